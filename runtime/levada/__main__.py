@@ -1,0 +1,74 @@
+"""``python -m levada`` and ``levada-step``: what an engine runs in a step's process.
+
+Exit codes: 0 done or cached, 1 failed, 2 wrong usage, 65 failed and would fail again, 130 on an
+interrupt, 143 on SIGTERM. The last line of stdout is the result as JSON.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from levada.arguments import Arguments
+    from levada.command import Command
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run a command and end the process."""
+    code = _main(list(sys.argv[1:] if words is None else words))
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # nobody listens any more
+            continue
+    # The step's threads and exit functions are done; what is left must not print after the result.
+    os._exit(code)
+
+
+def _main(words: list[str]) -> int:
+    from levada import arguments
+    from levada.errors import UsageError
+    from levada.project import ProjectError
+    from levada.store import StoreError
+
+    if words[:1] in (["--help"], ["-h"]):
+        sys.stdout.write(arguments.USAGE + "\n")
+        return 0
+    try:
+        return _run(arguments.Arguments(words, os.environ))
+    except (UsageError, ProjectError) as error:
+        sys.stderr.write(f"levada-step: {error}\n")
+        return 2
+    except StoreError as error:
+        sys.stderr.write(f"levada-step: {error}\n")
+        return 1
+
+
+def _run(arguments: Arguments) -> int:
+    from levada.command import Command
+
+    command = Command(arguments, dict(os.environ))
+    code = command.run()
+    if command.answer is not None:
+        _answer(command, arguments.option("result"))
+    return code
+
+
+def _answer(command: Command, result: str | None) -> None:
+    import json
+
+    line = json.dumps(command.answer) + "\n"
+    if result:
+        with open(result, "w", encoding="utf-8") as file:
+            file.write(line)
+    data = (b"\n" if command.unfinished_line else b"") + line.encode()
+    while data:
+        data = data[os.write(1, data) :]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""What a stored value is called: its artifact, and what can go wrong with one."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+TREE_FORMAT = "json"
+PICKLE_FORMAT = "pickle"
+_REQUIRED = ("digest", "size", "format", "materializer", "type")
+
+
+class ArtifactError(Exception):
+    """A value cannot be stored or loaded. The message says why, and a way out."""
+
+
+class MaterializerError(ArtifactError):
+    """No materializer can keep this value exactly, or none may load it here.
+
+    ``path`` says where in the value the reason is: ``.results[3]``.
+    """
+
+    path = ""
+
+    def inside(self, step: str) -> MaterializerError:
+        """Say that the place is one step deeper in a value: ``[3]``, ``.name``."""
+        self.path = step + self.path
+        return self
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message} (found at value{_shortened(self.path)})" if self.path else message
+
+
+def _shortened(path: str) -> str:
+    """The start and the end of a long path."""
+    return path if len(path) <= 80 else f"{path[:40]}…{path[-39:]}"
+
+
+class NoField(MaterializerError, AttributeError):  # noqa: N818
+    """A stored value has no field of that name that can be read without loading it."""
+
+
+class CorruptArtifact(ArtifactError):  # noqa: N818
+    """What is stored is not what its digest, its format or its tag says."""
+
+
+class Artifact:
+    """A stored value: where its bytes are and how they become the value again.
+
+    ``digest`` is ``sha256:<hex>`` of the blob, ``size`` its length in bytes, ``format`` what the
+    bytes are (``json``, ``npy``, ``parquet``, …), ``materializer`` who wrote them, ``type`` the
+    value's class as ``module:qualname`` and ``meta`` what the materializer wants to know on load.
+    """
+
+    __slots__ = ("digest", "format", "materializer", "meta", "size", "type")
+
+    def __init__(
+        self,
+        digest: str,
+        size: int,
+        format: str,  # noqa: A002
+        materializer: str,
+        type: str,  # noqa: A002
+        meta: dict[str, Any] | None = None,
+    ) -> None:
+        self.digest = digest
+        self.size = size
+        self.format = format
+        self.materializer = materializer
+        self.type = type
+        self.meta = {} if meta is None else meta
+
+    @classmethod
+    def from_json(cls, data: object) -> Artifact:
+        """Read the JSON form. Raises CorruptArtifact for anything else."""
+        if not isinstance(data, dict) or not all(name in data for name in _REQUIRED):
+            raise CorruptArtifact(f"this is not an artifact: {str(data)[:200]}")
+        if not isinstance(data["size"], int) or not isinstance(data.get("meta", {}), dict):
+            raise CorruptArtifact(f"this is not an artifact: {str(data)[:200]}")
+        if not all(isinstance(data[name], str) for name in _REQUIRED if name != "size"):
+            raise CorruptArtifact(f"this is not an artifact: {str(data)[:200]}")
+        return cls(**{name: data[name] for name in _REQUIRED}, meta=data.get("meta"))
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the JSON form, as it stands in records and trees."""
+        return {
+            "digest": self.digest,
+            "size": self.size,
+            "format": self.format,
+            "materializer": self.materializer,
+            "type": self.type,
+            "meta": self.meta,
+        }
+
+    @property
+    def is_tree(self) -> bool:
+        """Whether the blob is a tree in canonical JSON."""
+        return self.materializer == "tree" and self.format == TREE_FORMAT
+
+    @property
+    def is_pickled(self) -> bool:
+        """Whether loading it runs code: it is a pickle or has one inside."""
+        return self.is_pickle or bool(self.meta.get(PICKLE_FORMAT))
+
+    @property
+    def is_pickle(self) -> bool:
+        """Whether the blob is a pickle, whatever else its format claims."""
+        return PICKLE_FORMAT in (self.format, self.materializer)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Artifact):
+            return NotImplemented
+        return self.as_json() == other.as_json()
+
+    def __hash__(self) -> int:
+        return hash((self.digest, self.format, self.type))
+
+    def __repr__(self) -> str:
+        return f"Artifact({self.digest}, {self.size} bytes, {self.format}, {self.type})"

@@ -1,0 +1,227 @@
+"""The attempt in this process: what the step logs, and the record that is made of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+from time import time_ns
+
+from levada import cache, records, tracking, values
+from levada.artifact import Artifact
+from levada.redaction import redact_json
+from levada.trees.canonical import artifact_of, canonical
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from levada.request import StepRequest
+    from levada.store import Store
+
+#: Bytes of JSON up to which a value stands in the record itself.
+INLINE = 4096
+#: Fields of a record whose text is not Levada's own.
+_FREE_FIELDS = (
+    *("parameters", "inputs", "outputs", "metrics", "params", "artifacts"),
+    *("error", "engine", "warnings"),
+)
+_DICTIONARY_LIMIT = 100_000  # characters of a shown parameter
+
+
+class Attempt:
+    """Collects what belongs into the record of one attempt; also the step's tracker."""
+
+    def __init__(self, request: StepRequest, store: Store, secrets: list[str]) -> None:
+        self.request = request
+        self.store = store
+        self.secrets = secrets
+        self.started = time_ns()
+        self.metrics: list[dict[str, Any]] = []
+        self.params: dict[str, Any] = {}
+        self.artifacts: dict[str, Any] = {}
+        self.returns: Artifact | None = None
+        self.outputs: dict[str, Any] = {}
+        self.error: dict[str, Any] | None = None
+        self.resources: dict[str, Any] = {}
+        self.looked_up: cache.Lookup | None = None
+        fields = cache.context_of(request)
+        fields["parameters"] = partial(_decoded, request.parameters, store)
+        fields["map_index"] = tuple(request.map_index) if request.map_index else None
+        self.context = tracking.Context(**fields)
+        self._owner = os.getpid()
+        self._relay = store.log_path(f"{request.folder}/tracked.jsonl")
+
+    # ---------------------------------------------------------------- the step's tracker
+
+    def metric(self, name: str, value: float, step: int | None) -> None:
+        """Keep one value of a metric."""
+        entry = {"name": name, "value": value, "step": step, "time": records.timestamp()}
+        self._keep("metric", entry)
+
+    def parameters(self, values_by_name: Mapping[str, object]) -> None:
+        """Keep named settings of the attempt, as JSON or else as their repr."""
+        self._keep("params", {name: _shown(value) for name, value in values_by_name.items()})
+
+    def artifact(self, name: str, value: object) -> None:
+        """Store a value under a name."""
+        saved = values.save(value, self.store, self.request.allow_pickle)
+        self._keep("artifact", {"name": name, "artifact": saved.as_json()})
+
+    def _keep(self, kind: str, entry: dict[str, Any]) -> None:
+        if os.getpid() == self._owner:
+            self._take(kind, entry)
+        elif self._relay is not None:
+            self._relay_to_owner(json.dumps([kind, _finite(entry)]) + "\n")
+
+    def _relay_to_owner(self, line: str) -> None:
+        """Hand over from a forked child. One write of an appended line is not torn."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        file = os.open(self._relay or os.devnull, flags, 0o666)
+        try:
+            os.write(file, line.encode())
+        finally:
+            os.close(file)
+
+    def _take(self, kind: str, entry: dict[str, Any]) -> None:
+        if kind == "metric":
+            self.metrics.append(_finite(entry))
+        elif kind == "params":
+            self.params.update(entry)
+        else:
+            self.artifacts[entry["name"]] = entry["artifact"]
+
+    def take_relayed(self) -> None:
+        """Take what forked children logged."""
+        if self._relay is None or not os.path.exists(self._relay):
+            return
+        with open(self._relay, encoding="utf-8") as lines:
+            for line in lines:
+                self._take(*json.loads(line))
+        os.unlink(self._relay)
+
+    # ---------------------------------------------------------------- the record
+
+    def write(self, status: str) -> dict[str, Any]:
+        """Write the record and give it. Raises StoreError."""
+        record = self.record(status)
+        records.write_record(self.store, record)
+        return record
+
+    def record(self, status: str) -> dict[str, Any]:
+        """Make the record, secrets masked wherever the step or its caller can have put them."""
+        request, finished = self.request, time_ns()
+        record = {
+            "schema": records.RECORD_SCHEMA,
+            "pipeline": request.pipeline,
+            "run_id": request.run_id,
+            "node": request.node,
+            "map_index": request.map_index,
+            "attempt": request.attempt,
+            "step": request.key,
+            "status": status,
+            "started": records.timestamp(self.started),
+            "finished": records.timestamp(finished),
+            "seconds": round((finished - self.started) / 1e9, 6),
+            "code": _code(request),
+            "environment": cache.environment_of(request),
+            "git": request.git,
+            "parameters": _display(request.parameters),
+            "inputs": {name: self._input(name, tree) for name, tree in request.inputs.items()},
+            "returns": None if self.returns is None else self.returns.as_json(),
+            "outputs": self.outputs,
+            "metrics": self.metrics,
+            "params": self.params,
+            "artifacts": self.artifacts,
+            "resources": self.resources,
+            "cache": None if self.looked_up is None else self.looked_up.as_json(),
+            "error": self.error,
+            "engine": request.engine,
+            "allow_pickle": self._pickled(),
+            "warnings": request.warnings,
+        }
+        if self.secrets:
+            record |= {name: redact_json(record[name], self.secrets) for name in _FREE_FIELDS}
+        return record
+
+    def _input(self, name: str, tree: Any) -> dict[str, Any]:
+        source = self.request.sources.get(name)
+        leaf = artifact_of(tree)
+        described: dict[str, Any] = {"source": source, "digest": values.digest(tree)}
+        if leaf is not None:
+            return {**described, "type": leaf.type, "artifact": leaf.as_json()}
+        data = canonical(tree)
+        kind = _type_of(tree)
+        if len(data) <= INLINE:
+            return {**described, "type": kind, "tree": tree}
+        stored = Artifact(self.store.put_blob(data), len(data), "json", "tree", kind)
+        return {**described, "type": kind, "artifact": stored.as_json()}
+
+    def _pickled(self) -> list[str]:
+        held = {name: entry.get("artifact") for name, entry in self.outputs.items()}
+        held |= {**self.artifacts, "return": self.returns.as_json() if self.returns else None}
+        artifacts = {name: Artifact.from_json(data) for name, data in held.items() if data}
+        return sorted(name for name, artifact in artifacts.items() if artifact.is_pickled)
+
+
+def output_entry(found: Artifact | Any, store: Store) -> dict[str, Any]:
+    """Describe one named output: the artifact or the tree, and what to show of it."""
+    leaf = artifact_of(found)
+    if leaf is not None:
+        return {"artifact": leaf.as_json(), "display": shown_artifact(leaf, store)}
+    data = canonical(found)
+    if len(data) <= INLINE:
+        return {"tree": found, "display": values.display(found, store)}
+    stored = Artifact(store.put_blob(data), len(data), "json", "tree", _type_of(found))
+    return {"artifact": stored.as_json(), "display": shown_artifact(stored, store)}
+
+
+def shown_artifact(artifact: Artifact, store: Store) -> Any:
+    """Give a small value as JSON; what is larger, or no JSON, as its address."""
+    if artifact.is_tree and artifact.size <= INLINE:
+        return values.display({"$artifact": artifact.as_json()}, store)
+    return {
+        "uri": store.blob_uri(artifact.digest),
+        "digest": artifact.digest,
+        "type": artifact.type,
+        "size": artifact.size,
+    }
+
+
+def _code(request: StepRequest) -> dict[str, Any]:
+    names = ("file", "line")
+    return {"digest": request.step.get("code")} | {n: request.step.get(n) for n in names}
+
+
+def _decoded(trees: dict[str, Any], store: Store) -> dict[str, Any]:
+    return {name: values.decode(tree, store) for name, tree in trees.items()}
+
+
+def _display(trees: dict[str, Any]) -> dict[str, Any]:
+    return {name: values.display(tree) for name, tree in trees.items()}
+
+
+def _type_of(tree: Any) -> str:
+    if isinstance(tree, dict) and len(tree) == 1:
+        tag = next(iter(tree))
+        if tag.startswith("$"):
+            return f"builtins:{tag[1:]}"
+    return f"builtins:{type(tree).__name__}"
+
+
+def _shown(value: object) -> Any:
+    try:
+        shown = values.display(values.encode(value))
+        if len(json.dumps(shown)) <= _DICTIONARY_LIMIT:
+            return shown
+    except Exception:  # noqa: BLE001  whatever it is, showing it must not fail the step
+        return repr(value)[:_DICTIONARY_LIMIT]
+    return repr(value)[:_DICTIONARY_LIMIT]
+
+
+def _finite(entry: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN and no infinity: as text, as everywhere in records."""
+    if isinstance(entry.get("value"), float):
+        return {**entry, "value": values.display(values.encode(entry["value"]))}
+    return entry

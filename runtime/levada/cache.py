@@ -1,0 +1,287 @@
+"""Reuse of what a step gave before, by the content of everything that it depends on.
+
+A key covers the step's code, the versions of the packages that it reaches, its inputs, its
+environment variables and the names of its outputs. It is the same on every engine. What a step
+read from its context is not known before it ran: the entry says it, and it is compared.
+"""
+
+from __future__ import annotations
+
+import json
+
+from levada import environment, records, values
+from levada.artifact import Artifact, ArtifactError
+from levada.store import digest_of
+from levada.trees.canonical import canonical
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from levada.request import StepRequest
+    from levada.store import Store
+
+SCHEMA = "levada.cache/1"
+_MOST_ENTRIES = 16  # of one key: replacements of damaged ones, and other contexts
+_MOST_RUNS = 50  # earlier runs that an explanation looks at
+
+
+class Lookup:
+    """The outcome of looking a step up.
+
+    ``entry`` is what the cache holds, None for a miss. ``reasons`` says why it is a miss: each
+    has ``part`` and ``text``, and ``before`` and ``after`` where there are two states to compare.
+    """
+
+    __slots__ = ("entry", "key", "parts", "reasons")
+
+    def __init__(
+        self,
+        key: str,
+        parts: dict[str, Any],
+        entry: dict[str, Any] | None,
+        reasons: list[dict[str, Any]],
+    ) -> None:
+        self.key = key
+        self.parts = parts
+        self.entry = entry
+        self.reasons = reasons
+
+    @property
+    def hit(self) -> bool:
+        """Whether the step need not run."""
+        return self.entry is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the cache part of a record."""
+        return {
+            "key": self.key,
+            "hit": self.hit,
+            "parts": self.parts,
+            "from": self.entry["from"] if self.entry else None,
+            "reasons": self.reasons,
+        }
+
+
+def parts_of(request: StepRequest) -> dict[str, Any]:
+    """Give what the key is made of, each part by its digest or its text."""
+    described = environment_of(request)
+    parts = {
+        "step": request.key,
+        "code": request.step.get("code"),
+        "environment": described["digest"],
+        "inputs": {name: values.digest(tree) for name, tree in sorted(request.inputs.items())},
+        "outputs": request.outputs,
+    }
+    if request.settings.get("environment"):
+        parts["variables"] = digest_of(canonical(_sorted(request.settings["environment"])))
+    return parts
+
+
+def packages_of(request: StepRequest) -> tuple[list[str], list[str]]:
+    """Give the modules that a step imports and the distributions that it requires."""
+    return request.step.get("imports") or [], request.settings.get("requirements") or []
+
+
+def environment_of(request: StepRequest) -> dict[str, Any]:
+    """Describe what the step runs in: this process, unless the request says otherwise."""
+    return request.environment or environment.describe(*packages_of(request))
+
+
+def key_of(parts: dict[str, Any]) -> str:
+    """Give the key: 64 hexadecimal digits."""
+    return digest_of(canonical(_sorted(parts))).removeprefix("sha256:")
+
+
+def lookup(request: StepRequest, store: Store) -> Lookup:
+    """Look a step up without importing any of its code. What an entry names is verified."""
+    parts = parts_of(request)
+    key = key_of(parts)
+    if request.settings.get("cache") is False:
+        return Lookup(key, parts, None, [{"part": "cache", "text": "the cache is off"}])
+    if request.step.get("code") is None:
+        return Lookup(key, parts, None, [{"part": "code", "text": "the code is not known"}])
+    reasons: list[dict[str, Any]] = []
+    for number in range(_MOST_ENTRIES):
+        entry = _entry(store, key, number)
+        if entry is None:
+            break
+        reasons = _faults(entry, request, store)
+        if not reasons:
+            return Lookup(key, parts, entry, [])
+    return Lookup(key, parts, None, reasons)
+
+
+def remember(
+    request: StepRequest, record: dict[str, Any], store: Store, reads: dict[str, str]
+) -> None:
+    """Enter what an attempt gave, after a miss. ``reads`` is :func:`context_reads` of it."""
+    cache = record["cache"]
+    entry = {
+        "schema": SCHEMA,
+        "key": cache["key"],
+        "parts": cache["parts"],
+        "reads": reads,
+        "returns": record["returns"],
+        "outputs": record["outputs"],
+        "metrics": record["metrics"],
+        "params": record["params"],
+        "artifacts": record["artifacts"],
+        "from": {name: record[name] for name in ("run_id", "node", "map_index", "attempt")},
+    }
+    for number in range(_MOST_ENTRIES):
+        if store.write_once(_path(cache["key"], number), records.document(entry)):
+            return
+        found = records.read_document(store, _path(cache["key"], number))
+        if found is not None and not _faults(found, request, store):
+            return
+
+
+def context_of(request: StepRequest) -> dict[str, Any]:
+    """Give the fields of the context that the step can read, its parameters as trees."""
+    engine = request.engine
+    return {
+        "run_id": request.run_id,
+        "pipeline": request.pipeline,
+        "node": request.node,
+        "map_index": request.map_index,
+        "attempt": request.attempt,
+        "parameters": request.parameters,
+        "logical_date": engine.get("logical_date"),
+        "data_interval_start": engine.get("data_interval_start"),
+        "data_interval_end": engine.get("data_interval_end"),
+        "project": request.project,
+        "store": request.store,
+    }
+
+
+def context_reads(request: StepRequest, fields: list[str]) -> dict[str, str]:
+    """Give the digests of the fields that were read, those left out that say where, not what."""
+    given = context_of(request)
+    kept = [name for name in fields if name not in ("project", "store")]
+    return {name: digest_of(canonical(given[name])) for name in kept}
+
+
+def explain(record: dict[str, Any], store: Store) -> list[dict[str, Any]]:
+    """Say why the attempt of a record hit or missed the cache, most telling reason first.
+
+    Each reason has ``part`` (code, environment, inputs, …) and ``text``; what changed since the
+    nearest earlier run of the same node has ``before`` and ``after`` also.
+    """
+    cache = record["cache"]
+    if cache["hit"]:
+        origin = cache["from"]
+        text = f"the same step gave this in run {origin['run_id']}"
+        return [{"part": "cache", "text": text}]
+    if cache.get("reasons"):
+        reasons: list[dict[str, Any]] = cache["reasons"]
+        return reasons
+    earlier = _nearest(record, store)
+    if earlier is None:
+        return [{"part": "run", "text": "there is no earlier run of this node"}]
+    changes = _changes(earlier, record)
+    if not changes and earlier["status"] != records.SUCCEEDED:
+        return [{"part": "run", "text": f"the run before ({earlier['run_id']}) did not succeed"}]
+    return changes or [{"part": "cache", "text": "the cache has no entry for it any more"}]
+
+
+def _path(key: str, number: int) -> str:
+    return f"cache/{key}.{number}.json" if number else f"cache/{key}.json"
+
+
+def _entry(store: Store, key: str, number: int) -> dict[str, Any] | None:
+    """Read an entry: None if there is none, an empty one if it is damaged."""
+    try:
+        found = json.loads(store.read(_path(key, number)))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _sorted(value: Any) -> Any:
+    return json.loads(json.dumps(value, sort_keys=True))
+
+
+def _faults(entry: dict[str, Any], request: StepRequest, store: Store) -> list[dict[str, Any]]:
+    """Why an entry cannot be used."""
+    for name, digest in (entry.get("reads") or {}).items():
+        if context_reads(request, [name]).get(name) != digest:
+            text = f"the step reads {name} of its context, which is another one now"
+            return [{"part": "context", "text": text}]
+    try:
+        held = [entry["returns"], *entry["artifacts"].values()]
+        artifacts = [Artifact.from_json(artifact) for artifact in held]
+        whole = all(entry[name] is not None for name in ("outputs", "metrics", "params"))
+        whole = whole and bool(entry["from"]["run_id"])
+    except (ArtifactError, KeyError, AttributeError, TypeError):
+        whole = False
+    if not whole:
+        return [{"part": "entry", "text": "the cache's entry is damaged"}]
+    for artifact in artifacts:
+        if not values.verify(artifact, store):
+            text = f"what it gave is missing from the store or damaged: {artifact.digest}"
+            return [{"part": "blob", "text": text}]
+    return []
+
+
+def _nearest(record: dict[str, Any], store: Store) -> dict[str, Any] | None:
+    """Find the last record of the same node in an earlier run."""
+    pipeline, node, map_index = record["pipeline"], record["node"], record["map_index"]
+    for run_id in records.earlier_runs(store, pipeline, record["run_id"], _MOST_RUNS):
+        for attempt in reversed(records.attempts(store, pipeline, run_id, node, map_index)):
+            path = records.attempt_path(pipeline, run_id, node, map_index, attempt)
+            found = records.read_document(store, f"{path}/record.json")
+            if found is not None and found.get("cache"):
+                return found
+    return None
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
+    old, new = before["cache"]["parts"], after["cache"]["parts"]
+    changes: list[dict[str, Any]] = []
+    texts = {
+        "step": "another function is called",
+        "code": "the code of the step, of what it reaches, or one of its files changed",
+        "variables": "the environment variables of the step changed",
+        "outputs": "the names of its outputs changed",
+    }
+    for part, text in texts.items():
+        if old.get(part) != new.get(part):
+            changes.append(_change(part, text, old.get(part), new.get(part)))
+    changes += _input_changes(old["inputs"], new["inputs"])
+    if old["environment"] != new["environment"]:
+        changes += _environment_changes(before["environment"], after["environment"])
+    return changes
+
+
+def _input_changes(old: dict[str, str], new: dict[str, str]) -> list[dict[str, Any]]:
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return [
+        _change("inputs", f"input {name} changed", old.get(name), new.get(name)) | {"name": name}
+        for name in names
+    ]
+
+
+def _environment_changes(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
+    was, now = dict(old["packages"]), dict(new["packages"])
+    was["Python"], now["Python"] = _minor(old["python"]), _minor(new["python"])
+    names = [name for name in sorted({**was, **now}) if was.get(name) != now.get(name)]
+    return [
+        _change(
+            "environment",
+            f"environment: {name} {was.get(name, 'not there')} -> {now.get(name, 'not there')}",
+            was.get(name),
+            now.get(name),
+        )
+        for name in names
+    ]
+
+
+def _change(part: str, text: str, before: Any, after: Any) -> dict[str, Any]:
+    return {"part": part, "text": text, "before": before, "after": after}
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])

@@ -1,0 +1,765 @@
+"""The code of a step: its function and all of the project that it reaches, and the digest of it.
+
+The digest of a step changes when, and only when, something changes that its result may depend
+on. It is computed from the syntax; nothing is imported or executed. Of the step's module and of
+the local modules that it imports, these belong to a step:
+
+- its function, and transitively each function, class, variable and import that these use by
+  name, also as a default, a decorator, a base class or an annotation (but not within a string);
+- of ``helpers.clean`` and ``from helpers import clean`` only ``clean``; the whole module where
+  it is taken as a value (``getattr(helpers, name)``) or where a name cannot be told;
+- what a module does when it is imported. A statement that acts on something outside of the
+  project (``np.random.seed(0)``, ``os.environ["A"] = "b"``) belongs to every step that imports the
+  module, unless it names steps or pipelines and none of those that are reached. One that
+  changes something of the project (``HANDLERS["csv"] = read_csv``, ``@register``) belongs to the
+  steps that reach what it changes.
+
+Comments, formatting and what runs only under ``if __name__ == "__main__"`` do not belong, and
+neither do the settings in ``@step(…)``, except ``environment``, which the function can see.
+A docstring belongs only where it may be read: of what is decorated, derived or passed
+as a value, of functions within functions, and everywhere if ``__doc__`` is mentioned.
+
+An assignment, also of what a call gives, belongs only where its name is reached.
+
+Not seen: modules imported by a computed name, and what is done by code outside of the project.
+"""
+
+from __future__ import annotations
+
+import os
+
+from levada import code_dump, code_units
+from levada.hashing import sha256
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ast
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from levada.code_units import Import, Unit
+    from levada.project import Project
+
+#: Part of every digest: to be changed when the meaning of a slice changes.
+_VERSION = "levada.code/1"
+#: The settings of a step that its function can see.
+VISIBLE_SETTINGS = frozenset(("environment",))
+_PYCF_ONLY_AST = 0x400  # ast.PyCF_ONLY_AST, without importing ast
+#: Builtins that see or run what cannot be told from the syntax.
+_DYNAMIC = frozenset(("eval", "exec", "globals"))
+_ACTING = frozenset(("__import__", "eval", "exec", "open"))
+_SILENT = frozenset(("print",))
+_REFERENCES = frozenset(("Name", "Attribute", "Subscript"))
+#: In some of the supported versions of Python, not in all of them.
+_STANDARD_SOMETIMES = frozenset(
+    (
+        *("annotationlib", "asynchat", "asyncore", "aifc", "audioop", "cgi", "cgitb", "chunk"),
+        *("compression", "crypt", "distutils", "imghdr", "imp", "lib2to3", "mailcap", "msilib"),
+        *("nis", "nntplib", "ossaudiodev", "pipes", "smtpd", "sndhdr", "spwd", "sunau"),
+        *("telnetlib", "uu", "xdrlib"),
+    )
+)
+
+
+class StepCode:
+    """What a step reaches.
+
+    ``digest`` is ``sha256:…``. ``imports`` are the outside modules that the reached code imports
+    (dotted, sorted, without the standard library and Levada). ``files`` are the project's modules
+    that running the step imports (POSIX paths relative to the root, sorted).
+    """
+
+    __slots__ = ("digest", "files", "imports")
+
+    def __init__(self, digest: str, imports: tuple[str, ...], files: tuple[str, ...]) -> None:
+        self.digest = digest
+        self.imports = imports
+        self.files = files
+
+
+class _Module:
+    """A parsed module of the project. ``package`` is what relative imports start from."""
+
+    __slots__ = ("bindings", "futures", "loads", "package", "path", "stars", "units")
+
+    def __init__(self, path: str, package: str, units: list[Unit]) -> None:
+        self.path = path
+        self.package = package
+        self.units = units
+        self.bindings: dict[str, list[Unit]] = {}
+        for unit in units:
+            for name in unit.bound:
+                self.bindings.setdefault(name, []).append(unit)
+        self.stars = [(unit, target) for unit in units for target in unit.stars]
+        self.futures = sorted(
+            name or "" for unit in units for _, module, name in unit.early if module == "__future__"
+        )
+        self.loads: list[str] | None = None
+
+
+class _Found:
+    """What a name stands for: units on the way to it, whole modules, outside names."""
+
+    __slots__ = ("outside", "seen", "units", "whole")
+
+    def __init__(self) -> None:
+        self.units: dict[Unit, None] = {}
+        self.whole: dict[str, None] = {}
+        self.outside: dict[str, None] = {}
+        self.seen: dict[tuple[str, str], bool] = {}
+
+
+class _Links:
+    """What a unit needs: other units, whole modules, modules that it loads, outside modules."""
+
+    __slots__ = ("changed", "loads", "modules", "outside_calls", "role", "shown", "units", "whole")
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        self.units: dict[Unit, None] = {}
+        self.whole: dict[str, None] = {}
+        self.loads: dict[str, None] = {}
+        self.modules: dict[str, None] = {}
+        self.changed: dict[Unit, None] = {}
+        self.shown: dict[Unit, None] = {}
+        self.outside_calls = False
+
+
+class _Effect:
+    """What a unit does on import. ``is_wide``: to something outside of the project."""
+
+    __slots__ = ("is_wide", "named", "state")
+
+    def __init__(self) -> None:
+        self.is_wide = False
+        self.state: dict[Unit, None] = {}
+        self.named: dict[Unit, None] = {}
+
+    @property
+    def is_unconditional(self) -> bool:
+        """Whether it belongs to every step that imports the module."""
+        return self.is_wide and not self.named
+
+    @property
+    def triggers(self) -> dict[Unit, None]:
+        """What it belongs with, wherever one of these is reached."""
+        return {**self.state, **self.named} if self.is_wide else self.state
+
+
+class Code:
+    """The local modules of a project, parsed at most once each."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._texts: dict[str, str] = {}
+        self._trees: dict[str, ast.Module] = {}
+        self._modules: dict[str, _Module] = {}
+        self._links: dict[Unit, _Links] = {}
+        self._effects: dict[Unit, _Effect | None] = {}
+        self._acts: dict[str, list[Unit]] = {}
+        self._triggers: dict[Unit, list[Unit]] = {}
+        self._dumps: dict[tuple[Unit, bool], bytes] = {}
+
+    def text(self, path: str) -> str:
+        """Return the text of a module, its line ends as Python reads them.
+
+        Raises OSError, and SyntaxError where it is not text in the encoding that it declares.
+        """
+        if path not in self._texts:
+            with open(path, "rb") as file:
+                self._texts[path] = _decode(file.read(), path)
+        return self._texts[path]
+
+    def tree(self, path: str) -> ast.Module:
+        """Return the syntax of a module. Raises OSError and SyntaxError."""
+        if path not in self._trees:
+            self._trees[path] = parse(self.text(path), path)
+        return self._trees[path]
+
+    def step(self, path: str, function: str, files: Iterable[str] = ()) -> StepCode:
+        """Return the code of the step ``function`` in the module at ``path``.
+
+        ``files`` are the globs of the step's setting of this name; the content of what they
+        match is part of the digest. Raises LookupError if the module does not define the
+        function, and OSError or SyntaxError if a module that it needs cannot be read.
+        """
+        module = self._module(os.path.abspath(path))
+        if function not in module.bindings:
+            raise LookupError(f"`{function}` is not defined in {self.project.relative(path)}")
+        reach = self.reach(module.path, function)
+        return StepCode(
+            _digest(self._content(reach), self._data(files)),
+            tuple(sorted(filter(_is_outside, reach.modules))),
+            tuple(sorted(self.project.relative(each) for each in reach.loaded)),
+        )
+
+    def reach(self, path: str, function: str) -> Reach:
+        """Return all that ``function`` in the module at ``path`` reaches. Raises as `step` does."""
+        reach = Reach(self)
+        path = os.path.abspath(path)
+        reach.load(path)
+        reach.add_all(self.resolve(path, function))
+        reach.close()
+        return reach
+
+    def resolve(self, path: str, name: str, chain: tuple[str, ...] = ()) -> list[Unit]:
+        """Return the units on the way to what ``name.chain`` stands for in the module at ``path``.
+
+        None of them if the module does not have the name.
+        """
+        found = _Found()
+        self._resolve(self._module(path), name, chain, found)
+        return list(found.units)
+
+    def data_files(self, pattern: str) -> list[str]:
+        """Return the files that a glob or a folder matches: POSIX paths relative to the root."""
+        import glob
+
+        root = self.project.root
+        found = glob.glob(os.path.join(glob.escape(root), pattern), recursive=True)
+        files = {self.project.relative(file) for path in found for file in _files_in(path)}
+        return sorted(files)
+
+    # ---------------------------------------------------------------- the digest
+
+    def _content(self, reach: Reach) -> list[bytes]:
+        """Return one digest a module: of its reached units in source order.
+
+        Modules are not named, so that it does not matter what a folder above them is called.
+        """
+        docstrings = any(unit.reads_docstrings for unit in reach.units)
+        of_module: dict[str, list[Unit]] = {}
+        for unit in reach.units:
+            of_module.setdefault(unit.path, []).append(unit)
+        content = []
+        for path, units in of_module.items():
+            units.sort(key=lambda unit: unit.index)
+            parts = [self._dump(unit, docstrings or unit in reach.shown) for unit in units]
+            futures = " ".join(self._modules[path].futures).encode()
+            content.append(_sha256(futures, *parts))
+        return sorted(content)
+
+    def _dump(self, unit: Unit, docstrings: bool) -> bytes:
+        key = (unit, docstrings)
+        if key not in self._dumps:
+            foreign = [each for each in unit.decorators if not self.role_of(unit, each)]
+            text = code_dump.dump(
+                unit.node,
+                docstrings=docstrings or bool(foreign),
+                decorators=self._decorators(unit),
+            )
+            self._dumps[key] = _sha256(text.encode())
+        return self._dumps[key]
+
+    def _decorators(self, unit: Unit) -> list[ast.expr]:
+        """Return the decorators, and of ``@step(…)`` only the settings that matter."""
+        kept: list[ast.expr] = []
+        for decorator in unit.decorators:
+            if self.role_of(unit, decorator):
+                kept += _visible_settings(decorator)
+            else:
+                kept.append(decorator)
+        return kept
+
+    def _data(self, patterns: Iterable[str]) -> list[bytes]:
+        names = sorted({name for pattern in patterns for name in self.data_files(pattern)})
+        data = []
+        for name in names:
+            with open(os.path.join(self.project.root, name), "rb") as file:
+                data.append(_sha256(name.encode("utf-8", "surrogateescape"), file.read()))
+        return data
+
+    # ---------------------------------------------------------------- modules and names
+
+    def _module(self, path: str) -> _Module:
+        if path not in self._modules:
+            name = self.project.module_name(path)
+            is_package = os.path.basename(path) == "__init__.py"
+            package = name if is_package else name.rpartition(".")[0]
+            units = code_units.read_units(path, self.tree(path))
+            self._modules[path] = _Module(path, package, units)
+        return self._modules[path]
+
+    def _resolve(self, module: _Module, name: str, chain: tuple[str, ...], found: _Found) -> bool:
+        """Find what ``name``, with the attributes ``chain``, stands for in a module.
+
+        Returns whether the module has the name, itself or by ``import *``.
+        """
+        key = (module.path, ".".join((name, *chain)))
+        if key in found.seen:
+            return found.seen[key]
+        found.seen[key] = name in module.bindings  # what is asked again while it is looked for
+        units = module.bindings.get(name, [])
+        for unit in units:
+            found.units[unit] = None
+            target = unit.bound[name]
+            if target is not None and not unit.is_typing:
+                self._follow(module, target, chain, found)
+        return bool(units) or self._resolve_star(module, name, chain, found)
+
+    def _resolve_star(
+        self, module: _Module, name: str, chain: tuple[str, ...], found: _Found
+    ) -> bool:
+        """Find a name among those that ``import *`` brings; any of the modules if it is unclear."""
+        outside = []
+        for unit, target in module.stars:
+            dotted = _absolute(module, target)
+            path = self._file(dotted)
+            if path is None:
+                outside.append((unit, dotted))
+            elif self._resolve(self._module(path), name, chain, found):
+                found.units[unit] = None
+                return True
+        if not outside or _is_builtin(name):
+            return False
+        for unit, dotted in outside:
+            found.units[unit] = None
+            found.outside[".".join((dotted, name, *chain))] = None
+        return True
+
+    def _follow(
+        self, module: _Module, target: Import, chain: tuple[str, ...], found: _Found
+    ) -> None:
+        """Find what an import, with the attributes ``chain``, stands for."""
+        name = target[2]
+        attributes = chain if name is None else (name, *chain)
+        dotted = _absolute(module, target)
+        while True:
+            path = self.project.locate(dotted)
+            if path is None:
+                found.outside[".".join((dotted, *attributes))] = None
+                return
+            if not attributes:
+                found.whole[path] = None
+                return
+            inside = self._module(path) if path.endswith(".py") else None
+            submodule = self.project.locate(f"{dotted}.{attributes[0]}")
+            # `from . import parts` in a package's own __init__ can only mean the module.
+            is_own = inside is module and submodule is not None
+            if (
+                inside
+                and not is_own
+                and self._resolve(inside, attributes[0], attributes[1:], found)
+            ):
+                return
+            if submodule is None:
+                break
+            dotted = f"{dotted}.{attributes[0]}"
+            attributes = attributes[1:]
+        if inside:
+            found.whole[path] = None  # made by __getattr__, or by a name that is set from outside
+        else:
+            found.outside[".".join((dotted, *attributes))] = None
+
+    def _file(self, dotted: str) -> str | None:
+        path = self.project.locate(dotted) if dotted else None
+        return path if path and path.endswith(".py") else None
+
+    # ---------------------------------------------------------------- what a unit needs
+
+    def links(self, unit: Unit) -> _Links:
+        """Return what a unit needs, resolved once."""
+        if unit not in self._links:
+            links = self._links[unit] = _Links(self._prepare(unit))
+            if not unit.is_typing:
+                self._link(unit, links)
+        return self._links[unit]
+
+    def _prepare(self, unit: Unit) -> str:
+        """Scan the decorators of a unit and return its role: ``step``, ``pipeline`` or nothing."""
+        role = ""
+        kept: list[ast.expr] = []
+        for decorator in unit.decorators:
+            of_levada = self.role_of(unit, decorator)
+            role = role or of_levada
+            kept += _visible_settings(decorator) if of_levada else [decorator]
+        code_units.scan_expressions(unit, kept)
+        return role
+
+    def role_of(self, unit: Unit, decorator: ast.expr) -> str:
+        """Return ``step`` or ``pipeline`` if the decorator is that of Levada, else nothing."""
+        base = code_units.reference(decorator)
+        if base is None:
+            return ""
+        found = _Found()
+        self._resolve(self._modules[unit.path], *base, found)
+        for dotted in found.outside:
+            package, _, name = dotted.rpartition(".")
+            if package.partition(".")[0] == "levada" and name in ("step", "pipeline"):
+                return name
+        return ""
+
+    def _link(self, unit: Unit, links: _Links) -> None:
+        module = self._modules[unit.path]
+        for (name, chain), how in unit.references.items():
+            found = _Found()
+            if not self._resolve(module, name, chain, found):
+                self._link_unknown(module, name, links)
+            self._add_found(found, how, links)
+        for (target, chain), how in unit.inner.items():
+            found = _Found()
+            self._follow(module, target, chain, found)
+            self._add_found(found, how, links)
+        for target in unit.imports:
+            self._add_load(module, target, links)
+
+    def _link_unknown(self, module: _Module, name: str, links: _Links) -> None:
+        """Account for a name that the module does not bind: a builtin, or one that is hidden."""
+        if name in _DYNAMIC:
+            links.whole[module.path] = None
+        elif not _is_builtin(name):
+            for _, target in module.stars:
+                path = self._file(_absolute(module, target))
+                if path:
+                    links.whole[path] = None
+
+    def _add_found(self, found: _Found, how: int, links: _Links) -> None:
+        links.units.update(found.units)
+        links.whole.update(found.whole)
+        if how & code_units.CHANGED:
+            links.changed.update(found.units)
+        if how & code_units.VALUE:
+            links.shown.update(found.units)
+        if how & code_units.CALLED and found.outside:
+            links.outside_calls = True
+
+    def _add_load(self, module: _Module, target: Import, links: _Links) -> None:
+        dotted = _absolute(module, target)
+        paths = self._loaded_by(dotted, target[2])
+        links.loads.update(dict.fromkeys(paths))
+        if not paths:
+            links.modules[dotted] = None
+
+    def _loaded_by(self, dotted: str, name: str | None) -> list[str]:
+        """Return the local files that an import runs: the packages on the way, and the module."""
+        parts = dotted.split(".") if dotted else []
+        names = [".".join(parts[: end + 1]) for end in range(len(parts))]
+        if name is not None and name != "*":
+            names.append(f"{dotted}.{name}")
+        paths = [self._file(each) for each in names]
+        return [path for path in paths if path is not None]
+
+    def loads(self, path: str) -> list[str]:
+        """Return the local files that importing the module at ``path`` imports itself."""
+        module = self._module(path)
+        if module.loads is None:
+            module.loads = [
+                file
+                for unit in module.units
+                if not unit.is_typing
+                for file in self.unit_loads(unit)
+            ]
+        return module.loads
+
+    def unit_loads(self, unit: Unit) -> list[str]:
+        """Return the local files that a unit imports when its module is imported."""
+        module = self._module(unit.path)
+        return [
+            file
+            for target in unit.early
+            for file in self._loaded_by(_absolute(module, target), target[2])
+        ]
+
+    def outside_imports(self, unit: Unit) -> list[tuple[str, str | None]]:
+        """Return what a unit imports from outside of the project: (module, name taken from it)."""
+        module = self._module(unit.path)
+        found = ((_absolute(module, target), target[2]) for target in unit.imports)
+        return [
+            (dotted, name)
+            for dotted, name in found
+            if _is_outside(dotted) and not self._loaded_by(dotted, name)
+        ]
+
+    def units(self, path: str) -> list[Unit]:
+        """Return the units of the module at ``path``."""
+        return self._module(path).units
+
+    # ---------------------------------------------------------------- what a unit does
+
+    def effect(self, unit: Unit) -> _Effect | None:
+        """Return what a unit does when its module is imported, None if nothing."""
+        if unit not in self._effects:
+            acts = unit.effects or unit.decorators
+            self._effects[unit] = self._judge(unit) if acts and not unit.is_typing else None
+        return self._effects[unit]
+
+    def acts(self, path: str) -> list[Unit]:
+        """Return the units of a module that belong to every step that imports it.
+
+        What belongs only where something is reached is found by :meth:`triggered` from then on:
+        so a step costs what it reaches, and not what there is in its modules.
+        """
+        if path not in self._acts:
+            found = [(unit, self.effect(unit)) for unit in self.units(path)]
+            effects = [(unit, effect) for unit, effect in found if effect is not None]
+            self._acts[path] = [unit for unit, effect in effects if effect.is_unconditional]
+            for unit, effect in effects:
+                for trigger in effect.triggers:
+                    self._triggers.setdefault(trigger, []).append(unit)
+        return self._acts[path]
+
+    def triggered(self, unit: Unit) -> list[Unit]:
+        """Return the units, of the modules asked about so far, that act on or for ``unit``."""
+        return self._triggers.get(unit, [])
+
+    def _judge(self, unit: Unit) -> _Effect:
+        links = self.links(unit)
+        effect = _Effect()
+        if links.role:
+            return effect
+        effect.named = {each: None for each in links.units if self.links(each).role}
+        bases = list(unit.effects)
+        for decorator in unit.decorators:
+            base = code_units.reference(decorator)
+            bases += [(base, "decorator")] if base is not None else []
+        for (name, chain), kind in bases:
+            self._judge_base(unit, name, chain, kind, effect)
+        return effect
+
+    def _judge_base(
+        self, unit: Unit, name: str, chain: tuple[str, ...], kind: str, effect: _Effect
+    ) -> None:
+        found = _Found()
+        known = self._resolve(self._modules[unit.path], name, chain, found)
+        is_act = kind in ("call", "store")
+        if found.outside or (not known and name in _ACTING):
+            effect.is_wide |= is_act
+        for place in found.units:
+            is_object = _is_variable(place) or (place.kind == "class" and bool(chain))
+            if (kind == "store" and place.kind != "import") or (is_object and kind != "base"):
+                self._add_state(place, effect)
+            elif self.links(place).role:
+                continue
+            elif place.kind in ("function", "class"):
+                self._judge_function(place, kind, effect)
+        if kind == "call" and name not in _SILENT:
+            arguments = self.links(unit).shown
+            effect.state.update({each: None for each in arguments if _is_variable(each)})
+
+    def _add_state(self, place: Unit, effect: _Effect) -> None:
+        """Add what is changed, and what it is another name for (``csv = HANDLERS["csv"]``)."""
+        if place in effect.state:
+            return
+        effect.state[place] = None
+        value = getattr(place.node, "value", None)
+        if place.kind == "variable" and value.__class__.__name__ in _REFERENCES:
+            base = code_units.reference(value)
+            found = _Found()
+            if base is not None:
+                self._resolve(self._modules[place.path], *base, found)
+            for other in found.units:
+                if other.kind != "import":
+                    self._add_state(other, effect)
+
+    def _judge_function(self, place: Unit, kind: str, effect: _Effect) -> None:
+        """Add what calling ``place`` may change: itself, as far as it is a class with a hook."""
+        if kind == "base" and not _has_hook(place):
+            return
+        if kind == "base":
+            effect.state[place] = None
+        for reached in self._called(place):
+            links = self.links(reached)
+            effect.state.update({each: None for each in links.changed if each.kind != "import"})
+            effect.is_wide |= kind == "call" and links.outside_calls
+
+    def _called(self, start: Unit) -> Iterator[Unit]:
+        """Yield the functions and classes that calling ``start`` may run, but for steps."""
+        seen = {start}
+        pending = [start]
+        while pending:
+            unit = pending.pop()
+            yield unit
+            for each in self.links(unit).units:
+                if each not in seen and each.kind in ("function", "class", "import"):
+                    seen.add(each)
+                    if not self.links(each).role:
+                        pending.append(each)
+
+
+class Reach:
+    """The closure of what a step needs.
+
+    ``units`` are the statements that it reaches, ``loaded`` the local modules that running it
+    imports, ``whole`` those of them that it reaches as a whole (absolute paths).
+    """
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.units: dict[Unit, None] = {}
+        self.shown: dict[Unit, None] = {}
+        self.modules: dict[str, None] = {}
+        self.loaded: dict[str, None] = {}
+        self.whole: dict[str, None] = {}
+        self.pending: list[Unit] = []
+        self.arrivals: list[str] = []  # loaded, and not yet asked what they do
+
+    def add_all(self, units: Iterable[Unit]) -> None:
+        """Add units that are not there yet; what they need is added by :meth:`close`."""
+        for unit in units:
+            if unit not in self.units:
+                self.units[unit] = None
+                self.load(unit.path)
+                self.pending.append(unit)
+
+    def load(self, path: str) -> None:
+        """Note that a module is imported, and with it all that it imports itself."""
+        pending = [path]
+        while pending:
+            each = pending.pop()
+            if each not in self.loaded:
+                self.loaded[each] = None
+                self.arrivals.append(each)
+                pending += self.code.loads(each)
+
+    def close(self) -> None:
+        """Add what is needed until nothing is missing."""
+        while self.pending or self.arrivals:
+            while self.arrivals:
+                self.add_acts(self.arrivals.pop())
+            if self.pending:
+                unit = self.pending.pop()
+                self.add_needs(unit)
+                self.add_triggered(unit)
+
+    def add_needs(self, unit: Unit) -> None:
+        """Add what a unit uses, and note what it loads."""
+        links = self.code.links(unit)
+        self.add_all(links.units)
+        self.shown.update(links.shown)
+        self.modules.update(links.modules)
+        for path in links.loads:
+            self.load(path)
+        for path in links.whole:
+            self.add_whole(path)
+
+    def add_whole(self, path: str) -> None:
+        """Add all that is in a module."""
+        if path in self.whole or not path.endswith(".py"):
+            return
+        self.whole[path] = None
+        units = self.code.units(path)
+        self.shown.update(dict.fromkeys(units))
+        self.load(path)
+        self.add_all(units)
+
+    def add_acts(self, path: str) -> None:
+        """Add what a module does in any case, and what it does to what is reached already."""
+        self.add_all(self.code.acts(path))
+        for unit in list(self.units):
+            self.add_triggered(unit)
+
+    def add_triggered(self, unit: Unit) -> None:
+        """Add the statements that belong wherever ``unit`` is reached and they are run."""
+        self.add_all(each for each in self.code.triggered(unit) if each.path in self.loaded)
+
+
+def parse(text: str, path: str) -> ast.Module:
+    """Parse a module. Whatever is wrong with it is raised as SyntaxError."""
+    import warnings
+
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise SyntaxError("source code cannot contain null bytes", (path, line, 1, ""))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an invalid escape, say: not ours to report here
+            tree: Any = compile(text, path, "exec", _PYCF_ONLY_AST, dont_inherit=True)
+    except (RecursionError, MemoryError) as error:
+        raise SyntaxError("this is nested too deeply", (path, 1, 1, "")) from error
+    return tree  # type: ignore[no-any-return]  # PyCF_ONLY_AST gives a module
+
+
+def _files_in(path: str) -> list[str]:
+    """Return a file itself, or all files below a folder but compiled Python."""
+    if not os.path.isdir(path):
+        return [path] if os.path.isfile(path) else []
+    return [
+        os.path.join(at, name)
+        for at, _, names in os.walk(path)
+        if os.path.basename(at) != "__pycache__"
+        for name in names
+    ]
+
+
+def _decode(content: bytes, path: str) -> str:
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    encoding = "utf-8"
+    if any(b"coding" in line for line in content.split(b"\n", 2)[:2]):
+        encoding = _declared_encoding(content, path)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SyntaxError(f"this is not {encoding} text", (path, line, 1, "")) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _declared_encoding(content: bytes, path: str) -> str:
+    import io
+    import tokenize
+
+    try:
+        return tokenize.detect_encoding(io.BytesIO(content).readline)[0]
+    except SyntaxError as error:
+        raise SyntaxError(error.msg, (path, 1, 1, "")) from error
+
+
+def _absolute(module: _Module, target: Import) -> str:
+    """Return the dotted name of the module that an import names, empty where there is none."""
+    level, name, _ = target
+    if not level:
+        return name
+    parts = module.package.split(".") if module.package else []
+    if level - 1 > len(parts):
+        return ""
+    kept = parts[: len(parts) - (level - 1)]
+    return ".".join([*kept, name] if name else kept)
+
+
+def _visible_settings(decorator: Any) -> list[ast.expr]:
+    return [
+        keyword.value
+        for keyword in getattr(decorator, "keywords", ())
+        if keyword.arg in VISIBLE_SETTINGS
+    ]
+
+
+def _is_variable(unit: Unit) -> bool:
+    """Whether a unit assigns, also in a block; a block that imports is not one of these."""
+    return unit.kind in ("variable", "other") and not any(unit.bound.values())
+
+
+def _has_hook(unit: Unit) -> bool:
+    """Whether making a subclass of a class runs code of it."""
+    node: Any = unit.node
+    named = [getattr(item, "name", "") for item in getattr(node, "body", ())]
+    return "__init_subclass__" in named or bool(getattr(node, "keywords", ()))
+
+
+def _is_builtin(name: str) -> bool:
+    import builtins
+
+    return hasattr(builtins, name)
+
+
+def _is_outside(dotted: str) -> bool:
+    import sys
+
+    first = dotted.partition(".")[0]
+    standard = first in sys.stdlib_module_names or first in _STANDARD_SOMETIMES
+    return bool(first) and not standard and first != "levada"
+
+
+def _sha256(*parts: bytes) -> bytes:
+    """Digest the parts, each with its length, so that no two lists of parts look the same."""
+    digest = sha256(b"", sum(map(len, parts)))
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    found: bytes = digest.digest()
+    return found
+
+
+def _digest(code: list[bytes], data: list[bytes]) -> str:
+    content = _sha256(_VERSION.encode(), _sha256(*code), _sha256(*data))
+    return f"sha256:{content.hex()}"

@@ -1,0 +1,77 @@
+"""``python -m levada.contained``: an attempt in a container of its own, as its first process.
+
+    python -m levada.contained run REQUEST     the attempt of a file (see ``levada.handover``)
+    python -m levada.contained describe        what the image has, as a line of JSON
+
+The kernel treats the first process of a container differently: signals without a handler are
+ignored, and it inherits all orphans. So the attempt is its child, and ends as on any machine; the
+exit code is the child's, or 128 and the number of the signal that ended it, as in a shell.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: What ``describe`` is to describe: JSON, a list of [imports, requirements].
+PACKAGES = "LEVADA_PACKAGES"
+
+
+def main(words: list[str]) -> int:
+    """Do what the words say; gives the exit code."""
+    if words[:1] == ["describe"]:
+        return _describe()
+    return _supervised(lambda: _run(words[1]))
+
+
+def _describe() -> int:
+    import json
+
+    from levada import environment
+
+    wanted = json.loads(os.environ[PACKAGES])
+    print(json.dumps([environment.describe(*packages) for packages in wanted]))  # noqa: T201
+    return 0
+
+
+def _run(path: str) -> int:
+    from levada import handover
+
+    with open(path, "rb") as file:
+        text = file.read()
+    return handover.run(*handover.read(text))
+
+
+def _supervised(action: Callable[[], int]) -> int:
+    """Do something in a child process, with SIGTERM passed on; gives its exit code."""
+    child = os.fork()
+    if child == 0:
+        _end_with(action)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            break
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _end_with(action: Callable[[], int]) -> None:
+    code = 1
+    try:
+        os.setsid()
+        code = action()
+    except BaseException:  # noqa: BLE001  this must not go on as the first process
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,189 @@
+"""A plan, read once: its nodes with what each of them waits for.
+
+A *definition* is a node of the plan; while a run goes on it has an instance for each iteration of
+the loops around it. What a definition waits for is known before the run: pairs of a node and a
+number of loops; the instance of that node in the same iteration of that many outer loops.
+"""
+
+from __future__ import annotations
+
+from .references import references, variables
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+#: The regions of each kind of node, in program order.
+REGIONS = {
+    "call": (),
+    "branch": ("then", "otherwise"),
+    "loop": ("body",),
+    "guard": ("body", "handler", "final"),
+    "group": ("body",),
+}
+
+
+class Definition:
+    """A node of a plan."""
+
+    __slots__ = (
+        "form",
+        "guard_before",
+        "id",
+        "kind",
+        "loops",
+        "ordinal",
+        "region",
+        "regions",
+        "variables",
+        "waits",
+    )
+
+    def __init__(
+        self, form: dict[str, Any], ordinal: int, region: Region, guard_before: Definition | None
+    ) -> None:
+        self.form = form
+        self.kind: str = form["kind"]
+        self.id: str = form["id"]
+        self.ordinal = ordinal
+        self.region = region
+        self.guard_before = guard_before
+        owner = region.owner
+        #: the names that a loop binds
+        self.variables = variables(form["target"]) if self.kind == "loop" else ()
+        self.loops: tuple[Definition, ...] = () if owner is None else owner.inner_loops
+        self.regions: dict[str, Region] = {}
+        self.waits: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def inner_loops(self) -> tuple[Definition, ...]:
+        """The loops around what is in this node."""
+        return (*self.loops, self) if self.kind == "loop" else self.loops
+
+    @property
+    def depth(self) -> int:
+        """How many loops are around it: the length of the map index of its instances."""
+        return len(self.loops)
+
+    def texts(self) -> Iterator[str]:
+        """The node's own expressions."""
+        if self.kind == "call":
+            yield from self.form["inputs"].values()
+        elif self.kind == "branch":
+            yield self.form["condition"]
+        elif self.kind == "loop":
+            yield self.form["items"]
+            yield from self.form["where"]
+
+    def descendants(self) -> Iterator[Definition]:
+        """All that is in this node, at any depth."""
+        for region in self.regions.values():
+            for node in region.nodes:
+                yield node
+                yield from node.descendants()
+
+    def awaitable(self) -> Iterator[Definition]:
+        """The nodes inside that nodes outside wait for one by one.
+
+        What is in a loop or a guard is awaited as a whole.
+        """
+        if self.kind in ("branch", "group"):
+            for region in self.regions.values():
+                yield from region.awaitable()
+
+
+class Region:
+    """A list of nodes that run in one scope: ``slot`` is its name in the node that owns it."""
+
+    __slots__ = ("nodes", "owner", "slot")
+
+    def __init__(self, slot: str, owner: Definition | None) -> None:
+        self.slot = slot
+        self.owner = owner
+        self.nodes: tuple[Definition, ...] = ()
+
+    def awaitable(self) -> Iterator[Definition]:
+        """The nodes of the region, with those inside that are awaited one by one."""
+        for node in self.nodes:
+            yield node
+            yield from node.awaitable()
+
+
+class Definitions:
+    """All nodes of a plan, by id, and the region at the top."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self.by_id: dict[str, Definition] = {}
+        self.root = self._region("root", None, plan["body"])
+        for definition in self.by_id.values():
+            definition.waits = tuple(self._waits(definition))
+
+    def _region(self, slot: str, owner: Definition | None, forms: list[dict[str, Any]]) -> Region:
+        region = Region(slot, owner)
+        nodes: list[Definition] = []
+        guard: Definition | None = None
+        for ordinal, form in enumerate(forms):
+            nodes.append(self._define(form, ordinal, region, guard))
+            guard = nodes[-1] if nodes[-1].kind == "guard" else guard
+        region.nodes = tuple(nodes)
+        return region
+
+    def _define(
+        self, form: dict[str, Any], ordinal: int, region: Region, guard: Definition | None
+    ) -> Definition:
+        definition = Definition(form, ordinal, region, guard)
+        self.by_id[definition.id] = definition
+        for slot in REGIONS[definition.kind]:
+            if form[slot] is not None:
+                definition.regions[slot] = self._region(slot, definition, form[slot])
+        return definition
+
+    def _waits(self, definition: Definition) -> Iterator[tuple[str, int]]:
+        wanted = dict.fromkeys(self._wanted(definition))
+        if definition.kind == "guard":
+            # A guard starts when all that it needs from outside is there: what its `final` is
+            # given is then known, whatever happens in its body.
+            for inner in definition.descendants():
+                wanted.update(dict.fromkeys(self._wanted(inner)))
+        targets = (self._target(definition, self.by_id[name]) for name in wanted)
+        for target in dict.fromkeys(targets):
+            if target is not None:
+                yield target.id, target.depth
+
+    def _wanted(self, definition: Definition) -> Iterator[str]:
+        bound = {name for loop in definition.inner_loops for name in loop.variables}
+        for text in definition.texts():
+            yield from references(text, self.by_id, bound)
+        yield from definition.form["after"]
+        if definition.guard_before is not None:
+            yield definition.guard_before.id
+
+    def _target(self, waiting: Definition, wanted: Definition) -> Definition | None:
+        """What ``waiting`` has to wait for to have ``wanted``; None if it is in the same node."""
+        around = set(_ancestry(waiting))
+        path: list[Definition] = []
+        for ancestor in _ancestry(wanted):
+            if ancestor in around:
+                # Common to both: what is wanted is in an earlier region of the same node, or
+                # beside, if they share the region as well.
+                if path and path[-1].region is _region_towards(waiting, ancestor):
+                    break
+                return None
+            path.append(ancestor)
+        return next((node for node in reversed(path) if node.kind in ("loop", "guard")), wanted)
+
+
+def _ancestry(definition: Definition) -> Iterator[Definition]:
+    node: Definition | None = definition
+    while node is not None:
+        yield node
+        node = node.region.owner
+
+
+def _region_towards(definition: Definition, ancestor: Definition) -> Region | None:
+    """The region of ``ancestor`` in which ``definition`` is."""
+    for node in _ancestry(definition):
+        if node.region.owner is ancestor:
+            return node.region
+    return None

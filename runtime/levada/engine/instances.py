@@ -1,0 +1,157 @@
+"""A run's state: frames (regions being run) and instances (nodes being run)."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from levada.expressions import Variable
+
+    from .definitions import Definition, Region
+
+WAITING, RUNNING, SUCCEEDED, FAILED, SKIPPED = (
+    "waiting",
+    "running",
+    "succeeded",
+    "failed",
+    "skipped",
+)
+
+#: The kind of failure that no handler catches.
+CANCELLED = "cancelled"
+
+#: Where a frame has failed: nodes from this place on are not started.
+_NEVER = 1 << 60
+
+
+class Failure:
+    """Why a node failed: ``error`` as in a record, and where it was in the plain Python order.
+
+    ``context`` is the failure that was being handled when this one came up.
+    """
+
+    __slots__ = ("context", "error", "map_index", "node", "order", "record")
+
+    def __init__(
+        self, instance: Instance, error: dict[str, Any], record: str | None = None
+    ) -> None:
+        self.node = instance.definition.id
+        self.map_index = instance.frame.index
+        self.order = instance.order()
+        self.error = error
+        self.record = record
+        self.context: Failure | None = None
+
+    @property
+    def catchable(self) -> bool:
+        """Whether an ``except`` may handle it."""
+        return self.error.get("kind") != CANCELLED
+
+    def during(self, context: Failure | None) -> Failure:
+        """The same failure, with the one that it interrupted at the end of its chain."""
+        last: Failure | None = self
+        while last is not None and last is not context:
+            if last.context is None:
+                last.context = context
+                break
+            last = last.context
+        return self
+
+
+class Frame:
+    """A region being run, in one iteration of the loops around it.
+
+    ``ordinal`` is its place among the frames of its owner: the iteration, or the region's place.
+    ``variables`` are those of the loops around it.
+    """
+
+    __slots__ = (
+        "cutoff",
+        "failure",
+        "index",
+        "ordinal",
+        "owner",
+        "pending",
+        "region",
+        "variables",
+    )
+
+    def __init__(
+        self,
+        region: Region,
+        owner: Instance | None,
+        ordinal: int,
+        index: tuple[int, ...],
+        variables: dict[str, Variable],
+    ) -> None:
+        self.region = region
+        self.owner = owner
+        self.ordinal = ordinal
+        self.index = index
+        self.variables = variables
+        self.pending = len(region.nodes)
+        self.cutoff = _NEVER
+        self.failure: Failure | None = None
+
+
+class Instance:
+    """A node being run. ``waiting`` counts what it still waits for."""
+
+    __slots__ = (
+        "attempt",
+        "cutoff",
+        "definition",
+        "ended",
+        "failure",
+        "frame",
+        "pending",
+        "seconds",
+        "state",
+        "touched",
+        "waiting",
+    )
+
+    def __init__(self, definition: Definition, frame: Frame) -> None:
+        self.definition = definition
+        self.frame = frame
+        self.state = WAITING
+        self.waiting = 0
+        self.attempt: Any = None
+        self.ended: Any = None
+        #: what its attempts took together
+        self.seconds = 0.0
+        self.failure: Failure | None = None
+        #: frames of it that are not over yet (a loop's iterations)
+        self.pending = 0
+        #: whether anything in it was started: a guard that nothing was started in is not entered
+        self.touched = False
+        #: the iteration from which on nothing is started
+        self.cutoff = _NEVER
+
+    @property
+    def key(self) -> tuple[str, tuple[int, ...]]:
+        """Its name in the run."""
+        return self.definition.id, self.frame.index
+
+    def around(self) -> Iterator[tuple[Instance, Frame]]:
+        """The instance and its frame, the frame's owner and its frame, and so on outwards."""
+        instance: Instance | None = self
+        while instance is not None:
+            yield instance, instance.frame
+            instance = instance.frame.owner
+
+    def order(self) -> tuple[int, ...]:
+        """Its place in the order in which plain Python would run the nodes."""
+        places: list[int] = []
+        for instance, frame in self.around():
+            places += [instance.definition.ordinal, frame.ordinal]
+        return tuple(reversed(places))
+
+    def touch(self) -> None:
+        """Note that something was started here."""
+        for instance, _ in self.around():
+            if instance.touched:
+                return
+            instance.touched = True

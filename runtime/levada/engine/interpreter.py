@@ -1,0 +1,510 @@
+"""Runs a plan with an executor: what starts when, and what a failure means.
+
+The meaning is plain Python's, but for what does not depend on each other running at the same time.
+
+Failures. In the region of an ``except``, what plain Python would have run before the failing node
+is still run, what it would have run after is not; then the handler is. A failure that nothing
+catches stops everything: nothing new is started but the ``finally`` regions of the guards in which
+something had been started. Of several failures the one that counts is the first in the order of
+the source, as it would be in plain Python.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+
+from levada import expressions
+
+from . import events
+from .definitions import Definitions
+from .events import Event
+from .executor import Attempt
+from .instances import (
+    CANCELLED,
+    FAILED,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    Failure,
+    Frame,
+    Instance,
+)
+from .nodes import RunNodes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from levada.store import Store
+
+    from .definitions import Definition, Region
+    from .executor import Ended, Executor
+
+
+#: Seconds; what waits longer is asked again.
+_LONGEST_POLL = 3600.0
+#: What is needed of a record later on.
+_KEPT = ("status", "returns", "error", "cache", "resources")
+_YEAR = 365 * 86400.0
+
+
+class DeadlockError(RuntimeError):
+    """A plan whose nodes wait for each other: it was not made by the compiler."""
+
+
+class Interpreter:
+    """One run of a plan.
+
+    ``parameters`` are the trees of all its parameters. ``executor`` runs the attempts, at most
+    ``max_parallel`` at a time; ``on_event`` is called with an :class:`Event` for whatever happens.
+    ``attend`` is called whenever the run goes on, and may :meth:`cancel` it.
+    """
+
+    def __init__(
+        self,
+        plan: dict[str, Any],
+        parameters: dict[str, Any],
+        executor: Executor,
+        store: Store,
+        *,
+        max_parallel: int,
+        on_event: Callable[[Event], None] | None = None,
+        attend: Callable[[Interpreter], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.definitions = Definitions(plan)
+        self.nodes = RunNodes(self.definitions)
+        self.failure: Failure | None = None
+        self.cancelled: str | None = None
+        self._executor = executor
+        self._store = store
+        self._parameters = parameters
+        self._attend = attend
+        self._max_parallel = max_parallel
+        self._on_event = on_event
+        self._stopping = False
+        self._forced = False
+        self._ready: list[tuple[tuple[int, ...], Instance]] = []
+        self._retries: list[tuple[float, int, Instance]] = []
+        self._running: dict[tuple[str, tuple[int, ...]], Instance] = {}
+        self._resolved: set[tuple[str, tuple[int, ...]]] = set()
+        self._waiters: dict[tuple[str, tuple[int, ...]], list[Instance]] = {}
+        self.skipped: list[tuple[str, tuple[int, ...]]] = []
+        self._over = False
+
+    # ---------------------------------------------------------------- the run
+
+    def run(self) -> Failure | None:
+        """Run the plan to its end; gives the failure of the run, if there is one."""
+        self._open(self.definitions.root, None, 0, (), {})
+        while not self._over:
+            self._settle()
+            if self._over:
+                break
+            if not self._running and not self._retries:
+                raise DeadlockError(f"nothing can start in {self.plan['pipeline']!r}")
+            for ended in self._executor.poll(self._patience()):
+                self._ended(ended)
+            if self._attend is not None:
+                self._attend(self)
+        return self.failure
+
+    def cancel(self, reason: str, *, force: bool = False) -> None:
+        """End the run: running attempts are asked to end, or made to with ``force``.
+
+        ``finally`` regions that were entered still run, unless it is forced.
+        """
+        self.cancelled = self.cancelled or reason
+        self._stopping = True
+        self._forced = self._forced or force
+        self._emit(Event(events.CANCELLING, force=force, reason=reason))
+        for instance in list(self._running.values()):
+            self._executor.cancel(instance.attempt, force=force)
+        self._give_up_retries()
+
+    def _settle(self) -> None:
+        """Start what can be started, what plain Python would run first before others.
+
+        Decisions wait for room like steps do: made earlier they could open nothing, but fail
+        before what comes before them in the source.
+        """
+        self._due_retries()
+        while self._ready and len(self._running) < self._max_parallel:
+            self._activate(heapq.heappop(self._ready)[1])
+
+    def _patience(self) -> float | None:
+        if not self._retries:
+            return None
+        return min(_LONGEST_POLL, max(0.0, self._retries[0][0] - time.monotonic()))
+
+    # ---------------------------------------------------------------- opening
+
+    def _open(
+        self,
+        region: Region,
+        owner: Instance | None,
+        ordinal: int,
+        index: tuple[int, ...],
+        variables: dict[str, Any],
+    ) -> Frame:
+        frame = Frame(region, owner, ordinal, index, variables)
+        if owner is not None:
+            owner.pending += 1
+        for definition in region.nodes:
+            self._create(definition, frame)
+        if not region.nodes:
+            self._frame_over(frame)
+        return frame
+
+    def _create(self, definition: Definition, frame: Frame) -> None:
+        instance = Instance(definition, frame)
+        self.nodes.add(instance)
+        for name, depth in definition.waits:
+            key = (name, frame.index[:depth])
+            if key not in self._resolved:
+                instance.waiting += 1
+                self._waiters.setdefault(key, []).append(instance)
+        if not instance.waiting:
+            self._make_ready(instance)
+
+    def _inner(self, instance: Instance, slot: str) -> Frame:
+        """Open a region of a branch, a guard or a group."""
+        frame, definition = instance.frame, instance.definition
+        ordinal = list(definition.regions).index(slot)
+        return self._open(definition.regions[slot], instance, ordinal, frame.index, frame.variables)
+
+    # ---------------------------------------------------------------- starting
+
+    def _allowed(self, instance: Instance) -> bool:
+        """Whether it may still be started, after the failures so far."""
+        if self._forced:
+            return False
+        inner: Frame | None = None
+        for node, frame in instance.around():
+            if inner is not None and inner.ordinal > node.cutoff:
+                return False
+            if node.definition.ordinal > frame.cutoff:
+                return False
+            if frame.region.slot == "final":
+                return True
+            inner = frame
+        return not self._stopping
+
+    def _activate(self, instance: Instance) -> None:
+        """All that it waits for is there: start it, or open it."""
+        if not self._allowed(instance):
+            self._drop(instance)
+            return
+        instance.state = RUNNING
+        kind = instance.definition.kind
+        if kind == "call":
+            self._start(instance)
+        elif kind == "branch":
+            self._decide(instance)
+        elif kind == "loop":
+            self._expand(instance)
+        else:
+            self._inner(instance, "body")
+
+    def _make_ready(self, instance: Instance) -> None:
+        """All that it waits for is there, or its next attempt is due."""
+        heapq.heappush(self._ready, (instance.order(), instance))
+
+    def _scope(self, frame: Frame) -> expressions.Scope:
+        return expressions.Scope(self._parameters, self.nodes, self._store, frame.variables)
+
+    def _decide(self, instance: Instance) -> None:
+        instance.touch()
+        try:
+            taken = expressions.truth(
+                instance.definition.form["condition"], self._scope(instance.frame)
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this node's failure
+            self._fail(instance, describe(error))
+            return
+        slot, other = ("then", "otherwise") if taken else ("otherwise", "then")
+        self._declare_skipped(instance.definition.regions[other], instance.frame.index)
+        self._inner(instance, slot)
+
+    def _expand(self, instance: Instance) -> None:
+        instance.touch()
+        frame, form = instance.frame, instance.definition.form
+        scope = self._scope(frame)
+        try:
+            items = list(
+                expressions.iterations(form["target"], form["items"], form["where"], scope)
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this node's failure
+            self._fail(instance, describe(error))
+            return
+        body = instance.definition.regions["body"]
+        instance.pending += 1  # so that it is not over before its last iteration is opened
+        for i, variables in enumerate(items):
+            self._open(body, instance, i, (*frame.index, i), frame.variables | variables)
+        instance.pending -= 1
+        if not instance.pending:
+            self._close(instance)
+
+    def _start(self, instance: Instance) -> None:
+        """Start the next attempt of a call, or finish it from the cache."""
+        instance.touch()
+        if instance.attempt is None:
+            try:
+                instance.attempt = self._first_attempt(instance)
+                cached = self._executor.lookup(instance.attempt)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this node's failure
+                self._fail(instance, describe(error))
+                return
+            if cached is not None:
+                instance.ended = cached
+                self._emit_record(instance, events.NODE_CACHED)
+                self._succeed(instance)
+                return
+        self._running[instance.key] = instance
+        self._emit_of(instance, events.NODE_STARTED, step=instance.definition.form["step"])
+        self._executor.start(instance.attempt)
+
+    def _first_attempt(self, instance: Instance) -> Attempt:
+        form, scope = instance.definition.form, self._scope(instance.frame)
+        inputs = {name: expressions.tree(text, scope) for name, text in form["inputs"].items()}
+        return Attempt(
+            instance.definition.id,
+            instance.frame.index,
+            1,
+            self.plan["steps"][form["step"]],
+            form["settings"],
+            inputs,
+            form["inputs"],
+        )
+
+    # ---------------------------------------------------------------- ends of attempts
+
+    def _ended(self, ended: Ended) -> None:
+        instance = self._running.pop((ended.attempt.node, ended.attempt.map_index))
+        instance.ended = ended
+        record = ended.record
+        instance.seconds += record.get("seconds") or 0.0
+        succeeded = record["status"] == SUCCEEDED
+        self._emit_record(instance, events.NODE_FINISHED if succeeded else events.ATTEMPT_FAILED)
+        if succeeded:
+            self._succeed(instance)
+            return
+        delay = self._retry_delay(instance, record["error"])
+        if delay is None or not self._allowed(instance):
+            self._fail(instance, record["error"], ended.path)
+            return
+        instance.attempt = instance.attempt.next()
+        self._emit_of(instance, events.RETRY, delay=delay)
+        due = time.monotonic() + delay
+        heapq.heappush(self._retries, (due, id(instance), instance))
+
+    def _retry_delay(self, instance: Instance, error: dict[str, Any]) -> float | None:
+        """Seconds until the next attempt; None if there is none."""
+        retry = instance.attempt.settings.get("retry") or {}
+        failed = instance.attempt.number
+        if error.get("permanent") or error.get("kind") == CANCELLED:
+            return None
+        if failed > retry.get("count", 0):
+            return None
+        return backoff(retry, failed)
+
+    def _due_retries(self) -> None:
+        now = time.monotonic()
+        while self._retries and self._retries[0][0] <= now:
+            self._make_ready(heapq.heappop(self._retries)[2])
+
+    def _give_up_retries(self) -> None:
+        """Look at every call that waits for its next attempt: it may not be allowed any more."""
+        kept = []
+        for due, number, instance in self._retries:
+            if self._allowed(instance):
+                kept.append((due, number, instance))
+            else:
+                self._make_ready(instance)
+        heapq.heapify(kept)
+        self._retries = kept
+
+    def _drop(self, instance: Instance) -> None:
+        """A call that may not be started any more: skipped, or failed if it was tried before."""
+        if instance.ended is None:
+            self._skip(instance)
+        else:
+            self._fail(instance, instance.ended.record["error"], instance.ended.path)
+
+    # ---------------------------------------------------------------- ends of nodes
+
+    def _succeed(self, instance: Instance) -> None:
+        instance.state = SUCCEEDED
+        self._finish(instance)
+
+    def _skip(self, instance: Instance) -> None:
+        instance.state = SKIPPED
+        self._resolve_inside(instance)
+        self._finish(instance)
+
+    def _fail(self, instance: Instance, error: dict[str, Any], record: str | None = None) -> None:
+        """The node itself failed: a call after its last attempt, a condition, the items."""
+        instance.state = FAILED
+        instance.failure = Failure(instance, error, record)
+        self.nodes.add_failure(instance)
+        self._emit_of(instance, events.NODE_FAILED, error=error)
+        self._stop_after(instance, instance.failure)
+        self._resolve_inside(instance)
+        self._finish(instance)
+
+    def _stop_after(self, instance: Instance, failure: Failure) -> None:
+        """Let nothing start that plain Python would not have started after this failure."""
+        inner: Frame | None = None
+        for node, frame in instance.around():
+            if inner is not None and node.definition.kind == "loop":
+                node.cutoff = min(node.cutoff, inner.ordinal)
+            frame.cutoff = min(frame.cutoff, node.definition.ordinal)
+            if self._catches(frame, failure):
+                break
+            inner = frame
+        else:
+            self._stopping = True
+        self._give_up_retries()
+
+    def _catches(self, frame: Frame, failure: Failure) -> bool:
+        """Whether a failure in this frame is handled by the guard that it belongs to."""
+        guard = frame.owner
+        return (
+            guard is not None
+            and frame.region.slot == "body"
+            and "handler" in guard.definition.regions
+            and failure.catchable
+            and self._allowed(guard)
+        )
+
+    def _finish(self, instance: Instance) -> None:
+        """The node is over: tell those who wait for it, and its frame."""
+        self._resolve(instance.key)
+        frame = instance.frame
+        frame.failure = _first(frame.failure, instance.failure)
+        frame.pending -= 1
+        if not frame.pending:
+            self._frame_over(frame)
+
+    def _resolve(self, key: tuple[str, tuple[int, ...]]) -> None:
+        self._resolved.add(key)
+        for waiter in self._waiters.pop(key, ()):
+            waiter.waiting -= 1
+            if not waiter.waiting:
+                self._make_ready(waiter)
+
+    def _resolve_inside(self, instance: Instance) -> None:
+        """Nothing in this node will run: nobody needs to wait for it."""
+        definition, index = instance.definition, instance.frame.index
+        for inner in definition.awaitable():
+            self._resolve((inner.id, index))
+        if instance.state == SKIPPED and definition.kind == "call":
+            self._note_skipped(definition, index)
+        for inner in definition.descendants():
+            self._note_skipped(inner, index)
+
+    def _declare_skipped(self, region: Region, index: tuple[int, ...]) -> None:
+        """The side of a branch that is not taken."""
+        for definition in region.awaitable():
+            self._resolve((definition.id, index))
+        for definition in region.nodes:
+            self._note_skipped(definition, index)
+            for inner in definition.descendants():
+                self._note_skipped(inner, index)
+
+    def _note_skipped(self, definition: Definition, index: tuple[int, ...]) -> None:
+        if definition.kind == "call":
+            self.skipped.append((definition.id, index))
+            self._emit(Event(events.NODE_SKIPPED, definition.id, index or None))
+
+    def _frame_over(self, frame: Frame) -> None:
+        owner = frame.owner
+        if owner is None:
+            self._over = True
+            self.failure = frame.failure
+            return
+        owner.pending -= 1
+        kind = owner.definition.kind
+        if kind == "guard":
+            self._guard_goes_on(owner, frame)
+            return
+        owner.failure = _first(owner.failure, frame.failure)
+        if not owner.pending:
+            self._close(owner)
+
+    def _close(self, instance: Instance) -> None:
+        """All frames of a node are over."""
+        instance.state = SUCCEEDED if instance.failure is None else FAILED
+        self._finish(instance)
+
+    def _guard_goes_on(self, guard: Instance, frame: Frame) -> None:
+        """One region of a guard is over: go on with the next that has to run."""
+        slot = frame.region.slot
+        if slot == "body":
+            guard.failure = frame.failure
+            if frame.failure is not None and self._catches(frame, frame.failure):
+                self._inner(guard, "handler")
+                return
+        elif frame.failure is not None:
+            guard.failure = frame.failure.during(guard.failure)
+        elif slot == "handler":
+            guard.failure = None
+        # A guard in which nothing was started when everything stopped was not entered.
+        entered = guard.touched or self._allowed(guard)
+        if slot != "final" and entered and guard.definition.regions["final"].nodes:
+            self._inner(guard, "final")
+        else:
+            self._close(guard)
+
+    # ---------------------------------------------------------------- telling
+
+    def _emit_of(self, instance: Instance, kind: str, **details: Any) -> None:
+        number = None if instance.attempt is None else instance.attempt.number
+        name, index = instance.key
+        self._emit(Event(kind, name, index or None, number, **details))
+
+    def _emit_record(self, instance: Instance, kind: str) -> None:
+        ended = instance.ended
+        wanted = ("seconds", "metrics", "error", "cache")
+        details = {name: ended.record.get(name) for name in wanted}
+        self._emit_of(instance, kind, record=ended.record, path=ended.path, **details)
+        # A run of many steps must not hold all that their records say.
+        ended.record = {name: ended.record.get(name) for name in _KEPT}
+
+    def _emit(self, event: Event) -> None:
+        if self._on_event is not None:
+            self._on_event(event)
+
+
+def describe(error: Exception) -> dict[str, Any]:
+    """An exception that an expression of the plan raised, in the form of a record's error."""
+    kind = type(error)
+    return {
+        "type": kind.__name__,
+        "module": kind.__module__,
+        "message": str(error),
+        "traceback": [],
+        "frames": [],
+        "permanent": True,
+        "kind": "error",
+    }
+
+
+def backoff(retry: dict[str, Any], failed: int) -> float:
+    """Seconds to wait after the failed attempt number ``failed`` (from 1)."""
+    longest = retry.get("max_delay")
+    delay = float(retry.get("delay") or 0.0)
+    try:
+        delay *= float(retry.get("backoff") or 1.0) ** (failed - 1)
+    except OverflowError:
+        delay = _YEAR
+    return min(delay, _YEAR if longest is None else float(longest))
+
+
+def _first(one: Failure | None, other: Failure | None) -> Failure | None:
+    """The failure that plain Python would have met first."""
+    if one is None or other is None:
+        return one or other
+    return min(one, other, key=lambda failure: failure.order)

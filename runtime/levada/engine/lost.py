@@ -1,0 +1,70 @@
+"""The record of an attempt whose process ended without writing one."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from levada import records
+from levada.attempt import Attempt
+from levada.failures import without_traceback
+from levada.redaction import secret_values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from levada.cache import Lookup
+    from levada.request import StepRequest
+    from levada.store import Store
+
+_TYPES = {"timeout": "TimedOut", "cancelled": "Cancelled", "killed": "ProcessKilled"}
+
+
+def record_lost(
+    request: StepRequest,
+    store: Store,
+    *,
+    looked_up: Lookup | None,
+    status: int,
+    end: str,
+    started: int,
+    message: str = "",
+) -> dict[str, Any]:
+    """Write the record of a process that ended with ``status`` (as waitpid gives it); gives it.
+
+    ``end`` says why the engine ended it: ``timeout``, ``cancelled`` or nothing; ``started`` is
+    the time at which it was started, in nanoseconds since the epoch. ``message`` says how it ended
+    where that is known better than by its status.
+    """
+    secrets = secret_values(request.settings.get("secrets") or {}, dict(os.environ))
+    attempt = Attempt(request, store, secrets)
+    attempt.started = started
+    attempt.looked_up = looked_up
+    kind, found = _cause(status, end, request.settings.get("timeout"))
+    text = message if message and not end else found
+    attempt.error = without_traceback(_TYPES[kind], text, kind, permanent=False)
+    record = attempt.record(records.CANCELLED if kind == "cancelled" else records.FAILED)
+    records.write_record(store, record)
+    return record
+
+
+def _cause(status: int, end: str, timeout: float | None) -> tuple[str, str]:
+    """The kind of the error, and a sentence."""
+    if end == "timeout":
+        return "timeout", f"the attempt took longer than its timeout of {timeout:g} s"
+    if end == "cancelled":
+        return "cancelled", "the run was cancelled"
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        hint = " (out of memory?)" if number == signal.SIGKILL else ""
+        return "killed", f"the step's process was ended by {_signal_name(number)}{hint}"
+    code = os.waitstatus_to_exitcode(status)
+    return "killed", f"the step's process ended by itself with exit code {code} (os._exit?)"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,59 @@
+"""What expressions can ask about the nodes of a run that goes on."""
+
+from __future__ import annotations
+
+from levada.expressions import ExpressionError
+
+from .instances import SUCCEEDED, Instance
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from .definitions import Definitions
+
+
+class RunNodes:
+    """The nodes of one run: what they returned, and whether they failed."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+        self._instances: dict[tuple[str, tuple[int, ...]], Instance] = {}
+        #: by node, the map indexes of its failures, with all prefixes of each
+        self._failures: dict[str, set[tuple[int, ...]]] = {}
+
+    def add(self, instance: Instance) -> None:
+        """Have an instance found under its key."""
+        self._instances[instance.key] = instance
+
+    def add_failure(self, instance: Instance) -> None:
+        """Note that a node failed, for its own iteration and for all loops around it."""
+        name, index = instance.key
+        found = self._failures.setdefault(name, set())
+        found.update(index[:length] for length in range(len(index) + 1))
+
+    def calls(self) -> list[Instance]:
+        """The instances of calls, in the order in which they came up."""
+        return [i for i in self._instances.values() if i.definition.kind == "call"]
+
+    def __contains__(self, node: object) -> bool:
+        return node in self._definitions.by_id
+
+    def output(self, node: str, indexes: tuple[int, ...]) -> Any:
+        """The tree that a call returned. Raises ExpressionError if it has not succeeded."""
+        instance = self._instances.get((node, indexes))
+        if instance is None or instance.state != SUCCEEDED or instance.ended is None:
+            state = "not run" if instance is None else instance.state
+            raise ExpressionError(f"`{node}` has no output: it was {state}")
+        return {"$artifact": instance.ended.record["returns"]}
+
+    def failed(self, node: str, indexes: Mapping[str, int]) -> bool:
+        """Whether a node failed, in the iteration that the loop variables stand at."""
+        prefix: list[int] = []
+        for loop in self._definitions.by_id[node].loops:
+            variable = loop.variables[0]
+            if variable not in indexes:
+                break
+            prefix.append(indexes[variable])
+        return tuple(prefix) in self._failures.get(node, ())

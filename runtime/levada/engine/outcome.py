@@ -1,0 +1,188 @@
+"""What a run came to."""
+
+from __future__ import annotations
+
+from levada import values
+
+from .events import node_label
+from .instances import SKIPPED, SUCCEEDED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from levada.store import Store
+
+    from .instances import Failure, Instance
+
+
+class StepSummary:
+    """What one call came to, in one iteration: ``status`` is succeeded, failed, cancelled or
+    skipped; ``seconds`` is what its attempts took together.
+    """  # noqa: D205
+
+    __slots__ = ("attempts", "cached", "error", "map_index", "node", "record", "seconds", "status")
+
+    def __init__(
+        self,
+        node: str,
+        map_index: tuple[int, ...],
+        status: str,
+        attempts: int = 0,
+        *,
+        cached: bool = False,
+        seconds: float = 0.0,
+        error: dict[str, Any] | None = None,
+        record: str | None = None,
+    ) -> None:
+        self.node = node
+        self.map_index = map_index
+        self.status = status
+        self.attempts = attempts
+        self.cached = cached
+        self.seconds = seconds
+        self.error = error
+        #: path of the last attempt's record in the store
+        self.record = record
+
+    @property
+    def label(self) -> str:
+        """``train[2]``."""
+        return node_label(self.node, self.map_index)
+
+    def as_json(self) -> dict[str, Any]:
+        """The form in ``outcome.json`` and of ``run --json``."""
+        return {
+            "node": self.node,
+            "map_index": list(self.map_index) or None,
+            "attempts": self.attempts,
+            "status": self.status,
+            "cached": self.cached,
+            "seconds": round(self.seconds, 6),
+            "record": self.record,
+        }
+
+
+class Outcome:
+    """The end of a run.
+
+    ``status`` is succeeded, failed or cancelled. ``outputs`` are the trees of what the pipeline
+    returned, in order (``is_tuple``: as several values). ``error`` is that of the failure that
+    counts, with ``node``, ``map_index`` and ``context``, the failure during whose handling it came
+    up. ``folder`` is the run's folder in the store.
+    """
+
+    __slots__ = (
+        "error",
+        "finished",
+        "folder",
+        "is_tuple",
+        "names",
+        "outputs",
+        "pipeline",
+        "resources",
+        "run_id",
+        "seconds",
+        "status",
+        "steps",
+        "store",
+    )
+
+    def __init__(self, pipeline: str, run_id: str, folder: str, store: Store) -> None:
+        self.pipeline = pipeline
+        self.run_id = run_id
+        self.folder = folder
+        self.store = store
+        self.status = "succeeded"
+        self.outputs: list[Any] = []
+        self.names: list[str] = []
+        self.is_tuple = False
+        self.steps: list[StepSummary] = []
+        self.error: dict[str, Any] | None = None
+        self.seconds = 0.0
+        self.finished = ""
+        #: peak_memory_bytes (of the largest attempt) and cpu_seconds (of all)
+        self.resources: dict[str, Any] = {}
+
+    @property
+    def cached(self) -> int:
+        """How many calls came from the cache."""
+        return sum(step.cached for step in self.steps)
+
+    def displayed_outputs(self) -> Any:
+        """The outputs as plain JSON: a list of several, the value of one, None without any."""
+        shown = [values.display(tree, self.store) for tree in self.outputs]
+        if self.is_tuple:
+            return shown if self.status == "succeeded" else None
+        return shown[0] if shown else None
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``levada run --json`` prints."""
+        return {
+            "run_id": self.run_id,
+            "pipeline": self.pipeline,
+            "status": self.status,
+            "outputs": self.displayed_outputs(),
+            "steps": [step.as_json() for step in self.steps],
+            "error": self.error,
+            "seconds": round(self.seconds, 6),
+            "store": self.store.url,
+            "folder": self.folder,
+        }
+
+    def document(self) -> dict[str, Any]:
+        """The run's ``outcome.json`` (``levada.outcome/1``)."""
+        return {
+            "schema": "levada.outcome/1",
+            "pipeline": self.pipeline,
+            "run_id": self.run_id,
+            "status": self.status,
+            "finished": self.finished,
+            "seconds": round(self.seconds, 6),
+            "outputs": self.outputs,
+            "names": self.names,
+            "is_tuple": self.is_tuple,
+            "steps": [step.as_json() for step in self.steps],
+            "error": self.error,
+            "resources": self.resources,
+        }
+
+
+def error_of(failure: Failure) -> dict[str, Any]:
+    """A failure's error with its place, its record, and its context in the same form."""
+    return {
+        **failure.error,
+        "node": failure.node,
+        "map_index": list(failure.map_index) or None,
+        "record": failure.record,
+        "context": None if failure.context is None else error_of(failure.context),
+    }
+
+
+def summarise(
+    instances: list[Instance], skipped: list[tuple[str, tuple[int, ...]]]
+) -> list[StepSummary]:
+    """A summary of each call that was reached, in the order of the source, then of the others."""
+    reached = [i for i in instances if i.state != SKIPPED]
+    steps = [_summary(instance) for instance in sorted(reached, key=lambda i: i.order())]
+    return steps + [StepSummary(node, index, SKIPPED) for node, index in skipped]
+
+
+def _summary(instance: Instance) -> StepSummary:
+    node, index = instance.key
+    ended = instance.ended
+    error = None if instance.failure is None else instance.failure.error
+    status = instance.state
+    if error is not None and error.get("kind") == "cancelled":
+        status = "cancelled"
+    cache = {} if ended is None else ended.record.get("cache") or {}
+    return StepSummary(
+        node,
+        index,
+        status,
+        0 if instance.attempt is None else instance.attempt.number,
+        cached=status == SUCCEEDED and bool(cache.get("hit")),
+        seconds=instance.seconds,
+        error=error,
+        record=None if ended is None else ended.path,
+    )

@@ -1,0 +1,156 @@
+"""The parameters of a run, checked against the plan before anything starts."""
+
+from __future__ import annotations
+
+import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+
+class ParameterError(ValueError):
+    """Parameters that the pipeline does not take. ``problems`` has a sentence for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def resolve(declared: list[dict[str, Any]], given: dict[str, Any]) -> dict[str, Any]:
+    """The value of each declared parameter, in order: what was given, or its default.
+
+    Raises ParameterError with everything that is wrong: unknown names, missing ones, and values
+    that do not fit the parameter's JSON schema.
+    """
+    by_name = {parameter["name"]: parameter for parameter in declared}
+    problems = [_unknown(name, by_name) for name in given if name not in by_name]
+    values: dict[str, Any] = {}
+    for name, parameter in by_name.items():
+        if name in given:
+            values[name] = given[name]
+            problems += _mismatches(parameter, given[name])
+        elif parameter["required"]:
+            problems.append(f"the parameter `{name}`{_of_type(parameter)} is missing")
+        else:
+            values[name] = parameter["default"]
+    if problems:
+        raise ParameterError(problems)
+    return values
+
+
+def _of_type(parameter: dict[str, Any]) -> str:
+    return f" ({parameter['type']})" if parameter["type"] else ""
+
+
+def _unknown(name: str, declared: dict[str, Any]) -> str:
+    near = min(declared, key=lambda other: _distance(name, other), default=None)
+    if near is not None and _distance(name, near) <= max(1, len(near) // 3):
+        return f"there is no parameter `{name}`; did you mean `{near}`?"
+    names = ", ".join(f"`{other}`" for other in declared) or "none"
+    return f"there is no parameter `{name}`; the pipeline takes: {names}"
+
+
+def _distance(one: str, other: str) -> int:
+    """The number of characters to insert, remove or replace to get from one to the other."""
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        previous, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (a != b))
+    return row[-1]
+
+
+def _mismatches(parameter: dict[str, Any], value: Any) -> list[str]:
+    expected = parameter["type"] or json.dumps(parameter["schema"])
+    return [
+        f"the parameter `{parameter['name']}` takes {expected}, not {_shown(value)}"
+        + (f": {path} {problem}" if path else "")
+        for path, problem in _violations(value, parameter["schema"], "")
+    ][:1]
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "null": (type(None),),
+    "boolean": (bool,),
+    "string": (str,),
+    "array": (list, tuple),
+    "object": (dict,),
+}
+
+
+def _is(value: Any, kind: str) -> bool:
+    if kind == "integer":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "number":
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, _KINDS.get(kind, (object,)))
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality of JSON values, in which true is not 1."""
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _violations(value: Any, schema: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Where the value does not fit the schema: the path in it, and what is wrong there."""
+    if schema is False:
+        yield path, "is one too many"
+    if not isinstance(schema, dict):
+        return
+    kinds = schema.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if kinds and not any(_is(value, kind) for kind in kinds):
+        yield path, f"is not of type {' or '.join(kinds)}"
+        return
+    if "const" in schema and not _same(value, schema["const"]):
+        yield path, f"is not {_shown(schema['const'])}"
+    if "enum" in schema and not any(_same(value, one) for one in schema["enum"]):
+        yield path, f"is none of {', '.join(_shown(one) for one in schema['enum'])}"
+    if "anyOf" in schema and not any(_fits(value, one, path) for one in schema["anyOf"]):
+        yield path, "fits none of the types"
+    if isinstance(value, list | tuple):
+        yield from _item_violations(value, schema, path)
+    elif isinstance(value, dict):
+        yield from _member_violations(value, schema, path)
+
+
+def _fits(value: Any, schema: Any, path: str) -> bool:
+    return next(_violations(value, schema, path), None) is None
+
+
+def _item_violations(
+    value: list[Any] | tuple[Any, ...], schema: dict[str, Any], path: str
+) -> Iterator[tuple[str, str]]:
+    if len(value) < schema.get("minItems", 0):
+        yield path, f"has fewer than {schema['minItems']} items"
+    if len(value) > schema.get("maxItems", len(value)):
+        yield path, f"has more than {schema['maxItems']} items"
+    if schema.get("uniqueItems") and len({json.dumps(v, sort_keys=True) for v in value}) < len(
+        value
+    ):
+        yield path, "has an item twice"
+    first = schema.get("prefixItems", [])
+    for i, item in enumerate(value):
+        of_item = first[i] if i < len(first) else schema.get("items")
+        yield from _violations(item, of_item, f"{path}[{i}]")
+
+
+def _member_violations(
+    value: dict[str, Any], schema: dict[str, Any], path: str
+) -> Iterator[tuple[str, str]]:
+    known = schema.get("properties", {})
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield path, f"has no {name!r}"
+    for name, member in value.items():
+        of_member = known.get(name, schema.get("additionalProperties"))
+        if of_member is False:
+            yield path, f"has an unknown {name!r}"
+        yield from _violations(member, of_member, f"{path}[{_shown(name)}]")

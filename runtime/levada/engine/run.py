@@ -1,0 +1,321 @@
+"""Runs a plan on this machine and keeps what happened in the store."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+
+from levada import environment, expressions, git, records, values
+from levada.redaction import secret_values
+from levada.store import open_store
+
+from . import events
+from .events import Event
+from .interpreter import Interpreter, describe
+from .local import LocalExecutor, RunContext
+from .outcome import Outcome, error_of, summarise
+from .parameters import resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+    from levada.project import Project
+    from levada.store import Store
+
+    from .executor import Attempt, Executor
+
+
+class RunExistsError(ValueError):
+    """The store has a run of that id already: records are never changed."""
+
+
+def run(
+    plan: dict[str, Any],
+    parameters: dict[str, Any],
+    *,
+    store: Store | str,
+    project: Project | str,
+    run_id: str | None = None,
+    max_parallel: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    cache: bool = True,
+    trigger: str = "manual",
+    logs: bool = True,
+    executor: Executors | None = None,
+) -> Outcome:
+    """Run a plan to its end.
+
+    ``parameters`` are JSON values by name; ``store`` may be its URL, ``project`` the path of the
+    project's root. At most
+    ``max_parallel`` steps run at a time (default: the pipeline's own setting, else one for each
+    CPU). ``on_event`` is called with every :class:`Event`, those with the steps' output only with
+    ``logs``. ``executor`` makes what the attempts run in, by default processes of this machine.
+    An interrupt or SIGTERM cancels the run, a second one kills it.
+
+    Raises ParameterError for parameters that the pipeline does not take, RunExistsError, and
+    StoreError if the store cannot be written to.
+    """
+    opened = open_store(store) if isinstance(store, str) else store
+    root = os.path.abspath(project if isinstance(project, str) else project.root)
+    return _Run(plan, parameters, opened, root, cache, executor).run(
+        run_id, max_parallel, on_event or (lambda _: None), trigger, logs=logs
+    )
+
+
+def new_run_id() -> str:
+    """A run id that sorts by time (UTC) and that nobody else makes: ``20260102-150405-1f3a9c``."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
+
+
+class Executors:
+    """Makes the executor of a run. ``name`` is the word after ``--executor``, in the records."""
+
+    name: str
+
+    def __call__(
+        self, context: RunContext, on_log: Callable[[Attempt, str], None] | None
+    ) -> Executor:
+        """Make it."""
+        raise NotImplementedError
+
+
+class _Run:
+    """One run of a plan on this machine."""
+
+    def __init__(
+        self,
+        plan: dict[str, Any],
+        parameters: dict[str, Any],
+        store: Store,
+        project: str,
+        cache: bool,
+        executors: Executors | None,
+    ) -> None:
+        self._plan = plan
+        self._executors = executors
+        self._engine = {"name": "local"}
+        if executors is not None:
+            self._engine["executor"] = executors.name
+        self._store = store
+        self._project = project
+        self._cache = cache
+        secrets = {name for step in self._steps() for name in step["settings"].get("secrets") or ()}
+        hidden = secret_values(secrets, dict(os.environ))
+        self._git = git.describe(project, store, hidden)
+        given = resolve(plan["parameters"], parameters)
+        self._trees = {name: values.encode(value, store) for name, value in given.items()}
+        self._started = time.time_ns()
+
+    def run(
+        self,
+        run_id: str | None,
+        max_parallel: int | None,
+        on_event: Callable[[Event], None],
+        trigger: str,
+        *,
+        logs: bool,
+    ) -> Outcome:
+        run_id = self._register(run_id, trigger)
+        context = self._context(run_id)
+        self._trust_project()
+        on_log = _log_events(on_event) if logs else None
+        executor = (self._executors or LocalExecutor)(context, on_log)
+        interrupts = _Interrupts(executor.wake)
+        interpreter = Interpreter(
+            self._plan,
+            self._trees,
+            executor,
+            self._store,
+            max_parallel=max_parallel or self._parallel(),
+            on_event=on_event,
+            attend=interrupts.attend,
+        )
+        shown = values.display(self._trees, self._store)
+        on_event(
+            Event(
+                events.RUN_STARTED,
+                pipeline=self._plan["pipeline"],
+                run_id=run_id,
+                parameters=shown,
+                record=context.folder,
+            )
+        )
+        interrupts.install()
+        try:
+            interpreter.run()
+        finally:
+            executor.close()
+            interrupts.remove()
+        outcome = self._outcome(interpreter, run_id)
+        on_event(Event(events.RUN_FINISHED, outcome=outcome))
+        return outcome
+
+    def _parallel(self) -> int:
+        return int(self._plan["settings"].get("max_parallel") or cpu_count())
+
+    def _context(self, run_id: str) -> RunContext:
+        context = RunContext(
+            pipeline=self._plan["pipeline"],
+            run_id=run_id,
+            parameters=self._trees,
+            project=self._project,
+            search=self._search(),
+            store=self._store,
+            engine=self._engine,
+            git=self._git,
+            packages=[
+                (step["imports"], step["settings"].get("requirements") or [])
+                for step in self._steps()
+            ],
+            use_cache=self._cache,
+        )
+        if _several_attempts(self._plan["body"]):
+            context.modules = sorted({step["module"] for step in self._steps()})
+        return context
+
+    def _search(self) -> list[str]:
+        """The folders that the project's modules are imported from."""
+        return [os.path.normpath(f"{self._project}/{folder}") for folder in self._plan["search"]]
+
+    def _trust_project(self) -> None:
+        """Let a condition load values of the project's own classes."""
+        values.set_project_roots(self._search())
+        sys.path += [folder for folder in self._search() if folder not in sys.path]
+
+    def _steps(self) -> list[dict[str, Any]]:
+        return list(self._plan["steps"].values())
+
+    # ---------------------------------------------------------------- documents
+
+    def _register(self, run_id: str | None, trigger: str) -> str:
+        """Write ``run.json``; gives the run's id."""
+        plan = json.dumps(self._plan, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        document = {
+            "schema": records.RUN_SCHEMA,
+            "pipeline": self._plan["pipeline"],
+            "run_id": run_id or new_run_id(),
+            "parameters": {
+                "trees": self._trees,
+                "display": values.display(self._trees, self._store),
+            },
+            "trigger": trigger,
+            "user": _user(),
+            "engine": self._engine,
+            "created": records.timestamp(self._started),
+            "source": self._plan["source"],
+            "plan": self._store.put_blob(plan.encode("utf-8", "surrogatepass")),
+            "git": self._git,
+            "environment": environment.whole(),
+        }
+        folder = records.run_path(self._plan["pipeline"], document["run_id"])
+        if self._store.write_once(f"{folder}/run.json", records.document(document)):
+            return str(document["run_id"])
+        if run_id is None:
+            return self._register(None, trigger)
+        raise RunExistsError(f"there is a run {run_id!r} of {self._plan['pipeline']} already")
+
+    def _outcome(self, interpreter: Interpreter, run_id: str) -> Outcome:
+        pipeline = self._plan["pipeline"]
+        outcome = Outcome(pipeline, run_id, records.run_path(pipeline, run_id), self._store)
+        if interpreter.failure is not None:
+            outcome.error = error_of(interpreter.failure)
+            outcome.status = "failed"
+        elif interpreter.cancelled is None:
+            self._return(interpreter, outcome)
+        if interpreter.cancelled is not None:
+            outcome.status = "cancelled"
+        instances = interpreter.nodes.calls()
+        outcome.steps = summarise(instances, interpreter.skipped)
+        outcome.resources = _resources([i.ended.record for i in instances if i.ended is not None])
+        finished = time.time_ns()
+        outcome.finished = records.timestamp(finished)
+        outcome.seconds = (finished - self._started) / 1e9
+        self._store.write_once(
+            f"{outcome.folder}/outcome.json", records.document(outcome.document())
+        )
+        return outcome
+
+    def _return(self, interpreter: Interpreter, outcome: Outcome) -> None:
+        result = self._plan["result"]
+        if result is None:
+            return
+        scope = expressions.Scope(self._trees, interpreter.nodes, self._store)
+        try:
+            outcome.outputs = [expressions.tree(text, scope) for text in result["values"]]
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run failed with it
+            outcome.status = "failed"
+            outcome.error = describe(error) | {"node": None, "map_index": None, "context": None}
+            return
+        outcome.names, outcome.is_tuple = result["names"], result["is_tuple"]
+
+
+class _Interrupts:
+    """SIGINT and SIGTERM while a run goes on: the first cancels it, the second kills it."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._names: list[str] = []
+        self._handled = 0
+        self._before: dict[int, Any] = {}
+
+    def install(self) -> None:
+        """Take over the signals, where Python lets us: in the main thread."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._before[number] = signal.signal(number, self._note)
+            except ValueError:
+                return
+
+    def remove(self) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def attend(self, interpreter: Interpreter) -> None:
+        """Cancel the run if there was a signal."""
+        while self._handled < min(len(self._names), 2):
+            force = self._handled > 0
+            interpreter.cancel(self._names[self._handled], force=force)
+            self._handled += 1
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self._names.append(signal.Signals(number).name)
+        self._wake()
+
+
+def _several_attempts(body: list[dict[str, Any]]) -> bool:
+    """Whether more than one step may run."""
+    return len(body) > 1 or any(node["kind"] != "call" for node in body)
+
+
+def cpu_count() -> int:
+    """How many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _log_events(on_event: Callable[[Event], None]) -> Callable[[Attempt, str], None]:
+    def on_log(attempt: Attempt, text: str) -> None:
+        index = attempt.map_index or None
+        on_event(Event(events.LOG, attempt.node, index, attempt.number, text=text))
+
+    return on_log
+
+
+def _user() -> str | None:
+    return os.environ.get("USER") or os.environ.get("LOGNAME")
+
+
+def _resources(records: list[dict[str, Any]]) -> dict[str, Any]:
+    used = [r.get("resources") or {} for r in records if not (r.get("cache") or {}).get("hit")]
+    peaks = [u["peak_memory_bytes"] for u in used if u.get("peak_memory_bytes") is not None]
+    times = [u.get(f"cpu_{kind}_seconds") or 0.0 for u in used for kind in ("user", "system")]
+    peak = {"peak_memory_bytes": max(peaks)} if peaks else {}
+    return peak | {"cpu_seconds": round(sum(times), 6)}

@@ -1,0 +1,224 @@
+"""A process that forks one process for each attempt, so that an attempt costs milliseconds.
+
+It is started by the local engine with a socket as its standard input and never imports anything
+of the user's. It adopts and ends whatever attempts leave behind, and ends with all of it when the
+engine is gone, however that went.
+
+From the engine, each a line: ``start ID LENGTH`` followed by LENGTH bytes (the request as JSON),
+``signal ID NUMBER``, ``kill ID``; first of all ``prepare 0 LENGTH`` with the imports and the
+requirements of the steps to come, or ``warm 0 LENGTH`` with modules and the folders to import
+them from. To the engine: ``warm 0 0|1``, ``started ID``, and ``exit ID
+STATUS`` with the status of waitpid.
+"""
+
+from __future__ import annotations
+
+# Not all of these are used here: what every attempt needs is loaded once.
+import encodings.ascii  # noqa: F401
+import gc
+import importlib  # noqa: F401
+import json
+import os
+import resource  # noqa: F401
+import select
+import signal
+import socket
+import warnings  # noqa: F401
+
+from levada import cache, environment, materializers, runner  # noqa: F401
+from levada.request import StepRequest
+
+from . import processes, warming
+
+#: How much more readily than others the kernel may kill an attempt when memory runs out.
+_OOM_SCORE = b"500"
+
+
+class Server:
+    """Forks attempts on request and reports their ends."""
+
+    def __init__(self, engine: socket.socket) -> None:
+        self._engine = engine
+        self._received = bytearray()
+        self._leaders: dict[int, str] = {}
+        self.is_warm = False
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+
+    def serve(self) -> None:
+        """Serve until the engine is gone."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        poll = select.poll()
+        poll.register(self._engine, select.POLLIN)
+        poll.register(self._wake_read, select.POLLIN)
+        try:
+            while True:
+                ready = {fd for fd, _ in poll.poll()}
+                if self._wake_read in ready:
+                    os.read(self._wake_read, 4096)
+                self._reap()
+                if self._engine.fileno() in ready and not self._receive():
+                    break
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        self._end_all()
+
+    def _receive(self) -> bool:
+        data = self._engine.recv(1 << 20)
+        self._received += data
+        while self._command():
+            pass
+        return bool(data)
+
+    def _command(self) -> bool:
+        """Carry out the first command that is there whole."""
+        end = self._received.find(b"\n")
+        if end < 0:
+            return False
+        words = self._received[:end].decode().split()
+        body = end + 1
+        if words[0] in ("start", "prepare", "warm"):
+            length = int(words[2])
+            if len(self._received) < body + length:
+                return False
+            payload = bytes(self._received[body : body + length])
+            del self._received[: body + length]
+            if words[0] == "start":
+                self._start(words[1], payload)
+            elif words[0] == "warm":
+                self._warm(payload)
+            else:
+                _prepare(payload)
+            return True
+        del self._received[:body]
+        pids = [pid for pid, number in self._leaders.items() if number == words[1]]
+        for pid in pids:
+            if words[0] == "kill":
+                processes.kill_tree(pid)
+            else:
+                os.kill(pid, int(words[2]))
+        return True
+
+    def _warm(self, payload: bytes) -> None:
+        modules, roots = json.loads(payload)
+        # An import may take any time, in which the end of the engine would not be noticed.
+        processes.die_with_parent(os.getppid())
+        self.is_warm = warming.warm(modules, roots)
+        processes.outlive_parent()
+        gc.collect()
+        gc.freeze()
+        self._engine.sendall(f"warm 0 {int(self.is_warm)}\n".encode())
+
+    def _start(self, number: str, payload: bytes) -> None:
+        server = os.getpid()
+        # Until the child has its own handlers it must not die of a signal without a record.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                self._become_attempt(server)
+                code = run_attempt(payload)
+            except BaseException:  # noqa: BLE001 - this process must not go on as a server
+                _report_fault()
+            finally:
+                os._exit(code)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        self._leaders[pid] = number
+        self._engine.sendall(f"started {number}\n".encode())
+
+    def _become_attempt(self, server: int) -> None:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._engine.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        os.setsid()
+        processes.adopt_orphans()
+        processes.die_with_parent(server)
+        _offer_memory()
+        if self.is_warm:
+            warming.renew_randomness()
+
+    def _reap(self) -> None:
+        ended = False
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            ended = True
+            number = self._leaders.pop(pid, None)
+            if number is not None:
+                self._engine.sendall(f"exit {number} {status}\n".encode())
+        if ended:
+            self._end_left_behind()
+
+    def _end_left_behind(self) -> None:
+        """Processes that an attempt left running when it ended."""
+        for pid in processes.children() - self._leaders.keys():
+            processes.kill_tree(pid)
+
+    def _end_all(self) -> None:
+        for pid in list(self._leaders):
+            processes.kill_tree(pid)
+        self._leaders.clear()
+        self._end_left_behind()
+
+
+def _prepare(payload: bytes) -> None:
+    """Look at what is installed once: the attempts inherit it."""
+    for imports, requirements in json.loads(payload):
+        environment.describe(imports, requirements)
+
+
+def run_attempt(payload: bytes) -> int:
+    """Run an attempt in this process; gives the exit code."""
+    request, looked_up = handover.read(payload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    return handover.run(request, looked_up)
+
+
+def _report_fault() -> None:
+    import traceback
+
+    traceback.print_exc()
+
+
+def _offer_memory() -> None:
+    try:
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    except OSError:
+        return
+    try:
+        os.write(fd, _OOM_SCORE)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+
+
+def main() -> None:
+    """Serve the engine on the other end of standard input."""
+    engine = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDWR)
+    # The engine's standard output is for its answer; nothing of a step may end up there.
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    if os.getpid() != os.getpgrp():
+        os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    processes.adopt_orphans()
+    # What is there now stays: a collection in an attempt must not touch, and so copy, its pages.
+    gc.collect()
+    gc.freeze()
+    Server(engine).serve()
+
+
+if __name__ == "__main__":
+    main()

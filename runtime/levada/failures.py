@@ -1,0 +1,153 @@
+"""From an exception to the error part of a record, with the traceback in the user's frames only.
+
+Frames of the runtime are dropped; runs of frames of libraries are folded into one line.
+"""
+
+from __future__ import annotations
+
+import os
+
+from levada.artifact import MaterializerError
+from levada.declarations import PermanentError
+from levada.errors import Cancelled, ReturnError, TimedOut
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from traceback import FrameSummary, TracebackException
+    from typing import Any
+
+_RUNTIME = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_FOLDED = "\0folded"
+_MAX_TEXT = 20_000  # characters of a message or of a line
+_MAX_LINES = 400  # of a traceback; a deep recursion has thousands
+_MAX_FRAMES = 100
+#: Another attempt would end in the same way.
+_PERMANENT = (PermanentError, MaterializerError, ReturnError, SyntaxError, ImportError)
+
+
+def describe(error: BaseException, project: Iterable[str]) -> dict[str, Any]:
+    """Give the error part of a record. ``project`` holds the folders of the user's frames."""
+    from traceback import TracebackException
+
+    folders = tuple(os.path.abspath(folder) + os.sep for folder in project)
+    kind = _kind(error)
+    trace = TracebackException.from_exception(error)
+    frames = [frame for frame in trace.stack if _is_users(frame, folders)]
+    _fold(trace, folders, set())
+    return {
+        "type": type(error).__qualname__,
+        "module": type(error).__module__,
+        "message": _message(error),
+        "traceback": [] if kind == "cancelled" else _lines(trace),
+        "frames": [_frame(frame, folders) for frame in frames[-_MAX_FRAMES:]],
+        "permanent": kind == "error" and isinstance(error, _PERMANENT),
+        "kind": kind,
+    }
+
+
+def without_traceback(name: str, message: str, kind: str, *, permanent: bool) -> dict[str, Any]:
+    """Give the error part of a record for what was no exception in the step."""
+    return {
+        "type": name,
+        "module": "levada",
+        "message": message,
+        "traceback": [],
+        "frames": [],
+        "permanent": permanent,
+        "kind": kind,
+    }
+
+
+def _kind(error: BaseException) -> str:
+    if isinstance(error, (Cancelled, KeyboardInterrupt)):
+        return "cancelled"
+    return "timeout" if isinstance(error, TimedOut) else "error"
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the step called sys.exit({'' if error.code is None else repr(error.code)})"
+    if isinstance(error, KeyboardInterrupt):
+        return "the step was interrupted"
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  the user's own __str__
+        text = f"<{type(error).__qualname__} that cannot be shown>"
+    return text[:_MAX_TEXT]
+
+
+def _is_users(frame: FrameSummary, folders: tuple[str, ...]) -> bool:
+    if frame.filename.startswith("<frozen "):  # no path, and so not below the project's folder
+        return False
+    path = os.path.abspath(frame.filename)
+    if path.startswith(_RUNTIME) or "/site-packages/" in path or "/dist-packages/" in path:
+        return False
+    return path.startswith(folders)
+
+
+def _frame(frame: FrameSummary, folders: tuple[str, ...]) -> dict[str, Any]:
+    path = os.path.abspath(frame.filename)
+    holder = min((f for f in folders if path.startswith(f)), key=len)
+    return {
+        "file": path.removeprefix(holder).replace(os.sep, "/"),
+        "line": frame.lineno,
+        "function": frame.name,
+        "code": frame.line,
+    }
+
+
+def _fold(trace: TracebackException, folders: tuple[str, ...], seen: set[int]) -> None:
+    """Fold the frames of an exception and of those that it came from, in place."""
+    from traceback import FrameSummary
+
+    if id(trace) in seen:
+        return
+    seen.add(id(trace))
+    kept: list[FrameSummary] = []
+    libraries: list[str] = []
+    for frame in [*trace.stack, None]:
+        if frame is not None and not _is_users(frame, folders):
+            libraries += _library(frame)
+            continue
+        if libraries:
+            kept.append(FrameSummary(_FOLDED, 0, _fold_text(libraries), line=""))
+            libraries = []
+        if frame is not None:
+            kept.append(frame)
+    trace.stack[:] = kept
+    for other in (trace.__cause__, trace.__context__, *(getattr(trace, "exceptions", None) or ())):
+        if other is not None:
+            _fold(other, folders, seen)
+
+
+def _library(frame: FrameSummary) -> list[str]:
+    """Name the library of a frame; nothing for the runtime itself and the import system."""
+    path = os.path.abspath(frame.filename)
+    if path.startswith(_RUNTIME) or frame.filename.startswith("<frozen importlib"):
+        return []
+    for folder in ("/site-packages/", "/dist-packages/", f"{os.path.dirname(os.__file__)}/"):
+        if folder in path:
+            return [path.rpartition(folder)[2].split("/")[0].removesuffix(".py")]
+    return [os.path.basename(path).removesuffix(".py")]
+
+
+def _fold_text(libraries: list[str]) -> str:
+    names = ", ".join(dict.fromkeys(libraries))
+    count = len(libraries)
+    return f"… {count} frame{'' if count == 1 else 's'} in {names}"
+
+
+def _lines(trace: TracebackException) -> list[str]:
+    lines: list[str] = []
+    for text in trace.format():
+        for line in text.removesuffix("\n").split("\n"):
+            if f'"{_FOLDED}"' in line:
+                indent = line.partition("File")[0]
+                line = indent + line.partition(", in ")[2]
+            lines.append(line[:_MAX_TEXT])
+    left_out = len(lines) - _MAX_LINES
+    if left_out > 0:
+        half = _MAX_LINES // 2
+        lines[half:-half] = [f"  … {left_out} lines left out"]
+    return lines

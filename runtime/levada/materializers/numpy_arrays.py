@@ -1,0 +1,159 @@
+"""NumPy: arrays as ``.npy`` without pickle (NEP 1), scalars in place in the tree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from levada.artifact import CorruptArtifact, MaterializerError
+from levada.trees.canonical import canonical, parse
+from levada.trees.classes import type_name
+from levada.trees.encode import Encoder, base64
+
+if TYPE_CHECKING:
+    from levada.materializers import Sink, Source
+    from levada.trees.canonical import Tree
+    from levada.trees.decode import Decoder
+
+_STRINGS = "npy-strings"  # {"dtype", "shape", "values"} in canonical JSON, values in C order
+_PYTHON_KINDS = "biufcSU"  # kinds of dtype whose items are exactly bool, int, float, …
+
+
+class NumpyMaterializer:
+    """Keeps exact ndarrays; a memmap is kept as the array that it shows."""
+
+    name = "numpy"
+
+    def handles(self, value: object) -> bool:
+        """Whether this is an ndarray and no subclass that holds more."""
+        return type(value) in (np.ndarray, np.memmap)
+
+    def save(self, value: Any, sink: Sink) -> None:
+        """Write the array. Raises MaterializerError if its items are Python objects."""
+        sink.type = "numpy:ndarray"
+        sink.meta = {"dtype": str(value.dtype), "shape": list(value.shape)}
+        if value.dtype.kind in "OT":
+            sink.format = _STRINGS
+            sink.write(_strings(value))
+            return
+        _check_dtype(value.dtype)
+        sink.format = "npy"
+        np.lib.format.write_array(sink, np.asarray(value), allow_pickle=False)
+
+    def load(self, source: Source) -> Any:
+        """Read the array, writable as the one that was stored."""
+        if source.format == _STRINGS:
+            return _load_strings(parse(source.read()))
+        try:
+            with source.open() as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
+        except ValueError as error:
+            raise CorruptArtifact(f"a stored array is not what it says: {error}") from error
+
+
+def _check_dtype(dtype: Any) -> None:
+    """Refuse what ``.npy`` would change: metadata, titles, types of other packages."""
+    if dtype.hasobject:
+        raise MaterializerError(
+            "an array of records with Python objects needs a pickle; use exact dtypes, or write"
+            " @step(allow_pickle=True)"
+        )
+    described = np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(dtype))
+    if dtype.metadata or described != dtype or described.type is not dtype.type:
+        raise MaterializerError(
+            f"a .npy file cannot keep the dtype {dtype}; convert the array with .astype(…) first"
+        )
+
+
+def _strings(value: Any) -> bytes:
+    items = value.ravel().tolist()
+    known = value.dtype.kind == "O" or value.dtype == np.dtypes.StringDType()
+    if not known or not all(type(item) is str for item in items):
+        raise MaterializerError(
+            f"an array of dtype {value.dtype} with items that are not all str needs a pickle; use"
+            " an exact dtype, return .tolist(), or write @step(allow_pickle=True)"
+        )
+    encoder = Encoder(None)
+    kind = {"O": "object", "T": "string"}[value.dtype.kind]
+    values = [encoder.encode(item) for item in items]
+    return canonical({"dtype": kind, "shape": list(value.shape), "values": values})
+
+
+def _load_strings(tree: Tree) -> Any:
+    from levada.trees.decode import Decoder
+
+    try:
+        dtype = np.dtypes.StringDType() if tree["dtype"] == "string" else np.dtype(object)
+        items = Decoder(None).decode(tree["values"])
+        array = np.empty(len(items), dtype=dtype)
+        array[:] = items
+        return array.reshape(tree["shape"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptArtifact(f"a stored array of strings is malformed: {error}") from error
+
+
+def encode_scalar(encoder: Encoder, value: Any) -> Tree | None:
+    """Encode a NumPy scalar as ``{"$numpy": [dtype, value]}``; None for what is no scalar."""
+    if isinstance(value, np.dtype):
+        return {"$numpy": ["dtype", _dtype_name(value)]}
+    if not isinstance(value, np.generic) or type(value).__module__ != "numpy":
+        return None
+    dtype = value.dtype
+    if isinstance(value, (np.longdouble, np.clongdouble)):
+        # As text: the bytes of the extended formats have gaps that hold anything.
+        return {"$numpy": [dtype.char, [str(value.real), str(value.imag)]]}
+    if dtype.kind in _PYTHON_KINDS:
+        return {"$numpy": [dtype.str, encoder.encode(value.item())]}
+    if dtype.kind == "M":
+        return {"$numpy": [dtype.str, str(value)]}
+    if dtype.kind == "m":
+        return {"$numpy": [dtype.str, int(value.astype(np.int64))]}
+    _check_dtype(dtype)
+    if dtype.fields:
+        return None
+    return {"$numpy": [dtype.str, {"$bytes": base64(value.tobytes())}]}
+
+
+def _dtype_name(dtype: Any) -> str:
+    if dtype.fields or dtype.hasobject or dtype.metadata or np.dtype(dtype.str) != dtype:
+        raise MaterializerError(f"the dtype {dtype} cannot be stored; return its description")
+    return str(dtype.str)
+
+
+def decode_scalar(decoder: Decoder, content: Tree) -> Any:
+    """Decode ``[dtype, value]``. Raises CorruptArtifact for a dtype with Python objects."""
+    name, tree = content
+    if name == "dtype":
+        return np.dtype(tree)
+    dtype = np.dtype(name)
+    if dtype.hasobject:
+        raise CorruptArtifact(f"$numpy cannot be a scalar of dtype {name}")
+    value = decoder.decode(tree)
+    if name in ("g", "G"):
+        real, imaginary = map(np.longdouble, value)
+        return real if name == "g" else np.clongdouble(real) + np.clongdouble(1j) * imaginary
+    if dtype.kind == "m":
+        return np.array(value, dtype=np.int64).view(dtype)[()]
+    if isinstance(value, bytes) and dtype.kind not in "S":
+        return np.frombuffer(value, dtype=dtype)[0]
+    return np.array(value, dtype=dtype)[()]
+
+
+def materializer_for(value: object) -> NumpyMaterializer | None:
+    """Give the materializer. Raises MaterializerError for the subclasses of ndarray."""
+    if MATERIALIZER.handles(value):
+        return MATERIALIZER
+    if isinstance(value, np.ma.MaskedArray):
+        raise MaterializerError(
+            "a masked array cannot be kept exactly; return .filled(…) and .mask as two arrays"
+        )
+    if isinstance(value, np.ndarray):
+        raise MaterializerError(
+            f"a {type_name(type(value))} would lose its class; return numpy.asarray(…) of it"
+        )
+    return None
+
+
+MATERIALIZER = NumpyMaterializer()
+BY_NAME = {MATERIALIZER.name: MATERIALIZER}

@@ -1,0 +1,229 @@
+"""Files and folders: a step that returns a ``Path`` hands over what is there, not the name.
+
+A file is a blob. A folder is a blob of canonical JSON that lists what is in it, sorted::
+
+    [["file", "a/b.txt", "sha256:…", 12, false], ["folder", "empty"], ["link", "latest", "a/b.txt"]]
+
+(path, digest, size in bytes, whether it is executable). Times, owners and other modes are not part
+of the value. What a step gets is a copy of its own in the workspace.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from levada.artifact import Artifact, CorruptArtifact, MaterializerError
+from levada.hashing import sha256
+from levada.store import CHUNK, DamagedBlob
+from levada.trees.canonical import canonical, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from levada.materializers import Sink, Source
+    from levada.store import Store
+
+FOLDER_FORMAT = "folder"
+_workspace: tuple[int, str] | None = None  # the process that it belongs to, and the folder
+
+
+class PathMaterializer:
+    """Keeps the file or folder that a Path names."""
+
+    name = "path"
+
+    def handles(self, value: object) -> bool:
+        """Whether this is a concrete Path."""
+        from pathlib import Path
+
+        return isinstance(value, Path)
+
+    def save(self, value: Path, sink: Sink) -> None:
+        """Write the file's content, or the list of what is in the folder."""
+        try:
+            _save(os.fspath(value), sink)
+        except OSError as error:
+            raise MaterializerError(
+                f"the path {os.fspath(value)!r} cannot be stored: {error.strerror or error};"
+                " return a Path of something that exists and can be read, or a str if only the"
+                " name is meant"
+            ) from error
+
+    def load(self, source: Source) -> Path:
+        """Copy the file or folder to the workspace and give its Path."""
+        from pathlib import Path
+
+        name = source.meta.get("name")
+        if not isinstance(name, str) or not _is_safe(name) or "/" in name:
+            raise CorruptArtifact(f"a stored path cannot be called {str(name)[:100]!r}")
+        target = os.path.join(new_folder(), name)
+        if source.format == FOLDER_FORMAT:
+            _load_folder(parse(source.read()), source.store, target)
+        else:
+            _load_file(
+                source.store, source.artifact.digest, target, bool(source.meta.get("executable"))
+            )
+        return Path(target)
+
+
+def _save(path: str, sink: Sink) -> None:
+    state = os.stat(path)
+    sink.type = "pathlib:Path"  # The class itself is another one on other systems.
+    sink.meta = {"name": _stable_name(os.path.basename(os.path.abspath(path)))}
+    if stat.S_ISDIR(state.st_mode):
+        sink.format = FOLDER_FORMAT
+        sink.write(canonical(list(_entries(path, "", sink.store))))
+    elif stat.S_ISREG(state.st_mode):
+        sink.format = "file"
+        if state.st_mode & stat.S_IXUSR:
+            sink.meta["executable"] = True
+        _copy(path, sink)
+    else:
+        raise MaterializerError(
+            f"{path!r} is neither a file nor a folder, so it has no content to store; return what"
+            " was read from it"
+        )
+
+
+def _copy(path: str, sink: Sink) -> None:
+    with open(path, "rb", buffering=0) as file:
+        while chunk := file.read(CHUNK):
+            sink.write(chunk)
+
+
+def _stable_name(name: str) -> str:
+    """Forget a name that ``tempfile`` made up: it would differ from run to run."""
+    stem, dot, ending = name.partition(".")
+    letters = stem.removeprefix("tmp")
+    made_up = len(stem) == 11 and len(letters) == 8 and letters.replace("_", "a").isalnum()
+    return f"tmp{dot}{ending}" if made_up and letters == letters.lower() else (name or "root")
+
+
+def _entries(root: str, inside: str, store: Store) -> Iterator[list[Any]]:
+    with os.scandir(os.path.join(root, inside)) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        name = f"{inside}/{entry.name}" if inside else entry.name
+        if entry.is_symlink():
+            yield ["link", name, _link(root, name)]
+        elif entry.is_dir():
+            below = list(_entries(root, name, store))
+            yield from below or [["folder", name]]
+        elif entry.is_file():
+            digest, size = store.put_blob_file(entry.path)
+            yield ["file", name, digest, size, bool(entry.stat().st_mode & stat.S_IXUSR)]
+        else:
+            raise MaterializerError(
+                f"{entry.path!r} is neither a file nor a folder, so it has no content to store;"
+                " remove it before the folder is returned"
+            )
+
+
+def _link(root: str, name: str) -> str:
+    """Give where a link leads. Raises MaterializerError if that is outside of the folder."""
+    target = os.readlink(os.path.join(root, name))
+    if not _stays_inside(name, target):
+        raise MaterializerError(
+            f"{os.path.join(root, name)!r} is a link to {target!r}, which is outside of the folder"
+            " or absolute; copy what it leads to into the folder"
+        )
+    return target
+
+
+def _stays_inside(name: str, target: str) -> bool:
+    if target.startswith("/") or "\0" in target or not target:
+        return False
+    depth = name.count("/")
+    for part in target.split("/"):
+        depth += -1 if part == ".." else part not in ("", ".")
+        if depth < 0:
+            return False
+    return True
+
+
+def _is_safe(name: str) -> bool:
+    parts = name.split("/")
+    return "\0" not in name and not any(part in ("", ".", "..") for part in parts)
+
+
+def _load_folder(entries: object, store: Store, target: str) -> None:
+    """Make the folder. Links come last, so that nothing is ever written through one."""
+    os.mkdir(target)
+    checked = [_checked(entry) for entry in entries] if isinstance(entries, list) else None
+    if checked is None or len({entry[1] for entry in checked}) != len(checked):
+        raise CorruptArtifact("a stored folder does not list its files")
+    for kind, name, *rest in sorted(checked, key=lambda entry: entry[0] == "link"):
+        path = f"{target}/{name}"
+        os.makedirs(path if kind == "folder" else os.path.dirname(path), exist_ok=True)
+        if kind == "file":
+            _load_file(store, rest[0], path, bool(rest[2]))
+        elif kind == "link":
+            os.symlink(rest[0], path)
+
+
+def _checked(entry: Any) -> list[Any]:
+    match entry:
+        case ["file", str(name), str(), int(), bool()] | ["folder", str(name)] if _is_safe(name):
+            return list(entry)
+        case ["link", str(name), str(target)] if _is_safe(name) and _stays_inside(name, target):
+            return list(entry)
+    raise CorruptArtifact(f"a stored folder cannot hold {str(entry)[:200]}")
+
+
+def _load_file(store: Store, digest: str, target: str, executable: bool) -> None:
+    copy_blob(store, digest, target)
+    if executable:
+        os.chmod(target, os.stat(target).st_mode | 0o111)  # noqa: S103
+
+
+def copy_blob(store: Store, digest: str, target: str) -> None:
+    """Copy a blob to a new file, verified. Raises DamagedBlob or another StoreError."""
+    with store.open_blob(digest) as blob, open(target, "xb", buffering=0) as file:
+        hasher = sha256(b"", os.fstat(blob.fileno()).st_size)
+        while chunk := blob.read(CHUNK):
+            hasher.update(chunk)
+            written = file.write(chunk)
+            while written < len(chunk):
+                written += file.write(chunk[written:])
+    if f"sha256:{hasher.hexdigest()}" != digest:
+        os.unlink(target)
+        raise DamagedBlob(digest, store.url)
+
+
+def verify_path(artifact: Artifact, store: Store) -> bool:
+    """Whether a stored file or folder is complete and undamaged."""
+    if artifact.format != FOLDER_FORMAT:
+        return store.verify_blob(artifact.digest)
+    entries = parse(store.read_blob(artifact.digest))
+    return isinstance(entries, list) and all(
+        store.verify_blob(entry[2]) for entry in map(_checked, entries) if entry[0] == "file"
+    )
+
+
+def set_workspace(folder: str | os.PathLike[str]) -> None:
+    """Say where loaded files are put in this process; whoever says so removes it afterwards."""
+    global _workspace
+    os.makedirs(folder, exist_ok=True)
+    _workspace = (os.getpid(), os.fspath(folder))
+
+
+def new_folder() -> str:
+    """Make a new folder in this process's workspace, which is removed when the process ends."""
+    global _workspace
+    from tempfile import mkdtemp
+
+    if _workspace is None or _workspace[0] != os.getpid():
+        import atexit
+        import shutil
+
+        _workspace = (os.getpid(), mkdtemp(prefix="levada-"))
+        atexit.register(shutil.rmtree, _workspace[1], ignore_errors=True)
+    return mkdtemp(dir=_workspace[1], prefix="")
+
+
+MATERIALIZER = PathMaterializer()
+BY_NAME = {MATERIALIZER.name: MATERIALIZER}

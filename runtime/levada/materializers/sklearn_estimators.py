@@ -1,0 +1,133 @@
+"""Scikit-learn estimators by skops, with trusted types pinned to what scikit-learn is made of.
+
+skops names objects by their address and dates its files, so its bytes differ from run to run; both
+are replaced, and the same estimator gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from importlib import import_module
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import skops.io
+
+from levada.artifact import CorruptArtifact, MaterializerError
+from levada.trees.classes import type_name
+
+if TYPE_CHECKING:
+    from levada.materializers import Sink, Source
+
+_TRUSTED_PACKAGES = ("numpy", "scipy", "sklearn")
+_NEVER = ("numpy.distutils", "numpy.f2py", "numpy.testing", "sklearn.utils._testing")
+_SCHEMA = "schema.json"
+# Where a vectorizer remembers the address of what it checked last; no address is 0.
+_ADDRESS = "_stop_words_id"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip archive can hold
+
+
+class SklearnMaterializer:
+    """Keeps estimators whose parts are all of scikit-learn, SciPy or NumPy."""
+
+    name = "sklearn"
+
+    def handles(self, value: object) -> bool:
+        """Whether this is an estimator or another object of scikit-learn."""
+        return type(value).__module__.partition(".")[0] == "sklearn"
+
+    def save(self, value: Any, sink: Sink) -> None:
+        """Write a skops archive. Raises MaterializerError if a part is of another package."""
+        sink.format = "skops"
+        try:
+            data = skops.io.dumps(value)
+        except Exception as error:  # skops raises whatever the parts' __getstate__ does.
+            raise _refusal(value, f"{type(error).__name__}: {error}") from error
+        foreign = [name for name in skops.io.get_untrusted_types(data=data) if not _is_pinned(name)]
+        if foreign:
+            raise _refusal(value, f"it holds {', '.join(foreign)}")
+        sink.write(_normalised(data))
+
+    def load(self, source: Source) -> Any:
+        """Read the archive. Raises MaterializerError if it names any other type."""
+        data = source.read()
+        try:
+            named = skops.io.get_untrusted_types(data=data)
+        except Exception as error:  # Any malformed archive; skops has no error of its own for it.
+            raise CorruptArtifact(f"a stored estimator is not what it says: {error}") from error
+        foreign = [name for name in named if not _is_pinned(name)]
+        if foreign:
+            raise MaterializerError(
+                f"a stored {source.artifact.type} names {', '.join(foreign)}, which is not of"
+                " scikit-learn, so it is not loaded"
+            )
+        try:
+            return skops.io.loads(data, trusted=named)
+        except Exception as error:  # As above.
+            raise CorruptArtifact(f"a stored estimator is not what it says: {error}") from error
+
+
+def _refusal(value: object, reason: str) -> MaterializerError:
+    return MaterializerError(
+        f"a {type_name(type(value))} cannot be stored without a pickle: {reason}; write"
+        " @step(allow_pickle=True)"
+    )
+
+
+def _is_pinned(name: str) -> bool:
+    """Whether a name is that of a class of scikit-learn, SciPy or NumPy: no function is trusted."""
+    module, _, attribute = name.rpartition(".")
+    if module.partition(".")[0] not in _TRUSTED_PACKAGES or module.startswith(_NEVER):
+        return False
+    try:
+        return isinstance(getattr(import_module(module), attribute, None), type)
+    except ImportError:
+        return False
+
+
+def _normalised(data: bytes) -> bytes:
+    """Name objects and files in the order in which they come, and date nothing."""
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        schema = json.loads(archive.read(_SCHEMA))
+        files: dict[str, str] = {}
+        schema = _renamed(schema, {}, files)
+        members = {_SCHEMA: json.dumps(schema, separators=(",", ":")).encode()}
+        members |= {new: archive.read(old) for old, new in files.items()}
+    output = BytesIO()
+    with zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), content)
+    return output.getvalue()
+
+
+def _renamed(node: Any, ids: dict[int, int], files: dict[str, str]) -> Any:
+    if isinstance(node, list):
+        return [_renamed(item, ids, files) for item in node]
+    if not isinstance(node, dict):
+        return node
+    renamed: dict[str, Any] = {}
+    for key, item in node.items():
+        if key == "__id__":
+            renamed[key] = ids.setdefault(item, len(ids))
+        elif key == "file" and isinstance(item, str) and "__loader__" in node:
+            ending = item.rpartition(".")[2]
+            renamed[key] = files.setdefault(item, f"{len(files)}.{ending}")
+        elif key == _ADDRESS:
+            renamed[key] = {**_renamed(item, ids, files), "content": "0"}
+        else:
+            renamed[key] = _renamed(item, ids, files)
+    return renamed
+
+
+def materializer_for(value: object) -> SklearnMaterializer | None:
+    """Give the materializer; a subclass of an estimator is code of somebody else's."""
+    if MATERIALIZER.handles(value):
+        return MATERIALIZER
+    if type(value).__mro__[-2].__module__.startswith("sklearn") or hasattr(value, "get_params"):
+        raise _refusal(value, "its class is not of scikit-learn itself")
+    return None
+
+
+MATERIALIZER = SklearnMaterializer()
+BY_NAME = {MATERIALIZER.name: MATERIALIZER}

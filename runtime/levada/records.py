@@ -1,0 +1,115 @@
+"""Where the documents of a run are in the store, and how they are written and found again.
+
+Records are immutable: the first one that is written for an attempt stays.
+"""
+
+from __future__ import annotations
+
+import json
+from time import gmtime, strftime, time_ns
+
+from levada.store import quote_name, unquote_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from levada.store import Store
+
+RECORD_SCHEMA = "levada.record/1"
+RUN_SCHEMA = "levada.run/1"
+OUTCOME_SCHEMA = "levada.outcome/1"
+
+SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
+
+
+def timestamp(nanoseconds: int | None = None) -> str:
+    """Give a time, now by default, as ISO 8601 in UTC with microseconds."""
+    value = time_ns() if nanoseconds is None else nanoseconds
+    seconds, rest = divmod(value, 1_000_000_000)
+    return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(seconds))}.{rest // 1000:06d}Z"
+
+
+def run_path(pipeline: str, run_id: str) -> str:
+    """Give the folder of a run."""
+    return f"runs/{quote_name(pipeline)}/{quote_name(run_id)}"
+
+
+def node_path(pipeline: str, run_id: str, node: str, map_index: Sequence[int] | None) -> str:
+    """Give the folder of a node, in one iteration of the loops around it."""
+    path = f"{run_path(pipeline, run_id)}/{quote_name(node)}"
+    return f"{path}/[{'.'.join(map(str, map_index))}]" if map_index else path
+
+
+def attempt_path(
+    pipeline: str, run_id: str, node: str, map_index: Sequence[int] | None, attempt: int
+) -> str:
+    """Give the folder of an attempt: ``record.json`` and ``log`` are in it."""
+    return f"{node_path(pipeline, run_id, node, map_index)}/{attempt}"
+
+
+def write_record(store: Store, record: dict[str, Any]) -> str:
+    """Write the record of an attempt unless it has one; gives its path. Raises StoreError."""
+    place = (record["pipeline"], record["run_id"], record["node"], record["map_index"])
+    path = f"{attempt_path(*place, record['attempt'])}/record.json"
+    store.write_once(path, document(record))
+    return path
+
+
+def document(content: dict[str, Any]) -> bytes:
+    """Give a document's bytes: JSON, one field a line at the top."""
+    lines = (f"{json.dumps(name)}: {_compact(value)}" for name, value in content.items())
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "backslashreplace")
+
+
+def read_document(store: Store, path: str) -> dict[str, Any] | None:
+    """Read a document; None if it is not there or is not whole."""
+    try:
+        content = json.loads(store.read(path))
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def has_node(store: Store, pipeline: str, run_id: str, node: str) -> bool:
+    """Whether the node was started in this run."""
+    return bool(store.list(f"{run_path(pipeline, run_id)}/{quote_name(node)}"))
+
+
+def map_indexes(store: Store, pipeline: str, run_id: str, node: str) -> list[tuple[int, ...]]:
+    """Give the iterations that a node in loops was started in, in order."""
+    names = store.list(f"{run_path(pipeline, run_id)}/{quote_name(node)}")
+    found = (name[1:-1].split(".") for name in names if name[:1] == "[" and name[-1:] == "]")
+    return sorted(tuple(map(int, parts)) for parts in found if all(p.isdecimal() for p in parts))
+
+
+def attempts(
+    store: Store, pipeline: str, run_id: str, node: str, map_index: Sequence[int] | None
+) -> list[int]:
+    """Give the numbers of the attempts that were started, in order."""
+    names = store.list(node_path(pipeline, run_id, node, map_index))
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def latest_success(
+    store: Store, pipeline: str, run_id: str, node: str, map_index: Sequence[int] | None
+) -> dict[str, Any] | None:
+    """Read the record of the latest attempt that succeeded."""
+    for attempt in reversed(attempts(store, pipeline, run_id, node, map_index)):
+        path = attempt_path(pipeline, run_id, node, map_index, attempt)
+        record = read_document(store, f"{path}/record.json")
+        if record is not None and record.get("status") == SUCCEEDED:
+            return record
+    return None
+
+
+def earlier_runs(store: Store, pipeline: str, run_id: str, limit: int) -> Iterator[str]:
+    """Name other runs of the pipeline, the latest first as far as their ids sort by time."""
+    names = [unquote_name(name) for name in store.list(f"runs/{quote_name(pipeline)}")]
+    others = [name for name in reversed(names) if name != run_id]
+    yield from others[:limit]
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))

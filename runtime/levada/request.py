@@ -1,0 +1,117 @@
+"""What one attempt of a step is: which function, with which inputs, for which run."""
+
+from __future__ import annotations
+
+import os
+
+from levada.records import attempt_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class StepRequest:
+    """One attempt of one step, in and out of JSON.
+
+    ``step`` holds module, function, source_roots (absolute or relative to ``project``), code,
+    imports, outputs and settings, and file and line where they are known. ``inputs`` are trees by
+    parameter and ``sources`` the expressions that gave them; ``parameters`` are the run's, as
+    trees. ``git`` is that of the run. ``environment`` describes what the step runs in (see
+    ``levada.environment``) where that is not the process that has the request.
+    """
+
+    __slots__ = (
+        "attempt",
+        "engine",
+        "environment",
+        "git",
+        "inputs",
+        "map_index",
+        "node",
+        "parameters",
+        "pipeline",
+        "project",
+        "run_id",
+        "sources",
+        "step",
+        "store",
+        "warnings",
+    )
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        run_id: str,
+        node: str,
+        step: dict[str, Any],
+        store: str,
+        map_index: list[int] | tuple[int, ...] | None = None,
+        attempt: int = 1,
+        inputs: dict[str, Any] | None = None,
+        sources: dict[str, str] | None = None,
+        parameters: dict[str, Any] | None = None,
+        engine: dict[str, Any] | None = None,
+        git: dict[str, Any] | None = None,
+        project: str = ".",
+        warnings: list[str] | None = None,
+        environment: dict[str, Any] | None = None,
+    ) -> None:
+        self.pipeline = pipeline
+        self.run_id = run_id
+        self.node = node
+        self.map_index = list(map_index) if map_index else None
+        self.attempt = attempt
+        self.step = step
+        self.inputs = inputs or {}
+        self.sources = sources or {}
+        self.parameters = parameters or {}
+        self.store = store
+        self.engine = engine or {}
+        self.git = git
+        self.project = project
+        self.warnings = warnings or []
+        self.environment = environment
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> StepRequest:
+        """Read the JSON form. Raises TypeError for a field that is missing or unknown."""
+        return cls(**data)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the JSON form."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The step's settings, as merged for this call."""
+        settings: dict[str, Any] = self.step.get("settings") or {}
+        return settings
+
+    @property
+    def key(self) -> str:
+        """``module:function``."""
+        return f"{self.step['module']}:{self.step['function']}"
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of the step's outputs, none for a plain return value."""
+        return list(self.step.get("outputs") or ())
+
+    @property
+    def roots(self) -> list[str]:
+        """The folders that the project's modules are imported from, absolute."""
+        project = os.path.abspath(self.project)
+        roots = self.step.get("source_roots") or ["."]
+        return [os.path.normpath(os.path.join(project, root)) for root in roots]
+
+    @property
+    def folder(self) -> str:
+        """The attempt's folder in the store."""
+        return attempt_path(self.pipeline, self.run_id, self.node, self.map_index, self.attempt)
+
+    @property
+    def allow_pickle(self) -> bool:
+        """Whether values may be stored and loaded as pickles."""
+        return bool(self.settings.get("allow_pickle"))

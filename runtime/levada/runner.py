@@ -1,0 +1,362 @@
+"""Run one attempt of a step in this process, and write its record whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from levada import cache, failures, records, tracking, values
+from levada.artifact import Artifact
+from levada.attempt import Attempt, output_entry
+from levada.errors import Cancelled, InputError, ReturnError, StepError, TimedOut
+from levada.output_capture import OutputCapture
+from levada.redaction import secret_values
+from levada.request import StepRequest
+from levada.resources import Usage
+from levada.store import StoreError, open_store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+    from levada.store import Store
+
+__all__ = ["StepRequest", "record_hit", "run"]
+
+
+def run(
+    request: StepRequest,
+    *,
+    echo: bool = False,
+    looked_up: cache.Lookup | None = None,
+    ends_process: bool = False,
+) -> dict[str, Any]:
+    """Run the attempt and give its record, which is in the store by then.
+
+    With ``echo`` the output is also shown where it would have gone. ``looked_up`` is a lookup in
+    the cache that was a miss just now. With ``ends_process`` what Python does at exit is done
+    while the output is still captured. Raises StoreError if the store cannot be written.
+    """
+    return Run(request, looked_up).run(echo=echo, ends_process=ends_process)
+
+
+def record_hit(request: StepRequest, looked_up: cache.Lookup, store: Store) -> dict[str, Any]:
+    """Write the record of an attempt that the cache answers, and give it. Raises StoreError."""
+    entry = looked_up.entry
+    if entry is None:
+        raise ValueError("the lookup was a miss")
+    attempt = Attempt(request, store, _secrets(request))
+    attempt.looked_up = looked_up
+    attempt.returns = Artifact.from_json(entry["returns"])
+    attempt.outputs = entry["outputs"]
+    attempt.metrics = entry["metrics"]
+    attempt.params = entry["params"]
+    attempt.artifacts = entry["artifacts"]
+    return attempt.write(records.SUCCEEDED)
+
+
+class Run:
+    """One call of :func:`run`. ``unfinished_line``: whether the echoed output lacks a newline."""
+
+    def __init__(self, request: StepRequest, looked_up: cache.Lookup | None = None) -> None:
+        self.request = request
+        self.store = open_store(request.store)
+        self.secrets = _secrets(request)
+        self.attempt = Attempt(request, self.store, self.secrets)
+        self.attempt.looked_up = looked_up
+        self.unfinished_line = False
+
+    def run(self, *, echo: bool, ends_process: bool) -> dict[str, Any]:
+        """Run the attempt; see :func:`run`."""
+        if self._answered_by_cache():
+            return record_hit(self.request, self._looked_up(), self.store)
+        with Signals(self.request.settings.get("timeout"), restore=not ends_process):
+            self._run_captured(echo=echo, ends_process=ends_process)
+            return self._finish()
+
+    def _run_captured(self, *, echo: bool, ends_process: bool) -> None:
+        log = self.store.log_path(f"{self.request.folder}/log")
+        output = OutputCapture(log, echo=echo, secrets=self.secrets)
+        output.start()
+        usage = Usage()
+        try:
+            self._guarded(self._execute)
+            if ends_process:
+                self._guarded(_finish_interpreter)
+        finally:
+            disarm()
+            self.attempt.resources = usage.finish()
+            self._print_error()
+            output.stop()
+            self.unfinished_line = output.unfinished_line
+
+    def _answered_by_cache(self) -> bool:
+        if self.attempt.looked_up is None:
+            try:
+                self.attempt.looked_up = cache.lookup(self.request, self.store)
+            except StoreError:
+                return False
+        return self._looked_up().hit
+
+    def _looked_up(self) -> cache.Lookup:
+        if self.attempt.looked_up is None:
+            raise StoreError("the cache cannot be read")
+        return self.attempt.looked_up
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Do something of the user's; whatever it raises becomes the record's error."""
+        try:
+            action()
+        except BaseException as error:  # noqa: BLE001  SystemExit and signals also
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self.attempt.error is None:
+            described = failures.describe(error, [*self.request.roots, self.request.project])
+            if isinstance(error, StepError) and not isinstance(error, InputError):
+                described["permanent"] = True
+            self.attempt.error = described
+
+    def _execute(self) -> None:
+        request = self.request
+        for warning in request.warnings:
+            _say(f"warning: {warning}")
+        _check_secrets(request)
+        with _Surroundings(request):
+            values.set_project_roots(request.roots)
+            function = _import_function(request)
+            inputs = {name: self._load(name, tree) for name, tree in request.inputs.items()}
+            tracking.begin(self.attempt)
+            try:
+                returned = _call(function, inputs)
+            finally:
+                tracking.end()
+                self.attempt.take_relayed()
+            self._save(returned)
+
+    def _load(self, name: str, tree: Any) -> Any:
+        try:
+            return values.decode(tree, self.store, self.request.allow_pickle)
+        except Exception as error:
+            error.add_note(f"while loading the input {name!r} of {self.request.key}")
+            raise
+
+    def _save(self, returned: object) -> None:
+        outputs = self.request.outputs
+        artifact = values.save(returned, self.store, self.request.allow_pickle)
+        self.attempt.returns = artifact
+        if isinstance(returned, tuple) and not hasattr(returned, "_fields") and outputs:
+            if len(returned) != len(outputs):
+                raise ReturnError(_wrong_count(self.request.key, outputs, len(returned)))
+            artifact.meta = {**artifact.meta, "outputs": outputs}
+        for position, name in enumerate(outputs):
+            found = self._output(artifact, name, position)
+            self.attempt.outputs[name] = output_entry(found, self.store)
+
+    def _output(self, artifact: Artifact, name: str, position: int) -> Any:
+        field = f"_{position}" if "outputs" in artifact.meta else name
+        try:
+            return values.field(artifact, field, self.store)
+        except AttributeError:
+            key, kind = self.request.key, artifact.type.replace("builtins:", "")
+            raise ReturnError(f"{key} returned {kind}, which has no output {name!r}") from None
+
+    def _print_error(self) -> None:
+        error = self.attempt.error
+        if error is not None:
+            _say("\n".join(error["traceback"]) or f"{error['type']}: {error['message']}")
+
+    def _finish(self) -> dict[str, Any]:
+        error = self.attempt.error
+        status = records.SUCCEEDED
+        if error is not None:
+            self.attempt.returns, self.attempt.outputs = None, {}
+            status = records.CANCELLED if error["kind"] == "cancelled" else records.FAILED
+        record = self.attempt.write(status)
+        if status == records.SUCCEEDED and self._may_remember():
+            reads = cache.context_reads(self.request, tracking.fields_read(self.attempt.context))
+            cache.remember(self.request, record, self.store, reads)
+        return record
+
+    def _may_remember(self) -> bool:
+        known = self.request.step.get("code") is not None and self.attempt.looked_up is not None
+        return known and self.request.settings.get("cache") is not False
+
+
+class Signals:
+    """SIGTERM and the step's timeout as exceptions in the step, where signals can be handled.
+
+    Each is raised once, so that the step can clean up. Without ``restore`` SIGTERM stays ignored.
+    Processes that the step forks end by SIGTERM as they would without us: pools rely on it.
+    """
+
+    def __init__(self, timeout: float | None = None, *, restore: bool = True) -> None:
+        self._timeout = timeout
+        self._restore = restore
+        self._before: dict[signal.Signals, Any] = {}
+        self._process = os.getpid()
+
+    def __enter__(self) -> None:
+        if not _in_main_thread():
+            return
+        self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._cancel)
+        if self._timeout:
+            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._time_out)
+            signal.setitimer(signal.ITIMER_REAL, self._timeout)
+
+    def __exit__(self, *_: object) -> None:
+        disarm()
+        if self._restore:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+
+    def _time_out(self, *_: object) -> None:
+        disarm()
+        raise TimedOut(f"the step took longer than its timeout of {self._timeout:g} s")
+
+    def _cancel(self, *_: object) -> None:
+        if os.getpid() != self._process:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        disarm()
+        raise Cancelled("the step was told to end (SIGTERM)")
+
+
+def disarm() -> None:
+    """Let nothing interrupt what has to be written now."""
+    if _in_main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _in_main_thread() -> bool:
+    from _thread import get_ident
+
+    threading = sys.modules.get("threading")
+    return threading is None or threading.main_thread().ident == get_ident()
+
+
+class _Surroundings:
+    """The step's environment variables and import path, undone afterwards."""
+
+    def __init__(self, request: StepRequest) -> None:
+        self._variables = {k: str(v) for k, v in request.settings.get("environment", {}).items()}
+        self._roots = request.roots
+
+    def __enter__(self) -> None:
+        self._environment = dict(os.environ)
+        self._path = list(sys.path)
+        os.environ.update(self._variables)
+        sys.path[:] = self._roots + [entry for entry in sys.path if entry not in self._roots]
+
+    def __exit__(self, *_: object) -> None:
+        sys.path[:] = self._path
+        for name in set(os.environ) - set(self._environment):
+            del os.environ[name]
+        os.environ.update(self._environment)
+
+
+def _secrets(request: StepRequest) -> list[str]:
+    return secret_values(request.settings.get("secrets") or {}, dict(os.environ))
+
+
+def _check_secrets(request: StepRequest) -> None:
+    """Secrets come as environment variables here; without one the step is not started."""
+    for variable, reference in (request.settings.get("secrets") or {}).items():
+        if variable not in os.environ:
+            raise StepError(
+                f"the secret {reference!r} is missing: set the environment variable {variable}"
+            )
+
+
+def _import_function(request: StepRequest) -> Callable[..., object]:
+    from importlib import import_module
+
+    name = request.step["module"]
+    try:
+        module = import_module(name)
+    except ModuleNotFoundError as error:
+        error.add_note(_import_hint(error.name or "", name, request.roots))
+        raise
+    _check_origin(module, request.roots)
+    function = getattr(module, request.step["function"], None)
+    if function is None:
+        raise StepError(f"the module {name!r} has no function {request.step['function']!r}")
+    found: Callable[..., object] = function
+    return found
+
+
+def _check_origin(module: ModuleType, roots: list[str]) -> None:
+    """A project's ``random.py`` is not what is imported where Python's own is loaded already."""
+    top = module.__name__.partition(".")[0]
+    if top not in sys.stdlib_module_names and top != "levada":
+        return
+    place = os.path.realpath(getattr(module, "__file__", None) or os.sep)
+    if not any(place.startswith(os.path.realpath(root) + os.sep) for root in roots):
+        raise StepError(
+            f"the step's module is called {top!r}, as one that Python has loaded before; rename it"
+        )
+
+
+def _import_hint(missing: str, module: str, roots: list[str]) -> str:
+    if missing and (module == missing or module.startswith(missing + ".")):
+        return f"the step's module was looked for in {', '.join(roots)}"
+    return f"{missing!r} is not installed here; name its distribution in requirements=[…]"
+
+
+def _call(function: Callable[..., object], inputs: dict[str, Any]) -> object:
+    """Call with the inputs by name, but those by position that have no name for a caller."""
+    wrapped = function
+    while hasattr(wrapped, "__wrapped__"):  # a decorator that uses functools.wraps
+        wrapped = wrapped.__wrapped__
+    code = getattr(wrapped, "__code__", None)
+    if code is None:
+        return function(**inputs)
+    named = dict(inputs)
+    parameters = code.co_varnames
+    count = code.co_argcount
+    place = count + code.co_kwonlyargcount
+    variadic, keywords = bool(code.co_flags & 0x04), bool(code.co_flags & 0x08)
+    extra = tuple(named.pop(parameters[place], ())) if variadic else ()
+    if keywords:
+        named |= named.pop(parameters[place + variadic], {})
+    by_position = count if extra or _takes_no_names(function) else code.co_posonlyargcount
+    first = []
+    for name in parameters[:by_position]:
+        if name not in named:  # what follows has to be given by name
+            break
+        first.append(named.pop(name))
+    return function(*first, *extra, **named)
+
+
+def _takes_no_names(function: Callable[..., object]) -> bool:
+    """Whether it is of the form ``def wrapper(*args)``."""
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_flags & 0x0C == 0x04 and code.co_argcount == 0
+
+
+def _wrong_count(key: str, outputs: list[str], count: int) -> str:
+    return f"{key} returned {count} values; it declares {len(outputs)}: {', '.join(outputs)}"
+
+
+def _finish_interpreter() -> None:
+    """What Python does before a process ends: wait for threads, call exit functions."""
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
+    if "atexit" in sys.modules:
+        import atexit
+
+        atexit._run_exitfuncs()
+
+
+def _say(text: str) -> None:
+    """Print to the log, whatever the step did to sys.stderr."""
+    try:
+        os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))
+    except OSError:
+        return

@@ -1,0 +1,120 @@
+"""A run as its records in the store tell it: what nodes gave, and which ones failed."""
+
+from __future__ import annotations
+
+import os
+
+from levada import environment, git, records, values
+from levada.errors import InputError
+from levada.trees.canonical import ARTIFACT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from levada.store import Store
+
+
+class StoredNodes:
+    """The nodes of a run, for expressions: found by the attempts that were started."""
+
+    def __init__(self, store: Store, pipeline: str, run_id: str) -> None:
+        self._store = store
+        self._run = (pipeline, run_id)
+        self._known: set[str] = set()
+        self._indexes: dict[str, list[tuple[int, ...]]] = {}
+
+    def __contains__(self, node: object) -> bool:
+        if not isinstance(node, str):
+            return False
+        if node not in self._known and records.has_node(self._store, *self._run, node):
+            self._known.add(node)
+        return node in self._known
+
+    def output(self, node: str, indexes: tuple[int, ...]) -> Any:
+        """Give the tree that a node returned; all iterations in order if none is named.
+
+        Raises InputError if it has no attempt that succeeded.
+        """
+        mapped = self._map_indexes(node)
+        if not indexes and mapped:
+            return [self._returned(node, index) for index in mapped]
+        return self._returned(node, indexes)
+
+    def _returned(self, node: str, indexes: tuple[int, ...]) -> Any:
+        record = records.latest_success(self._store, *self._run, node, indexes)
+        if record is None:
+            raise InputError(f"`{_label(node, indexes)}` gave nothing: {self._why(node, indexes)}")
+        return {ARTIFACT: record["returns"]}
+
+    def _why(self, node: str, indexes: tuple[int, ...]) -> str:
+        numbers = records.attempts(self._store, *self._run, node, indexes)
+        if not numbers:
+            return "it was not run"
+        path = records.attempt_path(*self._run, node, indexes, numbers[-1])
+        record = records.read_document(self._store, f"{path}/record.json")
+        if record is None:
+            return "its last attempt ended without a record"
+        error = record.get("error") or {}
+        return f"it {record['status']} ({error.get('type')}: {error.get('message')})"
+
+    def failed(self, node: str, indexes: Mapping[str, int]) -> bool:
+        """Whether a node was started and has not succeeded, in this iteration of its loops."""
+        place = tuple(indexes.values())
+        mapped = self._map_indexes(node)
+        if not mapped:
+            return self._has_failed(node, ())
+        depth = min(len(mapped[0]), len(place))
+        here = [index for index in mapped if index[:depth] == place[:depth]]
+        return any(self._has_failed(node, index) for index in here)
+
+    def _has_failed(self, node: str, index: tuple[int, ...]) -> bool:
+        started = bool(records.attempts(self._store, *self._run, node, index))
+        return started and records.latest_success(self._store, *self._run, node, index) is None
+
+    def _map_indexes(self, node: str) -> list[tuple[int, ...]]:
+        if node not in self._indexes:
+            self._indexes[node] = records.map_indexes(self._store, *self._run, node)
+        return self._indexes[node]
+
+
+def register(
+    store: Store,
+    pipeline: str,
+    run_id: str,
+    parameters: dict[str, Any] | None,
+    *,
+    engine: dict[str, Any],
+    source: str | None,
+    project: str,
+) -> dict[str, Any]:
+    """Give the run's ``run.json``, written now if this is the first that is heard of the run.
+
+    ``parameters`` are JSON values; None takes those of the run. Raises StoreError.
+    """
+    path = f"{records.run_path(pipeline, run_id)}/run.json"
+    found = records.read_document(store, path)
+    if found is not None:
+        return found
+    trees = {name: values.encode(value) for name, value in (parameters or {}).items()}
+    document = {
+        "schema": records.RUN_SCHEMA,
+        "pipeline": pipeline,
+        "run_id": run_id,
+        "parameters": {"trees": trees, "display": values.display(trees)},
+        "trigger": engine.get("trigger") or "manual",
+        "user": engine.get("user") or os.environ.get("USER") or None,
+        "engine": engine,
+        "created": records.timestamp(),
+        "source": source,
+        "plan": None,
+        "git": git.describe(project, store),
+        "environment": environment.whole(),
+    }
+    store.write_once(path, records.document(document))
+    return records.read_document(store, path) or document
+
+
+def _label(node: str, indexes: tuple[int, ...]) -> str:
+    return f"{node}[{', '.join(map(str, indexes))}]" if indexes else node

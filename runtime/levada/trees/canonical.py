@@ -1,0 +1,65 @@
+"""The bytes and the digest of a tree."""
+
+from __future__ import annotations
+
+from json import dumps, loads
+
+from levada.artifact import Artifact, CorruptArtifact
+from levada.store import digest_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Tree = Any  # None, bool, int, float, str, list of trees, dict of trees
+
+ARTIFACT = "$artifact"
+
+
+def canonical(tree: Tree) -> bytes:
+    """Give the tree's bytes: UTF-8 without spaces, lone surrogates escaped, dict order kept."""
+    text = dumps(tree, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")
+
+
+def parse(data: bytes) -> Tree:
+    """Read a tree's bytes. Raises CorruptArtifact."""
+    try:
+        return loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CorruptArtifact(f"a stored tree is not JSON: {error}") from None
+
+
+def digest(tree: Tree) -> str:
+    """Give the identity of the value, ``sha256:<hex>``: what a cache key is made of.
+
+    A tree that is stored whole has the digest of its bytes. A leaf counts with its format, type
+    and meta, so that a file and the bytes in it are two values.
+    """
+    leaf = artifact_of(tree)
+    if leaf is not None and leaf.is_tree:
+        return leaf.digest
+    return digest_of(canonical(_identity(tree)))
+
+
+def artifact_of(tree: Tree) -> Artifact | None:
+    """Give the artifact if the tree is nothing but one leaf. Takes an Artifact as well."""
+    if isinstance(tree, Artifact):
+        return tree
+    if type(tree) is dict and len(tree) == 1 and ARTIFACT in tree:
+        return Artifact.from_json(tree[ARTIFACT])
+    return None
+
+
+def _identity(tree: Tree) -> Tree:
+    """Leave out of every leaf what its digest implies."""
+    if isinstance(tree, list):
+        return [_identity(item) for item in tree]
+    leaf = artifact_of(tree)
+    if leaf is None and not isinstance(tree, dict):
+        return tree
+    if leaf is None:
+        return {key: _identity(item) for key, item in tree.items()}
+    if leaf.is_tree:
+        return {ARTIFACT: leaf.digest}
+    return {ARTIFACT: [leaf.digest, leaf.format, leaf.materializer, leaf.type, leaf.meta]}

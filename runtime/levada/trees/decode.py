@@ -1,0 +1,368 @@
+"""From a tree to its value. Nothing that a tree says is executed.
+
+A dataclass, a pydantic model or a named tuple is restored field by field: no ``__init__``, no
+``__post_init__``, no validator runs, as none runs when plain Python hands the value on.
+"""
+
+from __future__ import annotations
+
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+
+from levada.artifact import Artifact, CorruptArtifact, MaterializerError
+from levada.trees.canonical import ARTIFACT
+from levada.trees.classes import find_class
+from levada.trees.encode import FACTORIES, dataclass_fields
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from levada.store import Store
+    from levada.trees.canonical import Tree
+
+_ATOMS = frozenset((type(None), bool, int, float, str))
+_MALFORMED = (
+    TypeError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    Base64Error,
+)
+
+
+class Decoder:
+    """Decodes one tree; leaves are loaded from ``store``."""
+
+    __slots__ = ("allow_pickle", "store")
+
+    def __init__(self, store: Store | None, *, allow_pickle: bool = False) -> None:
+        self.store = store
+        self.allow_pickle = allow_pickle
+
+    def decode(self, tree: Tree) -> Any:
+        """Give the value. Raises CorruptArtifact, MaterializerError or StoreError."""
+        kind = type(tree)
+        if kind is list:
+            if _ATOMS.issuperset(map(type, tree)):
+                return tree.copy()
+            return [self.decode(item) for item in tree]
+        if kind is dict:
+            for key in tree:
+                if key[:1] == "$":
+                    return self._tagged(tree)
+            return {key: self.decode(item) for key, item in tree.items()}
+        if kind in _ATOMS:
+            return tree
+        if isinstance(tree, Artifact):
+            return self.leaf(tree)
+        raise CorruptArtifact(f"a tree cannot hold a {kind.__name__}")
+
+    def _tagged(self, tree: dict[str, Tree]) -> Any:
+        if len(tree) != 1:
+            raise CorruptArtifact(f"an object with a tag has other keys: {list(tree)[:5]}")
+        ((tag, content),) = tree.items()
+        if tag == ARTIFACT:
+            return self.leaf(Artifact.from_json(content))
+        decode = _TAGS.get(tag)
+        if decode is None:
+            raise CorruptArtifact(f"{tag!r} is no tag that this version of Levada knows")
+        try:
+            return decode(self, content)
+        except _MALFORMED as error:
+            if isinstance(error, MaterializerError):
+                raise
+            raise CorruptArtifact(f"{tag} with {str(content)[:80]}: {error}") from error
+
+    def leaf(self, artifact: Artifact) -> Any:
+        """Load a leaf, verified."""
+        from levada.materializers import load_leaf
+
+        if self.store is None:
+            raise MaterializerError(f"{artifact.digest} needs the store that it is in")
+        return load_leaf(artifact, self.store, self)
+
+
+def _pairs(decoder: Decoder, content: Tree) -> list[tuple[Any, Any]]:
+    return [(key, value) for key, value in map(decoder.decode, content)]
+
+
+def _str(_: Decoder, content: Tree) -> str:
+    return "".join(content)
+
+
+def _int(_: Decoder, content: Tree) -> int:
+    return int(content, 16)
+
+
+def _float(_: Decoder, content: Tree) -> float:
+    if content not in ("nan", "inf", "-inf"):
+        raise CorruptArtifact(f"$float cannot be {content!r}")
+    return float(content)
+
+
+def _complex(decoder: Decoder, content: Tree) -> complex:
+    real, imaginary = map(decoder.decode, content)
+    return complex(real, imaginary)
+
+
+def _bytes(_: Decoder, content: Tree) -> bytes:
+    return a2b_base64(content, strict_mode=True) if content else b""
+
+
+def _bytearray(decoder: Decoder, content: Tree) -> bytearray:
+    return bytearray(_bytes(decoder, content))
+
+
+def _list_of(decoder: Decoder, content: Tree) -> list[Any]:
+    if type(content) is not list:
+        raise CorruptArtifact(f"a list is wanted, not {str(content)[:80]}")
+    return [decoder.decode(item) for item in content]
+
+
+def _tuple(decoder: Decoder, content: Tree) -> tuple[Any, ...]:
+    return tuple(_list_of(decoder, content))
+
+
+def _set(decoder: Decoder, content: Tree) -> set[Any]:
+    return set(_list_of(decoder, content))
+
+
+def _frozenset(decoder: Decoder, content: Tree) -> frozenset[Any]:
+    return frozenset(_list_of(decoder, content))
+
+
+def _dict(decoder: Decoder, content: Tree) -> dict[Any, Any]:
+    return dict(_pairs(decoder, content))
+
+
+def _range(decoder: Decoder, content: Tree) -> range:
+    start, stop, step = map(decoder.decode, content)
+    return range(start, stop, step)
+
+
+def _ordered_dict(decoder: Decoder, content: Tree) -> Any:
+    from collections import OrderedDict
+
+    return OrderedDict(_pairs(decoder, content))
+
+
+def _counter(decoder: Decoder, content: Tree) -> Any:
+    from collections import Counter
+
+    return Counter(dict(_pairs(decoder, content)))
+
+
+def _default_dict(decoder: Decoder, content: Tree) -> Any:
+    from collections import defaultdict
+
+    factory, pairs = content
+    return defaultdict(None if factory is None else FACTORIES[factory], _pairs(decoder, pairs))
+
+
+def _deque(decoder: Decoder, content: Tree) -> Any:
+    from collections import deque
+
+    items, maximum = content
+    return deque(_list_of(decoder, items), maximum)
+
+
+def _datetime(_: Decoder, content: Tree) -> Any:
+    from datetime import datetime
+
+    return _moment(datetime.fromisoformat, content)
+
+
+def _time(_: Decoder, content: Tree) -> Any:
+    from datetime import time
+
+    return _moment(time.fromisoformat, content)
+
+
+def _moment(read: Callable[[str], Any], content: Tree) -> Any:
+    if type(content) is str:
+        return read(content)
+    naive, zone, fold = content
+    return read(naive).replace(tzinfo=_zone(zone), fold=fold)
+
+
+def _zone(zone: Tree) -> Any:
+    if zone is None:
+        return None
+    if type(zone) is str:
+        from zoneinfo import ZoneInfo
+
+        return ZoneInfo(zone)
+    from datetime import timedelta, timezone
+
+    name, seconds, microseconds = zone
+    return timezone(timedelta(seconds=seconds, microseconds=microseconds), name)
+
+
+def _date(_: Decoder, content: Tree) -> Any:
+    from datetime import date
+
+    return date.fromisoformat(content)
+
+
+def _timedelta(_: Decoder, content: Tree) -> Any:
+    from datetime import timedelta
+
+    days, seconds, microseconds = content
+    return timedelta(days, seconds, microseconds)
+
+
+def _uuid(_: Decoder, content: Tree) -> Any:
+    from uuid import UUID
+
+    return UUID(content)
+
+
+def _decimal(_: Decoder, content: Tree) -> Any:
+    from decimal import Decimal, InvalidOperation
+
+    try:
+        return Decimal(content)
+    except InvalidOperation as error:
+        raise CorruptArtifact(f"$decimal cannot be {content!r}") from error
+
+
+def _fraction(_: Decoder, content: Tree) -> Any:
+    from fractions import Fraction
+
+    return Fraction(content)
+
+
+def _class(name: object, kind: str, is_one: Callable[[Any], bool]) -> Any:
+    cls = find_class(name)
+    if not is_one(cls):
+        raise MaterializerError(
+            f"{name} is no {kind}, but a stored value says so; run the step that made it again"
+        )
+    return cls
+
+
+def _enum_class(name: object) -> Any:
+    from enum import Enum
+
+    return _class(name, "Enum", lambda cls: issubclass(cls, Enum))
+
+
+def _enum(_: Decoder, content: Tree) -> Any:
+    cls, member = _enum_class(content[0]), content[1]
+    if member not in cls.__members__:
+        raise MaterializerError(
+            f"{content[0]} has no member {member!r} any more, but a stored value is one; run the"
+            " step that made it again"
+        )
+    return cls.__members__[member]
+
+
+def _flag(decoder: Decoder, content: Tree) -> Any:
+    name, value = content
+    return _enum_class(name)(decoder.decode(value))
+
+
+def _fields(decoder: Decoder, name: str, fields: Tree, wanted: list[str]) -> dict[str, Any]:
+    if set(fields) != set(wanted):
+        raise MaterializerError(
+            f"{name} has the fields {', '.join(wanted) or '(none)'} now, but a stored value has"
+            f" {', '.join(fields) or '(none)'}; run the step that made it again"
+        )
+    return {field: decoder.decode(value) for field, value in fields.items()}
+
+
+def _namedtuple(decoder: Decoder, content: Tree) -> Any:
+    name, fields = content
+    cls = _class(name, "NamedTuple", lambda cls: issubclass(cls, tuple) and hasattr(cls, "_fields"))
+    values = _fields(decoder, name, fields, list(cls._fields))
+    return tuple.__new__(cls, [values[field] for field in cls._fields])
+
+
+def _dataclass(decoder: Decoder, content: Tree) -> Any:
+    name, fields = content
+    cls = _class(name, "dataclass", lambda cls: hasattr(cls, "__dataclass_fields__"))
+    values = _fields(decoder, name, fields, dataclass_fields(cls))
+    instance = object.__new__(cls)
+    for field, value in values.items():
+        object.__setattr__(instance, field, value)
+    return instance
+
+
+def _pydantic(decoder: Decoder, content: Tree) -> Any:
+    from pydantic import BaseModel
+
+    name, fields, rest = content
+    cls = _class(name, "pydantic model", lambda cls: issubclass(cls, BaseModel))
+    missing = set(cls.model_fields) - set(fields)
+    if missing:
+        raise MaterializerError(
+            f"{name} has fields now that a stored value has not: {', '.join(sorted(missing))}; run"
+            " the step that made it again"
+        )
+    return _restore_model(decoder, cls, fields, rest)
+
+
+def _restore_model(decoder: Decoder, cls: Any, fields: Tree, rest: Tree) -> Any:
+    instance = cls.__new__(cls)
+    private = {name: part.get_default() for name, part in cls.__private_attributes__.items()}
+    stored = decoder.decode(rest.get("private", {}))
+    state = {
+        "__dict__": {field: decoder.decode(value) for field, value in fields.items()},
+        "__pydantic_fields_set__": decoder.decode(rest["set"]) if "set" in rest else set(),
+        "__pydantic_extra__": decoder.decode(rest["extra"]) if "extra" in rest else None,
+        "__pydantic_private__": {**private, **stored} if private else None,
+    }
+    if cls.model_config.get("extra") == "allow" and state["__pydantic_extra__"] is None:
+        state["__pydantic_extra__"] = {}
+    for slot, value in state.items():
+        object.__setattr__(instance, slot, value)
+    return instance
+
+
+def _numpy(decoder: Decoder, content: Tree) -> Any:
+    from levada.materializers.numpy_arrays import decode_scalar
+
+    return decode_scalar(decoder, content)
+
+
+def _pandas(decoder: Decoder, content: Tree) -> Any:
+    from levada.materializers.pandas_frames import decode_scalar
+
+    return decode_scalar(decoder, content)
+
+
+_TAGS: dict[str, Callable[[Decoder, Any], Any]] = {
+    "$str": _str,
+    "$int": _int,
+    "$float": _float,
+    "$complex": _complex,
+    "$bytes": _bytes,
+    "$bytearray": _bytearray,
+    "$tuple": _tuple,
+    "$set": _set,
+    "$frozenset": _frozenset,
+    "$dict": _dict,
+    "$range": _range,
+    "$ordereddict": _ordered_dict,
+    "$counter": _counter,
+    "$defaultdict": _default_dict,
+    "$deque": _deque,
+    "$datetime": _datetime,
+    "$date": _date,
+    "$time": _time,
+    "$timedelta": _timedelta,
+    "$uuid": _uuid,
+    "$decimal": _decimal,
+    "$fraction": _fraction,
+    "$enum": _enum,
+    "$flag": _flag,
+    "$namedtuple": _namedtuple,
+    "$dataclass": _dataclass,
+    "$pydantic": _pydantic,
+    "$numpy": _numpy,
+    "$pandas": _pandas,
+}
