@@ -1,0 +1,188 @@
+"""What can be said of a whole module or program once it is lowered."""
+
+from __future__ import annotations
+
+import ast
+
+from . import flow
+from . import modules as m
+from .diagnostic import Label
+from .ir import Branch, Call, Group, Guard, Loop, Output
+from .values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .declare import Declarations
+    from .frame import Frame
+    from .ir import Expr, Node, Result
+    from .reports import Reports
+
+
+def nested_declarations(module: m.Module, declarations: Declarations, reports: Reports) -> None:
+    """Report steps and pipelines that are not at the top level of the module."""
+    top = set(map(id, module.functions))
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or id(node) in top:
+            continue
+        for decorator in node.decorator_list:
+            kind = declarations.decorator_kind(module, decorator)
+            if kind:
+                reports.error(
+                    "nested-step",
+                    module.span(decorator),
+                    f"`{node.name}` is declared as a {kind} within a function or a class",
+                    help="move it to the top level of the module: there a run can find it",
+                )
+
+
+# ---------------------------------------------------------------------------- nodes
+
+
+def regions(node: Node) -> tuple[tuple[Node, ...], ...]:
+    """The regions of a node."""
+    match node:
+        case Branch(then=then, otherwise=otherwise):
+            return then, otherwise
+        case Loop(body=body) | Group(body=body):
+            return (body,)
+        case Guard(body=body, handler=handler, final=final):
+            return body, handler or (), final
+    return ()
+
+
+def expressions(node: Node) -> tuple[Expr, ...]:
+    """The expressions that a node itself evaluates."""
+    match node:
+        case Call(arguments=arguments):
+            return tuple(argument.value for argument in arguments)
+        case Branch(condition=condition):
+            return (condition,)
+        case Loop(items=items, conditions=conditions):
+            return (items, *conditions)
+    return ()
+
+
+def walk(nodes: tuple[Node, ...]) -> Iterator[Node]:
+    """All nodes, outer ones first."""
+    stack = list(reversed(nodes))
+    while stack:
+        node = stack.pop()
+        yield node
+        for region in reversed(regions(node)):
+            stack.extend(reversed(region))
+
+
+def called_steps(nodes: tuple[Node, ...]) -> set[str]:
+    """The keys of the steps that are called."""
+    return {node.step for node in walk(nodes) if isinstance(node, Call)}
+
+
+def references(expr: Expr) -> Iterator[str]:
+    """The ids of all nodes that an expression depends on."""
+    yield from flow.awaited(expr)
+    stack = [expr]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Output):
+            yield item.node
+        stack.extend(flow.children(item))
+
+
+# ---------------------------------------------------------------------------- order
+
+
+def order(body: tuple[Node, ...], result: Result | None, reports: Reports) -> None:
+    """Warn of steps that plain Python would run in order, and an engine may not."""
+    used: set[str] = set()
+    for value in result.values if result else ():
+        used.update(references(value))
+    needs = {node.id: _own_needs(node) for node in walk(body)}
+    for ids in needs.values():
+        used.update(ids)
+    _Order(needs, used, reports).region(body)
+
+
+def _own_needs(node: Node) -> set[str]:
+    needs = set(node.after)
+    for expr in expressions(node):
+        needs.update(references(expr))
+    return needs
+
+
+class _Order:
+    """Looks for pairs of nodes of one region that nothing puts in order."""
+
+    def __init__(self, needs: dict[str, set[str]], used: set[str], reports: Reports) -> None:
+        self.needs = needs
+        self.used = used
+        self.reports = reports
+
+    def region(self, nodes: tuple[Node, ...]) -> None:
+        """Check a region and those within it."""
+        unused = [node for node in nodes if isinstance(node, Call) and node.id not in self.used]
+        if unused and len(nodes) > 1:
+            before = self._before(nodes)
+            for call in unused:
+                self._check(call, nodes, before)
+        for node in nodes:
+            for region in regions(node):
+                self.region(region)
+
+    def _before(self, nodes: tuple[Node, ...]) -> dict[str, int]:
+        """Per node the bits of those of the region that surely are over before it starts."""
+        owner = {inner.id: index for index, node in enumerate(nodes) for inner in walk((node,))}
+        before: dict[str, int] = {}
+        guards = 0
+        for index, node in enumerate(nodes):
+            mask = guards
+            for inner in walk((node,)):
+                for name in self.needs[inner.id]:
+                    at = owner.get(name, index)
+                    if at < index:
+                        mask |= 1 << at | before[nodes[at].id]
+            before[node.id] = mask
+            if isinstance(node, Guard):
+                guards |= 1 << index | mask
+        return before
+
+    def _check(self, node: Call, nodes: tuple[Node, ...], before: dict[str, int]) -> None:
+        index = nodes.index(node)
+        for at, other in enumerate(nodes):
+            if at == index or before[node.id] >> at & 1 or before[other.id] >> index & 1:
+                continue
+            comes_first = index < at
+            first, second = (node.id, other.id) if comes_first else (other.id, node.id)
+            place = "before" if comes_first else "after"
+            self.reports.warning(
+                "unordered-step",
+                node.span,
+                f"nobody uses what `{node.id}` gives, so nothing keeps it {place} `{other.id}`",
+                labels=(Label(other.span, "this may run at the same time"),),
+                help=f"if the order matters, write `.after(…)`: `{second}` after `{first}`",
+            )
+            return
+
+
+def unused(frame: Frame, reports: Reports) -> None:
+    """Warn of names that are assigned a step's output and never read."""
+    loaded = {
+        node.id
+        for node in ast.walk(frame.function.node)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    arguments = {
+        item.arg for item in ast.walk(frame.function.node.args) if isinstance(item, ast.arg)
+    }
+    for name, place in frame.locals.items():
+        if name in loaded or name in arguments or name.startswith("_"):
+            continue
+        binding = frame.scope.names.get(name)
+        if isinstance(binding, Value) and isinstance(binding.expr, Output):
+            reports.warning(
+                "unused-result",
+                frame.span(place),
+                f"`{name}` is never used",
+                help="use it, return it, or call the step without assigning",
+            )

@@ -1,0 +1,126 @@
+"""Parameters of a run, as given on the command line or in a file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def parse(given: Sequence[str], declared: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """``NAME=VALUE`` each; what a value means depends on the parameter's JSON schema."""
+    schemas = {parameter["name"]: parameter["schema"] for parameter in declared}
+    values = {}
+    for item in given:
+        name, equals, text = item.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"--param takes NAME=VALUE, not `{item}`")
+        values[name] = value(text, schemas.get(name, {}))
+    return values
+
+
+def value(text: str, schema: dict[str, Any]) -> Any:
+    """The value of a word of the command line.
+
+    Text where the parameter takes nothing but text (``--param version=1.10`` stays ``1.10``), else
+    JSON, else a Python literal (``True``, ``['a']``), else text.
+    """
+    allowed = _alternatives(schema)
+    if text in [item for one in allowed for item in one.get("enum", ()) if isinstance(item, str)]:
+        return text
+    kinds = {str(one["type"]) for one in allowed if "type" in one}
+    if allowed and kinds <= {"string", "null"} and len(kinds) and _all_typed(allowed):
+        return None if text in ("null", "None") and "null" in kinds else text
+    if kinds & {"number"} and text.lower().lstrip("+-") in ("nan", "inf", "infinity"):
+        return float(text)
+    return _literal(text)
+
+
+def read_file(path: str | None) -> dict[str, Any]:
+    """The parameters of a JSON or a TOML file, by its suffix."""
+    if path is None:
+        return {}
+    if path.endswith((".yaml", ".yml")):
+        raise click.UsageError(f"the parameters `{path}` must be JSON or TOML, not YAML")
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise click.UsageError(f"cannot read the parameters `{path}`: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"the parameters `{path}` are not UTF-8") from error
+    values = _read_toml(path, text) if path.endswith(".toml") else _read_json(path, text)
+    if not isinstance(values, dict):
+        raise click.UsageError(f"the parameters `{path}` must be an object: names and values")
+    return values
+
+
+def _alternatives(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    if "anyOf" not in schema:
+        return [schema]
+    return [inner for one in schema["anyOf"] for inner in _alternatives(one)]
+
+
+def _all_typed(allowed: Sequence[dict[str, Any]]) -> bool:
+    return all("type" in one for one in allowed)
+
+
+def _literal(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    from ast import literal_eval
+
+    try:
+        found = literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+    return _with_lists(found) if _is_json(found) else text
+
+
+def _with_lists(found: Any) -> Any:
+    """A literal as JSON has it: no engine is given a tuple."""
+    if isinstance(found, (list, tuple)):
+        return [_with_lists(item) for item in found]
+    if isinstance(found, dict):
+        return {key: _with_lists(item) for key, item in found.items()}
+    return found
+
+
+def _is_json(found: object) -> bool:
+    if isinstance(found, (list, tuple)):
+        return all(map(_is_json, found))
+    if isinstance(found, dict):
+        return all(isinstance(key, str) and _is_json(item) for key, item in found.items())
+    return found is None or isinstance(found, (bool, int, float, str))
+
+
+def _read_json(path: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise click.UsageError(f"the parameters `{path}` are not JSON: {error}") from error
+
+
+def _read_toml(path: str, text: str) -> Any:
+    import tomllib
+
+    try:
+        return _without_dates(tomllib.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise click.UsageError(f"the parameters `{path}` are not TOML: {error}") from error
+
+
+def _without_dates(found: Any) -> Any:
+    """TOML's dates and times as ISO text, which is what JSON has for them."""
+    if isinstance(found, dict):
+        return {key: _without_dates(item) for key, item in found.items()}
+    if isinstance(found, list):
+        return [_without_dates(item) for item in found]
+    return found.isoformat() if hasattr(found, "isoformat") else found

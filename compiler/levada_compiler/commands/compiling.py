@@ -1,0 +1,206 @@
+"""What ``levada compile`` does, and its command line read without click where it is plain."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from levada_compiler import output, targets
+from levada_compiler.render import FORMATS, render
+from levada_compiler.render.colours import CHOICES, palette
+from levada_compiler.slotted import dataclass, replace
+from levada_compiler.usage import UsageError
+
+from . import front
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from levada_backends.images.pins import Pins
+    from levada_backends.target import Target
+
+    from levada_compiler.ir import Program
+
+_FLAGS = {"--check": "checking", "--json": "as_json"}
+_VALUES = {
+    **dict.fromkeys(("--target", "-t"), "names"),
+    **dict.fromkeys(("--output", "-o"), "folder"),
+    "--format": "form",
+    "--color": "colour",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for; the names are those of the options in :mod:`.compile`."""
+
+    reference: tuple[str, str | None]
+    names: tuple[str, ...] = ()
+    folder: str = "."
+    checking: bool = False
+    as_json: bool = False
+    form: str = "full"
+    colour: str = "auto"
+
+
+def run_plain(arguments: list[str]) -> int | None:
+    """Carry out a plain command line; None where click has to read it, or to explain it.
+
+    Click takes 35 ms to import: as long as a small pipeline takes to compile.
+    """
+    given = read_plain(arguments)
+    if given is None or os.environ.get("_LEVADA_COMPLETE"):
+        return None
+    try:
+        return execute(given)
+    except Exception as error:
+        if isinstance(error, UsageError) or _is_of_click(error):
+            return None
+        raise
+
+
+def _is_of_click(error: Exception) -> bool:
+    click = sys.modules.get("click")
+    return click is not None and isinstance(error, click.ClickException)
+
+
+def read_plain(arguments: list[str]) -> Options | None:
+    """The options where they are what click would read: whole names, values as own words."""
+    found: dict[str, str | bool] = {}
+    names: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word in _FLAGS:
+            found[_FLAGS[word]] = True
+        elif word in _VALUES:
+            value = next(words, "-")
+            if value.startswith("-"):
+                return None
+            if _VALUES[word] == "names":
+                names.append(value)
+            else:
+                found[_VALUES[word]] = value
+        elif word.startswith("-") or not word or "reference" in found:
+            return None
+        else:
+            found["reference"] = word
+    return _options(found, names)
+
+
+def _options(found: dict[str, str | bool], names: list[str]) -> Options | None:
+    known = found.get("form", "full") in FORMATS and found.get("colour", "auto") in CHOICES
+    if "reference" not in found or not known:
+        return None
+    reference = front.split_reference(str(found.pop("reference")))
+    return Options(reference, tuple(names), **found)  # type: ignore[arg-type]  # by their names
+
+
+def execute(given: Options) -> int:
+    """Compile, and give the exit status. Raises UsageError before anything was written or said."""
+    if given.checking and given.folder == "-":
+        raise UsageError("--check compares with files, so it needs a folder for -o")
+    chosen = [targets.load(name) for name in dict.fromkeys(given.names)]
+    checked, pins = _with_images(front.check(given.reference, chosen or None))
+    messages = "" if given.as_json else _messages(checked, given.form, given.colour)
+    diagnostics = render(checked.diagnostics, checked.sources, "json") if given.as_json else "[]"
+    program = checked.program
+    if checked.failed or program is None:
+        return _refuse(messages, diagnostics, given.as_json)
+    chosen = chosen or _configured(checked)
+    mode = "check" if given.checking else "print" if given.folder == "-" else "write"
+    product = output.Product(
+        mode,
+        os.path.abspath(given.folder),
+        _emit(program, pins, checked, chosen, given.folder),
+        messages,
+        diagnostics,
+        given.as_json,
+        palette(given.colour, sys.stdout).enabled,
+    )
+    _refuse_sources(product, checked)
+    status = output.deliver(product)
+    if front.is_repeatable(program) and all(targets.is_own(target.name) for target in chosen):
+        front.remember(sys.argv[1:], product, checked)
+    return status
+
+
+def _configured(checked: front.Checked) -> list[Target]:
+    chosen = [targets.load(name) for name in checked.options]
+    if not chosen:
+        known = ", ".join(targets.available())
+        raise UsageError(f"--target is missing; there are: {known}")
+    return chosen
+
+
+def _messages(checked: front.Checked, form: str, colour: str) -> str:
+    colours = palette(colour, sys.stderr)
+    return render(checked.diagnostics, checked.sources, form, colour=colours.enabled)
+
+
+def _refuse(messages: str, diagnostics: str, as_json: bool) -> int:
+    if as_json:
+        sys.stdout.write(f'{{"files": [], "diagnostics": {diagnostics.rstrip()}}}\n')
+    sys.stderr.write(messages)
+    return 1
+
+
+def _with_images(checked: front.Checked) -> tuple[front.Checked, Pins | None]:
+    """With the images that the project's lock has; one that is stale is an error."""
+    place = os.path.join(checked.project.root, "levada.lock")
+    if checked.program is None or not os.path.isfile(place):
+        return checked, None
+
+    module = import_module(f"{targets.OWN_PACKAGE}.images.pins")
+    pins: Pins = module.Pins(checked.program, checked.project)
+    found, sources = front.shown(pins.diagnostics, checked)
+    diagnostics = (*checked.diagnostics, *found)
+    files = {**checked.files, **pins.files}
+    return replace(checked, diagnostics=diagnostics, sources=sources, files=files), pins
+
+
+def _emit(
+    program: Program,
+    pins: Pins | None,
+    checked: front.Checked,
+    chosen: list[Target],
+    folder: str,
+) -> tuple[tuple[str, str, str], ...]:
+    """All files of all targets; two targets may not write one path."""
+    way = {} if folder == "-" else {"project": _way_to_project(checked, folder)}
+    writers: dict[str, str] = {}
+    files = []
+    for target in chosen:
+        pinned = pins.apply() if pins and _takes_images(target) else program
+        emitted = target.emit(pinned, way | front.target_options(checked.options, target))
+        for path, text in sorted(emitted.items()):
+            if path in writers:
+                raise UsageError(
+                    f"the targets `{writers[path]}` and `{target.name}` both write `{path}`; "
+                    "compile them into folders of their own"
+                )
+            writers[path] = target.name
+            files.append((target.name, path, text))
+    return tuple(files)
+
+
+def _takes_images(target: Target) -> bool:
+    settings = target.capabilities.settings
+    return any(setting.name == "image" and setting.supported for setting in settings)
+
+
+def _way_to_project(checked: front.Checked, folder: str) -> str:
+    """From the output folder to the project's root, for files that find it from where they are."""
+    root = os.path.realpath(checked.project.root)
+    return os.path.relpath(root, os.path.realpath(folder)).replace(os.sep, "/")
+
+
+def _refuse_sources(product: output.Product, checked: front.Checked) -> None:
+    """Never write over what was compiled: a DAG file may have the name of its pipeline."""
+    if product.mode != "write":
+        return
+    sources = {os.path.realpath(file) for file in checked.files}
+    for _, path, _ in product.files:
+        place = os.path.realpath(os.path.join(product.folder, path))
+        if place in sources:
+            shown = output.display_path(place)
+            raise UsageError(f"`{shown}` is a source of the pipeline; choose another -o")

@@ -1,0 +1,52 @@
+"""``levada graph``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from levada_compiler import output
+from levada_compiler.graph import FORMATS, draw
+from levada_compiler.render import render
+
+from . import console, front, parameters
+
+
+@click.command()
+@parameters.REFERENCE
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="Mermaid text or SVG; by default what the name of the output says, else mermaid.",
+)
+@click.option("--output", "-o", "place", metavar="FILE", help="Write to a file instead of stdout.")
+@console.COLOUR
+@console.examples(
+    "levada graph pipeline.py",
+    "levada graph pipeline.py -o pipeline.svg",
+    "levada graph pipeline.py:nightly --format svg > nightly.svg",
+)
+def command(
+    reference: tuple[str, str | None], form: str | None, place: str | None, colour: str
+) -> int:
+    """Draw a pipeline as Mermaid text or SVG.
+
+    Solid arrows are data, dashed ones mere order; boxes are loops, branches and handlers.
+    """
+    checked = front.check(reference, ())
+    colours = console.palette(colour, sys.stderr)
+    sys.stderr.write(render(checked.diagnostics, checked.sources, colour=colours.enabled))
+    if checked.failed or checked.program is None:
+        return 1
+    is_svg = bool(place) and str(place).lower().endswith(".svg")
+    picture = draw(checked.program, form or ("svg" if is_svg else "mermaid"))
+    if not place or place == "-":
+        sys.stdout.write(picture)
+        return 0
+    folder, name = os.path.split(os.path.abspath(place))
+    contents = {name: picture.encode()}
+    output.write(folder, contents, output.read(folder, contents))
+    return 0

@@ -1,0 +1,55 @@
+"""From the commands to the images: loaded late, with errors in words."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PACKAGES = frozenset(("cyclonedx", "docker", "jinja2", "packaging", "packageurl"))
+
+
+def load(module: str = "session") -> Any:
+    """A module of ``levada_backends.images``, which the compiler does not import otherwise.
+
+    Raises click.ClickException if a package of ``levada[build]`` is not installed.
+    """
+    try:
+        return import_module(f"levada_backends.images.{module}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _PACKAGES:
+            raise
+        raise click.ClickException(
+            f"images need the package `{error.name}`: pip install 'levada[build]'"
+        ) from error
+
+
+def guarded(action: Callable[[], int]) -> int:
+    """The status of ``action``; what cannot be planned or built is said, and gives 1."""
+    problem: type[Exception] = load("image").ImageError
+    try:
+        return action()
+    except problem as error:
+        first, *rest = str(error).splitlines()
+        console.error(first)
+        sys.stderr.write("".join(f"  {line}\n" for line in rest))
+        way_out = getattr(error, "way_out", "")
+        if way_out:
+            sys.stderr.write(f"help: {way_out}\n")
+        return 1
+
+
+def in_words(count: float) -> str:
+    """A number of bytes for people: ``98.3 MB``."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -1,0 +1,225 @@
+"""What happens in a run, as it happens: lines, and on a terminal a view that is redrawn."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from levada_compiler.render.cells import cells, escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from levada.engine.events import Event
+
+    from levada_compiler.render.colours import Palette
+
+#: Seconds between two drawings of the live view.
+BEAT = 0.2
+#: What colours a terminal or moves its cursor (ECMA-48, control sequences).
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+#: Running steps that are shown by name.
+MOST_RUNNING = 8
+
+
+class Progress:
+    """Shows events on a stream. A context manager: the live view is gone at the end.
+
+    Finished steps and log lines are written once and stay; below them, on a terminal only, are the
+    steps that run now and for how long they have.
+    """
+
+    def __init__(
+        self, stream: TextIO, colours: Palette, explain: Callable[[Event], str] | None = None
+    ) -> None:
+        """``explain`` gives a sentence on why a step was or was not cached."""
+        self.metrics: dict[str, dict[str, Any]] = {}
+        self._stream = stream
+        self._paint = colours.paint
+        self._explain = explain
+        self._live = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._running: dict[str, float] = {}
+        self._counts = {"done": 0, "cached": 0, "failed": 0}
+        self._drawn = 0
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._thread = threading.Thread(target=self._beat, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._lock:
+            self._erase()
+            self._stream.flush()
+
+    def show(self, event: Event) -> None:
+        """Take in one event of the engine."""
+        handler = getattr(self, "_on_" + event.kind.replace("-", "_"), None)
+        if handler is None:
+            return
+        with self._lock:
+            self._erase()
+            handler(event)
+            if self._live:
+                self._draw()
+            self._stream.flush()
+
+    # ------------------------------------------------------------------------ events
+
+    def _on_run_started(self, event: Event) -> None:
+        details = event.details
+        self._write(f"{self._paint('bold', details['pipeline'])} run {details['run_id']}")
+
+    def _on_node_started(self, event: Event) -> None:
+        self._running[event.label] = event.time
+        if not self._live:
+            again = f" (attempt {event.attempt})" if (event.attempt or 1) > 1 else ""
+            self._line("dim", "start", event.label, again)
+
+    def _on_node_finished(self, event: Event) -> None:
+        self._counts["done"] += 1
+        self._running.pop(event.label, None)
+        self._note_metrics(event)
+        shown = " ".join(f"{name}={short(v)}" for name, v in self._metrics(event).items())
+        self._line("good", "done", event.label, f"  {seconds(event.details)}  {shown}")
+        self._why(event)
+
+    def _on_node_cached(self, event: Event) -> None:
+        self._counts["cached"] += 1
+        self._note_metrics(event)
+        self._line("good", "cached", event.label, "")
+        self._why(event)
+
+    def _on_attempt_failed(self, event: Event) -> None:
+        self._running.pop(event.label, None)
+        error = event.details.get("error") or {}
+        self._line("error", "failed", event.label, f"  {seconds(event.details)}  {headline(error)}")
+        self._why(event)
+
+    def _on_retry(self, event: Event) -> None:
+        delay = event.details.get("delay", 0)
+        self._line("warning", "retry", event.label, f"  attempt {event.attempt} in {delay:g} s")
+
+    def _on_node_failed(self, event: Event) -> None:
+        self._counts["failed"] += 1
+        self._running.pop(event.label, None)
+        if event.attempt is None:  # a condition or the items of a loop: no attempt said so
+            self._line("error", "failed", event.label, f"  {headline(event.details['error'])}")
+
+    def _on_log(self, event: Event) -> None:
+        head = self._paint("dim", f"{event.label} |")
+        lines = str(event.details.get("text", "")).removesuffix("\n").split("\n")
+        # One write: the stream writes through, and a step may print a million lines.
+        self._stream.write("".join(f"{head} {_log_line(line)}\n" for line in lines))
+
+    def _on_cancelling(self, event: Event) -> None:
+        word = "killing" if event.details.get("force") else "stopping; again to kill"
+        self._write(self._paint("warning", f"interrupted: {word}"))
+
+    def _why(self, event: Event) -> None:
+        if self._explain is not None:
+            self._write(self._paint("dim", f"{'':>8} {escape(self._explain(event))}"))
+
+    def _note_metrics(self, event: Event) -> None:
+        found = self._metrics(event)
+        if found:
+            self.metrics[event.label] = found
+
+    def _metrics(self, event: Event) -> dict[str, Any]:
+        """The last value of each metric of a node."""
+        listed = event.details.get("metrics") or ()
+        return {metric["name"]: metric["value"] for metric in listed}
+
+    # ------------------------------------------------------------------------ drawing
+
+    def _line(self, role: str, word: str, label: str, rest: str) -> None:
+        self._write(f"{self._paint(role, word.rjust(8))} {label}{rest}".rstrip())
+
+    def _write(self, line: str) -> None:
+        self._stream.write(f"{line}\n")
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT):
+            with self._lock:
+                self._erase()
+                self._draw()
+                self._stream.flush()
+
+    def _erase(self) -> None:
+        if self._drawn:
+            self._stream.write(f"\x1b[{self._drawn}A\x1b[J")
+            self._drawn = 0
+
+    def _draw(self) -> None:
+        if not self._running:
+            return
+        now = time.time()
+        lines = [f"{'running':>8} {name}  {now - since:.0f} s" for name, since in self._first()]
+        hidden = len(self._running) - len(lines)
+        if hidden > 0:
+            lines.append(f"{'':>8} and {hidden} more")
+        counts = ", ".join(f"{count} {word}" for word, count in self._counts.items() if count)
+        lines.append(f"{'':>8} {counts or 'none done yet'}")
+        columns = os.get_terminal_size(self._stream.fileno()).columns - 1
+        for line in lines:
+            self._write(self._paint("dim", _cut(line, columns)))
+        self._drawn = len(lines)
+
+    def _first(self) -> list[tuple[str, float]]:
+        return list(self._running.items())[:MOST_RUNNING]
+
+
+def _log_line(line: str) -> str:
+    """A line of a log as it may be shown: what a terminal would have after a progress bar."""
+    text = _CONTROL.sub("", line.rstrip("\r").rsplit("\r", 1)[-1])
+    return escape(text.replace("\t", "    "))
+
+
+def headline(error: dict[str, Any]) -> str:
+    """``ValueError: the first line of the message``."""
+    lines = str(error.get("message") or "").strip().splitlines()
+    kind = str(error.get("type") or error.get("kind") or "error")
+    return escape(f"{kind}: {lines[0]}" if lines else kind)
+
+
+def seconds(details: dict[str, Any]) -> str:
+    """``1.2 s``, or nothing where it is not known."""
+    value = details.get("seconds")
+    return "" if value is None else duration(float(value))
+
+
+def duration(value: float) -> str:
+    """A time as people say it: ``35 ms``, ``1.2 s``, ``2 min 5 s``, ``1 h 10 min``."""
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms"
+    if value < 59.95:
+        return f"{value:.1f} s"
+    minutes = round(value) // 60
+    if minutes < 60:
+        return f"{minutes} min {round(value) % 60} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def short(value: Any) -> str:
+    """A number as it is read: four digits of a float."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _cut(line: str, columns: int) -> str:
+    """As much of a line as the terminal has room for: one that wraps cannot be erased."""
+    total = 0
+    for index, cell in enumerate(cells(line)):
+        total += cell.width
+        if total > columns:
+            return line[:index]
+    return line

@@ -1,0 +1,380 @@
+"""From a file to a checked program: the entry point of the compiler.
+
+Three passes: read (``ast``), declare (steps and pipelines), lower (values, flow and types in one
+walk). Nothing of the user's is imported or run.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+
+from levada import project as projects
+from levada.code import Code
+from levada.hashing import sha256
+
+from . import advice, check, frame, lower_expressions, lower_statements
+from . import modules as m
+from .declare import Declarations, name_span
+from .diagnostic import Diagnostic, Label, Severity, Span
+from .ir import Program
+from .reports import Reports, closest
+from .slotted import dataclass
+from .source import Source
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .lower_statements import Returned
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """What became of a module.
+
+    ``program`` is None if there is an error. ``sources`` holds the text of every file that a span
+    may point into, ``files`` the absolute path and ``sha256:…`` of everything that was read.
+    ``pipelines`` are the names of the module's pipelines.
+    """
+
+    program: Program | None
+    diagnostics: tuple[Diagnostic, ...]
+    sources: dict[str, str]
+    files: dict[str, str]
+    pipelines: tuple[str, ...]
+
+
+def compile_file(path: str, pipeline: str | None = None) -> Compilation:
+    """Compile the pipeline named ``pipeline`` of the module at ``path``.
+
+    Without a name: the only one, or the only one that no other pipeline of the module calls.
+    Never raises for bad input: whatever is wrong is a diagnostic.
+    """
+    return _Compiler(os.path.abspath(os.fspath(path))).run(pipeline)
+
+
+class _Compiler:
+    """One compilation."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.reports = Reports()
+        self.project = projects.find(path)
+        self.file = self.project.file or os.path.basename(path)
+        self.code = Code(self.project)
+        self.modules = m.Modules(self.project, self.code, self.reports)
+        self.declarations = Declarations(self.modules, self.reports)
+        self.text = ""
+        self.names: tuple[str, ...] = ()
+
+    def run(self, pipeline: str | None) -> Compilation:
+        program = None
+        try:
+            tree = self._read()
+            if tree is not None:
+                program = self._compile(tree, pipeline)
+        except (RecursionError, MemoryError):
+            self._error(
+                "nesting-too-deep",
+                "the expressions of this module are nested too deeply",
+                "split them up, or put what they compute into a step",
+                self.reports.place,
+            )
+        diagnostics = self.reports.sorted(self.file)
+        if any(item.severity is Severity.ERROR for item in diagnostics):
+            program = None
+        return Compilation(program, diagnostics, self._sources(), self._files(), self.names)
+
+    # -- reading
+
+    def _error(self, rule: str, message: str, way_out: str, span: Span | None = None) -> None:
+        self.reports.error(rule, span or Span(self.file, 1, 1, 1, 2), message, help=way_out)
+
+    def _read(self) -> ast.Module | None:
+        try:
+            self.text = self.code.text(self.path)
+        except SyntaxError as error:
+            self._error(
+                "file-encoding",
+                f"`{self.file}` is not text: {error.msg}",
+                "save it as UTF-8, or declare its encoding in the first line",
+            )
+            return None
+        except (UnicodeError, LookupError) as error:
+            self._error("file-encoding", f"`{self.file}` is not text: {error}", "save it as UTF-8")
+            return None
+        except (OSError, ValueError) as error:
+            self._report_unreadable(error)
+            return None
+        return self._parse()
+
+    def _report_unreadable(self, error: Exception) -> None:
+        shown = self.path.encode("utf-8", "replace").decode()
+        if isinstance(error, FileNotFoundError):
+            self._error("file-not-found", f"there is no file `{shown}`", "check the path")
+            return
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        self._error(
+            "file-not-found",
+            f"`{shown}` cannot be read: {reason}",
+            "give a Python file that you may read",
+        )
+
+    def _parse(self) -> ast.Module | None:
+        try:
+            return self.code.tree(self.path)
+        except SyntaxError as error:
+            self._report_syntax(error)
+        except (RecursionError, MemoryError):
+            self._error(
+                "nesting-too-deep",
+                "this module is nested too deeply for Python itself",
+                "split the deepest expression up",
+            )
+        except ValueError as error:
+            self._error("syntax-error", str(error), "remove what is not Python text")
+        return None
+
+    def _report_syntax(self, error: SyntaxError) -> None:
+        source = Source(self.file, self.text)
+        line = min(max(error.lineno or 1, 1), len(source.lines))
+        width = len(source.lines[line - 1])
+        column = min(max(error.offset or 1, 1), width + 1)
+        end_line, end = error.end_lineno or line, error.end_offset or 0
+        same_line = end_line == line and end > column
+        span = Span(self.file, line, column, line, min(end, width + 1) if same_line else column + 1)
+        if span.end_column <= span.column:
+            span = Span(self.file, line, column, line, column + 1)
+        self.reports.error(
+            "syntax-error",
+            span,
+            error.msg or "this is not Python",
+            help="correct it until `python -m py_compile` accepts the file",
+        )
+
+    # -- compiling
+
+    def _compile(self, tree: ast.Module, pipeline: str | None) -> Program | None:
+        module = self.modules.add(self.path, Source(self.file, self.text), tree)
+        self._read_project_settings()
+        functions = [m.Function(module, node) for node in module.functions]
+        self._check_declarations(module, functions)
+        pipelines = {
+            function.node.name: function
+            for function in functions
+            if self.declarations.kind(function) == "pipeline"
+        }
+        self.names = tuple(pipelines)
+        for function in functions:
+            if self.declarations.kind(function) == "step":
+                self.declarations.step(function)
+        if any(self.declarations.kind(function) == "step" for function in functions):
+            self._check_importable(module)
+        chosen = self._choose(module, pipelines, pipeline)
+        for function in pipelines.values():
+            if function is not chosen:  # its faults of this kind let no step of the module run
+                advice.check_function(self.reports, function, "pipeline", lowered=False)
+        return None if chosen is None else self._lower(chosen)
+
+    def _read_project_settings(self) -> None:
+        try:
+            _ = self.project.settings
+        except projects.ProjectError as error:
+            line = max(error.line, 1)
+            file = self.project.relative(error.file)
+            self._error(
+                "project-settings",
+                f"`{file}` cannot be read: {error}",
+                "correct it; Levada reads its `[tool.levada]` table",
+                Span(file, line, 1, line, 2),
+            )
+
+    def _check_importable(self, module: m.Module) -> None:
+        """A step's process imports its module by name."""
+        found = self.project.locate(module.name)
+        if found == self.path and module.name != "__main__":
+            return
+        hidden = found is not None and found != self.path
+        other = f": that is `{self.project.relative(str(found))}`" if hidden else ""
+        self._error(
+            "module-name",
+            f"the steps of `{self.file}` cannot be imported from `{module.name}`{other}",
+            "rename it: to end in `.py`, with no other dot, and so that no package hides it",
+        )
+
+    def _check_declarations(self, module: m.Module, functions: list[m.Function]) -> None:
+        seen: dict[str, m.Function] = {}
+        for function in functions:
+            if self.declarations.kind(function) is None:
+                continue
+            name = function.node.name
+            if name in seen:
+                self.reports.error(
+                    "duplicate-definition",
+                    name_span(function),
+                    f"`{name}` is defined twice",
+                    labels=(Label(name_span(seen[name]), "it is defined here first"),),
+                    help="rename one of them: Python keeps only the last",
+                )
+            seen[name] = function
+        check.nested_declarations(module, self.declarations, self.reports)
+
+    def _choose(
+        self, module: m.Module, pipelines: dict[str, m.Function], name: str | None
+    ) -> m.Function | None:
+        if name is not None:
+            return self._named(module, pipelines, name)
+        if len(pipelines) == 1:
+            return next(iter(pipelines.values()))
+        if not pipelines:
+            self._error(
+                "no-pipeline",
+                "this module declares no pipeline",
+                "put `@pipeline` on the function that calls the steps",
+            )
+            return None
+        outermost = self._outermost(pipelines)
+        if len(outermost) == 1:
+            return outermost[0]
+        first, *others = outermost or pipelines.values()
+        listed = ", ".join(f"`{item}`" for item in pipelines)
+        self.reports.error(
+            "several-pipelines",
+            name_span(first),
+            f"this module declares several pipelines: {listed}",
+            labels=tuple(Label(name_span(other), "this is another") for other in others),
+            help=f"name one: `{self.file}:{first.node.name}`",
+        )
+        return None
+
+    @staticmethod
+    def _outermost(pipelines: dict[str, m.Function]) -> list[m.Function]:
+        """The pipelines that no other one of the module calls: those are only parts of it."""
+        parts = {
+            name
+            for pipeline in pipelines.values()
+            for name in _called(pipeline.node)
+            if name != pipeline.node.name
+        }
+        return [pipeline for name, pipeline in pipelines.items() if name not in parts]
+
+    def _named(
+        self, module: m.Module, pipelines: dict[str, m.Function], name: str
+    ) -> m.Function | None:
+        if name in pipelines:
+            return pipelines[name]
+        imported = self.modules.lookup(module, name)
+        if isinstance(imported, m.Function) and self.declarations.kind(imported) == "pipeline":
+            return imported
+        found = closest(name, pipelines)
+        listed = ", ".join(f"`{item}`" for item in pipelines) or "none"
+        self._error(
+            "unknown-pipeline",
+            f"there is no pipeline `{name}` in this module",
+            f"did you mean `{found}`?" if found else f"its pipelines: {listed}",
+        )
+        return None
+
+    def _lower(self, function: m.Function) -> Program | None:
+        building = frame.Building(self.modules, self.declarations, self.reports)
+        building.active.append(function)
+        declared = self.declarations.pipeline(function)
+        outer = frame.Frame(building, function)
+        lower_expressions.bind_parameters(outer, declared)
+        try:
+            returned = lower_statements.function_body(outer)
+        except frame.TooLargeError:
+            return None
+        if self.reports.failed:
+            return None
+        check.order(tuple(outer.region), returned.result if returned else None, self.reports)
+        check.unused(outer, self.reports)
+        return self._program(function, outer, returned)
+
+    def _program(
+        self, function: m.Function, outer: frame.Frame, returned: Returned | None
+    ) -> Program:
+        declared = self.declarations.pipeline(function)
+        steps = self.declarations.called_steps(check.called_steps(tuple(outer.region)))
+        return Program(
+            name=function.node.name,
+            description=declared.description,
+            file=self.file,
+            source=self._digest(),
+            search=self._search(),
+            parameters=declared.parameters,
+            settings=declared.settings,
+            steps=steps,
+            body=tuple(outer.region),
+            result=returned.result if returned else None,
+            span=name_span(function),
+        )
+
+    def _search(self) -> tuple[str, ...]:
+        folders = [folder for folder in self.project.search if os.path.isdir(folder)]
+        return tuple(self.project.relative(folder) for folder in folders)
+
+    # -- what was read
+
+    def _absolute(self, files: Iterable[str]) -> set[str]:
+        root = self.project.root
+        return {os.path.abspath(os.path.join(root, *file.split("/"))) for file in files}
+
+    def _read_files(self) -> list[str]:
+        """The modules of the project that were read: absolute paths, sorted."""
+        files = {os.path.abspath(module.path) for module in self.modules.read()}
+        return sorted(files | {self.path} | self._absolute(self.declarations.files))
+
+    def _digest(self) -> str:
+        """Over the names and texts of all modules read."""
+        whole = sha256(b"")
+        for path in sorted(self._read_files(), key=self.project.relative):
+            content = sha256(self.code.text(path).encode("utf-8", "surrogatepass"))
+            line = f"{self.project.relative(path)}\0{content.hexdigest()}\n"
+            whole.update(line.encode("utf-8", "surrogateescape"))
+        return f"sha256:{whole.hexdigest()}"
+
+    def _sources(self) -> dict[str, str]:
+        sources = {module.source.file: module.source.text for module in self.modules.read()}
+        if self.text:
+            sources.setdefault(self.file, self.text)
+        for item in self.reports.sorted(self.file):
+            if item.span.file not in sources:
+                self._add_source(item.span.file, sources)
+        return sources
+
+    def _add_source(self, file: str, sources: dict[str, str]) -> None:
+        try:
+            with open(
+                os.path.join(self.project.root, file), encoding="utf-8", errors="replace"
+            ) as stream:
+                sources[file] = stream.read()
+        except (OSError, ValueError):
+            return
+
+    def _files(self) -> dict[str, str]:
+        others = self._absolute(["pyproject.toml", *self.declarations.data])
+        return {
+            path: digest
+            for path in [*self._read_files(), *sorted(others)]
+            if (digest := _file_digest(path)) is not None
+        }
+
+
+def _called(function: m.FunctionNode) -> Iterator[str]:
+    """The plain names that ``function`` calls: ``f`` of ``f(…)`` and of ``f.after(x)(…)``."""
+    for node in ast.walk(function):
+        target: ast.AST = node
+        while isinstance(target, ast.Call | ast.Attribute):
+            target = target.func if isinstance(target, ast.Call) else target.value
+        if isinstance(node, ast.Call) and isinstance(target, ast.Name):
+            yield target.id
+
+
+def _file_digest(path: str) -> str | None:
+    try:
+        with open(path, "rb") as stream:
+            return f"sha256:{sha256(stream.read()).hexdigest()}"
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,220 @@
+"""A program as a picture has it: steps and decisions, boxes around them, arrows between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from levada_compiler.expression_text import ExpressionWriter, regions
+from levada_compiler.ir import Branch, Call, Guard, Loop, Output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from levada_compiler.ir import Expr, Group, Node, Program
+
+
+@dataclass(frozen=True, slots=True)
+class Vertex:
+    """A step call, or a decision; ``detail`` is a second line."""
+
+    id: str
+    label: str
+    detail: str = ""
+    is_decision: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A loop, a side of a branch, a part of a ``try``, or a sub-pipeline."""
+
+    id: str
+    label: str
+    kind: str  #: loop, side, guard, handler, final or group
+    children: tuple[Item, ...]
+
+
+Item: TypeAlias = Vertex | Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """From one vertex to another. ``is_data`` tells a value from mere order."""
+
+    source: str
+    target: str
+    is_data: bool
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The picture of one pipeline; edges go forward in the order of the vertices."""
+
+    name: str
+    description: str
+    children: tuple[Item, ...]
+    edges: tuple[Edge, ...]
+
+
+def graph(program: Program) -> Graph:
+    """The picture of a program."""
+    drawing = _Drawing(program)
+    children = drawing.region(program.body)
+    return Graph(program.name, program.description, children, drawing.sorted_edges())
+
+
+def vertices(children: Iterable[Item]) -> Iterator[Vertex]:
+    """All vertices, in order, those in clusters too."""
+    for child in children:
+        if isinstance(child, Vertex):
+            yield child
+        else:
+            yield from vertices(child.children)
+
+
+def outputs(value: object) -> Iterator[str]:
+    """The nodes that an expression (or several) refers to."""
+    if isinstance(value, Output):
+        yield value.node
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from outputs(item)
+    elif is_dataclass(value):
+        for part in fields(value):
+            yield from outputs(getattr(value, part.name))
+
+
+@dataclass(slots=True)
+class _Drawing:
+    """Collects the edges while the regions are turned into boxes."""
+
+    program: Program
+    edges: dict[tuple[str, str], Edge] = field(default_factory=dict)
+    has_input: set[str] = field(default_factory=set)
+    ends: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
+    writer: ExpressionWriter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.writer = ExpressionWriter(self.program)
+
+    def sorted_edges(self) -> tuple[Edge, ...]:
+        return tuple(self.edges.values())
+
+    def region(self, nodes: Sequence[Node]) -> tuple[Item, ...]:
+        """The items of a region; what stands after a guard waits for it."""
+        items: list[Item] = []
+        guard = ""
+        for node in nodes:
+            items += self.node(node)
+            self.order(node.after, node.id)
+            if guard and not any(name in self.has_input for name in self.entries(node.id)):
+                self.order([guard], node.id)
+            guard = node.id if isinstance(node, Guard) else guard
+        return tuple(items)
+
+    def node(self, node: Node) -> tuple[Item, ...]:
+        """The items of one node, and where arrows to and from it end."""
+        if isinstance(node, Call):
+            return self.call(node)
+        if isinstance(node, Branch):
+            return self.branch(node)
+        if isinstance(node, Loop):
+            return (self.loop(node),)
+        if isinstance(node, Guard):
+            return (self.guard(node),)
+        return (self.group(node),)
+
+    def call(self, node: Call) -> tuple[Item, ...]:
+        function = node.step.rpartition(":")[2]
+        self.ends[node.id] = ([node.id], [node.id])
+        for argument in node.arguments:
+            self.data(argument.value, [node.id])
+        return (Vertex(node.id, node.id, "" if function == node.id else function),)
+
+    def branch(self, node: Branch) -> tuple[Item, ...]:
+        condition = self.writer.text(node.condition)
+        items: list[Item] = [Vertex(node.id, condition, is_decision=True)]
+        self.data(node.condition, [node.id])
+        exits: list[str] = [] if node.then and node.otherwise else [node.id]
+        for name, nodes in (("yes", node.then), ("no", node.otherwise)):
+            if nodes:
+                items.append(Cluster(f"{node.id}/{name}", name, "side", self.region(nodes)))
+                entries, leaves = self.ends_of(nodes)
+                self.connect([node.id], entries, label=name)
+                exits += leaves
+        self.ends[node.id] = ([node.id], exits)
+        return tuple(items)
+
+    def loop(self, node: Loop) -> Cluster:
+        label = f"for {self.writer.target(node.target)} in {self.writer.text(node.items)}"
+        label += "".join(f" if {self.writer.text(filter_)}" for filter_ in node.conditions)
+        cluster = Cluster(node.id, label, "loop", self.region(node.body))
+        self.ends[node.id] = self.ends_of(node.body)
+        self.data(node.items, self.entries(node.id))
+        self.data(node.conditions, self.entries(node.id))
+        return cluster
+
+    def guard(self, node: Guard) -> Cluster:
+        children = list(self.region(node.body))
+        entries, exits = self.ends_of(node.body)
+        if node.handler:
+            part = Cluster(f"{node.id}/except", "except", "handler", self.region(node.handler))
+            children.append(part)
+            starts, ends = self.ends_of(node.handler)
+            self.connect(exits, starts, label="failed")
+            exits = exits + ends
+        if node.final:
+            part = Cluster(f"{node.id}/finally", "finally", "final", self.region(node.final))
+            children.append(part)
+            starts, ends = self.ends_of(node.final)
+            self.connect(exits, starts)
+            exits = ends
+        self.ends[node.id] = (entries, exits)
+        return Cluster(node.id, "try", "guard", tuple(children))
+
+    def group(self, node: Group) -> Cluster:
+        cluster = Cluster(node.id, node.pipeline, "group", self.region(node.body))
+        self.ends[node.id] = self.ends_of(node.body)
+        return cluster
+
+    def ends_of(self, nodes: Sequence[Node]) -> tuple[list[str], list[str]]:
+        """The vertices of a region that wait for none in it, and those that none waits for."""
+        starts = [name for node in nodes for name in self.ends[node.id][0]]
+        finishes = [name for node in nodes for name in self.ends[node.id][1]]
+        inner = {name for node in nodes for name in self.all_of(node)}
+        targets = {target for source, target in self.edges if source in inner}
+        sources = {source for source, target in self.edges if target in inner}
+        return (
+            [name for name in starts if name not in targets] or starts,
+            [name for name in finishes if name not in sources] or finishes,
+        )
+
+    def all_of(self, node: Node) -> Iterator[str]:
+        yield node.id
+        for region in regions(node):
+            for child in region:
+                yield from self.all_of(child)
+
+    def entries(self, node: str) -> list[str]:
+        return self.ends[node][0]
+
+    def data(self, value: Expr | tuple[Expr, ...], to: Iterable[str]) -> None:
+        """Arrows for the values that an expression takes."""
+        for target in to:
+            for source in outputs(value):
+                self.edges[source, target] = Edge(source, target, is_data=True)
+                self.has_input.add(target)
+
+    def order(self, before: Iterable[str], node: str) -> None:
+        """Dashed arrows for mere order."""
+        sources = [name for earlier in before for name in self.ends.get(earlier, ([], []))[1]]
+        self.connect(sources, self.entries(node))
+
+    def connect(self, sources: Iterable[str], to: Iterable[str], label: str = "") -> None:
+        targets = list(to)
+        for source in sources:
+            for target in targets:
+                if source != target:
+                    self.edges.setdefault((source, target), Edge(source, target, False, label))
+                    self.has_input.add(target)

@@ -1,0 +1,83 @@
+"""Collects what there is to say about a module."""
+
+from __future__ import annotations
+
+from .diagnostic import Diagnostic, Label, Severity, Span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class Reports:
+    """The diagnostics of one compilation; the same thing at the same place is said once."""
+
+    def __init__(self) -> None:
+        self.place: Span | None = None  #: of the statement under way
+        self._seen: dict[tuple[str, Span, str], Diagnostic] = {}
+
+    def error(
+        self,
+        rule: str,
+        span: Span,
+        message: str,
+        *,
+        label: str = "",
+        labels: Sequence[Label] = (),
+        help: str = "",  # noqa: A002 - the field's name in a diagnostic
+        edit: Iterable[str] = (),
+    ) -> None:
+        """Add an error."""
+        self._add(
+            Diagnostic(rule, message, span, Severity.ERROR, label, tuple(labels), help, tuple(edit))
+        )
+
+    def warning(
+        self,
+        rule: str,
+        span: Span,
+        message: str,
+        *,
+        label: str = "",
+        labels: Sequence[Label] = (),
+        help: str = "",  # noqa: A002 - the field's name in a diagnostic
+        edit: Iterable[str] = (),
+    ) -> None:
+        """Add a warning."""
+        self._add(
+            Diagnostic(
+                rule, message, span, Severity.WARNING, label, tuple(labels), help, tuple(edit)
+            )
+        )
+
+    def _add(self, diagnostic: Diagnostic) -> None:
+        key = (diagnostic.id, diagnostic.span, diagnostic.message)
+        self._seen.setdefault(key, diagnostic)
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is an error."""
+        return any(d.severity is Severity.ERROR for d in self._seen.values())
+
+    def sorted(self, first: str) -> tuple[Diagnostic, ...]:
+        """All of them by place, those of the file ``first`` before the others'."""
+        return tuple(
+            sorted(
+                self._seen.values(),
+                key=lambda d: (d.span.file != first, d.span, d.severity.value, d.id, d.message),
+            )
+        )
+
+
+def closest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that ``name`` was probably meant to be."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, sorted(set(candidates)), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def did_you_mean(name: str, candidates: Iterable[str], otherwise: str = "") -> str:
+    """``did you mean `x`?`` or ``otherwise``."""
+    found = closest(name, candidates)
+    return f"did you mean `{found}`?" if found else otherwise

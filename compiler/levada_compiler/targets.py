@@ -1,0 +1,129 @@
+"""Finding targets: by entry points, reading no more than names until one is asked for.
+
+``importlib.metadata`` takes longer to import than a small pipeline takes to compile. So the
+``entry_points.txt`` files beside the installed packages are read directly, and the import system
+is asked only about a name that is in none of them (zipped packages, other finders).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from .usage import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from levada_backends.target import Target
+
+GROUP = "levada.targets"
+#: Targets of this package come with the compiler and change with it.
+OWN_PACKAGE = "levada_backends"
+
+
+class TargetError(UsageError):
+    """A target that does not exist or cannot be loaded; the text is for the user."""
+
+
+def load(name: str) -> Target:
+    """The target of this name.
+
+    Raises:
+        TargetError: there is none, or its module cannot be imported.
+    """
+    references = available()
+    if name not in references:
+        references = available(thorough=True)
+    if name not in references:
+        raise TargetError(_unknown(name, references))
+    return _import(name, references[name])
+
+
+def available(*, thorough: bool = False) -> dict[str, str]:
+    """``module:attribute`` by name, sorted; ``thorough`` also asks ``importlib.metadata``."""
+    found: dict[str, str] = {}
+    for folder in sys.path:
+        for text in _entry_points(folder or "."):
+            for name, reference in _section(text).items():
+                found.setdefault(name, reference)
+    if thorough:
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group=GROUP):
+            found.setdefault(point.name, point.value)
+    return dict(sorted(found.items()))
+
+
+def is_own(name: str) -> bool:
+    """Whether the target comes with the compiler."""
+    return available().get(name, "").startswith(OWN_PACKAGE + ".")
+
+
+def rule_folders() -> list[Path]:
+    """The folders with the targets' own rule pages, found without importing a target."""
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    folders = []
+    for reference in available(thorough=True).values():
+        module = reference.split(":")[0].strip()
+        package, _, rest = module.partition(".")
+        spec = find_spec(package)
+        places = (spec.submodule_search_locations if spec else None) or []
+        folders += [Path(place, *rest.split("."), "rules") for place in places]
+    return folders
+
+
+def _unknown(name: str, references: Mapping[str, str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, references, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(references) or 'none'}"
+    return f"there is no target `{name}`; {hint}"
+
+
+def _import(name: str, reference: str) -> Target:
+    module, _, attribute = reference.partition(":")
+    try:
+        target: Target = getattr(import_module(module.strip()), attribute.strip() or "TARGET")
+    except (ImportError, AttributeError) as error:
+        raise TargetError(f"the target `{name}` cannot be loaded ({reference}): {error}") from error
+    return target
+
+
+def _entry_points(folder: str) -> Iterator[str]:
+    """The text of every ``entry_points.txt`` of the distributions in a folder of ``sys.path``."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in sorted(names):
+        if name.endswith((".dist-info", ".egg-info")):
+            path = os.path.join(folder, name, "entry_points.txt")
+            try:
+                with open(path, encoding="utf-8") as file:
+                    yield file.read()
+            except (OSError, UnicodeDecodeError):
+                continue
+
+
+def _section(text: str) -> dict[str, str]:
+    """The entries of our group in an ``entry_points.txt``.
+
+    Format: https://packaging.python.org/specifications/entry-points/
+    """
+    if GROUP not in text:
+        return {}
+    found: dict[str, str] = {}
+    inside = False
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            inside = line == f"[{GROUP}]"
+        elif inside and "=" in line and not line.startswith(("#", ";")):
+            name, _, reference = line.partition("=")
+            found[name.strip()] = reference.partition("[")[0].strip()
+    return found
