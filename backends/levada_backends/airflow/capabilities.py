@@ -1,0 +1,60 @@
+"""What the Airflow target can do, as data."""
+
+from __future__ import annotations
+
+from ..target import Capabilities, Capability
+
+_CONSTRUCTS = {
+    "step call": "a task, its result as XCom; after a failure, tasks that do not need it still run",
+    "named outputs": "kept in the store; the XCom shows them",
+    "parameters": "`params` with types, defaults and descriptions",
+    "expressions": "evaluated by the step command exactly as Python would",
+    "branch": "a task decides and skips the other side; in a fan-out, each side has its list",
+    "constant loop": "unrolled: one task an item",
+    "fan-out": "dynamic task mapping over a list that a task makes, which may be empty; a step "
+    "waits for all items of the step before it",
+    "nested fan-out": "flattened: one mapped task over all combinations",
+    "try/finally": "a task waits for the end of the body, however it ended",
+    "try/except": "a task looks at how the body ended; in a fan-out, for each item by itself",
+    "sub-pipeline": "a TaskGroup",
+    "after": "an edge",
+    "options": "the arguments of that task",
+    "pipeline outputs": "a last task named `return` records them",
+}
+_BY_THE_STEP = "given to the step command"
+_WARNING = "no effect, a warning: a step is a process on the worker"
+_SETTINGS = {
+    "requirements": (True, "part of the cache key; the worker's Python must have them"),
+    "resources": (False, _WARNING),
+    "retry": (
+        True,
+        "retries, with delay and backoff; none after a permanent error",
+    ),
+    "timeout": (True, "kept by the step command; execution_timeout a minute later"),
+    "cache": (True, _BY_THE_STEP),
+    "environment": (True, _BY_THE_STEP),
+    "secrets": (True, "environment variables of the worker"),
+    "files": (True, "of the project on the worker"),
+    "volumes": (False, "an error: a process sees what the worker has"),
+    "node_selector": (False, _WARNING),
+    "tolerations": (False, _WARNING),
+    "pool": (True, "pool; Airflow never starts the tasks of one that does not exist"),
+    "queue": (True, "queue"),
+    "image": (False, _WARNING),
+    "executor": (True, "`process` only"),
+    "priority": (True, "priority_weight"),
+    "allow_pickle": (True, _BY_THE_STEP),
+    "schedule": (True, "schedule"),
+    "timezone": (True, "the time zone of start_date, which the schedule follows"),
+    "start_date": (True, "start_date; 2024-01-01 where there is none"),
+    "catchup": (True, "catchup, with a start_date"),
+    "max_active_runs": (True, "max_active_runs"),
+    "max_parallel": (True, "max_active_tasks"),
+    "owner": (True, "owner of every task"),
+    "tags": (True, "tags"),
+}
+
+CAPABILITIES = Capabilities(
+    constructs=tuple(Capability(name, True, note) for name, note in _CONSTRUCTS.items()),
+    settings=tuple(Capability(name, can, note) for name, (can, note) in _SETTINGS.items()),
+)

@@ -1,0 +1,160 @@
+"""What Airflow cannot do, or would refuse when it reads the file or starts a task."""
+
+from __future__ import annotations
+
+import json
+
+from levada_compiler.diagnostic import Diagnostic, Severity, Span
+from levada_compiler.expression_text import ExpressionWriter
+from levada_compiler.ir import Branch, Call, Expr, Loop, Node, Program, Setting
+
+from .references import all_nodes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+#: The length of a column in Airflow's database.
+ID_LENGTH = 250
+#: The kernel's limit on one argument of a process, with room for the name before it.
+TEXT_BYTES = 128 * 1024 - 512
+#: Airflow's own limit on a fan-out, unless its configuration raises it.
+MAP_LENGTH = 1024
+
+_UNUSED = {
+    "resources": "the worker's own size is what a step gets",
+    "image": "a step runs in the worker's own environment (or that of LEVADA_PYTHON)",
+    "node_selector": "a step runs where Airflow's worker runs",
+    "tolerations": "a step runs where Airflow's worker runs",
+}
+
+
+def check(program: Program) -> tuple[Diagnostic, ...]:
+    """All that is wrong, sorted by place."""
+    found = [
+        *_ids(program),
+        *_parameters(program),
+        *_schedule(program),
+        *_settings(program),
+        *_texts(program),
+    ]
+    return tuple(sorted(found, key=lambda one: (one.span, one.id)))
+
+
+def _ids(program: Program) -> Iterator[Diagnostic]:
+    yield from _id(program.name, "a DAG id", program.span, "give the pipeline a shorter name")
+    for node in all_nodes(program.body):
+        # The longest suffix that a task of a node gets is `-finally`.
+        yield from _id(f"{node.id}-finally", "a task id", node.span, "use shorter names")
+
+
+def _id(name: str, what: str, span: Span, way_out: str) -> Iterator[Diagnostic]:
+    if len(name) > ID_LENGTH:
+        message = f"{what} of {len(name)} characters is longer than Airflow's {ID_LENGTH}"
+        yield Diagnostic("airflow-id-too-long", message, span, help=way_out)
+
+
+def _parameters(program: Program) -> Iterator[Diagnostic]:
+    scheduled = _values(program.settings).get("schedule") is not None
+    for parameter in program.parameters:
+        if parameter.default is None:
+            if scheduled:
+                yield Diagnostic(
+                    "airflow-required-parameter",
+                    f"`{parameter.name}` has no default, but a scheduled run has nobody to ask",
+                    parameter.span,
+                    label="Airflow refuses a DAG with a schedule and such a parameter",
+                    help="give it a default, or remove the schedule",
+                )
+            continue
+        default = json.loads(parameter.default)
+        if isinstance(default, list) and len(default) > MAP_LENGTH:
+            yield Diagnostic(
+                "airflow-map-length",
+                f"a fan-out over the {len(default)} items of `{parameter.name}` may be refused",
+                parameter.span,
+                Severity.WARNING,
+                label=f"Airflow maps over at most {MAP_LENGTH} items, unless configured otherwise",
+                help="raise `core.max_map_length` in Airflow's configuration",
+            )
+
+
+def _schedule(program: Program) -> Iterator[Diagnostic]:
+    own = _values(program.settings)
+    for setting in program.settings:
+        if setting.name == "catchup" and own["catchup"] and own.get("start_date") is None:
+            yield Diagnostic(
+                "airflow-catchup-start",
+                "`catchup` without a `start_date` does not say since when",
+                setting.span,
+                help='add the date of the first run: `start_date="2026-01-01"`',
+            )
+
+
+def _settings(program: Program) -> Iterator[Diagnostic]:
+    groups = [program.settings, *(step.settings for step in program.steps)]
+    groups += [node.settings for node in all_nodes(program.body) if isinstance(node, Call)]
+    for settings in groups:
+        for setting in settings:
+            yield from _setting(setting, json.loads(setting.value))
+
+
+def _setting(setting: Setting, value: Any) -> Iterator[Diagnostic]:
+    if not value:
+        return
+    if setting.name in _UNUSED:
+        yield Diagnostic(
+            "airflow-unused-setting",
+            f"`{setting.name}` has no effect on Airflow",
+            setting.span,
+            Severity.WARNING,
+            label=_UNUSED[setting.name],
+            help="set it on the worker, for instance by `queue`, or remove it",
+        )
+    elif setting.name == "volumes" or (setting.name == "executor" and value != "process"):
+        yield Diagnostic(
+            "airflow-process-only",
+            f"this target runs steps as processes: it cannot give them `{setting.name}`",
+            setting.span,
+            label="a step would not find what it needs",
+            help='mount it on the workers, and use `executor="process"`',
+        )
+    elif setting.name == "retry" and value.get("count") and value.get("backoff", 2) not in (1, 2):
+        yield Diagnostic(
+            "airflow-retry-backoff",
+            f"Airflow 2 cannot multiply the delay by {value['backoff']:g}: it will double it",
+            setting.span,
+            Severity.WARNING,
+            help="use a backoff of 1 (the same delay each time) or 2 (doubled)",
+        )
+
+
+def _texts(program: Program) -> Iterator[Diagnostic]:
+    writer = ExpressionWriter(program)
+    for node in all_nodes(program.body):
+        for expression, span in _expressions(node):
+            size = len(writer.text(expression).encode("utf-8", "surrogatepass"))
+            if size > TEXT_BYTES:
+                yield Diagnostic(
+                    "airflow-text-too-long",
+                    f"this value of {size:,} bytes does not fit in an argument of a process",
+                    span,
+                    label=f"the kernel takes at most {TEXT_BYTES:,}",
+                    help="let a step return it, or keep it in a file of the project",
+                )
+
+
+def _expressions(node: Node) -> Iterator[tuple[Expr, Span]]:
+    match node:
+        case Call():
+            yield from ((argument.value, argument.span) for argument in node.arguments)
+        case Branch():
+            yield node.condition, node.span
+        case Loop():
+            yield node.items, node.span
+            yield from ((condition, node.span) for condition in node.conditions)
+
+
+def _values(settings: tuple[Setting, ...]) -> dict[str, Any]:
+    return {setting.name: json.loads(setting.value) for setting in settings}

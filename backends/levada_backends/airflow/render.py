@@ -1,0 +1,385 @@
+"""A DAG file as an engineer would commit it."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+from levada_compiler.ir import Call, Group, Program, Result
+
+from . import operators
+from .graph import NONE_FAILED, Graph, Task
+from .params import params
+from .settings import Settings, retry
+from .source_text import (
+    WIDTH,
+    CallText,
+    DictText,
+    Text,
+    call,
+    comment,
+    docstring,
+    literal,
+    statement,
+    string,
+    strings,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Names that the file uses itself.
+_TAKEN = frozenset(
+    (
+        *(
+            "json",
+            "os",
+            "sys",
+            "Path",
+            "TemporaryDirectory",
+            "timedelta",
+            "pendulum",
+            "dag",
+            "DAG",
+            "Param",
+            "TaskGroup",
+        ),
+        *("BaseOperator", "BranchMixIn", "EmptyOperator", "SubprocessHook"),
+        *("AirflowException", "AirflowFailException"),
+        *("PIPELINE", "PROJECT", "PYTHON", "SOURCES", "ENVIRONMENT", "BACKOFF", "SWITCH"),
+        *("Command", "Step", "Items", "Branch", "Outputs", "Except", "Finally", "ItemsAfter"),
+        *("states_of", "xcom_of"),
+    )
+)
+
+#: Where each name comes from: in Airflow 3, in Airflow 2.
+_AIRFLOW = {
+    "DAG": ("airflow.sdk", "airflow"),
+    "BaseOperator": ("airflow.sdk", "airflow.models"),
+    "TaskGroup": ("airflow.sdk", "airflow.utils.task_group"),
+    "Param": ("airflow.sdk.definitions.param", "airflow.models.param"),
+    "BranchMixIn": ("airflow.providers.standard.operators.branch", "airflow.operators.branch"),
+    "EmptyOperator": ("airflow.providers.standard.operators.empty", "airflow.operators.empty"),
+    "SubprocessHook": ("airflow.providers.standard.hooks.subprocess", "airflow.hooks.subprocess"),
+}
+_EXCEPTIONS = ("AirflowException", "AirflowFailException")
+_STANDARD = {
+    "json": "import json",
+    "os": "import os",
+    "sys": "import sys",
+    "timedelta": "from datetime import timedelta",
+    "Path": "from pathlib import Path",
+    "TemporaryDirectory": "from tempfile import TemporaryDirectory",
+}
+
+#: Characters of a code digest that are given: enough to tell a change.
+_CODE_LENGTH = len("sha256:") + 12
+
+#: What a DAG without a start date starts from: Airflow 2 insists on one.
+_START = "2024-01-01"
+
+
+def render(program: Program, options: Mapping[str, object]) -> str:
+    """The text of the DAG file."""
+    return _File(program, options).text()
+
+
+class _File:
+    def __init__(self, program: Program, options: Mapping[str, object]) -> None:
+        self._program = program
+        self._options = options
+        self._settings = Settings(program)
+        self._graph = Graph(program)
+        self._steps = {step.key: step for step in program.steps}
+        self._sides = self._graph.sides()
+        self._linked = {name for task in self._graph.tasks.values() for name in task.upstream}
+        self._names: dict[str, str] = {}
+        self._used: set[str] = set(_TAKEN) | set(keyword.kwlist)
+        self._body = self._dag()
+
+    def text(self) -> str:
+        kinds = {task.kind for task in self._graph.tasks.values()}
+        rest = [*self._constants(), *operators.source(kinds), "", "", *self._body]
+        return "\n".join([*self._head(), "", *_imports("\n".join(rest)), "", *rest]) + "\n"
+
+    # ------------------------------------------------------------------ the top of the file
+
+    def _head(self) -> list[str]:
+        program = self._program
+        about = program.description or f"{program.name}."
+        made = [
+            f"Made from {program.file} by Levada {self._options.get('compiler', '')}".rstrip()
+            + ".",
+            f"Source: {program.source}",
+            "Change that file and compile it again, rather than this one.",
+        ]
+        return docstring("\n".join([about, "", *made]), 0)
+
+    def _constants(self) -> list[str]:
+        root = _project(str(self._options.get("project", "..")))
+        lines = [
+            f"PIPELINE = {string(self._program.name)}",
+            "# The project on the worker, and the Python that has what its steps need. Artifacts",
+            "# and records are kept at LEVADA_STORE, or else in the project; workers share it.",
+            f'PROJECT = os.environ.get("LEVADA_PROJECT") or str({root})',
+            'PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable',
+            "# Where steps are imported from, within the project.",
+            *statement("SOURCES = ", strings(self._program.search), "", 0),
+        ]
+        if "BACKOFF" in "\n".join(self._body):
+            lines += [
+                "# How a retry's delay doubles: a switch up to Airflow 3.1, a factor since.",
+                'SWITCH = getattr(BaseOperator, "retry_exponential_backoff", False) is False',
+                "BACKOFF = True if SWITCH else 2.0",
+            ]
+        return [*lines, "", *self._environment()]
+
+    def _environment(self) -> list[str]:
+        return [
+            "# What every command is told. Airflow fills in the {{ }} when the task starts.",
+            "ENVIRONMENT = {",
+            '    "LEVADA_RUN_ID": "{{ run_id }}",',
+            '    "LEVADA_TRY": "{{ ti.try_number }}",',
+            # `tojson` would sort the keys.
+            '    "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",',
+            f'    "LEVADA_SOURCE": {string(self._program.source)},',
+            '    "LEVADA_ENGINE": (',
+            "        \"{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,\"",
+            "        \" 'map_index': ti.map_index, 'try_number': ti.try_number,\"",
+            "        \" 'trigger': dag_run.run_type | string,\"",
+            "        \" 'logical_date': (dag_run.logical_date or dag_run.run_after).isoformat()}\"",
+            '        " | tojson }}"',
+            "    ),",
+            "}",
+        ]
+
+    # ------------------------------------------------------------------ the DAG
+
+    def _dag(self) -> list[str]:
+        lines = statement("with ", self._dag_call(), " as dag:", 0)
+        lines += self._tasks() or ["    pass"]
+        return lines + self._edges()
+
+    def _dag_call(self) -> CallText:
+        own = self._settings.pipeline
+        arguments: dict[str, Text] = {"dag_id": "PIPELINE"}
+        first = self._program.description.strip().split("\n")[0]
+        if first:
+            arguments["description"] = string(first)
+        arguments["schedule"] = literal(own.get("schedule"))
+        arguments["start_date"] = self._start_date(own)
+        arguments["catchup"] = literal(own.get("catchup", False))
+        for name, airflows in (
+            ("max_active_runs", "max_active_runs"),
+            ("max_parallel", "max_active_tasks"),
+        ):
+            if own.get(name) is not None:
+                arguments[airflows] = literal(own[name])
+        if self._program.parameters:
+            arguments["params"] = params(self._program.parameters)
+        defaults: dict[str, Text] = retry(own.get("retry"))
+        if own.get("owner"):
+            defaults = {"owner": literal(own["owner"]), **defaults}
+        arguments["default_args"] = DictText(tuple((string(k), v) for k, v in defaults.items()))
+        # Airflow 2 reads this text as a template.
+        templated = any(mark in self._program.description for mark in ("{{", "{%", "{#"))
+        arguments["doc_md"] = '__doc__.replace("{", "&#123;")' if templated else "__doc__"
+        if own.get("tags"):
+            arguments["tags"] = literal(own["tags"])
+        return call("DAG", **arguments)
+
+    def _start_date(self, own: Mapping[str, object]) -> Text:
+        start, zone = own.get("start_date") or _START, own.get("timezone") or "UTC"
+        zoned: dict[str, Text] = {} if zone == "UTC" else {"tz": literal(zone)}
+        return call("pendulum.parse", literal(start), **zoned)
+
+    def _tasks(self) -> list[str]:
+        lines: list[str] = []
+        groups: tuple[Group, ...] = ()
+        for task in self._graph.tasks.values():
+            if task.groups != groups:
+                lines += [""] if lines else []
+                lines += _open_groups(groups, task.groups)
+                groups = task.groups
+            elif lines:
+                lines.append("")
+            lines += self._task(task)
+        return lines
+
+    def _task(self, task: Task) -> list[str]:
+        indent = 4 * (len(task.groups) + 1)
+        name = f"{self._name(task.id)} = " if self._is_named(task) else ""
+        remark = _remark(task)
+        lines = [comment(remark, indent)] if remark else []
+        operator, _ = operators.KINDS[task.kind]
+        arguments = self._arguments(task)
+        if not task.source or task.kind != "step":
+            return lines + statement(name, call(operator, **arguments), "", indent)
+        suffix = f".expand(item={self._name(task.source)}.output)"
+        return lines + statement(name, call(f"{operator}.partial", **arguments), suffix, indent)
+
+    def _arguments(self, task: Task) -> dict[str, Text]:
+        """The arguments of a task's operator, in the order to be written."""
+        prefix = task.groups[-1].id + "." if task.groups else ""
+        arguments: dict[str, Text] = {"task_id": string(task.id.removeprefix(prefix))}
+        node = task.node
+        if isinstance(node, Call) and task.kind == "step":
+            arguments |= self._step_arguments(task, node)
+        elif task.kind in ("items", "items_after"):
+            arguments |= _listing_arguments(task)
+        elif task.kind == "branch":
+            arguments["condition"] = string(task.condition)
+        elif task.kind == "outputs" and self._program.result is not None:
+            arguments |= _outputs(self._program.result, self._graph)
+        if task.body:
+            arguments["body"] = strings(task.body)
+        if task.lists:
+            arguments["lists"] = strings(task.lists)
+        for side in ("then", "otherwise"):
+            if below := self._sides.get((task.id, side)):
+                arguments[side] = strings(below)
+        if task.rule == NONE_FAILED:
+            arguments["trigger_rule"] = string(task.rule)
+        if isinstance(node, Call) and task.kind == "step" and self._steps[node.step].description:
+            arguments["doc_md"] = string(self._steps[node.step].description)
+        return arguments
+
+    def _step_arguments(self, task: Task, node: Call) -> dict[str, Text]:
+        writer = self._graph.writer
+        step = self._steps[node.step]
+        arguments: dict[str, Text] = {
+            "step": string(step.key),
+            "code": string(step.code[:_CODE_LENGTH]),
+        }
+        if node.arguments:
+            inputs = [(string(a.name), string(writer.text(a.value))) for a in node.arguments]
+            arguments["inputs"] = DictText(tuple(inputs))
+        if step.outputs:
+            arguments["outputs"] = strings(output.name for output in step.outputs)
+        if task.clauses:
+            loops = [clause for clause in task.clauses if not clause.startswith("if ")]
+            arguments["loops"] = strings(loops)
+            arguments["map_index_template"] = '"{{ task.item.label }}"'
+        return arguments | self._settings.arguments(node)
+
+    # ------------------------------------------------------------------ edges
+
+    def _edges(self) -> list[str]:
+        """The edges, as chains where a task has one task above it."""
+        chains: list[list[str]] = []
+        for task in self._graph.tasks.values():
+            # `.expand(item=….output)` is an edge already.
+            above = [name for name in task.upstream if name != task.source or task.kind != "step"]
+            if not above:
+                continue
+            if len(above) == 1 and chains and chains[-1][-1] == self._name(above[0]):
+                chains[-1].append(self._name(task.id))
+            else:
+                chains.append([self._joined(above), self._name(task.id)])
+        lines = [line for chain in chains for line in _chain(chain)]
+        return ["", *lines] if lines else []
+
+    def _joined(self, names: list[str]) -> str:
+        own = [self._name(name) for name in names]
+        return own[0] if len(own) == 1 else f"[{', '.join(own)}]"
+
+    def _is_named(self, task: Task) -> bool:
+        return task.id in self._linked or bool(task.upstream)
+
+    def _name(self, task_id: str) -> str:
+        """The variable that holds a task."""
+        if task_id not in self._names:
+            name = task_id.replace(".", "_").replace("-", "_")
+            while name in self._used:
+                name += "_"
+            self._used.add(name)
+            self._names[task_id] = name
+        return self._names[task_id]
+
+
+def _remark(task: Task) -> str:
+    """What the arguments of a task do not say."""
+    if task.kind == "outputs":
+        return "The pipeline's outputs."
+    if task.kind == "finish":
+        return "Fails the run if anything above has failed, caught failures aside."
+    return "Runs after skipped tasks, too." if task.rule == NONE_FAILED else ""
+
+
+def _project(path: str) -> str:
+    """The path from this file to the project, as source."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    way = "/".join(["" if path.startswith("/") else "..", *parts]) or "/"
+    return f"Path(__file__, {string(way)}).resolve()"
+
+
+def _outputs(result: Result, graph: Graph) -> dict[str, Text]:
+    pairs = zip(result.names, result.values, strict=True)
+    texts = tuple((string(name), string(graph.writer.text(value))) for name, value in pairs)
+    arguments: dict[str, Text] = {"outputs": DictText(texts)}
+    return arguments | ({"is_tuple": "True"} if result.is_tuple else {})
+
+
+def _listing_arguments(task: Task) -> dict[str, Text]:
+    arguments: dict[str, Text] = {}
+    if task.node is not None and task.node.id != task.id:
+        arguments["node"] = string(task.node.id)
+    arguments["loops"] = strings(task.clauses)
+    for flag in ("fail_items", "always"):
+        if getattr(task, flag):
+            arguments[flag] = "True"
+    return arguments
+
+
+def _open_groups(old: tuple[Group, ...], new: tuple[Group, ...]) -> list[str]:
+    shared = 0
+    while shared < min(len(old), len(new)) and old[shared].id == new[shared].id:
+        shared += 1
+    lines: list[str] = []
+    for depth in range(shared, len(new)):
+        prefix = new[depth - 1].id + "." if depth else ""
+        keywords: dict[str, Text] = {"group_id": string(new[depth].id.removeprefix(prefix))}
+        if new[depth].description:
+            keywords["tooltip"] = string(new[depth].description)
+        lines += statement("with ", call("TaskGroup", **keywords), ":", 4 * (depth + 1))
+    return lines
+
+
+def _imports(text: str) -> list[str]:
+    """The imports that the text needs, in the order that isort gives them."""
+    words = set(re.findall(r"[A-Za-z_]+", text))
+    lines = [line for name, line in _STANDARD.items() if name in words]
+    lines += ["", "import pendulum", "", "try:  # Airflow 3", *_airflow(words, 0)]
+    lines += ["except ImportError:  # Airflow 2", *_airflow(words, 1)]
+    exceptions = ", ".join(name for name in _EXCEPTIONS if name in words)
+    if exceptions:
+        lines += ["", "try:  # Airflow 3.2", f"    from airflow.sdk.exceptions import {exceptions}"]
+        lines += ["except ImportError:", f"    from airflow.exceptions import {exceptions}"]
+    return lines
+
+
+def _airflow(words: set[str], version: int) -> list[str]:
+    modules: dict[str, list[str]] = {}
+    for name, places in _AIRFLOW.items():
+        if name in words:
+            modules.setdefault(places[version], []).append(name)
+    return [f"    from {module} import {', '.join(modules[module])}" for module in sorted(modules)]
+
+
+def _chain(names: list[str]) -> list[str]:
+    """``a >> b >> c``, in as many lines as it takes."""
+    lines: list[str] = []
+    while len(names) > 1:
+        count = 2
+        while count < len(names) and len(" >> ".join(names[: count + 1])) + 4 <= WIDTH:
+            count += 1
+        line = " >> ".join(names[:count])
+        if len(line) + 4 > WIDTH and names[0].startswith("["):
+            items = names[0][1:-1].split(", ")
+            lines += ["    [", *(f"        {item}," for item in items), f"    ] >> {names[1]}"]
+            count = 2
+        else:
+            lines.append("    " + line)
+        names = names[count - 1 :]
+    return lines

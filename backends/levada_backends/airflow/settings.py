@@ -1,0 +1,87 @@
+"""Levada's settings as Airflow's arguments."""
+
+from __future__ import annotations
+
+import json
+
+from levada_compiler.plan import merged_settings
+
+from .source_text import CallText, Text, call, literal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from levada_compiler.ir import Call, Program, Setting
+
+#: What the step command itself acts on.
+FOR_THE_STEP = (
+    *("cache", "secrets", "environment", "timeout", "allow_pickle", "requirements", "files"),
+)
+
+#: Seconds that a step has beyond its timeout to end and to write its record.
+GRACE = 60
+
+#: What Airflow has the same thing for, under another name.
+FOR_AIRFLOW = {"pool": "pool", "queue": "queue", "priority": "priority_weight"}
+
+
+def values(settings: tuple[Setting, ...]) -> dict[str, Any]:
+    """Settings by name, as JSON values."""
+    return {setting.name: json.loads(setting.value) for setting in settings}
+
+
+class Settings:
+    """The settings of every call of a program."""
+
+    def __init__(self, program: Program) -> None:
+        self.pipeline = values(program.settings)
+        self._steps = {step.key: values(step.settings) for step in program.steps}
+
+    def of(self, call: Call) -> dict[str, Any]:
+        """A call's own, then its step's, then the pipeline's."""
+        return merged_settings(self.pipeline, self._steps[call.step], values(call.settings))
+
+    def arguments(self, call: Call) -> dict[str, Text]:
+        """The arguments of a step's task, in the order to be written."""
+        own = self.of(call)
+        arguments: dict[str, Text] = {}
+        inner = {name: own[name] for name in FOR_THE_STEP if name in own}
+        if inner:
+            arguments["settings"] = literal(inner)
+        if own.get("retry") != self.pipeline.get("retry"):
+            arguments |= retry(own.get("retry"))
+        if own.get("timeout") is not None:
+            # The step command ends the step itself, and says why; this is for when it cannot.
+            arguments["execution_timeout"] = duration(own["timeout"] + GRACE)
+        for name, airflows in FOR_AIRFLOW.items():
+            if own.get(name) is not None:
+                arguments[airflows] = literal(own[name])
+        return arguments
+
+
+def retry(value: Mapping[str, Any] | None) -> dict[str, Text]:
+    """The retry arguments of a task: none at all unless the pipeline says so."""
+    if not value or not value.get("count"):
+        return {"retries": "0"}
+    arguments: dict[str, Text] = {"retries": literal(value["count"])}
+    arguments["retry_delay"] = duration(value.get("delay", 1))
+    if value.get("backoff", 2) != 1:
+        arguments["retry_exponential_backoff"] = "BACKOFF"
+    if value.get("max_delay") is not None:
+        arguments["max_retry_delay"] = duration(value["max_delay"])
+    return arguments
+
+
+def duration(seconds: float) -> CallText:
+    """A ``timedelta``, as somebody would write it."""
+    parts: dict[str, Text] = {}
+    rest = seconds
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts[unit] = literal(int(count))
+    if rest or not parts:
+        parts["seconds"] = literal(int(rest) if rest == int(rest) else rest)
+    return call("timedelta", **parts)

@@ -1,0 +1,38 @@
+"""The Airflow target."""
+
+from __future__ import annotations
+
+from .capabilities import CAPABILITIES
+from .check import check
+from .render import render
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from levada_compiler.diagnostic import Diagnostic
+    from levada_compiler.ir import Program
+
+    from ..target import Capabilities
+
+
+class AirflowTarget:
+    """Writes ``<pipeline>.py``, a DAG file for Airflow 2.11 and 3.x.
+
+    Options: ``project``, the path from the output folder to the project's root (``..``).
+    """
+
+    name = "airflow"
+    description = "a DAG file for Airflow 2.11 and 3.x; each step is a process on the worker"
+    capabilities: Capabilities = CAPABILITIES
+
+    def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:  # noqa: ARG002
+        """What Airflow cannot do, or would refuse."""
+        return check(program)
+
+    def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
+        """The DAG file."""
+        return {f"{program.name}.py": render(program, options)}
+
+
+TARGET = AirflowTarget()

@@ -1,0 +1,60 @@
+"""The program itself as JSON: for tools, for reviews, and for backends in other languages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from levada.declarations import SETTINGS
+from levada_compiler import ir_json
+
+from levada_backends.target import Capabilities, Capability
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from levada_compiler.diagnostic import Diagnostic
+    from levada_compiler.ir import Program
+
+_CONSTRUCTS = (
+    "step call",
+    "named outputs",
+    "parameters",
+    "expressions",
+    "branch",
+    "constant loop",
+    "fan-out",
+    "nested fan-out",
+    "try/finally",
+    "try/except",
+    "sub-pipeline",
+    "after",
+    "options",
+    "pipeline outputs",
+)
+
+
+class IrTarget:
+    """Writes ``<pipeline>.ir.json``, schema ``levada.ir/1``."""
+
+    name = "ir"
+    description = "the program as JSON (levada.ir/1), for tools and other backends"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Everything: nothing is lowered."""
+        settings = dict.fromkeys(name for names in SETTINGS.values() for name in names)
+        return Capabilities(
+            constructs=tuple(Capability(name, True, "as it is") for name in _CONSTRUCTS),
+            settings=tuple(Capability(name, True, "as it is") for name in settings),
+        )
+
+    def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:  # noqa: ARG002
+        """Nothing can be wrong here that was not wrong before."""
+        return ()
+
+    def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:  # noqa: ARG002
+        """One file."""
+        return {f"{program.name}.ir.json": ir_json.dump(program)}
+
+
+TARGET = IrTarget()

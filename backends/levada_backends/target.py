@@ -1,0 +1,59 @@
+"""What every target is: a name, what it can do, and a pure function from a program to files."""
+
+from __future__ import annotations
+
+from levada_compiler.slotted import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Protocol
+
+    from levada_compiler.diagnostic import Diagnostic
+    from levada_compiler.ir import Program
+else:
+    Protocol = object  # the real one takes 4 ms to import, and only type checkers ask for it
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """Whether a target can do a construct or a setting; ``note`` says how, or what to do."""
+
+    name: str
+    supported: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a target can do, as data. Names are those of the table in ``docs/language.md``."""
+
+    constructs: tuple[Capability, ...]
+    settings: tuple[Capability, ...]
+
+
+class Target(Protocol):
+    """A target as found under the entry point group ``levada.targets``."""
+
+    @property
+    def name(self) -> str:
+        """The word after ``--target``."""
+
+    @property
+    def description(self) -> str:
+        """One line for ``levada targets``."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+
+    def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:
+        """Whatever this target cannot do, or its engine would refuse, with spans."""
+
+    def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
+        """The files, by POSIX path relative to the output folder. Pure; ``check`` gave no error.
+
+        ``options`` is ``[tool.levada.targets.<name>]`` of the project's pyproject.toml, plus
+        ``compiler`` (the version of Levada) and ``project`` (a relative POSIX path: from the output
+        folder to the project's root; absent where nothing is written).
+        """
