@@ -1,0 +1,112 @@
+"""How the container of an attempt is set up: as strict as a cluster would have it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from levada_backends.images.image import PROJECT_FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_DECIMAL = (1.0, 1e-3, 1e3, 1e6, 1e9, 1e12, 1e15, 1e18)
+_FACTORS = {
+    **dict(zip(("", "m", "k", "M", "G", "T", "P", "E"), _DECIMAL, strict=True)),
+    **{f"{unit}i": 1024.0 ** (n + 1) for n, unit in enumerate("KMGTPE")},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StepImage:
+    """What a step runs in.
+
+    ``reference`` is what the engine knows it by, ``described`` the same with its digest, ``id``
+    the engine's own digest of it. ``is_own``: the user made it, and its layout is the user's.
+    """
+
+    reference: str
+    described: str
+    id: str
+    is_own: bool = False
+
+    @property
+    def project(self) -> str:
+        """Where the project is in it."""
+        return "." if self.is_own else PROJECT_FOLDER
+
+
+def quantity(value: float | str) -> float:
+    """A number or a quantity such as ``4Gi`` or ``500m`` as a number."""
+    if not isinstance(value, str):
+        return float(value)
+    number, suffix = re.fullmatch(r"([0-9.eE+-]*[0-9.])([A-Za-z]*)", value.strip()).groups()  # type: ignore[union-attr]
+    return float(number) * _FACTORS[suffix]
+
+
+def describing(image: StepImage, packages: str) -> dict[str, Any]:
+    """A container that says what its image has."""
+    variables = {"LEVADA_PACKAGES": packages, "LEVADA_IMAGE": image.described}
+    return {
+        "Image": image.reference,
+        "Cmd": ["python", "-m", "levada.contained", "describe"],
+        "Entrypoint": [],
+        "Env": [f"{name}={value}" for name, value in variables.items()],
+        "HostConfig": {**_STRICT, "NetworkMode": "none"},
+    }
+
+
+def running(
+    image: StepImage,
+    *,
+    request: str,
+    user: str,
+    folders: Sequence[str],
+    settings: Mapping[str, Any],
+    labels: Mapping[str, str],
+) -> dict[str, Any]:
+    """The container of an attempt.
+
+    ``request`` is the path of its request, ``folders`` are what it may write to, mounted where
+    they are on the host. Values of secrets go into its variables, and nowhere else.
+    """
+    secrets = {
+        name: os.environ[name] for name in settings.get("secrets") or () if name in os.environ
+    }
+    variables = {"HOME": "/tmp", "LEVADA_IMAGE": image.described, **secrets}  # noqa: S108
+    return {
+        "Image": image.reference,
+        "Cmd": ["python", "-m", "levada.contained", "run", request],
+        "Entrypoint": [],
+        "User": user,
+        "Env": [f"{name}={value}" for name, value in variables.items()],
+        "Labels": dict(labels),
+        "HostConfig": {
+            **_STRICT,
+            **_limits(settings.get("resources") or {}),
+            "Mounts": [{"Type": "bind", "Source": path, "Target": path} for path in folders],
+        },
+    }
+
+
+_STRICT: dict[str, Any] = {
+    "ReadonlyRootfs": True,
+    "Tmpfs": {"/tmp": "exec"},  # noqa: S108
+    "CapDrop": ["ALL"],
+    "SecurityOpt": ["no-new-privileges"],
+}
+
+
+def _limits(resources: Mapping[str, Any]) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    if resources.get("cpu"):
+        limits["NanoCpus"] = int(quantity(resources["cpu"]) * 1e9)
+    if resources.get("memory"):
+        # Without swap: what is over the limit is over it here too.
+        limits["Memory"] = limits["MemorySwap"] = int(quantity(resources["memory"]))
+    if resources.get("gpu"):
+        request = {"Count": int(resources["gpu"]), "Capabilities": [["gpu"]]}
+        limits["DeviceRequests"] = [request]
+    return limits

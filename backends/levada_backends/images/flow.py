@@ -1,0 +1,166 @@
+"""Whose values a step is given: what it has to be able to load beside what its own code names.
+
+A value of a class of the project is loaded by importing that class; a frame by its library. So an
+image needs the classes and libraries of the steps before it, as far as their return annotations
+say which, and where these say nothing, of those that their code reaches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING
+
+from levada_compiler.ir import (
+    Attribute,
+    Branch,
+    Call,
+    Collect,
+    Group,
+    Guard,
+    Item,
+    Loop,
+    Output,
+    Select,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from levada_compiler.ir import Node, Program, Step, Type
+
+#: Libraries whose values have a format of their own, with what the runtime needs to write and read
+#: it (``levada.materializers``): packages whose names are those of their modules.
+FORMATS: dict[str, tuple[str, ...]] = {
+    "matplotlib": (),
+    "numpy": (),
+    "pandas": ("pyarrow",),
+    "PIL": (),
+    "polars": (),
+    "pyarrow": (),
+    "pydantic": (),
+    "sklearn": ("skops",),
+    "torch": ("safetensors",),
+}
+_ANYTHING = frozenset(("any", "object"))
+_CONTAINERS = frozenset(("list", "dict", "tuple", "set", "frozenset"))
+
+
+def producers(program: Program) -> dict[str, tuple[str, ...]]:
+    """For each step whose values its process loads, sorted: what its calls are given.
+
+    Also what the loops around a call go over and choose by, and what a branch or a guard decides
+    on whose outcome is given: all of that is evaluated where the step runs. A value is
+    ``module:function``, or ``module:function name`` for a named output of it alone.
+    """
+    nodes = list(_nodes(program.body, ()))
+    given = _Given({node.id: node for node, _ in nodes})
+    found: dict[str, set[str]] = {step.key: set() for step in program.steps}
+    for node, loops in nodes:
+        if isinstance(node, Call):
+            around = tuple((loop.items, loop.conditions) for loop in loops)
+            found[node.step].update(given.values((node.arguments, around)))
+    return {key: tuple(sorted(keys)) for key, keys in found.items()}
+
+
+def _nodes(
+    region: tuple[Node, ...], loops: tuple[Loop, ...]
+) -> Iterator[tuple[Node, tuple[Loop, ...]]]:
+    """All nodes, each with the loops around it."""
+    for node in region:
+        yield node, loops
+        match node:
+            case Branch():
+                yield from _nodes(node.then + node.otherwise, loops)
+            case Loop():
+                yield from _nodes(node.body, (*loops, node))
+            case Group():
+                yield from _nodes(node.body, loops)
+            case Guard():
+                yield from _nodes(node.body + (node.handler or ()) + node.final, loops)
+            case Call():
+                pass
+
+
+class _Given:
+    """Finds the values in expressions of a program, whose nodes are known by their ids."""
+
+    def __init__(self, nodes: Mapping[str, Node]) -> None:
+        self._nodes = nodes
+
+    def values(self, expression: object) -> set[str]:
+        """The values in an expression, or in a tuple of them."""
+        found: set[str] = set()
+        seen: set[int] = set()
+        pending = [expression]
+        while pending:
+            item = pending.pop()
+            if id(item) in seen:
+                continue
+            seen.add(id(item))
+            if isinstance(item, Output):
+                found |= self._value(item.node, "")
+            elif isinstance(item, Attribute) and isinstance(item.value, Output):
+                found |= self._value(item.value.node, item.name)
+            elif isinstance(item, tuple):
+                pending += item
+            elif is_dataclass(item):
+                pending += [getattr(item, field.name) for field in fields(item)]
+                pending += self._decisions(item)
+        return found
+
+    def _value(self, node: str, name: str) -> set[str]:
+        call = self._nodes.get(node)
+        return {f"{call.step} {name}".rstrip()} if isinstance(call, Call) else set()
+
+    def _decisions(self, item: object) -> list[object]:
+        """What else is evaluated with an expression: items of a loop, the test of a branch."""
+        if isinstance(item, Item | Collect):
+            loop = self._nodes.get(item.loop)
+            return [loop.items, loop.conditions] if isinstance(loop, Loop) else []
+        if isinstance(item, Select):
+            branch = self._nodes.get(item.branch)
+            return [branch.condition] if isinstance(branch, Branch) else []
+        return []
+
+
+def returned(given: str, steps: Mapping[str, Step]) -> tuple[Step, Type]:
+    """The step of one of these values, and its type."""
+    key, _, name = given.partition(" ")
+    step = steps[key]
+    outputs = {output.name: output.type for output in step.outputs}
+    return step, outputs.get(name, step.returns)
+
+
+def classes(kind: Type) -> tuple[str, ...]:
+    """The names of the classes in a type: ``module:Class`` of the project, else dotted."""
+    found = [kind.name] if {":", "."} & set(kind.name) else []
+    return tuple(found) + tuple(name for each in kind.arguments for name in classes(each))
+
+
+def is_known(kind: Type) -> bool:
+    """Whether a type says what its values are made of."""
+    if kind.name in _ANYTHING or (kind.name in _CONTAINERS and not kind.arguments):
+        return False
+    return all(is_known(each) for each in kind.arguments)
+
+
+def formats(step: Step) -> tuple[str, ...]:
+    """The packages with which the values that a step is given or returns are kept, sorted.
+
+    Of the libraries in its signature, and where that is open, of all that its code imports.
+    """
+    types = signature(step)
+    libraries = {name.partition(".")[0] for each in types for name in classes(each)}
+    if is_open(types):
+        libraries |= {module.partition(".")[0] for module in step.imports}
+    return tuple(sorted(name for each in libraries for name in FORMATS.get(each, ())))
+
+
+def is_open(types: Iterable[Type]) -> bool:
+    """Whether values of these types may hold what the types do not name."""
+    return any(not is_known(each) or any(":" in name for name in classes(each)) for each in types)
+
+
+def signature(step: Step) -> tuple[Type, ...]:
+    """The types of a step's parameters and of what it returns."""
+    return (*(parameter.type for parameter in step.parameters), step.returns)

@@ -1,0 +1,215 @@
+"""What one step needs: its slice of the project and the packages, each with the reason."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from levada_compiler.diagnostic import Diagnostic
+
+from . import flow
+from .imports import ImportFinder
+from .slice import Slice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from levada.code import Code
+    from levada.code_units import Unit
+    from levada_compiler.diagnostic import Span
+    from levada_compiler.ir import Step
+
+    from .distributions import Locked
+    from .image import Wheel
+    from .imports import Import
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a package is needed first-hand; ``unit`` is the statement with the import, if one is."""
+
+    text: str
+    span: Span | None = None
+    unit: Unit | None = None
+
+
+@dataclass(slots=True)
+class StepNeeds:
+    """What a step needs.
+
+    ``reasons`` has the packages that are needed first-hand, ``parents`` all packages, each with
+    the one that requires it (itself if it is needed first-hand). ``values`` maps classes
+    (``module:Class``) that the step may be given values of to their digests.
+    """
+
+    step: Step
+    path: str
+    slice: Slice
+    locked: Locked
+    reasons: dict[str, Reason] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def packages(self) -> tuple[Wheel, ...]:
+        """Its packages, sorted by name."""
+        return tuple(self.locked.packages[name] for name in sorted(self.parents))
+
+
+class NeedsFinder:
+    """Finds what the steps of one program need; ``diagnostics`` holds what cannot be had."""
+
+    def __init__(self, code: Code, steps: Iterable[Step]) -> None:
+        """Know the program's steps, for the values that they hand on."""
+        self.code = code
+        self.steps = {step.key: step for step in steps}
+        self.imports = ImportFinder(code)
+        self.diagnostics: dict[Diagnostic, None] = {}
+
+    def find(
+        self, step: Step, given: Iterable[str], requirements: Iterable[str], locked: Locked
+    ) -> StepNeeds:
+        """Find what a step needs that is given these values (of :func:`.flow.producers`)."""
+        path = self.path(step)
+        needs = StepNeeds(step, path, Slice(self.code), locked)
+        needs.slice.add_step(path, step.function)
+        libraries = self._add_values(needs, given)
+        for unit, each in self.imports.of_units(needs.slice.units):
+            self._add_import(needs, unit, each)
+        for module, reason in libraries.items():
+            for name in locked.providers(module):
+                needs.reasons.setdefault(name, Reason(reason))
+        self._add_formats(needs)
+        self._add_required(needs, requirements)
+        needs.parents = locked.closure(dict.fromkeys(sorted(needs.reasons), ()))
+        return needs
+
+    def path(self, step: Step) -> str:
+        """The file of a step's module."""
+        return str(Path(self.code.project.root, *step.span.file.split("/")))
+
+    def _add_import(self, needs: StepNeeds, unit: Unit, each: Import) -> None:
+        providers = needs.locked.providers(each.module, each.name)
+        for name in providers:
+            needs.reasons.setdefault(name, Reason(f"`{each.text}`", each.span, unit))
+        is_local = self.code.project.locate(each.module) is not None
+        if not providers and not each.optional and not is_local:
+            self._report_missing(needs, each)
+
+    # ---------------------------------------------------------------- values of other steps
+
+    def _add_values(self, needs: StepNeeds, given: Iterable[str]) -> dict[str, str]:
+        """Add the classes of values; give the libraries of others, each with the reason."""
+        libraries: dict[str, str] = {}
+        for producer, kind in (flow.returned(each, self.steps) for each in given):
+            reason = f"`{producer.function}` returns its values"
+            names = flow.classes(kind)
+            if not flow.is_known(kind):
+                reason = f"`{producer.function}` may return its values: it does not say what"
+                names += self._reached_classes(producer) + self._reached_libraries(producer)
+            for name in names:
+                if ":" in name:
+                    self._add_class(needs, name)
+                elif _is_outside(name):
+                    libraries.setdefault(name, reason)
+        return libraries
+
+    def _add_class(self, needs: StepNeeds, name: str) -> None:
+        module, _, qualname = name.partition(":")
+        path = self.code.project.locate(module)
+        top = qualname.partition(".")[0]
+        if path is None or not path.endswith(".py") or not self.code.resolve(path, top):
+            return
+        known = len(needs.slice.units)
+        needs.slice.add_name(path, top)
+        if len(needs.slice.units) > known:
+            needs.values[f"{module}:{top}"] = self.code.step(path, top).digest
+
+    def _reached_classes(self, producer: Step) -> tuple[str, ...]:
+        """The classes that a step reaches and that a value could be of."""
+        reach = self.code.reach(self.path(producer), producer.function)
+        name_of = self.code.project.module_name
+        return tuple(
+            f"{name_of(unit.path)}:{name}"
+            for unit in reach.units
+            if unit.kind == "class" and (unit.decorators or unit.effects)
+            for name in unit.bound
+        )
+
+    def _reached_libraries(self, producer: Step) -> tuple[str, ...]:
+        tops = {module.partition(".")[0] for module in producer.imports}
+        return tuple(sorted(tops & set(flow.FORMATS)))
+
+    # ---------------------------------------------------------------- formats, requirements
+
+    def _add_formats(self, needs: StepNeeds) -> None:
+        """Add what writes and reads the values of a library, where they may come or go."""
+        types = flow.signature(needs.step)
+        named = {name.partition(".")[0] for each in types for name in flow.classes(each)}
+        for library, formats in flow.FORMATS.items():
+            is_there = any(name in needs.reasons for name in needs.locked.providers(library))
+            if is_there and (library in named or flow.is_open(types)):
+                reason = Reason(f"values of `{library}` are kept and loaded with it")
+                for name in (each for module in formats for each in needs.locked.providers(module)):
+                    needs.reasons.setdefault(name, reason)
+
+    def _add_required(self, needs: StepNeeds, requirements: Iterable[str]) -> None:
+        from packaging.requirements import InvalidRequirement, Requirement
+        from packaging.utils import canonicalize_name
+
+        for text in requirements:
+            try:
+                name = str(canonicalize_name(Requirement(text).name))
+            except InvalidRequirement:
+                continue  # uv has accepted it: a file of requirements, say
+            if name in needs.locked.packages:
+                needs.reasons[name] = Reason(f'`requirements=["{text}"]`', needs.step.span)
+
+    # ---------------------------------------------------------------- what is missing
+
+    def _report_missing(self, needs: StepNeeds, each: Import) -> None:
+        self.diagnostics[
+            Diagnostic(
+                "import-not-required",
+                f"no requirement provides `{each.module}`, which `{needs.step.function}` imports",
+                each.span,
+                label="nothing that is locked has this module",
+                help=_advice(each.module, needs.locked),
+            )
+        ] = None
+
+
+def _is_outside(name: str) -> bool:
+    top = name.partition(".")[0]
+    return top not in sys.stdlib_module_names and top not in ("levada", "typing_extensions")
+
+
+def _advice(module: str, locked: Locked) -> str:
+    """What to do about an import that nothing provides."""
+    top = module.partition(".")[0]
+    as_name = top.replace("_", "-").lower()
+    if as_name in locked.packages:
+        modules = ", ".join(f"`{name}`" for name in locked.modules_of(as_name)[:3])
+        return f"the package `{as_name}` is imported as {modules}"
+    near = get_close_matches(top, _public(locked.top_modules()), n=1)
+    if near:
+        owner = locked.providers(near[0])
+        return f"did you mean `{near[0]}` (of `{', '.join(owner)}`)?"
+    close = get_close_matches(as_name, sorted(locked.declared), n=1)
+    if close and close[0] in locked.packages:
+        modules = ", ".join(f"`{name}`" for name in locked.modules_of(close[0])[:3])
+        return f"`{close[0]}` is imported as {modules}"
+    return "add the package that has it to the project's dependencies or to `requirements=[…]`"
+
+
+def _public(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not name.startswith("_")]
+
+
+def union_of_values(needs: Iterable[StepNeeds]) -> Mapping[str, str]:
+    """The classes of several steps' values, by name."""
+    found = {name: digest for each in needs for name, digest in each.values.items()}
+    return dict(sorted(found.items()))

@@ -1,0 +1,95 @@
+"""``[tool.levada.images]`` of a project: what its images start from and are called."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from .image import ImageError
+
+if TYPE_CHECKING:
+    from levada.project import Project
+
+#: The platforms that images can be planned for, with uv's name of each. Wheels for glibc 2.28 run
+#: on Debian 10, Ubuntu 20.04, RHEL 8 and whatever is newer.
+PLATFORMS = {
+    "linux/amd64": "x86_64-manylinux_2_28",
+    "linux/arm64": "aarch64-manylinux_2_28",
+}
+_MACHINES = {"x86_64": "linux/amd64", "amd64": "linux/amd64", "aarch64": "linux/arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """The settings of a project's images; each field is a key of the table.
+
+    ``requirements`` is a file (relative to the project), ``groups`` and ``extras`` are those of
+    pyproject.toml to lock beside its dependencies. ``apt`` names Debian packages of every image.
+    """
+
+    base: str = ""
+    python: str = ""
+    platform: str = ""
+    registry: str = ""
+    prefix: str = ""
+    requirements: str = ""
+    groups: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    apt: tuple[str, ...] = ()
+
+
+def read(project: Project, platform: str = "") -> ImageSettings:
+    """Read the table of a project; ``platform`` comes before the one there.
+
+    Raises ImageError for a key or a value that is not known.
+    """
+    table = project.settings.get("images", {})
+    if not isinstance(table, dict):
+        raise ImageError("`[tool.levada.images]` in pyproject.toml has to be a table")
+    known = {field.name: field for field in fields(ImageSettings)}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            raise ImageError(
+                f"`[tool.levada.images]` has no setting `{key}`",
+                f"did you mean `{near[0]}`?" if near else f"it has: {', '.join(known)}",
+            )
+        values[key] = _checked(key, value, is_list=known[key].default == ())
+    if platform:
+        values["platform"] = platform
+    return _completed(ImageSettings(**values))
+
+
+def _checked(key: str, value: object, *, is_list: bool) -> object:
+    if is_list and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    if not is_list and isinstance(value, str):
+        return value
+    expected = "a list of strings" if is_list else "a string"
+    raise ImageError(f"`{key}` in `[tool.levada.images]` has to be {expected}")
+
+
+def _completed(settings: ImageSettings) -> ImageSettings:
+    from dataclasses import replace
+
+    python = settings.python or f"{sys.version_info.major}.{sys.version_info.minor}"
+    platform = settings.platform or _own_platform()
+    if platform not in PLATFORMS:
+        raise ImageError(
+            f"there are no images for the platform `{platform}`",
+            f"there are: {', '.join(PLATFORMS)}",
+        )
+    parts = python.split(".")
+    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+        raise ImageError(f'`python = "{python}"` is not a minor version such as `3.11`')
+    base = settings.base or f"docker.io/library/python:{python}-slim"
+    return replace(settings, python=python, platform=platform, base=base)
+
+
+def _own_platform() -> str:
+    import platform
+
+    return _MACHINES.get(platform.machine().lower(), "linux/amd64")
