@@ -1,0 +1,77 @@
+"""A plain command line is read as click reads it; help costs no imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from levada_compiler.commands import compiling
+from levada_compiler.commands.cli import cli
+from levada_compiler.commands.compile import command
+
+WORDS = st.sampled_from(
+    (
+        *("pipeline.py", "pipeline.py:nightly", "a:b", "", "-", "--", "airflow", "out", "é ü"),
+        *("--target", "-t", "-tir", "--target=ir", "--output", "-o", "-oout", "--check", "--json"),
+        *("--format", "full", "concise", "FULL", "--color", "never", "auto", "--help", "-h", "--x"),
+    )
+)
+
+PLAIN = {
+    "pipeline.py -t airflow -o dags": ("airflow",),
+    "--target airflow --target ir a.py:nightly": ("airflow", "ir"),
+    "a.py --check --json --format concise --color never": (),
+}
+
+FOR_CLICK = ("", "a.py b.py", "a.py -h", "a.py -o", "a.py -o -", "a.py -tir", "a.py --format html")
+
+
+def by_click(words: list[str]) -> compiling.Options | None:
+    """What click makes of the words; None where it refuses them or answers itself."""
+    try:
+        found = command.make_context("compile", list(words)).params
+    except (click.UsageError, click.exceptions.Exit):
+        return None
+    return compiling.Options(**found)
+
+
+@given(st.lists(WORDS, max_size=8))
+def test_what_is_read_plainly_is_what_click_reads(words: list[str]) -> None:
+    plain = compiling.read_plain(words)
+    assert plain is None or plain == by_click(words)
+
+
+@pytest.mark.parametrize("line", PLAIN)
+def test_usual_command_lines_are_plain(line: str) -> None:
+    plain = compiling.read_plain(line.split())
+    assert plain is not None
+    assert plain.names == PLAIN[line]
+    assert plain == by_click(line.split())
+
+
+@pytest.mark.parametrize("line", FOR_CLICK)
+def test_all_else_is_for_click(line: str) -> None:
+    assert compiling.read_plain(line.split()) is None
+
+
+def test_help_says_of_each_command_what_the_command_says_of_itself() -> None:
+    context = click.Context(cli, info_name="levada")
+    for name in cli.list_commands(context):
+        found = cli.get_command(context, name)
+        assert found is not None
+        assert f"  {name:<10}  {found.get_short_help_str(100)}\n" in cli.get_help(context) + "\n"
+
+
+def test_help_imports_no_command() -> None:
+    code = (
+        "import sys; from levada_compiler.commands.cli import run; run(['--help']);"
+        "print([name for name in sys.modules if name.startswith('levada_compiler.commands.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == (
+        "['levada_compiler.commands.console', 'levada_compiler.commands.cli']"
+    )

@@ -1,0 +1,205 @@
+"""A second compile of the same is quick, and never tells an old story."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Project
+
+COMPILE = ("compile", "pipeline.py", "--target", "ir", "-o", "out")
+ROOT = Path(__file__).parents[2]
+
+
+def written(project: Project, name: str = "small") -> str:
+    return (project.folder / "out" / f"{name}.ir.json").read_text()
+
+
+def entry(project: Project) -> Path:
+    [path] = Path(project.variables["LEVADA_CACHE_DIR"]).iterdir()
+    return path
+
+
+def compiled(project: Project) -> str:
+    done = project.levada(*COMPILE)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def is_hit(project: Project) -> bool:
+    """Whether a compile gets by without the parser."""
+    project.write(
+        "sitecustomize.py",
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('ast' in sys.modules or 'click' in sys.modules))\n",
+    )
+    project.variables["PYTHONPATH"] = str(project.folder)
+    compiled(project)  # the module above and the path are new
+    done = project.levada(*COMPILE)
+    return done.stdout == "False\n"
+
+
+def test_an_unchanged_module_is_not_parsed_again(project: Project) -> None:
+    assert is_hit(project)
+
+
+def test_what_was_deleted_or_changed_is_written_again(project: Project) -> None:
+    compiled(project)
+    before = written(project)
+    project.write("out/small.ir.json", "changed")
+    assert compiled(project) == "wrote     out/small.ir.json\n"
+    assert written(project) == before
+    shutil.rmtree(project.folder / "out")
+    assert compiled(project) == "wrote     out/small.ir.json\n"
+    assert compiled(project) == "unchanged out/small.ir.json\n"
+
+
+def test_warnings_are_shown_every_time(project: Project) -> None:
+    project.write(
+        "pipeline.py",
+        """
+from levada import pipeline, step
+
+@step
+def one() -> None: ...
+
+@step
+def other() -> None: ...
+
+@pipeline
+def small():
+    one()
+    other()
+""",
+    )
+    first = compiled(project)
+    assert "warning[" in first
+    assert compiled(project) == first.replace("wrote    ", "unchanged")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pipeline.py", "from levada import pipeline\n@pipeline\ndef small():\n    '''New.'''\n"),
+        ("pyproject.toml", "[tool.levada]\n"),
+        ("numbers.py", "ONE = 2\n"),
+        ("constants.py", "ONE = 3\n"),
+    ],
+)
+def test_whatever_it_was_made_from_counts(project: Project, file: str, text: str) -> None:
+    project.write("constants.py", "ONE = 1\n")
+    project.write(
+        "pipeline.py",
+        """
+from levada import pipeline, step
+from constants import ONE
+
+@step
+def one(x: int) -> int:
+    import numbers
+    return numbers
+
+@pipeline
+def small():
+    return one(ONE)
+""",
+    )
+    compiled(project)
+    project.write(file, text)
+    compiled(project)
+    hit = written(project)
+    shutil.rmtree(project.variables["LEVADA_CACHE_DIR"])
+    compiled(project)
+    assert hit == written(project)
+
+
+@pytest.mark.parametrize("place", [0, 10, 30, 100, 200, -200, -1])
+def test_a_damaged_entry_is_no_entry(project: Project, place: int) -> None:
+    compiled(project)
+    data = bytearray(entry(project).read_bytes())
+    data[place] ^= 0xFF
+    entry(project).write_bytes(data)
+    assert compiled(project) == "unchanged out/small.ir.json\n"
+    entry(project).write_bytes(data[:place])
+    assert compiled(project) == "unchanged out/small.ir.json\n"
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(project: Project) -> None:
+    project.variables["LEVADA_CACHE_DIR"] = str(project.write("file", "") / "cache")
+    compiled(project)
+    assert compiled(project) == "unchanged out/small.ir.json\n"
+
+
+def test_an_edit_of_levada_itself_counts(project: Project, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    for package in ("runtime/levada", "compiler/levada_compiler", "backends/levada_backends"):
+        shutil.copytree(ROOT / package, copy / Path(package).name)
+    project.variables["PYTHONPATH"] = str(copy)
+    compiled(project)
+    compiled(project)
+    target = copy / "levada_backends" / "ir" / "__init__.py"
+    target.write_text(target.read_text().replace(".ir.json", ".edited.json"))
+    assert compiled(project) == "wrote     out/small.edited.json\n"
+
+
+def test_other_peoples_targets_are_asked_every_time(project: Project, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    project.variables["PYTHONPATH"] = str(site)
+    folder = site / "shouting-1.0.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: shouting\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[levada.targets]\nshout = shouting:TARGET\n")
+    module = site / "shouting.py"
+    source = """
+from levada_backends.target import Capabilities
+
+class Shout:
+    name = "shout"
+    description = "the name, loud"
+    capabilities = Capabilities((), ())
+
+    def check(self, program, options):
+        return ()
+
+    def emit(self, program, options):
+        return {"shout.txt": program.name.upper() + options.get("mark", "!")}
+
+TARGET = Shout()
+"""
+    module.write_text(source)
+    compile_ = ("compile", "pipeline.py", "--target", "shout", "-o", "-")
+    assert project.levada(*compile_).stdout == "SMALL!"
+    project.write("pyproject.toml", "[tool.levada.targets.shout]\nmark = '?'\n")
+    assert project.levada(*compile_).stdout == "SMALL?"
+    module.write_text(source.replace("upper", "title"))
+    assert project.levada(*compile_).stdout == "Small?"
+    assert "the name, loud" in project.levada("targets").stdout
+    module.write_text("import nothing_there\n")
+    broken = project.levada(*compile_)
+    assert broken.returncode == 2
+    assert "the target `shout` cannot be loaded" in broken.stderr
+    assert "the name, loud" not in project.levada("targets").stdout
+
+
+def test_only_the_target_that_is_asked_for_is_imported(project: Project) -> None:
+    program = (
+        "import sys; sys.argv[1:] = ['compile', 'pipeline.py', '--target', 'ir', '-o', 'out'];"
+        "from levada_compiler.main import main; main();"
+        "print(sorted(name for name in sys.modules if name.startswith('levada_backends.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=project.folder,
+        env=os.environ | project.variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "['levada_backends.ir', 'levada_backends.target']\n"

@@ -1,0 +1,181 @@
+"""Signals, pipes, disks and our own bugs: one message, an exit status, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Project
+
+SLOW = """
+import time
+from levada import pipeline, step
+
+@step
+def wait() -> None:
+    print("waiting", flush=True)
+    time.sleep(60)
+
+@pipeline
+def slow():
+    wait()
+"""
+
+WITHOUT_ROOM = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+from levada_compiler.main import main
+sys.exit(main())
+"""
+
+
+def test_an_interrupt_ends_a_run_with_130_and_a_record(project: Project) -> None:
+    project.write("slow.py", SLOW)
+    process = project.start("run", "slow.py", "--run-id", "r", "--store", "s")
+    log = project.folder / "s" / "runs" / "slow" / "r" / "wait" / "1" / "log"
+    for _ in range(600):
+        if log.exists() and "waiting" in log.read_text():
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "cancelled in" in err
+    assert "Traceback" not in err.split("cancelled in")[-1]
+    assert (log.parent / "record.json").exists()
+
+
+def test_a_reader_that_goes_away_is_no_trouble(project: Project) -> None:
+    process = project.start("targets")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert process.wait() == 141
+    process.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_said(project: Project) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "levada_compiler.main", "graph", "pipeline.py"],
+            cwd=project.folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (2, "error: No space left on device\n")
+
+
+def test_files_are_written_all_or_none(project: Project) -> None:
+    old = project.write("out/small.ir.json", "old").read_text()
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_ROOM, "compile", "pipeline.py", "-t", "ir", "-o", "out"],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | project.variables,
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: cannot write `out/small.ir.json`: File too large\n",
+    )
+    assert (project.folder / "out" / "small.ir.json").read_text() == old
+    assert [path.name for path in (project.folder / "out").iterdir()] == ["small.ir.json"]
+
+
+def test_folders_made_for_nothing_are_removed(project: Project) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_ROOM, "compile", "pipeline.py", "-t", "ir", "-o", "a/b"],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | project.variables,
+    )
+    assert done.returncode == 1
+    assert not (project.folder / "a").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(project: Project) -> None:
+    out = project.folder / "out"
+    out.mkdir(mode=0o500)
+    done = project.levada("compile", "pipeline.py", "-t", "ir", "-o", "out")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: cannot write `out/small.ir.json`: Permission denied\n",
+    )
+
+
+def test_a_bug_of_ours_is_one_line_and_a_file(project: Project) -> None:
+    project.write(
+        "sitecustomize.py",
+        "import levada_compiler.compilation as c\n"
+        "def broken(*_): raise KeyError('of ours')\n"
+        "c.compile_file = broken\n",
+    )
+    project.variables["PYTHONPATH"] = str(project.folder)
+    project.variables["TMPDIR"] = str(project.folder)
+    done = project.levada("check", "pipeline.py")
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert "this is a bug of Levada" in line
+    [saved] = project.folder.glob("levada-*.txt")
+    assert str(saved) in line
+    assert "KeyError: 'of ours'" in saved.read_text()
+    project.variables["LEVADA_DEBUG"] = "1"
+    assert "Traceback" in project.levada("check", "pipeline.py").stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(project: Project, shell: str) -> None:
+    assert "_LEVADA_COMPLETE" in project.levada("completion", shell).stdout
+
+
+def test_what_is_completed(project: Project) -> None:
+    project.variables |= {
+        "_LEVADA_COMPLETE": "bash_complete",
+        "COMP_WORDS": "levada compile pipeline.py --target i",
+        "COMP_CWORD": "4",
+    }
+    done = project.levada()
+    assert done.stdout == "plain,ir\n"
+
+
+@pytest.mark.parametrize("form", ["full", "concise", "json", "github", "sarif"])
+def test_a_file_name_that_is_not_text(project: Project, form: str) -> None:
+    done = project.levada("check", "\udcff.py", "--format", form)
+    assert done.returncode == 1
+    assert "file-not-found" in done.stdout
+    assert done.stderr == ""
+
+
+def test_an_ascii_terminal(project: Project) -> None:
+    project.variables["PYTHONIOENCODING"] = "ascii"
+    project.write("pipeline.py", "x = 'ä' +")
+    done = project.levada("check", "pipeline.py")
+    assert done.returncode == 1
+    assert "x = '\\xe4' +" in done.stdout
+
+
+def test_closed_streams(project: Project) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m levada_compiler.main check pipeline.py >&- 2>&-"],
+        cwd=project.folder,
+        env=os.environ | project.variables,
+        check=False,
+    )
+    assert done.returncode == 0

@@ -1,0 +1,260 @@
+"""What a program means: the shortest interpreter, in plain order, for comparison with Python.
+
+It follows the definitions in `levada_compiler.ir` and nothing else, so that a difference from
+calling the pipeline as an ordinary function is a mistake of the front end.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from levada_compiler import ir
+
+BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+    "|": operator.or_,
+    "&": operator.and_,
+    "^": operator.xor,
+    "<<": operator.lshift,
+    ">>": operator.rshift,
+}
+COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "is": operator.is_,
+    "is not": operator.is_not,
+    "in": lambda left, right: left in right,
+    "not in": lambda left, right: left not in right,
+}
+UNARY: dict[str, Callable[[Any], Any]] = {
+    "not": operator.not_,
+    "-": operator.neg,
+    "+": operator.pos,
+    "~": operator.invert,
+}
+Place = tuple[str, tuple[int, ...]]
+
+
+@dataclass
+class Meaning:
+    """One run of a program. `steps` are the functions by key, `parameters` the run's."""
+
+    program: ir.Program
+    steps: dict[str, Callable[..., Any]]
+    parameters: dict[str, Any]
+    loops: dict[str, tuple[str, ...]] = field(default_factory=dict)  # node -> loops around it
+    index: dict[str, int] = field(default_factory=dict)  # loop -> the iteration under way
+    items: dict[str, Any] = field(default_factory=dict)  # loop variable -> value
+    outputs: dict[Place, Any] = field(default_factory=dict)
+    decisions: dict[Place, bool] = field(default_factory=dict)
+    iterations: dict[Place, list[dict[str, Any]]] = field(default_factory=dict)
+    calls: dict[str, ir.Call] = field(default_factory=dict)
+
+    def run(self) -> Any:
+        self.survey(self.program.body, ())
+        self.region(self.program.body)
+        if self.program.result is None:
+            return None
+        values = [self.value(value) for value in self.program.result.values]
+        return tuple(values) if self.program.result.is_tuple else values[0]
+
+    def survey(self, nodes: tuple[ir.Node, ...], around: tuple[str, ...]) -> None:
+        for node in nodes:
+            assert node.id not in self.loops, f"{node.id} is there twice"
+            self.loops[node.id] = around
+            match node:
+                case ir.Call():
+                    self.calls[node.id] = node
+                case ir.Branch():
+                    self.survey((*node.then, *node.otherwise), around)
+                case ir.Loop():
+                    self.survey(node.body, (*around, node.id))
+                case ir.Guard():
+                    self.survey((*node.body, *(node.handler or ()), *node.final), around)
+                case ir.Group():
+                    self.survey(node.body, around)
+
+    def place(self, node: str) -> Place:
+        return node, tuple(self.index[loop] for loop in self.loops[node])
+
+    # -- nodes
+
+    def region(self, nodes: tuple[ir.Node, ...]) -> None:
+        for node in nodes:
+            match node:
+                case ir.Call():
+                    self.call(node)
+                case ir.Branch():
+                    taken = bool(self.value(node.condition))
+                    self.decisions[self.place(node.id)] = taken
+                    self.region(node.then if taken else node.otherwise)
+                case ir.Loop():
+                    self.loop(node)
+                case ir.Guard():
+                    self.guard(node)
+                case ir.Group():
+                    self.region(node.body)
+
+    def call(self, node: ir.Call) -> None:
+        step = next(step for step in self.program.steps if step.key == node.step)
+        given = {argument.name: self.value(argument.value) for argument in node.arguments}
+        positional: list[Any] = []
+        keywords: dict[str, Any] = {}
+        for parameter in step.parameters:
+            if parameter.name not in given:
+                continue
+            value = given[parameter.name]
+            if parameter.kind == "positional-only":
+                positional.append(value)
+            elif parameter.kind == "variadic":
+                plain = [p.name for p in step.parameters if p.kind == "plain"]
+                positional += [keywords.pop(name) for name in plain if name in keywords]
+                positional += value
+            elif parameter.kind == "keywords":
+                keywords |= value
+            else:
+                keywords[parameter.name] = value
+        self.outputs[self.place(node.id)] = self.steps[node.step](*positional, **keywords)
+
+    def loop(self, node: ir.Loop) -> None:
+        place = self.place(node.id)
+        self.iterations[place] = []
+        for item in self.value(node.items):
+            bound: dict[str, Any] = {}
+            self.bind(node.target, item, bound)
+            self.items |= bound
+            if not all(self.value(condition) for condition in node.conditions):
+                continue
+            self.index[node.id] = len(self.iterations[place])
+            self.iterations[place].append(bound)
+            self.region(node.body)
+        self.index.pop(node.id, None)
+
+    def bind(self, target: ir.Target | str, item: Any, bound: dict[str, Any]) -> None:
+        if isinstance(target, str):
+            bound[target] = item
+        elif target.is_tuple:
+            for name, part in zip(target.names, item, strict=True):
+                self.bind(name, part, bound)
+        else:
+            self.bind(target.names[0], item, bound)
+
+    def guard(self, node: ir.Guard) -> None:
+        place, index = self.place(node.id), dict(self.index)
+        try:
+            try:
+                self.region(node.body)
+                self.decisions[place] = True
+            except Exception:
+                self.index = index
+                if node.handler is None:
+                    raise
+                self.decisions[place] = False
+                self.region(node.handler)
+        finally:
+            self.index = index
+            self.region(node.final)
+
+    # -- values
+
+    def value(self, expr: ir.Expr) -> Any:  # noqa: C901 - one case a form
+        match expr:
+            case ir.Const(value=value):
+                return value
+            case ir.Param(name=name):
+                return self.parameters[name]
+            case ir.Output(node=node):
+                return self.outputs[self.place(node)]
+            case ir.Item(name=name):
+                return self.items[name]
+            case ir.Attribute():
+                return self.attribute(expr)
+            case ir.Subscript(value=value, index=index):
+                return self.value(value)[self.value(index)]
+            case ir.Unary(op=op, operand=operand):
+                return UNARY[op](self.value(operand))
+            case ir.Binary(op=op, left=left, right=right):
+                return BINARY[op](self.value(left), self.value(right))
+            case ir.Compare():
+                return self.compare(expr)
+            case ir.BoolOp(op=op, operands=operands):
+                result = None
+                for operand in operands:
+                    result = self.value(operand)
+                    if bool(result) is (op == "or"):
+                        break
+                return result
+            case ir.Display(kind=kind, items=items):
+                return {"list": list, "tuple": tuple, "set": set}[kind](map(self.value, items))
+            case ir.DictDisplay(items=pairs):
+                return {self.value(key): self.value(item) for key, item in pairs}
+            case ir.Format(parts=parts):
+                return "".join(map(self.part, parts))
+            case ir.Sequence(function=function, arguments=arguments):
+                positional = [self.value(value) for name, value in arguments if name is None]
+                keywords = {name: self.value(value) for name, value in arguments if name}
+                made = {"range": range, "enumerate": enumerate, "zip": zip}[function]
+                return list(made(*positional, **keywords))
+            case ir.Concat(parts=parts):
+                return [item for part in parts for item in self.value(part)]
+            case ir.Collect():
+                return self.collect(expr)
+            case ir.Select(branch=branch, then=then, otherwise=otherwise):
+                return self.value(then if self.decisions[self.place(branch)] else otherwise)
+            case ir.Recover(guard=guard, body=body, handler=handler):
+                return self.value(body if self.decisions[self.place(guard)] else handler)
+        raise AssertionError(expr)
+
+    def attribute(self, expr: ir.Attribute) -> Any:
+        value = self.value(expr.value)
+        if expr.name.isdigit():
+            return value[int(expr.name)]
+        if isinstance(value, tuple) and not hasattr(value, expr.name):
+            assert isinstance(expr.value, ir.Output)
+            key = self.calls[expr.value.node].step
+            step = next(step for step in self.program.steps if step.key == key)
+            return value[[output.name for output in step.outputs].index(expr.name)]
+        return getattr(value, expr.name)
+
+    def compare(self, expr: ir.Compare) -> Any:
+        left = self.value(expr.operands[0])
+        result: Any = True
+        for op, operand in zip(expr.ops, expr.operands[1:], strict=True):
+            right = self.value(operand)
+            result = COMPARE[op](left, right)
+            if not result:
+                break
+            left = right
+        return result
+
+    def part(self, part: str | ir.Field) -> str:
+        if isinstance(part, str):
+            return part
+        convert: dict[str, Callable[[Any], Any]] = {"s": str, "r": repr, "a": ascii}
+        value = self.value(part.value)
+        return format(convert.get(part.conversion, lambda item: item)(value), part.format)
+
+    def collect(self, expr: ir.Collect) -> list[Any]:
+        saved, items = dict(self.index), dict(self.items)
+        found: list[Any] = []
+        place = expr.loop, tuple(self.index[loop] for loop in self.loops[expr.loop])
+        for index, bound in enumerate(self.iterations[place]):
+            self.index[expr.loop] = index
+            self.items |= bound
+            value = self.value(expr.value)
+            found.extend(value) if expr.flatten else found.append(value)
+        self.index, self.items = saved, items
+        return found

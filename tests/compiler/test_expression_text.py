@@ -1,0 +1,279 @@
+"""The text of an expression, evaluated by the runtime, means what Python means by it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from levada import expressions
+from levada.store import open_store
+from levada_compiler import ir
+from levada_compiler.diagnostic import Span
+from levada_compiler.expression_text import ExpressionWriter, failing_nodes
+
+AT = Span("p.py", 1, 1, 1, 2)
+PARAMETERS: dict[str, Any] = {"n": 3, "s": "text", "xs": [1, 2, 3], "d": {"a": 1, "b": [4]}}
+STORE = open_store("/nonexistent")
+
+CONSTANTS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.sampled_from(["{", "}", "'", '"', "\\", "\n", "\0", "\ud800", "é", "🐎", "{{x}}", "a'b\"c"]),
+)
+BINARY = ["+", "-", "*", "/", "//", "%", "**", "|", "&", "^", "<<", ">>"]
+COMPARE = ["<", "<=", ">", ">=", "==", "!=", "in", "not in"]
+
+
+def const(value: ir.Scalar) -> ir.Expr:
+    return ir.Const(value, AT)
+
+
+def extended(inner: st.SearchStrategy[ir.Expr]) -> st.SearchStrategy[ir.Expr]:
+    several = st.lists(inner, min_size=2, max_size=3).map(tuple)
+    fields = st.builds(
+        ir.Field,
+        inner,
+        st.sampled_from(["", "s", "r", "a"]),
+        st.sampled_from(["", ">8", "<12", "é^9", '"<7']),
+        st.just(AT),
+    )
+    return st.one_of(
+        st.builds(ir.Unary, st.sampled_from(["not", "-", "+", "~"]), inner, st.just(AT)),
+        st.builds(ir.Binary, st.sampled_from(BINARY), inner, inner, st.just(AT)),
+        st.builds(ir.BoolOp, st.sampled_from(["and", "or"]), several, st.just(AT)),
+        several.flatmap(
+            lambda operands: st.builds(
+                ir.Compare,
+                st.just(operands),
+                st.tuples(*[st.sampled_from(COMPARE)] * (len(operands) - 1)),
+                st.just(AT),
+            )
+        ),
+        st.builds(  # which object another constant is, is nobody's promise
+            ir.Compare,
+            st.tuples(inner, st.sampled_from([None, True, False]).map(const)),
+            st.tuples(st.sampled_from(["is", "is not"])),
+            st.just(AT),
+        ),
+        st.builds(
+            ir.Display,
+            st.sampled_from(["list", "tuple", "set"]),
+            st.lists(inner, max_size=3).map(tuple),
+            st.just(AT),
+        ),
+        st.builds(
+            ir.DictDisplay, st.lists(st.tuples(inner, inner), max_size=2).map(tuple), st.just(AT)
+        ),
+        st.builds(ir.Subscript, inner, inner, st.just(AT)),
+        st.builds(ir.Format, st.lists(st.text() | fields, max_size=3).map(tuple), st.just(AT)),
+        st.builds(ir.Concat, several, st.just(AT)),
+    )
+
+
+EXPRESSIONS = st.recursive(
+    CONSTANTS.map(const) | st.sampled_from(sorted(PARAMETERS)).map(lambda n: ir.Param(n, AT)),
+    extended,
+    max_leaves=8,
+)
+
+
+class RefusedError(Exception):
+    """The expression is too large for the runtime."""
+
+
+def meaning(expr: ir.Expr) -> Any:
+    """What Python gives for an expression, told from the IR and not from its text."""
+    match expr:
+        case ir.Const(value=value):
+            return value
+        case ir.Param(name=name):
+            return PARAMETERS[name]
+        case ir.Unary(op=op, operand=operand):
+            return operate(f"{op} a", a=meaning(operand))
+        case ir.Binary(op=op, left=left, right=right):
+            return operate(f"a {op} b", a=meaning(left), b=meaning(right))
+        case ir.BoolOp(op=op, operands=operands):
+            return chosen(op, operands)
+        case ir.Compare(operands=operands, ops=ops):
+            return chain(operands, ops)
+        case ir.Display(kind=kind, items=items):
+            return {"list": list, "tuple": tuple, "set": set}[kind]([meaning(i) for i in items])
+        case ir.DictDisplay(items=items):
+            return {meaning(key): meaning(value) for key, value in items}
+        case ir.Subscript(value=value, index=index):
+            return operate("a[b]", a=meaning(value), b=meaning(index))
+        case ir.Concat(parts=parts):
+            return [item for part in parts for item in meaning(part)]
+        case ir.Format(parts=parts):
+            return "".join(p if isinstance(p, str) else formatted(p) for p in parts)
+    raise AssertionError(expr)
+
+
+def operate(text: str, **operands: Any) -> Any:
+    numbers = [value for value in operands.values() if isinstance(value, int)]
+    if any(op in text for op in ("**", "<<", "*", "%")) and any(abs(n) > 1000 for n in numbers):
+        raise RefusedError
+    return eval(text, {}, operands)
+
+
+def chosen(op: str, operands: tuple[ir.Expr, ...]) -> Any:
+    for operand in operands[:-1]:
+        value = meaning(operand)
+        if bool(value) is (op == "or"):
+            return value
+    return meaning(operands[-1])
+
+
+def chain(operands: tuple[ir.Expr, ...], ops: tuple[str, ...]) -> Any:
+    left, result = meaning(operands[0]), True
+    for op, operand in zip(ops, operands[1:], strict=True):
+        right = meaning(operand)
+        result = operate(f"a {op} b", a=left, b=right)
+        if not result:
+            return result
+        left = right
+    return result
+
+
+def formatted(field: ir.Field) -> str:
+    convert = {"": lambda v: v, "s": str, "r": repr, "a": ascii}[field.conversion]
+    return format(convert(meaning(field.value)), field.format)
+
+
+def outcome(compute: Any) -> Any:
+    try:
+        return same_form(compute())
+    except (RefusedError, expressions.ExpressionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever Python raises
+        return type(error)
+
+
+def same_form(value: Any) -> Any:
+    """Equal for values of the same type and content; NaN is itself and 0.0 is not -0.0."""
+    if isinstance(value, float):
+        return ("float", "nan" if math.isnan(value) else (value, math.copysign(1, value)))
+    if isinstance(value, (list, tuple)):
+        return (type(value).__name__, [same_form(item) for item in value])
+    if isinstance(value, dict):
+        return ("dict", [(same_form(k), same_form(v)) for k, v in value.items()])
+    if isinstance(value, set):
+        return ("set", sorted(map(repr, map(same_form, value))))
+    return (type(value).__name__, value)
+
+
+def writer(*body: ir.Node) -> ExpressionWriter:
+    return ExpressionWriter(
+        ir.Program("p", "", "p.py", "sha256:0", (".",), (), (), (), tuple(body), None, AT)
+    )
+
+
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")
+@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(EXPRESSIONS)
+def test_the_text_means_the_expression(expr: ir.Expr) -> None:
+    scope = expressions.Scope(PARAMETERS, {}, STORE)
+    text = writer().text(expr)
+    try:
+        expected = outcome(lambda: meaning(expr))
+        found = outcome(lambda: expressions.value(text, scope))
+    except (RefusedError, expressions.ExpressionError) as error:
+        if "is no expression" in str(error):
+            raise
+        return
+    assert found == expected, text
+
+
+def call(name: str) -> ir.Call:
+    return ir.Call(name, "m:f", (), (), (), AT)
+
+
+def output(name: str) -> ir.Expr:
+    return ir.Output(name, AT)
+
+
+def loop(name: str, target: ir.Target, items: ir.Expr, *body: ir.Node) -> ir.Loop:
+    condition = ir.Compare((ir.Item(name, "d", AT), const(2)), (">",), AT)
+    return ir.Loop(name, target, items, (condition,), body, (), AT)
+
+
+D = ir.Target(("d",), is_tuple=False)
+BRANCH = ir.Branch(
+    "if_1",
+    ir.Compare((ir.Attribute(output("best"), "auc", AT), const(0.9)), (">",), AT),
+    (call("deploy"),),
+    (call("notify"),),
+    (),
+    AT,
+)
+GUARD = ir.Guard(
+    "try_1", (call("fetch"), BRANCH, call("parse")), (call("mend"),), (call("close"),), (), AT
+)
+PAIRS = ir.Target((ir.Target(("i", "j"), is_tuple=True), "d"), is_tuple=True)
+NESTED = loop(
+    "for_1",
+    D,
+    ir.Param("depths", AT),
+    call("train"),
+    ir.Loop("for_2", ir.Target(("k",), is_tuple=False), output("xs"), (), (call("fit"),), (), AT),
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "expr", "text"),
+    [
+        ([], ir.Attribute(output("pair"), "0", AT), "pair._0"),
+        ([], ir.Attribute(const(1), "real", AT), "(1).real"),
+        ([], ir.Sequence("range", ((None, const(3)),), AT), "range(3)"),
+        (
+            [],
+            ir.Sequence("enumerate", ((None, output("x")), ("start", const(1))), AT),
+            "enumerate(x, start=1)",
+        ),
+        (
+            [BRANCH],
+            ir.Select("if_1", output("deploy"), output("notify"), AT),
+            "(deploy if best.auc > 0.9 else notify)",
+        ),
+        (
+            [GUARD],
+            ir.Recover("try_1", output("parse"), output("mend"), AT),
+            '(mend if failed("fetch", "if_1", "deploy", "notify", "parse") else parse)',
+        ),
+        (
+            [NESTED],
+            ir.Collect("for_1", output("train"), False, AT),
+            "[train[d] for d in params.depths if d > 2]",
+        ),
+        (
+            [NESTED],
+            ir.Collect("for_1", ir.Collect("for_2", output("fit"), False, AT), True, AT),
+            "flat([[fit[d, k] for k in xs] for d in params.depths if d > 2])",
+        ),
+        (
+            [loop("for_1", PAIRS, output("x"), call("f"))],
+            ir.Collect("for_1", output("f"), False, AT),
+            "[f[i] for (i, j), d in x if d > 2]",
+        ),
+    ],
+)
+def test_text(body: list[ir.Node], expr: ir.Expr, text: str) -> None:
+    known = [call(name) for name in ("best", "pair", "x", "xs", "parse")]
+    given = {node.id for node in body}
+    assert writer(*[c for c in known if c.id not in given], *body).text(expr) == text
+
+
+def test_an_integer_beyond_the_limit_of_digits() -> None:
+    value = -(10**5000)
+    scope = expressions.Scope({}, {}, STORE)
+    assert expressions.value(writer().text(const(value)), scope) == value
+
+
+def test_failures_that_a_guard_catches_do_not_leave_the_region() -> None:
+    assert failing_nodes((GUARD,)) == ("mend", "close")

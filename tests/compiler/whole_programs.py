@@ -1,0 +1,212 @@
+"""Random valid programs, with every construct of the IR, for properties of its passes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+from levada_compiler import ir
+from levada_compiler.diagnostic import Span
+
+TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=6)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(2**60, 2**70)
+    | st.floats()
+    | TEXT
+    | st.sampled_from(["\ud83d\ude00", "\udc00", "{{ x }}", -0.0, 10**4000])
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXT,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
+    max_leaves=4,
+)
+DIGEST = "sha256:" + "0f" * 32
+
+
+def compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+@st.composite
+def spans(draw: st.DrawFn) -> Span:
+    line, column = draw(st.integers(1, 99)), draw(st.integers(1, 99))
+    file = draw(st.sampled_from(["pipeline.py", "a b/c:1:2-3:4.py", "lib/é.py"]))
+    return Span(file, line, column, line + draw(st.integers(0, 3)), column + 1)
+
+
+TYPES = st.recursive(
+    st.sampled_from([ir.Type("any"), ir.Type("int", text="int"), ir.Type("pipeline:Report")])
+    | st.lists(JSON, max_size=2).map(lambda v: ir.Type("literal", values=tuple(map(compact, v)))),
+    lambda inner: st.lists(inner, min_size=2, max_size=3).map(
+        lambda members: ir.Type("union", tuple(members), text="written")
+    ),
+    max_leaves=4,
+)
+
+
+@dataclass
+class Builder:
+    """Draws one program. ``reach`` are expressions for what is visible at the place."""
+
+    draw: st.DrawFn
+    count: int = 0
+
+    def name(self, stem: str) -> str:
+        self.count += 1
+        return f"{stem}{self.count}"
+
+    def span(self) -> Span:
+        return self.draw(spans())
+
+    def choice(self, options: list[Any]) -> Any:
+        return self.draw(st.sampled_from(options))
+
+    # ------------------------------------------------------------------ expressions
+
+    def expression(self, reach: list[ir.Expr], depth: int = 2) -> ir.Expr:
+        span = self.span()
+        leaves: list[ir.Expr] = [ir.Const(self.draw(SCALARS), span), ir.Param("depth", span)]
+        if not depth or self.draw(st.booleans()):
+            return self.choice([*leaves, *reach])
+        one, other = (self.expression(reach, depth - 1) for _ in range(2))
+        field = ir.Field(one, self.choice(["", "s", "r", "a"]), self.draw(TEXT), span)
+        return self.choice(
+            [
+                ir.Attribute(one, "auc", span),
+                ir.Subscript(one, other, span),
+                ir.Unary(self.choice(["not", "-", "+", "~"]), one, span),
+                ir.Binary(self.choice(["+", "**", "//", "<<"]), one, other, span),
+                ir.Compare((one, other, one), ("<", "not in"), span),
+                ir.BoolOp(self.choice(["and", "or"]), (one, other), span),
+                ir.Display(self.choice(["list", "tuple", "set"]), (one, other), span),
+                ir.DictDisplay(((one, other),), span),
+                ir.Format(("a", field, self.draw(TEXT)), span),
+                ir.Sequence("enumerate", ((None, one), ("start", other)), span),
+                ir.Sequence("zip", ((None, one), (None, other)), span),
+                ir.Concat((one, other), span),
+            ]
+        )
+
+    # ------------------------------------------------------------------ nodes
+
+    def region(
+        self, reach: list[ir.Expr], prefix: str, depth: int, least: int = 1
+    ) -> tuple[tuple[ir.Node, ...], list[ir.Expr]]:
+        """Nodes, and the values that the region adds, as seen at its end."""
+        nodes: list[ir.Node] = []
+        added: list[ir.Expr] = []
+        for _ in range(self.draw(st.integers(least, 2))):
+            kinds = ["call"] + (["branch", "loop", "guard", "group"] if depth else [])
+            after = tuple(node.id for node in nodes if self.draw(st.booleans()))
+            make = getattr(self, self.choice(kinds))
+            node, values = make([*reach, *added], prefix, depth - 1, after)
+            nodes.append(node)
+            added += values
+        return tuple(nodes), added
+
+    def call(
+        self, reach: list[ir.Expr], prefix: str, _: int, after: tuple[str, ...]
+    ) -> tuple[ir.Node, list[ir.Expr]]:
+        arguments = [ir.Argument("a", self.expression(reach), self.span())]
+        if self.draw(st.booleans()):
+            arguments.append(ir.Argument("b", self.expression(reach), self.span()))
+        name = prefix + self.name("call")
+        settings = (ir.Setting("retry", compact(self.draw(JSON)), self.span()),)
+        node = ir.Call(name, "pipeline:work", tuple(arguments), after, settings, self.span())
+        return node, [ir.Output(name, self.span())]
+
+    def branch(
+        self, reach: list[ir.Expr], prefix: str, depth: int, after: tuple[str, ...]
+    ) -> tuple[ir.Node, list[ir.Expr]]:
+        name = prefix + self.name("if")
+        condition = self.expression(reach)
+        then, yes = self.region(reach, prefix, depth)
+        otherwise, no = self.region(reach, prefix, depth, least=0)
+        span = self.span()
+        merged: list[ir.Expr] = [
+            ir.Select(name, one, no[0] if no else ir.Const(None, span), span) for one in yes
+        ]
+        return ir.Branch(name, condition, then, otherwise, after, span), merged
+
+    def loop(
+        self, reach: list[ir.Expr], prefix: str, depth: int, after: tuple[str, ...]
+    ) -> tuple[ir.Node, list[ir.Expr]]:
+        name = prefix + self.name("for")
+        variable, other = self.name("x"), self.name("y")
+        span = self.span()
+        simple = ir.Target((variable,), is_tuple=False)
+        nested = ir.Target((variable, ir.Target((other,), is_tuple=True)), is_tuple=True)
+        item = ir.Item(name, variable, span)
+        items = self.expression(reach)
+        conditions = tuple(self.expression([*reach, item]) for _ in range(self.choice([0, 1])))
+        body, inside = self.region([*reach, item], prefix, depth)
+        target = self.choice([simple, nested])
+        node = ir.Loop(name, target, items, conditions, body, after, span)
+        return node, [ir.Collect(name, each, self.choice([True, False]), span) for each in inside]
+
+    def guard(
+        self, reach: list[ir.Expr], prefix: str, depth: int, after: tuple[str, ...]
+    ) -> tuple[ir.Node, list[ir.Expr]]:
+        name = prefix + self.name("try")
+        span = self.span()
+        body, values = self.region(reach, prefix, depth)
+        if self.draw(st.booleans()):
+            final, ended = self.region(reach, prefix, depth)
+            return ir.Guard(name, body, None, final, after, span), [*values, *ended]
+        handler, saved = self.region(reach, prefix, depth)
+        pairs = zip(values, saved, strict=False)
+        node = ir.Guard(name, body, handler, (), after, span)
+        return node, [ir.Recover(name, one, other, span) for one, other in pairs]
+
+    def group(
+        self, reach: list[ir.Expr], prefix: str, depth: int, after: tuple[str, ...]
+    ) -> tuple[ir.Node, list[ir.Expr]]:
+        name = prefix + self.name("sub")
+        body, values = self.region(reach, f"{name}.", depth)
+        return ir.Group(name, "inner", self.draw(TEXT), body, after, self.span()), values
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> ir.Program:
+    """A whole valid program."""
+    builder = Builder(draw)
+    parameter = ir.Parameter("depth", draw(TYPES), compact(draw(JSON)), draw(TEXT), builder.span())
+    body, values = builder.region([], "", depth=3)
+    result = ir.Result(tuple(values), tuple(map(str, range(len(values)))), True, builder.span())
+    return ir.Program(
+        name="main",
+        description=draw(TEXT),
+        file="pipeline.py",
+        source=DIGEST,
+        search=(".",),
+        parameters=(parameter,),
+        settings=(ir.Setting("tags", compact(draw(JSON)), builder.span()),),
+        steps=(_step(draw, builder),),
+        body=body,
+        result=draw(st.sampled_from([None, result])),
+        span=builder.span(),
+    )
+
+
+def _step(draw: st.DrawFn, builder: Builder) -> ir.Step:
+    required = ir.Parameter("a", draw(TYPES), None, "", builder.span())
+    optional = ir.Parameter("b", draw(TYPES), "", draw(TEXT), builder.span(), "keyword-only")
+    return ir.Step(
+        key="pipeline:work",
+        module="pipeline",
+        function="work",
+        source_root=".",
+        description=draw(TEXT),
+        parameters=(required, optional),
+        returns=draw(TYPES),
+        outputs=(ir.NamedOutput("auc", draw(TYPES)), ir.NamedOutput("0", draw(TYPES))),
+        settings=(),
+        code=DIGEST,
+        imports=("numpy", "pandas"),
+        span=builder.span(),
+    )

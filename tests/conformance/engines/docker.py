@@ -1,0 +1,82 @@
+"""The local engine with every step in a container of its own, through the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from levada_backends.images.make_base import make_base
+
+from tests.conformance import records
+from tests.conformance.case import CASES, Case
+from tests.conformance.trace import Trace
+from tests.engines.docker import Docker
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+PYPROJECT = """\
+[project]
+name = "cases"
+version = "1"
+dependencies = ["pandas"]
+
+[tool.levada.images]
+base = "oci:base.tar@{digest}"
+python = "{python}"
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """All cases in one project, so that its versions are locked once."""
+
+    root: Path
+    docker: Docker
+
+    def run(self, case: Case, folder: Path) -> Trace:
+        """Run one case with an empty store; what it may write to is mounted."""
+        store = str(folder / "store")
+        parameters = folder / "parameters.json"
+        parameters.write_text(json.dumps(case.given(folder / "docker")))
+        done = self.levada(
+            *("run", f"{case.name}.py:{case.pipeline}", "--params-file", str(parameters)),
+            *("--store", store, "--mount", str(folder / "docker"), "--json"),
+            *("--executor", "docker"),
+        )
+        if done.returncode > 1 or not done.stdout:
+            raise AssertionError(f"levada run exited {done.returncode}:\n{done.stderr}")
+        said = json.loads(done.stdout)
+        outcome = records.run_folder(store, case.pipeline, said["run_id"]) / "outcome.json"
+        outputs = json.loads(outcome.read_text())["outputs"]
+        return records.trace(store, case.pipeline, said["run_id"], said["status"], outputs)
+
+    def levada(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command in the project; nothing stays in the user's caches."""
+        return subprocess.run(
+            [str(Path(sys.executable).parent / "levada"), *arguments],
+            cwd=self.root,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of the command."""
+        cache = self.root.parent / "cache"
+        own = {"XDG_CACHE_HOME": str(cache), "LEVADA_CACHE_DIR": str(cache / "compiled")}
+        return os.environ | own | {"DOCKER_HOST": self.docker.host}
+
+
+def make_project(folder: Path, docker: Docker) -> Project:
+    """Copy the cases to where they have requirements and a base image."""
+    root = folder / "project"
+    shutil.copytree(CASES, root, ignore=shutil.ignore_patterns("*.json", "__pycache__"))
+    digest = make_base(root / "base.tar")
+    (root / "pyproject.toml").write_text(PYPROJECT.format(digest=digest, python=PYTHON))
+    return Project(root, docker)

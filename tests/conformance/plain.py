@@ -1,0 +1,128 @@
+"""Run a case as plain Python and print its trace: `python -m tests.conformance.plain`.
+
+Arguments: the module's path, the pipeline, its parameters as JSON, a folder for the values. The
+only thing done to the module is that each step, wherever it is bound, tells what it was given
+and what it returned.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from levada import values
+from levada.store import open_store
+
+from tests.conformance.case import CASES, Case
+from tests.conformance.trace import StepRun, Trace, digest
+
+
+def run(case: Case, folder: Path) -> Trace:
+    """The trace of a case, from a process of its own."""
+    given = json.dumps(case.given(folder / "plain"))
+    command = [sys.executable, "-m", __name__, case.name, case.pipeline, given]
+    command.append(str(folder / "plain-values"))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise AssertionError(f"plain Python could not run {case.id}:\n{done.stderr}")
+    found = Trace.from_json(done.stdout.splitlines()[-1])
+    if (found.status == "failed") != case.fails:
+        raise AssertionError(f"plain Python {found.status} with {case.id}:\n{done.stderr}")
+    return found
+
+
+class Tracer:
+    """Wraps steps; the outermost calls are those of the pipeline."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.runs: list[StepRun] = []
+        self._inside = False
+
+    def digest(self, value: object) -> str:
+        return digest(values.encode(value, self.store), self.store)
+
+    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The step itself, recorded, with `.after` and `.options` as plain Python has them."""
+
+        @functools.wraps(function)
+        def traced(*given: Any, **named: Any) -> Any:
+            return self._call(function, given, named)
+
+        traced.after = lambda *_: traced  # type: ignore[attr-defined]
+        traced.options = lambda **_: traced  # type: ignore[attr-defined]
+        return traced
+
+    def _call(self, function: Callable[..., Any], given: Any, named: Any) -> Any:
+        if self._inside:
+            return function(*given, **named)
+        bound = inspect.signature(function).bind(*given, **named).arguments
+        inputs = tuple(sorted((name, self.digest(value)) for name, value in bound.items()))
+        key = f"{function.__module__}:{function.__name__}"
+        self._inside = True
+        try:
+            result = function(*given, **named)
+        except Exception:
+            self.runs.append(StepRun(key, inputs, ""))
+            raise
+        finally:
+            self._inside = False
+        self.runs.append(StepRun(key, inputs, self.digest(result)))
+        return result
+
+
+def trace(name: str, pipeline: str, given: dict[str, Any], folder: str) -> Trace:
+    """Import the case's module, record its steps, call the pipeline."""
+    sys.path.insert(0, str(CASES))
+    module = importlib.import_module(name)
+    tracer = Tracer(open_store(folder))
+    _record_steps(tracer)
+    try:
+        result = getattr(module, pipeline)(**given)
+    except Exception:  # noqa: BLE001 - whatever a step raises is the end of a run
+        traceback.print_exc()
+        return Trace("failed", (), tuple(tracer.runs))
+    outputs = _outputs(module, pipeline, result)
+    digests = tuple(tracer.digest(value) for value in outputs)
+    return Trace("succeeded", digests, tuple(tracer.runs))
+
+
+def _outputs(module: ModuleType, pipeline: str, result: Any) -> list[Any]:
+    """What the `return` lists: its parts if it is a tuple as written, else one value or none."""
+    tree = ast.parse(inspect.getsource(getattr(module, pipeline)))
+    returns = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return)]
+    if not returns:
+        return []
+    return list(result) if isinstance(returns[-1], ast.Tuple) else [result]
+
+
+def _record_steps(tracer: Tracer) -> None:
+    wrapped: dict[Callable[..., Any], Callable[..., Any]] = {}
+    for module in list(sys.modules.values()):
+        if not str(getattr(module, "__file__", None)).startswith(str(CASES)):
+            continue
+        for name, value in list(vars(module).items()):
+            if isinstance(value, FunctionType) and _is_step(value):
+                wrapped.setdefault(value, tracer.wrap(value))
+                setattr(module, name, wrapped[value])
+
+
+def _is_step(function: FunctionType) -> bool:
+    lines = inspect.getsource(function).splitlines()
+    return any(line.startswith("@step") for line in lines)
+
+
+if __name__ == "__main__":
+    found = trace(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4])
+    print()
+    print(found.as_json())

@@ -1,0 +1,53 @@
+"""The trace of a run that left its records in a store: the same for every engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from levada.store import Store, open_store
+
+from tests.conformance.trace import StepRun, Trace, digest
+
+
+def records(store: str, pipeline: str, run_id: str) -> list[dict[str, Any]]:
+    """The record of the last attempt of every node and iteration."""
+    run = run_folder(store, pipeline, run_id)
+    last: dict[Path, Path] = {}
+    for path in sorted(run.rglob("record.json"), key=lambda path: int(path.parent.name)):
+        last[path.parent.parent] = path
+    return [json.loads(path.read_text()) for path in last.values()]
+
+
+def run_folder(store: str, pipeline: str, run_id: str) -> Path:
+    """Where a run's records are."""
+    return Path(store, "runs", pipeline, quote(run_id, safe="._+:@=-"))
+
+
+def trace(store_url: str, pipeline: str, run_id: str, status: str, outputs: list[Any]) -> Trace:
+    """`outputs` are the trees of what the run returned, in order."""
+    store = open_store(store_url)
+    found = records(store_url, pipeline, run_id)
+    runs = tuple(_step_run(record, store) for record in found if _is_of_a_step(record))
+    return Trace(status, tuple(digest(tree, store) for tree in outputs), runs)
+
+
+def _is_of_a_step(record: dict[str, Any]) -> bool:
+    """Not the record of a decision that failed: plain Python has no step for that."""
+    return not record["step"].startswith("levada:")
+
+
+def _step_run(record: dict[str, Any], store: Store) -> StepRun:
+    inputs = tuple(
+        sorted((name, digest(tree_of(given), store)) for name, given in record["inputs"].items())
+    )
+    succeeded = record["status"] == "succeeded"
+    returned = digest({"$artifact": record["returns"]}, store) if succeeded else ""
+    return StepRun(record["step"], inputs, returned)
+
+
+def tree_of(given: dict[str, Any]) -> Any:
+    """An input as a record holds it: a tree, or an artifact."""
+    return {"$artifact": given["artifact"]} if "artifact" in given else given["tree"]

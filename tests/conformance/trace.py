@@ -1,0 +1,83 @@
+"""What a run did, in a form that is the same whichever engine ran it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from levada.store import Store
+
+from tests.conformance.case import SCRATCH
+
+
+@dataclass(frozen=True, order=True)
+class StepRun:
+    """One step that ran: which, on what, giving what (nothing where it failed)."""
+
+    step: str
+    inputs: tuple[tuple[str, str], ...]
+    returned: str
+
+    def __str__(self) -> str:
+        inputs = ", ".join(f"{name}={digest[:8]}" for name, digest in self.inputs)
+        return f"{self.step}({inputs}) -> {self.returned[:8] or 'failed'}"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The end of a run, the digests of its outputs in order, and the steps that ran."""
+
+    status: str
+    outputs: tuple[str, ...]
+    steps: tuple[StepRun, ...]
+
+    def as_json(self) -> str:
+        steps = [[run.step, run.inputs, run.returned] for run in sorted(self.steps)]
+        return json.dumps([self.status, self.outputs, steps])
+
+    @classmethod
+    def from_json(cls, text: str) -> Trace:
+        status, outputs, steps = json.loads(text)
+        runs = (StepRun(step, tuple(map(tuple, inputs)), out) for step, inputs, out in steps)
+        return cls(status, tuple(outputs), tuple(runs))
+
+
+def digest(tree: Any, store: Store) -> str:
+    """Of a value's tree, whether its parts stand in it or are artifacts of the store."""
+    text = re.sub(f'"[^"]*/{SCRATCH}"', '"{tmp}"', json.dumps(expanded(tree, store)))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def expanded(tree: Any, store: Store) -> Any:
+    """The tree with JSON artifacts put in place; other artifacts are told by their digest."""
+    if isinstance(tree, list):
+        return [expanded(item, store) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    artifact = tree.get("$artifact")
+    if artifact is None:
+        return {name: expanded(value, store) for name, value in tree.items()}
+    if artifact["format"] != "json":
+        return {"$leaf": artifact["digest"]}
+    with store.open_blob(artifact["digest"]) as file:
+        return expanded(json.loads(file.read()), store)
+
+
+def differences(expected: Trace, found: Trace, may_also_run: frozenset[str]) -> list[str]:
+    """Where a run differs from plain Python's, one sentence each."""
+    said = []
+    if expected.status != found.status:
+        said.append(f"the run {found.status}, plain Python {expected.status}")
+    if expected.outputs != found.outputs:
+        said.append(f"outputs {found.outputs}, plain Python's {expected.outputs}")
+    ran, wanted = Counter(found.steps), Counter(expected.steps)
+    said += [f"did not run: {run}" for run in (wanted - ran).elements()]
+    extra = (ran - wanted).elements()
+    said += [
+        f"ran, but not in plain Python: {run}" for run in extra if run.step not in may_also_run
+    ]
+    return said

@@ -1,0 +1,48 @@
+"""Whatever becomes of a run, its documents are those of the published schemas."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import levada
+import pytest
+
+from tests.engine.project import Project
+
+SCHEMAS = Path(levada.__file__).parent / "schemas"
+
+BODIES = {
+    "succeeded": "log_metric('auc', 0.5); return 1",
+    "failed": "raise ValueError('no')",
+    "killed": "os._exit(3)",
+    "timeout": "signal.signal(signal.SIGALRM, signal.SIG_IGN); time.sleep(60)",
+}
+
+
+def check(document: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(document.read_text())
+    schema = json.loads((SCHEMAS / document.name).read_text())
+    jsonschema.Draft202012Validator(schema).validate(content)
+    return content
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_documents(tmp_path: Path, name: str) -> None:
+    project = Project(
+        tmp_path,
+        f"@step(timeout=1)\ndef work(i: int, xs: list[int]) -> int:\n    {BODIES[name]}\n\n"
+        "@pipeline\ndef main(xs: list[int] = [3]):\n    return [work(i, xs) for i in xs]\n",
+    )
+    outcome = project.run()
+    folder = Path(project.store, outcome.folder)
+    run = check(folder / "run.json")
+    ended = check(folder / "outcome.json")
+    record = check(folder / "work" / "[0]" / "1" / "record.json")
+    assert run["run_id"] == ended["run_id"] == record["run_id"] == outcome.run_id
+    assert ended["status"] == outcome.status
+    assert run["environment"]["packages"]["pytest"] == pytest.__version__
+    assert record["inputs"].keys() == {"i", "xs"}
+    assert record["step"] == "pipeline:work"

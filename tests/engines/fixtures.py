@@ -1,0 +1,67 @@
+"""Fixtures: one running Airflow of each version for the whole session, started when first used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from . import airflow as engine
+from . import airflow_tool
+from . import docker as docker_engine
+from .required import require_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .airflow import Airflow
+    from .docker import Docker
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line("markers", "engine: needs a real orchestrator, which is started for it")
+
+
+@pytest.fixture(scope="session")
+def airflow_3() -> Iterator[Airflow]:
+    """A running Airflow 3."""
+    yield from _running("3")
+
+
+@pytest.fixture(scope="session")
+def airflow_2() -> Iterator[Airflow]:
+    """A running Airflow 2."""
+    yield from _running("2")
+
+
+@pytest.fixture(scope="session", params=engine.VERSIONS, ids=lambda version: f"airflow-{version}")
+def airflow(request: pytest.FixtureRequest) -> Airflow:
+    """Each of them in turn."""
+    running: Airflow = request.getfixturevalue(f"airflow_{request.param}")
+    return running
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Docker]:
+    """A running Docker engine and a registry."""
+    require_engine(
+        "the Docker engine",
+        is_installed=docker_engine.is_installed(),
+        install=docker_engine.INSTALL,
+    )
+    with docker_engine.start() as running:
+        yield running
+
+
+def _running(version: str) -> Iterator[Airflow]:
+    require_engine(
+        f"Airflow {version}",
+        is_installed=engine.is_installed(version),
+        install=f"python -m tests.engines.airflow install {version}",
+    )
+    if (started := airflow_tool.attach(version)) is not None:
+        yield started
+        return
+    with engine.start(version) as server:
+        yield server

@@ -1,0 +1,89 @@
+"""Why a step ran again: the parts of its key beside those of the run before."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+from levada import cache, records
+from levada.store import Store, open_store
+
+BEFORE = {
+    "pipeline": "p",
+    "run_id": "20260101-000000-a",
+    "node": "train",
+    "map_index": [1],
+    "attempt": 1,
+    "status": "succeeded",
+    "environment": {"python": "3.11.7", "packages": {"pandas": "3.0", "old": "1"}},
+    "cache": {
+        "hit": False,
+        "reasons": [],
+        "parts": {
+            "step": "m:f",
+            "code": "sha256:1",
+            "environment": "sha256:2",
+            "inputs": {"x": "sha256:3", "y": "sha256:4"},
+            "outputs": [],
+        },
+    },
+}
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    store = open_store(str(tmp_path))
+    records.write_record(store, BEFORE)
+    return store
+
+
+def explained(store: Store, **changes: object) -> list[str]:
+    after = deepcopy(BEFORE) | {"run_id": "20260102-000000-b"}
+    for path, value in changes.items():
+        holder: dict = after
+        *parents, last = path.split("__")
+        for parent in parents:
+            holder = holder[parent]
+        holder[last] = value
+    return [reason["text"] for reason in cache.explain(after, store)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "texts"),
+    [
+        (
+            {"cache__parts__code": "sha256:9"},
+            ["the code of the step, of what it reaches, or one of its files changed"],
+        ),
+        (
+            {"cache__parts__inputs": {"x": "sha256:9", "z": "sha256:4"}},
+            ["input x changed", "input y changed", "input z changed"],
+        ),
+        (
+            {
+                "cache__parts__environment": "sha256:9",
+                "environment": {"python": "3.12.1", "packages": {"pandas": "3.1", "new": "1"}},
+            },
+            [
+                "environment: Python 3.11 -> 3.12",
+                "environment: new not there -> 1",
+                "environment: old 1 -> not there",
+                "environment: pandas 3.0 -> 3.1",
+            ],
+        ),
+        (
+            {"cache__parts__variables": "sha256:5"},
+            ["the environment variables of the step changed"],
+        ),
+        ({"map_index": [2]}, ["there is no earlier run of this node"]),
+        ({}, ["the cache has no entry for it any more"]),
+    ],
+)
+def test_what_changed(store, changes, texts):
+    assert explained(store, **changes) == texts
+
+
+def test_the_nearest_run_is_compared(store):
+    nearer = deepcopy(BEFORE) | {"run_id": "20260101-120000-b", "status": "failed"}
+    records.write_record(store, nearer)
+    assert explained(store) == ["the run before (20260101-120000-b) did not succeed"]

@@ -1,0 +1,508 @@
+"""`python -m levada` as an engine calls it: real processes, a real store, answers and records."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import levada
+import pytest
+from jsonschema import Draft202012Validator
+from levada import cache
+from levada.store import open_store
+
+PROJECT = Path(__file__).parent / "cases" / "attempts"
+SCHEMAS = Path(levada.__file__).parent / "schemas"
+
+
+class Engine:
+    """Calls the command as an engine would, all for one run."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self.variables = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(Path(levada.__file__).parents[1]),
+            "LEVADA_RUN_ID": "manual 1/ä",
+            "LEVADA_STORE": str(store),
+            "LEVADA_PROJECT": str(PROJECT),
+        }
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "levada", *words],
+            env=self.variables | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def call(self, *words: str, code: int = 0, **variables: str) -> str:
+        process = self.start(*words, **variables)
+        self.out, self.err = process.communicate(timeout=60)
+        assert process.returncode == code, self.out + self.err
+        return self.out
+
+    def step(self, function: str, *words: str, code: int = 0, node: str = "", **variables: str):
+        """Run a step as the node of its name; gives the answer, None without one."""
+        module, _, name = function.rpartition(":")
+        place = ("--pipeline", "p", "--node", node or name)
+        out = self.call(f"{module or 'jobs'}:{name}", *place, *words, code=code, **variables)
+        return json.loads(out.splitlines()[-1]) if code == 0 else None
+
+    def mode(self, mode: str, *words: str, code: int = 0, node: str = "if_1", **variables: str):
+        place = ("--pipeline", "p", *(("--node", node) if mode != "outputs" else ()))
+        out = self.call(mode, *place, *words, code=code, **variables)
+        return json.loads(out.splitlines()[-1]) if code == 0 else None
+
+    def folder(self, node: str, attempt: int = 1, run: str = "manual%201%2F%C3%A4") -> Path:
+        return self.store / "runs" / "p" / run / node / str(attempt)
+
+    def record(self, node: str, attempt: int = 1, run: str = "manual%201%2F%C3%A4"):
+        return json.loads((self.folder(node, attempt, run) / "record.json").read_text())
+
+    def log(self, node: str) -> str:
+        return (self.folder(node) / "log").read_text()
+
+
+@pytest.fixture
+def engine(tmp_path):
+    """An engine whose documents are all checked against the published schemas afterwards."""
+    engine = Engine(tmp_path / "store")
+    yield engine
+    for name in ("record", "run", "outcome"):
+        schema = json.loads((SCHEMAS / f"{name}.json").read_text())
+        Draft202012Validator.check_schema(schema)
+        for path in engine.store.glob(f"runs/**/{name}.json"):
+            Draft202012Validator(schema).validate(json.loads(path.read_text()))
+
+
+class TestAnswer:
+    def test_a_value(self, engine):
+        answer = engine.step("count", "--input", "n=params.n", LEVADA_PARAMS='{"n": 3}')
+        assert answer["return"] == [0, 1, 2]
+        assert answer["outputs"] == {}
+        assert answer["record"] == "runs/p/manual%201%2F%C3%A4/count/1/record.json"
+        assert answer["digest"] == engine.record("count")["returns"]["digest"]
+
+    @pytest.mark.parametrize(
+        ("function", "names", "outputs"),
+        [
+            ("report", "label,auc", {"label": "best", "auc": 0.5}),
+            ("fit", "depth,weights", {"depth": 2, "weights": [0.5, 0.5]}),
+            ("pair", "0,1", {"0": 1, "1": "two"}),
+            ("pair", "one,two", {"one": 1, "two": "two"}),
+        ],
+    )
+    def test_named_outputs(self, engine, function, names, outputs):
+        inputs = {"report": ("--input", "auc=0.5"), "fit": ("--input", "depth=2")}
+        words = inputs.get(function, ())
+        assert engine.step(function, *words, "--outputs", names)["outputs"] == outputs
+
+    def test_a_large_value_is_given_by_its_address(self, engine):
+        answer = engine.step("count", "--input", "n=2000")
+        assert answer["return"].keys() == {"uri", "digest", "type", "size"}
+
+    def test_a_file_with_the_answer(self, engine, tmp_path):
+        answer = engine.step("pair", "--result", str(tmp_path / "answer.json"))
+        assert json.loads((tmp_path / "answer.json").read_text()) == answer
+
+    def test_it_is_the_last_line_whatever_the_step_prints(self, engine):
+        engine.step("talk")
+        assert engine.out.splitlines()[:-1] == [
+            "from Python",
+            "from a subprocess",
+            "without a newline",
+        ]
+        engine.step("prints_at_exit")
+        assert engine.out.splitlines()[:-1] == ["from a late thread", "at exit"]
+
+    def test_the_output_can_be_closed_or_left_open(self, engine):
+        assert engine.step("closes_its_output")["return"] == 1
+        process = engine.start("jobs:leaves_a_process", "--pipeline", "p", "--node", "n")
+        out, _ = process.communicate(timeout=4.5)
+        assert (process.returncode, out.splitlines()[0]) == (0, "over")
+
+    def test_text_that_is_not_unicode(self, engine):
+        assert engine.step("surrogates")["return"] == "\udcff"
+        assert engine.record("surrogates")["params"] == {"name": "\udcff"}
+
+    def test_arguments_of_every_kind(self, engine):
+        inputs = ["first=1", "second=2", "rest=(3, 4)", "third=5", "more={'x': 6}"]
+        words = [word for text in inputs for word in ("--input", text)]
+        assert engine.step("any_arguments", *words)["return"] == [1, 2, [3, 4], 5, {"x": 6}]
+        assert engine.step("any_arguments", "--input", "first=1")["return"] == [1, 2, [], 3, {}]
+
+    def test_relative_paths_are_those_of_the_project(self, engine):
+        assert engine.step("reads_a_file")["return"] == "next to the project"
+
+
+class TestOtherNodes:
+    def test_outputs_come_from_the_records_of_the_run(self, engine):
+        engine.step("count", "--input", "n=3")
+        assert engine.step("add", "--input", "xs=count")["return"] == 3
+
+    def test_loops_are_counted_by_the_map_index(self, engine):
+        loop = ("--for", "x in [5, 6, 5]", "--where", "x == 5")
+        for index in ("0", "1"):
+            engine.step("double", *loop, "--input", "x=x", LEVADA_MAP_INDEX=index)
+        collected = "xs=[double[x] for x in [5, 6, 5] if x == 5]"
+        assert engine.step("add", "--input", collected)["return"] == 20
+        assert engine.step("add", "--input", "xs=double", node="add_all")["return"] == 20
+
+    def test_nested_loops(self, engine):
+        loops = ("--for", "x in [1, 2]", "--for", "y in range(x)")
+        for index in ("0.0", "1.0", "1.1"):
+            engine.step("double", *loops, "--map-index", index, "--input", "x=x * 10 + y")
+        text = "xs=flat([[double[x, y] for y in range(x)] for x in [1, 2]])"
+        assert engine.step("add", "--input", text)["return"] == 20 + 40 + 42
+        assert engine.record("double/[1.1]")["map_index"] == [1, 1]
+
+    def test_the_latest_attempt_that_succeeded_counts(self, engine):
+        engine.step("fails", "--input", "x=1", node="n", code=1)
+        engine.step("double", "--input", "x=1", node="n", LEVADA_TRY="2")
+        assert engine.step("double", "--input", "x=n")["return"] == 4
+
+    def test_an_attempt_is_never_written_over(self, engine):
+        for value in ("1", "2"):
+            engine.step("double", "--input", f"x={value}", LEVADA_TRY="1")
+        assert engine.record("double", 2)["inputs"]["x"]["tree"] == 2
+
+    def test_a_node_that_failed_is_a_clear_error(self, engine):
+        engine.step("fails", "--input", "x=1", code=1)
+        engine.step("double", "--input", "x=fails", code=65)
+        assert "`fails` gave nothing: it failed (ZeroDivisionError" in engine.err
+        assert engine.record("double")["error"]["permanent"] is True
+
+    def test_a_node_that_was_not_run_is_a_clear_error(self, engine):
+        engine.step("double", "--input", "x=elsewhere", code=65)
+        assert "`elsewhere` is no parameter, node or variable here" in engine.err
+
+
+class TestModes:
+    def test_decide_takes_the_truth_of_the_value(self, engine):
+        engine.step("report", "--input", "auc=0.95", "--outputs", "label,auc")
+        assert engine.mode("decide", "--expression", "report.auc > 0.9 and report.label") is True
+        assert engine.mode("decide", "--expression", "[]") is False
+
+    def test_decide_within_a_loop(self, engine):
+        words = ("--for", "d in params.ds", "--expression", "d > 4", "--map-index", "1")
+        assert engine.mode("decide", *words, LEVADA_PARAMS='{"ds": [4, 8]}') is True
+
+    def test_an_error_in_a_condition_is_a_failure_of_its_node(self, engine):
+        engine.mode("decide", "--expression", "1 / 0", code=65)
+        assert engine.record("if_1")["error"]["type"] == "ZeroDivisionError"
+        assert engine.mode("decide", "--expression", "failed('if_1')", node="if_2") is True
+        assert engine.mode("decide", "--expression", "True") is True  # started over
+        assert engine.mode("decide", "--expression", "failed('if_1')", node="if_2") is False
+
+    def test_failed_is_about_one_iteration(self, engine):
+        loop = ("--for", "x in [0, 1]")
+        engine.step("fails", *loop, "--map-index", "0", "--input", "x=x", code=1)
+        engine.step("double", *loop, "--map-index", "1", "--input", "x=x", node="fails")
+        asks = [(*loop, "--map-index", index) for index in ("0", "1")]
+        found = [engine.mode("decide", *ask, "--expression", "failed('fails')") for ask in asks]
+        assert found == [True, False]
+        assert engine.mode("decide", "--expression", "failed('fails')") is True
+        assert engine.mode("decide", "--expression", "failed('not_started')") is False
+
+    def test_failed_counts_loops_and_not_their_variables(self, engine):
+        loops = ("--for", "i, d in enumerate([7, 8])", "--for", "k in [0, 1]")
+        for index, code in (("0.0", 0), ("0.1", 1)):
+            function = "double" if code == 0 else "fails"
+            place = (*loops, "--map-index", index, "--input", "x=k")
+            engine.step(function, *place, node="n", code=code)
+        asks = [(*loops, "--map-index", index) for index in ("0.0", "0.1")]
+        found = [engine.mode("decide", *ask, "--expression", "failed('n')") for ask in asks]
+        assert found == [False, True]
+
+    def test_items(self, engine):
+        words = ("--for", "d in params.ds", "--where", "d > 2")
+        found = engine.mode("items", *words, LEVADA_PARAMS='{"ds": [1, 4, 8]}')
+        assert found == [{"index": "0", "label": "d=4"}, {"index": "1", "label": "d=8"}]
+
+    def test_items_that_an_if_leaves_out_keep_their_indexes(self, engine):
+        words = ("--for", "x in [1, 2]", "--if", "x > 1", "--for", "y in 'ab'", "--if", "y != 'a'")
+        assert engine.mode("items", *words) == [{"index": "1.1", "label": "x=2, y=b"}]
+
+    def test_an_item_that_cannot_be_decided_fails_alone(self, engine):
+        words = ("--for", "x in [1, None, 3]", "--if", "x > 2", "--fail-items")
+        assert engine.mode("items", *words) == [{"index": "2", "label": "x=3"}]
+        assert engine.record("if_1/[1]")["error"]["type"] == "TypeError"
+        asked = ("--for", "x in [1, None, 3]", "--if", "failed('if_1')")
+        assert engine.mode("items", *asked, node="try_1") == [{"index": "1", "label": "x=None"}]
+
+    def test_what_another_node_decides_is_left_out_without_a_record(self, engine):
+        words = ("--for", "x in [1, None]", "--if", "x > 0", "--if", "x < 9", "--fail-items")
+        assert engine.mode("items", *words) == [{"index": "0", "label": "x=1"}]
+        assert not (engine.folder("if_1").parent / "[1]").exists()
+
+    def test_an_inner_loop_fails_for_its_outer_item(self, engine):
+        words = ("--for", "x in [None, [5]]", "--for", "y in x", "--fail-items")
+        assert engine.mode("items", *words) == [{"index": "1.0", "label": "x=[5], y=5"}]
+        assert engine.record("if_1/[0]")["status"] == "failed"
+
+    def test_an_item_that_can_be_decided_now_has_not_failed(self, engine):
+        words = ("--for", "x in params.xs", "--if", "x > 0", "--fail-items")
+        engine.mode("items", *words, LEVADA_PARAMS='{"xs": [null]}')
+        engine.mode("items", *words, LEVADA_PARAMS='{"xs": [1]}')
+        asked = ("--for", "x in params.xs", "--if", "failed('if_1')")
+        assert engine.mode("items", *asked, node="try_1") == []
+
+    def test_no_items(self, engine):
+        assert engine.mode("items", "--for", "d in []") == []
+
+    def test_outputs_end_the_run(self, engine):
+        engine.step("pair", "--outputs", "0,1")
+        words = ("--output", "one=pair._0", "--output", "both=[pair._1]", "--tuple")
+        assert engine.mode("outputs", *words) == {"outputs": {"one": 1, "both": ["two"]}}
+        path = next(engine.store.glob("runs/p/*/outcome.json"))
+        outcome = json.loads(path.read_text())
+        assert (outcome["outputs"], outcome["names"]) == ([1, ["two"]], ["one", "both"])
+        assert outcome["is_tuple"] is True
+
+    def test_the_first_that_is_heard_of_a_run_is_its_document(self, engine):
+        given = {"name": "airflow", "dag_id": "p", "trigger": "scheduled"}
+        engine.mode("items", "--for", "d in []", LEVADA_ENGINE=json.dumps(given))
+        engine.step("pair", LEVADA_PARAMS='{"later": 1}')
+        run = json.loads(next(engine.store.glob("runs/p/*/run.json")).read_text())
+        assert (run["trigger"], run["engine"]) == ("scheduled", given)
+        assert run["parameters"]["display"] == {}
+
+
+class TestFailures:
+    def test_the_traceback_has_the_users_frames_only(self, engine):
+        engine.step("fails", "--input", "x=1", code=1)
+        error = engine.record("fails")["error"]
+        assert [frame["function"] for frame in error["frames"]] == ["fails", "divide"]
+        assert [frame["file"] for frame in error["frames"]] == ["jobs.py", "jobs_library.py"]
+        assert error["traceback"][0] == "Traceback (most recent call last):"
+        assert error["traceback"][-1] == "ZeroDivisionError: division by zero"
+        assert "levada/" not in "".join(error["traceback"]).replace(str(PROJECT), "")
+        assert "ZeroDivisionError: division by zero" in engine.log("fails")
+
+    def test_frames_of_libraries_are_folded(self, engine):
+        engine.step("fails_in_a_library", code=1)
+        text = "\n".join(engine.record("fails_in_a_library")["error"]["traceback"])
+        assert "frames in json" in text
+        assert "direct cause" in text
+
+    @pytest.mark.parametrize(
+        ("function", "code", "kind", "message"),
+        [
+            ("gives_up", 65, "PermanentError", "no such table"),
+            ("exits", 1, "SystemExit", "sys.exit(3)"),
+            ("returns_nothing_storable", 65, "MaterializerError", ""),
+            ("jobs_broken:broken", 65, "SyntaxError", "invalid syntax"),
+            ("jobs_missing:anything", 65, "ModuleNotFoundError", "no_such_distribution"),
+            ("jobs_nowhere:anything", 65, "ModuleNotFoundError", "jobs_nowhere"),
+            ("no_such_function", 65, "StepError", "no_such_function"),
+        ],
+    )
+    def test_what_ends_in_a_record(self, engine, function, code, kind, message):
+        engine.step(function, code=code, node="n")
+        record = engine.record("n")
+        assert record["status"] == "failed"
+        assert record["error"]["type"] == kind
+        assert message in record["error"]["message"]
+        assert record["error"]["permanent"] is (code == 65)
+
+    def test_outputs_that_are_not_there(self, engine):
+        engine.step("returns_too_few", "--outputs", "0,1", code=65)
+        assert "returned 1 values" in engine.record("returns_too_few")["error"]["message"]
+        engine.step("count", "--input", "n=1", "--outputs", "model", code=65)
+        assert "has no output 'model'" in engine.record("count")["error"]["message"]
+
+    def test_a_deep_recursion_is_cut(self, engine):
+        engine.step("recurses", "--input", "n=0", code=1)
+        error = engine.record("recurses")["error"]
+        assert error["type"] == "RecursionError"
+        assert len(error["traceback"]) < 500
+        assert len(error["frames"]) == 100
+
+    def test_an_attempt_that_dies_without_a_record_has_failed(self, engine):
+        engine.step("dies", code=7)
+        assert engine.mode("decide", "--expression", "failed('dies')") is True
+
+    def test_a_timeout(self, engine):
+        engine.step("sleeps", "--settings", '{"timeout": 1}', code=1)
+        record = engine.record("sleeps")
+        assert record["error"]["kind"] == "timeout"
+        assert "cleaned up" in engine.log("sleeps")
+
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    def test_a_signal_ends_with_a_record(self, engine, number, code):
+        process = engine.start("jobs:sleeps", "--pipeline", "p", "--node", "sleeps")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "sleeping\n"
+        process.send_signal(number)
+        process.communicate(timeout=30)
+        assert process.returncode == code
+        assert engine.record("sleeps")["status"] == "cancelled"
+        assert "cleaned up" in engine.log("sleeps")
+
+    def test_a_store_that_is_a_file(self, engine, tmp_path):
+        (tmp_path / "file").write_text("")
+        engine.call(
+            *("jobs:pair", "--pipeline", "p", "--node", "n"),
+            code=1,
+            LEVADA_STORE=str(tmp_path / "file"),
+        )
+        assert "Traceback" not in engine.err
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["jobs"], "MODULE:FUNCTION"),
+            (["jobs:pair", "--node", "n"], "--pipeline is missing"),
+            (["jobs:pair", "--pipeline", "p", "--node", "n", "--bogus"], "no option"),
+            (["jobs:pair", "--pipeline", "p", "--node"], "wants a value"),
+            (["jobs:pair", "--pipeline", "p", "--node", "n", "--input", "x"], "NAME=EXPRESSION"),
+            (
+                ["jobs:pair", "--pipeline", "p", "--node", "n", "--where", "1"],
+                "belongs to the --for",
+            ),
+            (
+                ["jobs:pair", "--pipeline", "p", "--node", "n", "--for", "x in y"],
+                "--map-index wants",
+            ),
+            (["jobs:pair", "--pipeline", "p", "--node", "n", "--params", "[1]"], "JSON object"),
+            (["jobs:pair", "--pipeline", "p", "--node", "n", "--attempt", "0"], "number from 1"),
+            (["items", "--pipeline", "p", "--node", "n"], "at least one --for"),
+            (["decide", "--pipeline", "p", "--node", "n"], "--expression is missing"),
+        ],
+    )
+    def test_a_command_line_that_means_nothing(self, engine, words, message):
+        engine.call(*words, code=2)
+        assert message in engine.err
+        assert "Traceback" not in engine.err
+
+    def test_help(self, engine):
+        assert engine.call("--help").startswith("usage: levada-step MODULE:FUNCTION")
+
+
+class TestRecord:
+    def test_what_a_step_logs(self, engine):
+        engine.step("track")
+        record = engine.record("track")
+        metrics = [(m["name"], m["value"], m["step"]) for m in record["metrics"]]
+        assert metrics == [
+            ("loss", 0.5, 1),
+            ("loss", "NaN", 2),
+            ("from_thread", 1, None),
+            ("from_child", 2.0, None),
+        ]
+        assert record["params"] == {"depth": 3, "kind": "gini"}
+        assert record["artifacts"]["weights"]["format"] == "json"
+
+    def test_context(self, engine):
+        words = ("--for", "x in [1]", "--map-index", "0", "--attempt", "2", "--params", '{"d": 3}')
+        found = engine.step("whereabouts", *words)["return"]
+        assert found == ["p", "manual 1/ä", "whereabouts", [0], 2, {"d": 3}]
+
+    def test_the_environment_setting(self, engine):
+        words = ("--settings", '{"environment": {"MODE": "fast"}}')
+        assert engine.step("configured", *words)["return"] == "fast"
+
+    def test_secrets_are_masked_everywhere(self, engine):
+        words = ("--settings", '{"secrets": {"TOKEN": "vault/token"}}')
+        engine.step("leak", *words, code=1, TOKEN="correct-horse")
+        everything = engine.out + engine.err + engine.log("leak")
+        everything += (engine.folder("leak") / "record.json").read_text()
+        assert "correct-horse" not in everything
+        assert engine.log("leak").splitlines()[:2] == ["the token is ***", "***"]
+
+    def test_a_secret_that_is_a_word_of_levada_does_no_harm(self, engine):
+        words = ("--settings", '{"secrets": {"TOKEN": "vault/token"}}')
+        for secret in ("succeeded", "jobs", "sha256", "abc"):
+            node = f"pair_{secret}"
+            assert engine.step("pair", *words, node=node, TOKEN=secret)["return"] == [1, "two"]
+            assert engine.record(node)["status"] == "succeeded"
+
+    def test_a_secret_that_is_missing(self, engine):
+        words = ("--settings", '{"secrets": {"TOKEN": "vault/token"}}')
+        engine.step("leak", *words, code=65)
+        assert "set the environment variable TOKEN" in engine.record("leak")["error"]["message"]
+
+    def test_peak_memory_is_that_of_the_step(self, engine):
+        engine.step("allocates", "--input", "megabytes=64")
+        used = engine.record("allocates")["resources"]
+        assert used["peak_memory_bytes"] > 64 << 20
+        assert used["cpu_user_seconds"] >= 0
+
+    def test_code_that_is_not_what_was_compiled_is_a_warning(self, engine):
+        engine.step("pair", "--code", f"sha256:{0:064}")
+        record = engine.record("pair")
+        assert "is not what was compiled" in record["warnings"][0]
+        assert "warning: the code here" in engine.log("pair")
+        assert record["code"]["digest"] != f"sha256:{0:064}"
+
+    def test_the_start_of_a_digest_tells_the_code_too(self, engine):
+        engine.step("pair")
+        digest = engine.record("pair")["code"]["digest"]
+        engine.step("pair", "--code", digest[:19], node="again")
+        assert engine.record("again")["warnings"] == []
+
+
+class TestCache:
+    def run(self, engine, number: int, *words: str, function: str = "double", **variables: str):
+        engine.step(function, *words, LEVADA_RUN_ID=f"r{number}", **variables)
+        record = engine.record(function, run=f"r{number}")
+        reasons = cache.explain(record, open_store(str(engine.store)))
+        return record["cache"]["hit"], [(reason["part"], reason["text"]) for reason in reasons]
+
+    def test_a_hit_and_why(self, engine):
+        first = self.run(engine, 1, "--input", "x=1")
+        assert first == (False, [("run", "there is no earlier run of this node")])
+        second = self.run(engine, 2, "--input", "x=1")
+        assert second == (True, [("cache", "the same step gave this in run r1")])
+        assert (
+            engine.record("double", run="r2")["returns"]
+            == engine.record("double", run="r1")["returns"]
+        )
+
+    def test_an_input_that_changed(self, engine):
+        self.run(engine, 1, "--input", "x=1")
+        assert self.run(engine, 2, "--input", "x=2") == (False, [("inputs", "input x changed")])
+
+    def test_variables_that_changed(self, engine):
+        texts = [f'{{"environment": {{"MODE": "{mode}"}}}}' for mode in ("slow", "fast")]
+        self.run(engine, 1, "--settings", texts[0], function="configured")
+        hit, reasons = self.run(engine, 2, "--settings", texts[1], function="configured")
+        assert (hit, [part for part, _ in reasons]) == (False, ["variables"])
+
+    def test_a_blob_that_is_gone_or_damaged_is_a_miss(self, engine):
+        self.run(engine, 1, "--input", "x=1")
+        digest = engine.record("double", run="r1")["returns"]["digest"].removeprefix("sha256:")
+        (blob,) = engine.store.glob(f"blobs/**/*{digest[2:]}")
+        blob.unlink()
+        hit, reasons = self.run(engine, 2, "--input", "x=1")
+        assert (hit, reasons[0][0]) == (False, "blob")
+        assert self.run(engine, 3, "--input", "x=1")[0] is True
+        blob.chmod(0o644)
+        blob.write_bytes(b"3")
+        hit, reasons = self.run(engine, 4, "--input", "x=1")
+        assert (hit, reasons[0][0]) == (False, "blob")
+
+    def test_off(self, engine):
+        for number in (1, 2):
+            hit, reasons = self.run(
+                engine, number, "--input", "x=1", "--settings", '{"cache": false}'
+            )
+            assert (hit, reasons) == (False, [("cache", "the cache is off")])
+        assert not list(engine.store.glob("cache/*"))
+
+    def test_what_a_step_reads_of_its_context_has_to_be_the_same(self, engine):
+        assert self.run(engine, 1, function="whereabouts")[0] is False
+        hit, reasons = self.run(engine, 2, function="whereabouts")
+        assert (hit, reasons[0][0]) == (False, "context")
+
+    def test_a_failure_is_not_remembered(self, engine):
+        engine.step("fails", "--input", "x=1", code=1)
+        assert not list(engine.store.glob("cache/*"))

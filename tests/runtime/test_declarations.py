@@ -1,0 +1,170 @@
+"""Declarations stay out of Python's way, and refuse what has no meaning."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import levada
+import pytest
+from levada import Resources, Retry, Secret, Volume, after, pipeline, step
+from levada.declarations import setting_as_json
+
+
+@step
+def load(path: str) -> list[str]:
+    return [path, path]
+
+
+@step(retry=3, timeout="15m", resources=Resources(cpu=2, memory="4Gi"))
+def measure(lines: list[str], scale: int = 1) -> int:
+    return len(lines) * scale
+
+
+@pipeline(schedule="0 6 * * *", tags=["daily"])
+def daily(path: str = "data.csv") -> int:
+    lines = load(path)
+    after(lines)
+    return measure.after(lines).options(retry=Retry(1), timeout=60)(lines, scale=2)
+
+
+def test_a_pipeline_is_an_ordinary_function():
+    assert daily() == 4
+    assert daily("other.csv") == 4
+
+
+def test_a_decorator_gives_the_function_itself():
+    def plain():
+        return 1
+
+    assert step(plain) is plain
+    assert step(retry=1)(plain) is plain
+    assert pipeline(plain) is plain
+    assert measure.__name__ == "measure"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meaning"),
+    [
+        ("retry", 3, {"count": 3, "delay": 1, "backoff": 2, "max_delay": None}),
+        (
+            "retry",
+            Retry(2, delay=0.5, max_delay=60),
+            {"count": 2, "delay": 0.5, "backoff": 2, "max_delay": 60},
+        ),
+        ("timeout", 90, 90),
+        ("timeout", "90s", 90),
+        ("timeout", "1.5h", 5400),
+        ("timeout", "2d", 172800),
+        ("timeout", timedelta(minutes=2), 120),
+        ("resources", Resources(cpu="500m", gpu=1), {"cpu": "500m", "gpu": 1}),
+        ("secrets", ["TOKEN"], {"TOKEN": "TOKEN"}),
+        ("secrets", {"A": "vault/a", "B": Secret("vault", "b")}, {"A": "vault/a", "B": "vault/b"}),
+        ("environment", {"MODE": ""}, {"MODE": ""}),
+        (
+            "volumes",
+            [Volume("claim", "/data", read_only=True)],
+            [{"claim": "claim", "path": "/data", "read_only": True}],
+        ),
+        ("requirements", ("pandas>=2",), ["pandas>=2"]),
+        ("cache", False, False),
+    ],
+)
+def test_what_a_setting_means(name, value, meaning):
+    assert setting_as_json("step", name, value) == meaning
+
+
+def test_what_a_setting_of_a_pipeline_means():
+    assert setting_as_json("pipeline", "start_date", date(2026, 1, 2)) == "2026-01-02"
+    assert setting_as_json("pipeline", "schedule", None) is None
+
+
+@pytest.mark.parametrize(
+    ("declare", "error", "message"),
+    [
+        (lambda: step(bogus=1), TypeError, "a step has no setting 'bogus'"),
+        (lambda: step(schedule="@daily"), TypeError, "a step has no setting 'schedule'"),
+        (lambda: pipeline(resources=Resources()), TypeError, "a pipeline has no setting"),
+        (lambda: step(retry="3"), TypeError, "retry must be a whole number"),
+        (lambda: step(retry=True), TypeError, "retry must be a whole number"),
+        (lambda: step(retry=-1), ValueError, "retry must be at least 0"),
+        (lambda: Retry(1, backoff=0.5), ValueError, "backoff must be a number from 1"),
+        (lambda: step(timeout="soon"), ValueError, '"90s", "15m", "2h" or "1d"'),
+        (lambda: step(timeout=0), ValueError, "more than 0"),
+        (lambda: step(timeout=float("inf")), ValueError, "timeout"),
+        (lambda: step(cache=1), TypeError, "cache must be True or False"),
+        (lambda: step(requirements="pandas"), TypeError, "list of strings"),
+        (lambda: step(environment={"A": 1}), TypeError, "environment['A'] must be a string"),
+        (lambda: step(secrets={"A": 1}), TypeError, "secrets['A']"),
+        (lambda: step(resources={"cpu": 1}), TypeError, "Resources("),
+        (lambda: Resources(memory="4 GB"), ValueError, 'such as "4Gi"'),
+        (lambda: Resources(gpu=1.5), TypeError, "gpu must be a whole number"),
+        (lambda: load.options(retry="x"), TypeError, "retry must be a whole number"),
+        (lambda: step(3), TypeError, "@step goes on a function"),
+        (lambda: pipeline(max_parallel=0), ValueError, "max_parallel must be at least 1"),
+    ],
+)
+def test_what_has_no_meaning(declare, error, message):
+    with pytest.raises(error) as raised:
+        declare()
+    assert message in str(raised.value)
+
+
+def test_functions_that_cannot_be_steps():
+    async def later():
+        return 1
+
+    def several():
+        yield 1
+
+    with pytest.raises(TypeError, match="later is async"):
+        step(later)
+    with pytest.raises(TypeError, match="several yields"):
+        step(several)
+
+
+def test_importing_loads_next_to_nothing():
+    before, after_import = (
+        subprocess.run(
+            [sys.executable, "-I", "-S", "-c", f"import sys; {path}; {line}; print(*sys.modules)"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for line in ("pass", "import levada")
+        for path in [f"sys.path.insert(0, {str(Path(levada.__file__).parents[1])!r})"]
+    )
+    added = set(after_import) - set(before)
+    assert added == {"levada", "levada.declarations", "levada.tracking", "__future__"}
+
+
+def test_types_are_those_of_the_function(tmp_path):
+    """A type checker sees the signatures, also through `after` and `options`."""
+    (tmp_path / "typed.py").write_text(
+        "from levada import pipeline, step\n"
+        "@step\n"
+        "def f(x: int) -> str: return str(x)\n"
+        "@step(retry=1)\n"
+        "def g(x: str) -> float: return 1.0\n"
+        "@pipeline\n"
+        "def p(n: int = 1) -> float: return g.after(1).options(timeout='1m')(f(n))\n"
+        "reveal_type(f(1))\n"
+        "reveal_type(g.after(1)('a'))\n"
+        "reveal_type(p())\n"
+        "f('wrong')\n"
+        "g.options(bogus=1)\n"
+    )
+    path = Path(levada.__file__).parents[1]
+    found = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "typed.py"],
+        cwd=tmp_path,
+        env={"MYPYPATH": str(path), "PATH": ""},
+        capture_output=True,
+        text=True,
+    ).stdout
+    revealed = [line.rpartition("is ")[2] for line in found.splitlines() if "Revealed" in line]
+    assert revealed == ['"str"', '"float"', '"float"']
+    errors = [line for line in found.splitlines() if "error:" in line]
+    assert ["[arg-type]" in errors[0], "[call-arg]" in errors[1], len(errors)] == [True, True, 2]

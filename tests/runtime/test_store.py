@@ -1,0 +1,225 @@
+"""The store on a real file system: atomic, self-repairing, clear about what is wrong."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from levada.store import (
+    CHUNK,
+    MissingBlob,
+    Store,
+    StoreError,
+    open_store,
+    quote_name,
+    unquote_name,
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+def digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def temporary_files(store: Store) -> list[str]:
+    return store.list("tmp")
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7])
+def test_a_blob_is_named_by_its_content(store: Store, size: int, tmp_path: Path) -> None:
+    data = os.urandom(size)
+    (tmp_path / "file").write_bytes(data)
+    assert store.put_blob(data) == digest(data)
+    assert store.put_blob_file(tmp_path / "file") == (digest(data), size)
+    assert store.read_blob(digest(data)) == data
+    assert store.verify_blob(digest(data))
+    assert Path(store.blob_path(digest(data)) or "").read_bytes() == data
+    assert temporary_files(store) == []
+
+
+def test_pieces_of_any_size_are_one_blob(store: Store) -> None:
+    pieces = [b"a", b"b" * (CHUNK - 2), b"c" * 5, memoryview(b"d" * (2 * CHUNK)), bytearray(b"e")]
+    with store.blob_writer() as writer:
+        for piece in pieces:
+            assert writer.write(piece) == len(piece)
+    whole = b"".join(pieces)
+    assert (writer.digest, writer.size) == (digest(whole), len(whole))
+
+
+@pytest.mark.parametrize("size", [10, 2 * CHUNK])
+def test_an_interrupted_blob_leaves_nothing(store: Store, size: int) -> None:
+    def write_and_fail() -> None:
+        with store.blob_writer() as writer:
+            writer.write(b"x" * size)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_fail()
+    assert temporary_files(store) == []
+    assert store.list("blobs") == []
+
+
+def test_what_a_killed_writer_left_is_swept(store: Store) -> None:
+    program = (
+        "import os, sys; from levada.store import *;"
+        f"w = open_store({store.url!r}).blob_writer(); w.write(bytes(2 * CHUNK)); os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=False)
+    (left,) = temporary_files(store)
+    open_store(store.url).prepare()
+    assert temporary_files(store) == [left], "its writer may still be at work"
+    yesterday = time.time() - 90_000
+    os.utime(Path(store.url.removeprefix("file://")) / "tmp" / left, (yesterday, yesterday))
+    open_store(store.url).prepare()
+    assert temporary_files(store) == []
+
+
+def test_many_processes_write_the_same_blobs(store: Store) -> None:
+    program = (
+        "from levada.store import *;"
+        f"s = open_store({store.url!r});"
+        "print([s.put_blob(bytes([n]) * (n * 100_000)) for n in range(30)],"
+        " sum(s.write_once(f'runs/a/{n}.json', b'{}') for n in range(30)))"
+    )
+    writers = [
+        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    said = [writer.communicate()[0].strip().rpartition(" ") for writer in writers]
+    assert {writer.returncode for writer in writers} == {0}
+    assert len({digests for digests, _, _ in said}) == 1
+    assert sum(int(count) for _, _, count in said) == 30, "each document has exactly one writer"
+    assert all(store.verify_blob(digest(bytes([n]) * (n * 100_000))) for n in range(30))
+    assert temporary_files(store) == []
+
+
+def test_a_document_is_written_once(store: Store) -> None:
+    assert store.write_once("runs/p/r/run.json", b"first")
+    assert not store.write_once("runs/p/r/run.json", b"second")
+    assert store.read("runs/p/r/run.json") == b"first"
+    assert store.list("runs/p") == ["r"]
+    assert store.list("runs/none") == []
+    assert store.list("runs/p/r/run.json") == []
+    with pytest.raises(FileNotFoundError):
+        store.read("runs/p/r/none.json")
+    with pytest.raises(FileNotFoundError):
+        store.read("runs/p")
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "a//b", "", "/", "a/\0", "./a"])
+def test_no_path_leads_out_of_the_store(store: Store, path: str) -> None:
+    with pytest.raises(StoreError, match="is not a path in a store"):
+        store.write_once(path, b"")
+    with pytest.raises(StoreError, match="is not a path in a store"):
+        store.log_path(path)
+
+
+@pytest.mark.parametrize("name", ["sha256:../../etc/passwd", "sha256:", "md5:" + "0" * 64, "x"])
+def test_no_digest_leads_out_of_the_store(store: Store, name: str) -> None:
+    with pytest.raises(StoreError, match="is not a digest"):
+        store.open_blob(name)
+    assert not store.verify_blob(name)
+
+
+def test_a_log_can_be_appended_to(store: Store) -> None:
+    path = Path(store.log_path("runs/p/r/train/1/log") or "")
+    path.write_text("line\n")
+    assert store.read("runs/p/r/train/1/log") == b"line\n"
+
+
+@given(st.text())
+def test_any_text_is_one_component_of_a_path(name: str) -> None:
+    quoted = quote_name(name)
+    assert quoted not in ("", ".", "..")
+    assert "/" not in quoted
+    assert quoted.isascii()
+    assert unquote_name(quoted) == name
+
+
+def test_opening_creates_nothing(tmp_path: Path) -> None:
+    store = open_store(f"file://{tmp_path}/a%20store")
+    assert store.list("runs") == []
+    with pytest.raises(MissingBlob, match="run the step that made it again"):
+        store.open_blob(digest(b""))
+    assert not (tmp_path / "a store").exists()
+    store.prepare()
+    assert sorted(path.name for path in (tmp_path / "a store").iterdir()) == [
+        ".gitignore", "store.json", "tmp",
+    ]  # fmt: skip
+    assert open_store(store.url).url == store.url
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "needs a path or a URL"),
+        ("ftp://host/x", "no store for ftp:// is installed"),
+        ("file://host/x", "names no local folder"),
+        ("file:///a%zz", "is not a URL"),
+    ],
+)
+def test_a_wrong_url_is_refused(url: str, message: str) -> None:
+    with pytest.raises(StoreError, match=message):
+        open_store(url)
+
+
+def test_a_file_where_the_store_should_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="is not a folder"):
+        open_store(str(tmp_path / "file"))
+    with pytest.raises(StoreError, match="is not a folder"):
+        open_store(str(tmp_path / "file" / "below"))
+
+
+def test_a_file_where_a_folder_should_be_is_named(store: Store) -> None:
+    store.write_once("runs", b"")
+    with pytest.raises(StoreError, match="store/runs"):
+        store.write_once("runs/a.json", b"")
+
+
+def test_the_store_of_another_version_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "store.json").write_text('{"schema":"levada.store/9"}')
+    with pytest.raises(StoreError, match="made by another version"):
+        open_store(str(tmp_path))
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(store: Store) -> None:
+    """A limit on the size of files stands for the disk: the kernel refuses in the same place."""
+    program = (
+        "import errno, resource, signal; from levada.store import *;"
+        f"s = open_store({store.url!r}); s.prepare();"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
+        "\nfor size in (200_000, 3 * CHUNK):"
+        "\n  try: s.put_blob(bytes(size))"
+        "\n  except StoreError as error: print(error)"
+        "\ntry: s.write_once('a.json', bytes(200_000))"
+        "\nexcept StoreError as error: print(error)"
+        "\nprint(s.list('tmp'), s.list('blobs'), s.list('a.json'))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    *errors, left = run.stdout.splitlines()
+    assert len(errors) == 3
+    assert all("File too large" in error for error in errors)
+    assert left == "[] [] []"
+
+
+def test_a_full_device_is_said(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    store = open_store(str(tmp_path))
+    store.prepare()
+    (tmp_path / "tmp").rmdir()
+    (tmp_path / "tmp").symlink_to("/proc/sys")  # A folder that nobody can create files in.
+    with pytest.raises(StoreError, match="store at"):
+        store.put_blob(b"x")

@@ -1,0 +1,209 @@
+"""branch.
+
+Made from tests/targets/airflow/cases/branch.py by Levada 0.1.0.
+Source: sha256:ac75a07378f6352ba8926a09d6fd7e8a54b9e1cfa2f24c3405f78197e98ca343
+Change that file and compile it again, rather than this one.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pendulum
+
+try:  # Airflow 3
+    from airflow.providers.standard.hooks.subprocess import SubprocessHook
+    from airflow.providers.standard.operators.branch import BranchMixIn
+    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk.definitions.param import Param
+except ImportError:  # Airflow 2
+    from airflow import DAG
+    from airflow.hooks.subprocess import SubprocessHook
+    from airflow.models import BaseOperator
+    from airflow.models.param import Param
+    from airflow.operators.branch import BranchMixIn
+
+try:  # Airflow 3.2
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+except ImportError:
+    from airflow.exceptions import AirflowException, AirflowFailException
+
+PIPELINE = "branch"
+# The project on the worker, and the Python that has what its steps need. Artifacts
+# and records are kept at LEVADA_STORE, or else in the project; workers share it.
+PROJECT = os.environ.get("LEVADA_PROJECT") or str(Path(__file__, "../..").resolve())
+PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable
+# Where steps are imported from, within the project.
+SOURCES = ["tests/targets/airflow/cases", "."]
+
+# What every command is told. Airflow fills in the {{ }} when the task starts.
+ENVIRONMENT = {
+    "LEVADA_RUN_ID": "{{ run_id }}",
+    "LEVADA_TRY": "{{ ti.try_number }}",
+    "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
+    "LEVADA_SOURCE": "sha256:ac75a07378f6352ba8926a09d6fd7e8a54b9e1cfa2f24c3405f78197e98ca343",
+    "LEVADA_ENGINE": (
+        "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
+        " 'map_index': ti.map_index, 'try_number': ti.try_number,"
+        " 'trigger': dag_run.run_type | string,"
+        " 'logical_date': (dag_run.logical_date or dag_run.run_after).isoformat()}"
+        " | tojson }}"
+    ),
+}
+
+
+def xcom_of(result):
+    """JSON text as a value, without the few things that Airflow's database does not take."""
+    text = json.dumps(json.loads(result), ensure_ascii=False).replace("\\u0000", "\\ufffd")
+    text = text.encode("utf-8", "replace").decode()
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
+
+
+class Command(BaseOperator):
+    """Runs `python -m levada` in a process of its own; nothing passes through a shell.
+
+    Its result is JSON in a file; all that it prints is in the task's log.
+    """
+
+    template_fields = ("env",)
+
+    def __init__(self, arguments, node=None, loops=(), item=None, **kwargs):
+        super().__init__(**kwargs)
+        self.arguments = arguments
+        self.node = node
+        self.loops = loops
+        self.item = item
+        self.env = ENVIRONMENT
+
+    def command(self):
+        command = [PYTHON, "-m", "levada", *self.arguments, "--pipeline", PIPELINE]
+        command += ["--node", self.node or self.task_id]
+        for folder in SOURCES:
+            command += ["--path", folder]
+        for clause in self.loops:  # "for d in params.depths" is --for "d in params.depths"
+            word, text = clause.split(" ", 1)
+            command += [f"--{word}", text]
+        if self.item is not None:
+            command += ["--map-index", self.item["index"]]
+        return command
+
+    def execute(self, context):
+        self.process = SubprocessHook()
+        env = {**os.environ, **self.env}
+        with TemporaryDirectory() as folder:
+            result = Path(folder, "result.json")
+            command = [*self.command(), "--result", str(result)]
+            code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
+            if code == 65:  # it would fail again
+                raise AirflowFailException("a permanent error: see the log above")
+            if code != 0:
+                raise AirflowException(f"exit code {code}: see the log above")
+            return xcom_of(result.read_text(encoding="utf-8"))
+
+    def on_kill(self):
+        self.process.send_sigterm()
+
+
+class Step(Command):
+    """Calls a step's function with its inputs, each an expression over what there is so far."""
+
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
+        arguments = [step, "--code", code]  # a difference is a warning
+        for name, text in (inputs or {}).items():
+            arguments += ["--input", f"{name}={text}"]
+        if outputs:
+            arguments += ["--outputs", ",".join(outputs)]
+        if settings:
+            arguments += ["--settings", json.dumps(settings)]
+        super().__init__(arguments=arguments, **kwargs)
+
+
+class Branch(Command, BranchMixIn):
+    """Decides a condition exactly as Python would, and skips the side that is not taken."""
+
+    inherits_from_skipmixin = True
+
+    def __init__(self, condition, then=(), otherwise=(), **kwargs):
+        super().__init__(arguments=["decide", "--expression", condition], **kwargs)
+        self.then = then
+        self.otherwise = otherwise
+
+    def execute(self, context):
+        taken = super().execute(context)
+        skipped = self.otherwise if taken else self.then
+        self.do_branch(context, sorted(self.downstream_task_ids - set(skipped)))
+        return taken
+
+
+class Outputs(Command):
+    """Records what the pipeline returns, and that the run is over."""
+
+    def __init__(self, outputs, is_tuple=False, **kwargs):
+        arguments = ["outputs"]
+        for name, text in outputs.items():
+            arguments += ["--output", f"{name}={text}"]
+        super().__init__(arguments=[*arguments, *(["--tuple"] if is_tuple else [])], **kwargs)
+
+
+with DAG(
+    dag_id=PIPELINE,
+    schedule=None,
+    start_date=pendulum.parse("2024-01-01"),
+    catchup=False,
+    params={"path": Param("data.csv", type="string"), "limit": Param(0.9, type="number")},
+    default_args={"retries": 0},
+    doc_md=__doc__,
+) as dag:
+    measure = Step(
+        task_id="measure",
+        step="branch:measure",
+        code="sha256:c47f9c8dcac3",
+        inputs={"path": "params.path"},
+    )
+
+    if_1 = Branch(
+        task_id="if_1",
+        condition="measure > params.limit",
+        then=["deploy"],
+        otherwise=["if_2"],
+    )
+
+    deploy = Step(
+        task_id="deploy",
+        step="branch:deploy",
+        code="sha256:81c81557886b",
+        inputs={"value": "measure"},
+    )
+
+    if_2 = Branch(
+        task_id="if_2",
+        condition='params.limit - 0.1 < measure <= params.limit or params.path == "force"',
+        then=["ask"],
+    )
+
+    ask = Step(
+        task_id="ask",
+        step="branch:ask",
+        code="sha256:55ce719d533a",
+        inputs={"value": "measure"},
+    )
+
+    # Runs after skipped tasks, too.
+    notify = Step(
+        task_id="notify",
+        step="branch:notify",
+        code="sha256:367f54b5cb46",
+        inputs={
+            "text": '(deploy if measure > params.limit else (ask if params.limit - 0.1 < measure <= params.limit or params.path == "force" else "nothing"))',
+        },
+        trigger_rule="none_failed",
+    )
+
+    # The pipeline's outputs.
+    return_ = Outputs(task_id="return", outputs={"0": "notify"})
+
+    measure >> if_1 >> deploy
+    if_1 >> if_2 >> ask
+    [deploy, ask] >> notify >> return_

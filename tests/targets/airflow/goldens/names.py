@@ -1,0 +1,206 @@
+"""names.
+
+Made from tests/targets/airflow/cases/names.py by Levada 0.1.0.
+Source: sha256:9f56fc6ef46c92dd329f613cfd1725a4a8b16e8e13e819e9d1b97394c10f8e77
+Change that file and compile it again, rather than this one.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pendulum
+
+try:  # Airflow 3
+    from airflow.providers.standard.hooks.subprocess import SubprocessHook
+    from airflow.providers.standard.operators.branch import BranchMixIn
+    from airflow.providers.standard.operators.empty import EmptyOperator
+    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk.definitions.param import Param
+except ImportError:  # Airflow 2
+    from airflow import DAG
+    from airflow.hooks.subprocess import SubprocessHook
+    from airflow.models import BaseOperator
+    from airflow.models.param import Param
+    from airflow.operators.branch import BranchMixIn
+    from airflow.operators.empty import EmptyOperator
+
+try:  # Airflow 3.2
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+except ImportError:
+    from airflow.exceptions import AirflowException, AirflowFailException
+
+PIPELINE = "names"
+# The project on the worker, and the Python that has what its steps need. Artifacts
+# and records are kept at LEVADA_STORE, or else in the project; workers share it.
+PROJECT = os.environ.get("LEVADA_PROJECT") or str(Path(__file__, "../..").resolve())
+PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable
+# Where steps are imported from, within the project.
+SOURCES = ["tests/targets/airflow/cases", "."]
+
+# What every command is told. Airflow fills in the {{ }} when the task starts.
+ENVIRONMENT = {
+    "LEVADA_RUN_ID": "{{ run_id }}",
+    "LEVADA_TRY": "{{ ti.try_number }}",
+    "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
+    "LEVADA_SOURCE": "sha256:9f56fc6ef46c92dd329f613cfd1725a4a8b16e8e13e819e9d1b97394c10f8e77",
+    "LEVADA_ENGINE": (
+        "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
+        " 'map_index': ti.map_index, 'try_number': ti.try_number,"
+        " 'trigger': dag_run.run_type | string,"
+        " 'logical_date': (dag_run.logical_date or dag_run.run_after).isoformat()}"
+        " | tojson }}"
+    ),
+}
+
+
+def xcom_of(result):
+    """JSON text as a value, without the few things that Airflow's database does not take."""
+    text = json.dumps(json.loads(result), ensure_ascii=False).replace("\\u0000", "\\ufffd")
+    text = text.encode("utf-8", "replace").decode()
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
+
+
+class Command(BaseOperator):
+    """Runs `python -m levada` in a process of its own; nothing passes through a shell.
+
+    Its result is JSON in a file; all that it prints is in the task's log.
+    """
+
+    template_fields = ("env",)
+
+    def __init__(self, arguments, node=None, loops=(), item=None, **kwargs):
+        super().__init__(**kwargs)
+        self.arguments = arguments
+        self.node = node
+        self.loops = loops
+        self.item = item
+        self.env = ENVIRONMENT
+
+    def command(self):
+        command = [PYTHON, "-m", "levada", *self.arguments, "--pipeline", PIPELINE]
+        command += ["--node", self.node or self.task_id]
+        for folder in SOURCES:
+            command += ["--path", folder]
+        for clause in self.loops:  # "for d in params.depths" is --for "d in params.depths"
+            word, text = clause.split(" ", 1)
+            command += [f"--{word}", text]
+        if self.item is not None:
+            command += ["--map-index", self.item["index"]]
+        return command
+
+    def execute(self, context):
+        self.process = SubprocessHook()
+        env = {**os.environ, **self.env}
+        with TemporaryDirectory() as folder:
+            result = Path(folder, "result.json")
+            command = [*self.command(), "--result", str(result)]
+            code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
+            if code == 65:  # it would fail again
+                raise AirflowFailException("a permanent error: see the log above")
+            if code != 0:
+                raise AirflowException(f"exit code {code}: see the log above")
+            return xcom_of(result.read_text(encoding="utf-8"))
+
+    def on_kill(self):
+        self.process.send_sigterm()
+
+
+class Step(Command):
+    """Calls a step's function with its inputs, each an expression over what there is so far."""
+
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
+        arguments = [step, "--code", code]  # a difference is a warning
+        for name, text in (inputs or {}).items():
+            arguments += ["--input", f"{name}={text}"]
+        if outputs:
+            arguments += ["--outputs", ",".join(outputs)]
+        if settings:
+            arguments += ["--settings", json.dumps(settings)]
+        super().__init__(arguments=arguments, **kwargs)
+
+
+def states_of(body, context):
+    """The states of these tasks in this run; an error if the run did not get to them."""
+    run = context["dag_run"]
+    if hasattr(run, "get_task_instances"):  # Airflow 2
+        states = {ti.state for ti in run.get_task_instances() if ti.task_id in body}
+    else:
+        found = context["ti"].get_task_states(run.dag_id, task_ids=body, run_ids=[run.run_id])
+        states = set(found.get(run.run_id, {}).values())
+    if "upstream_failed" in states and not states & {"failed", "success"}:
+        raise AirflowFailException("not reached: something before it failed")
+    return states
+
+
+class Except(BaseOperator, BranchMixIn):
+    """Waits for the end of a `try`; goes on to the handler only if a task of it failed."""
+
+    inherits_from_skipmixin = True
+
+    def __init__(self, body, then=(), **kwargs):
+        super().__init__(trigger_rule="all_done", **kwargs)
+        self.body = body
+        self.then = then
+
+    def execute(self, context):
+        states = states_of(self.body, context)
+        if "upstream_failed" in states and "failed" not in states:
+            raise AirflowFailException("something before the try failed")
+        skipped = [] if "failed" in states else self.then
+        self.do_branch(context, sorted(self.downstream_task_ids - set(skipped)))
+        return "failed" in states
+
+
+class Finally(BaseOperator):
+    """Waits for the end of a `try`, however it ended; what follows it always runs."""
+
+    def __init__(self, body, **kwargs):
+        super().__init__(trigger_rule="all_done", **kwargs)
+        self.body = body
+
+    def execute(self, context):
+        states_of(self.body, context)
+
+
+with DAG(
+    dag_id=PIPELINE,
+    schedule=None,
+    start_date=pendulum.parse("2024-01-01"),
+    catchup=False,
+    params={"count": Param(1, type="integer")},
+    default_args={"retries": 0},
+    doc_md=__doc__,
+) as dag:
+    end = Step(
+        task_id="end",
+        step="names:end",
+        code="sha256:8d12939d2a10",
+        inputs={"count": "params.count"},
+    )
+
+    try_1_except = Except(task_id="try_1-except", body=["end"], then=["states_of"])
+
+    states_of_ = Step(
+        task_id="states_of",
+        step="names:states_of",
+        code="sha256:cde462079534",
+        inputs={"count": "params.count"},
+    )
+
+    try_1_finally = Finally(task_id="try_1-finally", body=["end"])
+
+    pendulum_ = Step(
+        task_id="pendulum",
+        step="names:pendulum",
+        code="sha256:fff3be07c0c3",
+        inputs={"count": "params.count"},
+    )
+
+    # Fails the run if anything above has failed, caught failures aside.
+    end_ = EmptyOperator(task_id="end_", trigger_rule="none_failed")
+
+    end >> try_1_except >> states_of_ >> try_1_finally >> pendulum_
+    [states_of_, pendulum_] >> end_

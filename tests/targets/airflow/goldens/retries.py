@@ -1,0 +1,216 @@
+"""retries.
+
+Made from tests/targets/airflow/cases/retries.py by Levada 0.1.0.
+Source: sha256:76b4cde7b41d522655e3168a01c875afcc3f98d9aa692db991b31e1d4629a292
+Change that file and compile it again, rather than this one.
+"""
+
+import json
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pendulum
+
+try:  # Airflow 3
+    from airflow.providers.standard.hooks.subprocess import SubprocessHook
+    from airflow.providers.standard.operators.branch import BranchMixIn
+    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk.definitions.param import Param
+except ImportError:  # Airflow 2
+    from airflow import DAG
+    from airflow.hooks.subprocess import SubprocessHook
+    from airflow.models import BaseOperator
+    from airflow.models.param import Param
+    from airflow.operators.branch import BranchMixIn
+
+try:  # Airflow 3.2
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+except ImportError:
+    from airflow.exceptions import AirflowException, AirflowFailException
+
+PIPELINE = "retries"
+# The project on the worker, and the Python that has what its steps need. Artifacts
+# and records are kept at LEVADA_STORE, or else in the project; workers share it.
+PROJECT = os.environ.get("LEVADA_PROJECT") or str(Path(__file__, "../..").resolve())
+PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable
+# Where steps are imported from, within the project.
+SOURCES = ["tests/targets/airflow/cases", "."]
+# How a retry's delay doubles: a switch up to Airflow 3.1, a factor since.
+SWITCH = getattr(BaseOperator, "retry_exponential_backoff", False) is False
+BACKOFF = True if SWITCH else 2.0
+
+# What every command is told. Airflow fills in the {{ }} when the task starts.
+ENVIRONMENT = {
+    "LEVADA_RUN_ID": "{{ run_id }}",
+    "LEVADA_TRY": "{{ ti.try_number }}",
+    "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
+    "LEVADA_SOURCE": "sha256:76b4cde7b41d522655e3168a01c875afcc3f98d9aa692db991b31e1d4629a292",
+    "LEVADA_ENGINE": (
+        "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
+        " 'map_index': ti.map_index, 'try_number': ti.try_number,"
+        " 'trigger': dag_run.run_type | string,"
+        " 'logical_date': (dag_run.logical_date or dag_run.run_after).isoformat()}"
+        " | tojson }}"
+    ),
+}
+
+
+def xcom_of(result):
+    """JSON text as a value, without the few things that Airflow's database does not take."""
+    text = json.dumps(json.loads(result), ensure_ascii=False).replace("\\u0000", "\\ufffd")
+    text = text.encode("utf-8", "replace").decode()
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
+
+
+class Command(BaseOperator):
+    """Runs `python -m levada` in a process of its own; nothing passes through a shell.
+
+    Its result is JSON in a file; all that it prints is in the task's log.
+    """
+
+    template_fields = ("env",)
+
+    def __init__(self, arguments, node=None, loops=(), item=None, **kwargs):
+        super().__init__(**kwargs)
+        self.arguments = arguments
+        self.node = node
+        self.loops = loops
+        self.item = item
+        self.env = ENVIRONMENT
+
+    def command(self):
+        command = [PYTHON, "-m", "levada", *self.arguments, "--pipeline", PIPELINE]
+        command += ["--node", self.node or self.task_id]
+        for folder in SOURCES:
+            command += ["--path", folder]
+        for clause in self.loops:  # "for d in params.depths" is --for "d in params.depths"
+            word, text = clause.split(" ", 1)
+            command += [f"--{word}", text]
+        if self.item is not None:
+            command += ["--map-index", self.item["index"]]
+        return command
+
+    def execute(self, context):
+        self.process = SubprocessHook()
+        env = {**os.environ, **self.env}
+        with TemporaryDirectory() as folder:
+            result = Path(folder, "result.json")
+            command = [*self.command(), "--result", str(result)]
+            code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
+            if code == 65:  # it would fail again
+                raise AirflowFailException("a permanent error: see the log above")
+            if code != 0:
+                raise AirflowException(f"exit code {code}: see the log above")
+            return xcom_of(result.read_text(encoding="utf-8"))
+
+    def on_kill(self):
+        self.process.send_sigterm()
+
+
+class Step(Command):
+    """Calls a step's function with its inputs, each an expression over what there is so far."""
+
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
+        arguments = [step, "--code", code]  # a difference is a warning
+        for name, text in (inputs or {}).items():
+            arguments += ["--input", f"{name}={text}"]
+        if outputs:
+            arguments += ["--outputs", ",".join(outputs)]
+        if settings:
+            arguments += ["--settings", json.dumps(settings)]
+        super().__init__(arguments=arguments, **kwargs)
+
+
+class Outputs(Command):
+    """Records what the pipeline returns, and that the run is over."""
+
+    def __init__(self, outputs, is_tuple=False, **kwargs):
+        arguments = ["outputs"]
+        for name, text in outputs.items():
+            arguments += ["--output", f"{name}={text}"]
+        super().__init__(arguments=[*arguments, *(["--tuple"] if is_tuple else [])], **kwargs)
+
+
+def states_of(body, context):
+    """The states of these tasks in this run; an error if the run did not get to them."""
+    run = context["dag_run"]
+    if hasattr(run, "get_task_instances"):  # Airflow 2
+        states = {ti.state for ti in run.get_task_instances() if ti.task_id in body}
+    else:
+        found = context["ti"].get_task_states(run.dag_id, task_ids=body, run_ids=[run.run_id])
+        states = set(found.get(run.run_id, {}).values())
+    if "upstream_failed" in states and not states & {"failed", "success"}:
+        raise AirflowFailException("not reached: something before it failed")
+    return states
+
+
+class Except(BaseOperator, BranchMixIn):
+    """Waits for the end of a `try`; goes on to the handler only if a task of it failed."""
+
+    inherits_from_skipmixin = True
+
+    def __init__(self, body, then=(), **kwargs):
+        super().__init__(trigger_rule="all_done", **kwargs)
+        self.body = body
+        self.then = then
+
+    def execute(self, context):
+        states = states_of(self.body, context)
+        if "upstream_failed" in states and "failed" not in states:
+            raise AirflowFailException("something before the try failed")
+        skipped = [] if "failed" in states else self.then
+        self.do_branch(context, sorted(self.downstream_task_ids - set(skipped)))
+        return "failed" in states
+
+
+with DAG(
+    dag_id=PIPELINE,
+    schedule=None,
+    start_date=pendulum.parse("2024-01-01"),
+    catchup=False,
+    params={"text": Param("never", type="string")},
+    default_args={"retries": 0},
+    doc_md=__doc__,
+) as dag:
+    flaky = Step(
+        task_id="flaky",
+        step="retries:flaky",
+        code="sha256:81007be667d6",
+        inputs={"text": "params.text"},
+        retries=2,
+        retry_delay=timedelta(seconds=1),
+        retry_exponential_backoff=BACKOFF,
+    )
+
+    hopeless = Step(
+        task_id="hopeless",
+        step="retries:hopeless",
+        code="sha256:0a5d26d5e707",
+        inputs={"text": "params.text"},
+        retries=2,
+        retry_delay=timedelta(seconds=1),
+        retry_exponential_backoff=BACKOFF,
+    )
+
+    try_1_except = Except(task_id="try_1-except", body=["hopeless"], then=["instead"])
+
+    instead = Step(
+        task_id="instead",
+        step="retries:instead",
+        code="sha256:ae7d1aca3086",
+        inputs={"text": "params.text"},
+    )
+
+    # The pipeline's outputs.
+    return_ = Outputs(
+        task_id="return",
+        outputs={"attempt": "flaky", "outcome": '(instead if failed("hopeless") else hopeless)'},
+        is_tuple=True,
+        trigger_rule="none_failed",
+    )
+
+    hopeless >> try_1_except >> instead
+    [flaky, instead] >> return_

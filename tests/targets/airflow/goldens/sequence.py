@@ -1,0 +1,183 @@
+"""Count the rows of a file.
+
+Runs on working days.
+
+Made from tests/targets/airflow/cases/sequence.py by Levada 0.1.0.
+Source: sha256:56db63617f5fd59419c88cb56bab40cccaf55b602c10f81d65aff3d2bd6fe93d
+Change that file and compile it again, rather than this one.
+"""
+
+import json
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pendulum
+
+try:  # Airflow 3
+    from airflow.providers.standard.hooks.subprocess import SubprocessHook
+    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk.definitions.param import Param
+except ImportError:  # Airflow 2
+    from airflow import DAG
+    from airflow.hooks.subprocess import SubprocessHook
+    from airflow.models import BaseOperator
+    from airflow.models.param import Param
+
+try:  # Airflow 3.2
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+except ImportError:
+    from airflow.exceptions import AirflowException, AirflowFailException
+
+PIPELINE = "sequence"
+# The project on the worker, and the Python that has what its steps need. Artifacts
+# and records are kept at LEVADA_STORE, or else in the project; workers share it.
+PROJECT = os.environ.get("LEVADA_PROJECT") or str(Path(__file__, "../..").resolve())
+PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable
+# Where steps are imported from, within the project.
+SOURCES = ["tests/targets/airflow/cases", "."]
+# How a retry's delay doubles: a switch up to Airflow 3.1, a factor since.
+SWITCH = getattr(BaseOperator, "retry_exponential_backoff", False) is False
+BACKOFF = True if SWITCH else 2.0
+
+# What every command is told. Airflow fills in the {{ }} when the task starts.
+ENVIRONMENT = {
+    "LEVADA_RUN_ID": "{{ run_id }}",
+    "LEVADA_TRY": "{{ ti.try_number }}",
+    "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
+    "LEVADA_SOURCE": "sha256:56db63617f5fd59419c88cb56bab40cccaf55b602c10f81d65aff3d2bd6fe93d",
+    "LEVADA_ENGINE": (
+        "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
+        " 'map_index': ti.map_index, 'try_number': ti.try_number,"
+        " 'trigger': dag_run.run_type | string,"
+        " 'logical_date': (dag_run.logical_date or dag_run.run_after).isoformat()}"
+        " | tojson }}"
+    ),
+}
+
+
+def xcom_of(result):
+    """JSON text as a value, without the few things that Airflow's database does not take."""
+    text = json.dumps(json.loads(result), ensure_ascii=False).replace("\\u0000", "\\ufffd")
+    text = text.encode("utf-8", "replace").decode()
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
+
+
+class Command(BaseOperator):
+    """Runs `python -m levada` in a process of its own; nothing passes through a shell.
+
+    Its result is JSON in a file; all that it prints is in the task's log.
+    """
+
+    template_fields = ("env",)
+
+    def __init__(self, arguments, node=None, loops=(), item=None, **kwargs):
+        super().__init__(**kwargs)
+        self.arguments = arguments
+        self.node = node
+        self.loops = loops
+        self.item = item
+        self.env = ENVIRONMENT
+
+    def command(self):
+        command = [PYTHON, "-m", "levada", *self.arguments, "--pipeline", PIPELINE]
+        command += ["--node", self.node or self.task_id]
+        for folder in SOURCES:
+            command += ["--path", folder]
+        for clause in self.loops:  # "for d in params.depths" is --for "d in params.depths"
+            word, text = clause.split(" ", 1)
+            command += [f"--{word}", text]
+        if self.item is not None:
+            command += ["--map-index", self.item["index"]]
+        return command
+
+    def execute(self, context):
+        self.process = SubprocessHook()
+        env = {**os.environ, **self.env}
+        with TemporaryDirectory() as folder:
+            result = Path(folder, "result.json")
+            command = [*self.command(), "--result", str(result)]
+            code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
+            if code == 65:  # it would fail again
+                raise AirflowFailException("a permanent error: see the log above")
+            if code != 0:
+                raise AirflowException(f"exit code {code}: see the log above")
+            return xcom_of(result.read_text(encoding="utf-8"))
+
+    def on_kill(self):
+        self.process.send_sigterm()
+
+
+class Step(Command):
+    """Calls a step's function with its inputs, each an expression over what there is so far."""
+
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
+        arguments = [step, "--code", code]  # a difference is a warning
+        for name, text in (inputs or {}).items():
+            arguments += ["--input", f"{name}={text}"]
+        if outputs:
+            arguments += ["--outputs", ",".join(outputs)]
+        if settings:
+            arguments += ["--settings", json.dumps(settings)]
+        super().__init__(arguments=arguments, **kwargs)
+
+
+with DAG(
+    dag_id=PIPELINE,
+    description="Count the rows of a file.",
+    schedule="30 6 * * 1-5",
+    start_date=pendulum.parse("2026-01-05", tz="Europe/Paris"),
+    catchup=False,
+    max_active_runs=1,
+    max_active_tasks=4,
+    params={
+        "path": Param("data.csv", type="string", description="The file to read."),
+        "strict": Param(True, type="boolean", description="Whether a bad row is an error."),
+    },
+    default_args={
+        "owner": "data-science",
+        "retries": 1,
+        "retry_delay": timedelta(seconds=1),
+        "retry_exponential_backoff": BACKOFF,
+    },
+    doc_md=__doc__,
+    tags=["nightly", "rows"],
+) as dag:
+    load = Step(
+        task_id="load",
+        step="sequence:load",
+        code="sha256:87c7dae0fc02",
+        inputs={"path": "params.path", "strict": "params.strict"},
+        settings={"timeout": 7200},
+        retries=3,
+        retry_delay=timedelta(seconds=30),
+        retry_exponential_backoff=BACKOFF,
+        max_retry_delay=timedelta(minutes=10),
+        execution_timeout=timedelta(hours=2, minutes=1),
+        pool="warehouse",
+        priority_weight=5,
+        doc_md="Read the rows.\n\nA row that cannot be read is an error if `strict`.",
+    )
+
+    count = Step(
+        task_id="count",
+        step="sequence:count",
+        code="sha256:e136c28632fe",
+        inputs={"rows": "load"},
+        settings={
+            "cache": False,
+            "secrets": {"TOKEN": "warehouse/token"},
+            "environment": {"MODE": "{{ not a template }}"},
+        },
+    )
+
+    tell = Step(
+        task_id="tell",
+        step="sequence:tell",
+        code="sha256:c2418eec5d8f",
+        inputs={"text": "f\"{params.path}: {count} rows, 100% {{of}} 'them'\""},
+    )
+
+    load >> count >> tell

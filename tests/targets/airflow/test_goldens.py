@@ -1,0 +1,47 @@
+"""What a pipeline module becomes, and that it is as an engineer would have it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .emission import CASES, FOLDER, emit, golden
+
+GOLDENS = [str(golden(case)) for case in CASES]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_case_gives_its_golden(case: str) -> None:
+    assert emit(case) == golden(case).read_text()
+
+
+def test_there_is_no_golden_without_a_case() -> None:
+    assert sorted(path.stem for path in (FOLDER / "goldens").glob("*.py")) == CASES
+
+
+def test_ruff_would_not_format_them_otherwise() -> None:
+    ruff("format", "--diff")
+
+
+def test_ruff_finds_nothing_in_them_that_airflow_3_would_refuse_either() -> None:
+    ruff("check", "--preview", "--select", "E4,E7,E9,F,I,W,AIR")
+
+
+def ruff(command: str, *options: str) -> None:
+    """Run ruff on all goldens with line length 100 and no configuration of ours."""
+    program = str(Path(sys.executable).with_name("ruff"))
+    line = [
+        program,
+        command,
+        "--isolated",
+        "--no-cache",
+        "--line-length",
+        "100",
+        *options,
+        *GOLDENS,
+    ]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
