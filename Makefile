@@ -1,0 +1,53 @@
+# `make demo` and `make test` need Python 3.11 or newer, git and a package index; nothing else.
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.14 python3,$(shell \
+	$(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+BIN := .venv/bin
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
+STORE := .levada
+
+.PHONY: demo test engines lint lock bench clean
+
+demo: .venv/.demo  ## Compile the example for Airflow, then run it here on real data.
+	$(BIN)/levada compile examples/churn/pipeline.py --target airflow -o build/dags
+	$(BIN)/levada run examples/churn/pipeline.py --store $(STORE)
+
+test: .venv/.dev engines  ## The whole suite, with the generated DAGs in real Airflows.
+	$(BIN)/python -m pytest
+
+engines: .venv/.dev  ## Install the engines that tests use, outside the tree (LEVADA_ENGINES).
+	$(BIN)/python -m tests.engines.airflow install
+	$(BIN)/python -m tests.engines.docker install
+
+lint: .venv/.dev  ## Lint, format, types, layers.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: .venv/.uv  ## Resolve the development requirements anew.
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--upgrade --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--upgrade --group examples pyproject.toml -c requirements/dev.txt -o requirements/examples.txt
+
+bench: .venv/.dev  ## Levada beside what one would pick instead.
+	$(BIN)/python -m benchmarks
+
+.venv/.uv: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Levada needs Python 3.11 or newer on the PATH" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
+	@touch $@
+
+.venv/.demo: .venv/.uv requirements/examples.txt
+	$(INSTALL) --require-hashes -r requirements/examples.txt
+	$(INSTALL) --no-deps -e .
+	@touch $@
+
+.venv/.dev: .venv/.uv requirements/dev.txt
+	$(INSTALL) --require-hashes -r requirements/dev.txt
+	$(INSTALL) --no-deps -e .
+	@touch $@
+
+clean:
+	rm -rf .venv build $(STORE)
