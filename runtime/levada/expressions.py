@@ -400,7 +400,8 @@ class _Evaluation:
             if key is None:
                 found.update(self.loaded(item))
             else:
-                found[self.loaded(key)] = self.value(item)
+                name = self.loaded(key)  # Python takes the key before the value
+                found[name] = self.value(item)
         return found
 
     def text(self, node: Any) -> str:

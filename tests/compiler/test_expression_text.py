@@ -269,6 +269,11 @@ def test_text(body: list[ir.Node], expr: ir.Expr, text: str) -> None:
     assert writer(*[c for c in known if c.id not in given], *body).text(expr) == text
 
 
+def test_a_key_comes_before_its_value() -> None:
+    with pytest.raises(TypeError):
+        expressions.value('{-None: ("")[False]}', expressions.Scope({}, {}, STORE))
+
+
 def test_an_integer_beyond_the_limit_of_digits() -> None:
     value = -(10**5000)
     scope = expressions.Scope({}, {}, STORE)

@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from levada import cache, records
+from levada import cache, handover, records
 from levada.engine import Attempt, Ended, Executor, Executors
 from levada.engine.lost import record_lost
 from levada.request import StepRequest
@@ -218,16 +218,12 @@ class DockerExecutor(Executor):
 
     def _settings(self, running: _Running, image: StepImage) -> dict[str, Any]:
         attempt = running.attempt
-        found = running.looked_up
         request = self._context.request(attempt)
         project = self._context.project
         request["project"] = image.project
         roots = [os.path.relpath(folder, project) for folder in self._context.search]
         request["step"]["source_roots"] = roots
-        content = {
-            "request": request,
-            "looked_up": found and [found.key, found.parts, found.reasons],
-        }
+        content = handover.content(request, running.looked_up)
         path = self._request_file(attempt)
         path.write_text(json.dumps(content), encoding="utf-8")
         return container.running(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from levada import cache, records
+from levada import cache, handover, records
 from levada.request import StepRequest
 from levada.runner import record_hit
 
@@ -198,9 +198,7 @@ class LocalExecutor(Executor):
         looked_up = self._looked_up.pop(attempt, None)
         server = self._server_for(attempt)
         self._running[number] = _Running(attempt, server, log, looked_up)
-        found = looked_up and [looked_up.key, looked_up.parts, looked_up.reasons]
-        request = self._context.request(attempt)
-        server.order("start", number, {"request": request, "looked_up": found})
+        server.order("start", number, handover.content(self._context.request(attempt), looked_up))
 
     def poll(self, timeout: float | None) -> list[Ended]:
         """Wait for ends, deadlines and wake-ups."""

@@ -25,8 +25,7 @@ import signal
 import socket
 import warnings  # noqa: F401
 
-from levada import cache, environment, materializers, runner  # noqa: F401
-from levada.request import StepRequest
+from levada import cache, environment, handover, materializers, request, runner  # noqa: F401
 
 from . import processes, warming
 
@@ -178,9 +177,9 @@ def _prepare(payload: bytes) -> None:
 
 def run_attempt(payload: bytes) -> int:
     """Run an attempt in this process; gives the exit code."""
-    request, looked_up = handover.read(payload)
+    attempt, looked_up = handover.read(payload)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    return handover.run(request, looked_up)
+    return handover.run(attempt, looked_up)
 
 
 def _report_fault() -> None:
