@@ -2,7 +2,9 @@
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.14 python3,$(shell \
 	$(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 BIN := .venv/bin
-INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
+# Bytecode is compiled ahead, as pip does it: without, every command compiles what it imports.
+INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
+COMPILE := $(BIN)/python -m compileall -q runtime compiler backends
 STORE := .levada
 
 .PHONY: demo test engines lint lock bench clean
@@ -42,11 +44,13 @@ bench: .venv/.dev  ## Levada beside what one would pick instead.
 .venv/.demo: .venv/.uv requirements/examples.txt
 	$(INSTALL) --require-hashes -r requirements/examples.txt
 	$(INSTALL) --no-deps -e .
+	$(COMPILE)
 	@touch $@
 
 .venv/.dev: .venv/.uv requirements/dev.txt
 	$(INSTALL) --require-hashes -r requirements/dev.txt
 	$(INSTALL) --no-deps -e .
+	$(COMPILE)
 	@touch $@
 
 clean:

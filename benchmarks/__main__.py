@@ -21,6 +21,7 @@ def main() -> int:
     chosen = [b for b in benchmarks if not options.only or b.name in options.only]
     needed = {subject.engine for b in chosen for subject in b.subjects if subject.engine}
     folders = {engine: engines.ensure(engine) for engine in sorted(needed)}
+    engines.compile_levada()
     about = _machine({engine: engines.installed(path, engine) for engine, path in folders.items()})
     reports = []
     for benchmark in chosen:
