@@ -31,13 +31,13 @@ def summary(page: str) -> str:
 
 def _folders() -> list[Path]:
     own = Path(__file__).parent / "rules"
-    return [folder for folder in [own, *_of_images(), *targets.rule_folders()] if folder.is_dir()]
+    return [folder for folder in [own, *_shared(), *targets.rule_folders()] if folder.is_dir()]
 
 
-def _of_images() -> list[Path]:
-    """The folder beside the images, found without importing them."""
+def _shared() -> list[Path]:
+    """The folders beside what several targets share, found without importing it."""
     from importlib.util import find_spec
 
     spec = find_spec(targets.OWN_PACKAGE)
     places = (spec.submodule_search_locations if spec else None) or []
-    return [Path(place, "images", "rules") for place in places]
+    return [rules for place in places for rules in sorted(Path(place).glob("*/rules"))]

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from levada_backends.images.image import PROJECT_FOLDER
+from levada_backends.pods import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-_DECIMAL = (1.0, 1e-3, 1e3, 1e6, 1e9, 1e12, 1e15, 1e18)
-_FACTORS = {
-    **dict(zip(("", "m", "k", "M", "G", "T", "P", "E"), _DECIMAL, strict=True)),
-    **{f"{unit}i": 1024.0 ** (n + 1) for n, unit in enumerate("KMGTPE")},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +31,6 @@ class StepImage:
     def project(self) -> str:
         """Where the project is in it."""
         return "." if self.is_own else PROJECT_FOLDER
-
-
-def quantity(value: float | str) -> float:
-    """A number or a quantity such as ``4Gi`` or ``500m`` as a number."""
-    if not isinstance(value, str):
-        return float(value)
-    number, suffix = re.fullmatch(r"([0-9.eE+-]*[0-9.])([A-Za-z]*)", value.strip()).groups()  # type: ignore[union-attr]
-    return float(number) * _FACTORS[suffix]
 
 
 def describing(image: StepImage, packages: str) -> dict[str, Any]:
@@ -102,11 +89,15 @@ _STRICT: dict[str, Any] = {
 def _limits(resources: Mapping[str, Any]) -> dict[str, Any]:
     limits: dict[str, Any] = {}
     if resources.get("cpu"):
-        limits["NanoCpus"] = int(quantity(resources["cpu"]) * 1e9)
+        limits["NanoCpus"] = _amount(resources["cpu"], 10**9)
     if resources.get("memory"):
         # Without swap: what is over the limit is over it here too.
-        limits["Memory"] = limits["MemorySwap"] = int(quantity(resources["memory"]))
+        limits["Memory"] = limits["MemorySwap"] = _amount(resources["memory"])
     if resources.get("gpu"):
         request = {"Count": int(resources["gpu"]), "Capabilities": [["gpu"]]}
         limits["DeviceRequests"] = [request]
     return limits
+
+
+def _amount(text: float | str, unit: int = 1) -> int:
+    return math.ceil(quantity.parse(text).value * unit)

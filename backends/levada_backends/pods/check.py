@@ -1,0 +1,207 @@
+"""What an API server would refuse of a step's settings, at the place where they are written."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from levada_compiler.diagnostic import Diagnostic
+from levada_compiler.ir import Branch, Call, Group, Guard, Loop
+
+from . import names, quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from levada_compiler.diagnostic import Span
+    from levada_compiler.ir import Node, Program, Setting
+
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_TOLERATION = ("key", "operator", "value", "effect", "tolerationSeconds")
+
+
+def all_nodes(nodes: Iterable[Node]) -> Iterator[Node]:
+    """The nodes, and what is in them at any depth, in program order."""
+    for node in nodes:
+        yield node
+        yield from all_nodes(_inside(node))
+
+
+def _inside(node: Node) -> tuple[Node, ...]:
+    match node:
+        case Branch():
+            return (*node.then, *node.otherwise)
+        case Loop() | Group():
+            return node.body
+        case Guard():
+            return (*node.body, *(node.handler or ()), *node.final)
+    return ()
+
+
+def settings_of_steps(program: Program) -> Iterator[Setting]:
+    """Every setting of a step or of a call, as it is written."""
+    for step in program.steps:
+        yield from step.settings
+    for node in all_nodes(program.body):
+        if isinstance(node, Call):
+            yield from node.settings
+
+
+class SettingsCheck:
+    """Checks settings; ``secret`` is the Secret of references without one, ``taken`` the paths
+    that are mounted already.
+    """  # noqa: D205
+
+    def __init__(self, secret: str | None = None, taken: Iterable[str] = ()) -> None:
+        self._secret = secret
+        self._taken = tuple(taken)
+
+    def of(self, program: Program) -> Iterator[Diagnostic]:
+        """All that is wrong with the settings of a program's steps."""
+        for setting in (*program.settings, *settings_of_steps(program)):
+            check = getattr(self, f"_{setting.name}", None)
+            value = json.loads(setting.value)
+            if check is not None and value:
+                yield from check(value, setting.span)
+
+    def _resources(self, value: dict[str, Any], span: Span) -> Iterator[Diagnostic]:
+        for name in ("cpu", "memory", "disk"):
+            if value.get(name) is not None:
+                yield from _amount(name, value[name], span)
+        if value.get("gpu_type") is not None:
+            yield from _gpu_type(value["gpu_type"], span)
+
+    def _environment(self, value: dict[str, str], span: Span) -> Iterator[Diagnostic]:
+        for name in value:
+            yield from _variable(name, span)
+
+    def _secrets(self, value: dict[str, str], span: Span) -> Iterator[Diagnostic]:
+        for variable, reference in value.items():
+            yield from _variable(variable, span)
+            name, slash, key = reference.partition("/")
+            if not slash and self._secret is None:
+                message = f"the secret `{reference}` is a key without the name of its Secret"
+                way_out = (
+                    f'write `"name/{reference}"`, or name one Secret for all references as `secret`'
+                    " in the target's options"
+                )
+                yield Diagnostic("pod-secret", message, span, help=way_out)
+                continue
+            problem = names.subdomain_problem(name) if slash else ""
+            if problem:
+                yield _named("pod-secret", "Secret", name, problem, span)
+            problem = names.config_key_problem(key if slash else name)
+            if problem:
+                yield _named("pod-secret", "key of a Secret", key if slash else name, problem, span)
+
+    def _volumes(self, value: list[dict[str, Any]], span: Span) -> Iterator[Diagnostic]:
+        paths = list(self._taken)
+        for volume in value:
+            problem = names.subdomain_problem(volume["claim"])
+            if problem:
+                yield _named("pod-volume", "PersistentVolumeClaim", volume["claim"], problem, span)
+            yield from _mount(volume["path"], paths, span)
+            paths.append(volume["path"])
+
+    def _node_selector(self, value: dict[str, str], span: Span) -> Iterator[Diagnostic]:
+        for key, text in value.items():
+            if problem := names.key_problem(key):
+                yield _named("pod-label", "key of a label", key, problem, span)
+            if problem := names.value_problem(text):
+                yield _named("pod-label", "value of a label", text, problem, span)
+
+    def _tolerations(self, value: list[dict[str, Any]], span: Span) -> Iterator[Diagnostic]:
+        for each in value:
+            problem = _toleration_problem(each)
+            if problem:
+                way_out = 'write `{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}`'
+                message = f"Kubernetes would refuse this toleration: {problem}"
+                yield Diagnostic("pod-toleration", message, span, help=way_out)
+
+
+def _amount(name: str, value: float | str, span: Span) -> Iterator[Diagnostic]:
+    way_out = 'write a number or a quantity: `cpu="500m"`, `memory="4Gi"`'
+    try:
+        amount = quantity.parse(value).value
+    except quantity.QuantityError as error:
+        yield Diagnostic("pod-quantity", f"{name}: {error}", span, help=way_out)
+        return
+    if amount < 0:
+        message = f"{name} is {value}, less than nothing"
+        yield Diagnostic("pod-quantity", message, span, help=way_out)
+    elif name != "cpu" and amount.denominator != 1:
+        message = f"{name} is {value}: not a whole number of bytes"
+        way_out = f'write the unit in capitals: `{name}="{value}"` is in thousandths of a byte'
+        if not str(value).endswith("m"):
+            way_out = f'write a whole number of bytes, or a larger unit: `{name}="4Gi"`'
+        yield Diagnostic("pod-quantity", message, span, help=way_out)
+
+
+def _gpu_type(text: str, span: Span) -> Iterator[Diagnostic]:
+    problem = names.key_problem(text)
+    if not problem and "/" not in text:
+        problem = "a device has a prefix"
+    if problem:
+        way_out = 'write what the nodes offer, such as `gpu_type="nvidia.com/gpu"`'
+        message = f"`{text}` is no resource of Kubernetes: {problem}"
+        yield Diagnostic("pod-label", message, span, help=way_out)
+
+
+def _variable(name: str, span: Span) -> Iterator[Diagnostic]:
+    if problem := names.variable_problem(name):
+        yield _named("pod-variable", "environment variable", name, problem, span)
+
+
+def _mount(path: str, others: list[str], span: Span) -> Iterator[Diagnostic]:
+    problem = ""
+    if not path.startswith("/") or path == "/":
+        problem = "it must be absolute, and not `/` itself"
+    elif ":" in path:
+        problem = "it must not have a `:`"
+    elif ".." in path.split("/"):
+        problem = "it must not have `..` in it"
+    elif path in others:
+        problem = "something else is mounted there"
+    if problem:
+        message = f"a volume cannot be mounted at `{path}`: {problem}"
+        way_out = "give each volume of a step a path of its own: `/data`"
+        yield Diagnostic("pod-volume", message, span, help=way_out)
+
+
+def _toleration_problem(given: dict[str, Any]) -> str:
+    """Why a toleration is refused, as k8s.io/kubernetes/pkg/apis/core/validation has it."""
+    for name, value in given.items():
+        if name not in _TOLERATION:
+            return f"it has no `{name}`, only {', '.join(f'`{known}`' for known in _TOLERATION)}"
+        if name != "tolerationSeconds" and not isinstance(value, str):
+            return f"`{name}` is a string, not {value!r}"
+    key, value = given.get("key", ""), given.get("value", "")
+    operator, effect = given.get("operator") or "Equal", given.get("effect") or ""
+    if key and (problem := names.key_problem(key)):
+        return f"`key`: {problem}"
+    if operator not in ("Equal", "Exists"):
+        return f"`operator` is `Equal` or `Exists`, not `{operator}`"
+    if not key and operator != "Exists":
+        return "without a `key` its operator has to be `Exists`"
+    if operator == "Exists" and value:
+        return "with `Exists` it has no `value`"
+    if problem := names.value_problem(value):
+        return f"`value`: {problem}"
+    if effect and effect not in _EFFECTS:
+        return f"`effect` is one of {', '.join(f'`{known}`' for known in _EFFECTS)}"
+    return _toleration_seconds_problem(given, effect)
+
+
+def _toleration_seconds_problem(given: dict[str, Any], effect: str) -> str:
+    seconds = given.get("tolerationSeconds")
+    if seconds is None:
+        return ""
+    if isinstance(seconds, bool) or not isinstance(seconds, int):
+        return f"`tolerationSeconds` is a whole number, not {seconds!r}"
+    return "" if effect == "NoExecute" else "`tolerationSeconds` needs the effect `NoExecute`"
+
+
+def _named(rule: str, what: str, text: str, problem: str, span: Span) -> Diagnostic:
+    message = f"`{text}` is no name of a {what}" if what[0].isupper() else f"`{text}` is no {what}"
+    return Diagnostic(rule, message, span, label=problem, help=f"choose another: {problem}")

@@ -1,0 +1,116 @@
+"""Names, labels and their values as Kubernetes takes them, and how to make such names.
+
+Sources: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and …/labels/;
+the expressions are those of k8s.io/apimachinery/pkg/util/validation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+LABEL_LENGTH = 63
+SUBDOMAIN_LENGTH = 253
+
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
+_QUALIFIED = re.compile(r"(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+_HASH_LENGTH = 8
+
+
+def label_problem(text: str, length: int = LABEL_LENGTH) -> str:
+    """Why a text is no name of the strict kind (RFC 1123 label); empty if it is one."""
+    if len(text) > length:
+        return f"it has {len(text)} characters, more than {length}"
+    if not _LABEL.fullmatch(text):
+        return "it may have lower-case letters, digits and `-`, and starts and ends with the former"
+    return ""
+
+
+def subdomain_problem(text: str) -> str:
+    """Why a text is no name of an object (RFC 1123 subdomain); empty if it is one."""
+    if len(text) > SUBDOMAIN_LENGTH:
+        return f"it has {len(text)} characters, more than {SUBDOMAIN_LENGTH}"
+    if not _SUBDOMAIN.fullmatch(text):
+        return (
+            "it may have lower-case letters, digits, `-` and `.`; each part between dots starts"
+            " and ends with a letter or a digit"
+        )
+    return ""
+
+
+def key_problem(text: str) -> str:
+    """Why a text is no key of a label, a taint or a resource: ``[prefix/]name``."""
+    prefix, slash, name = text.rpartition("/")
+    if slash and (problem := subdomain_problem(prefix)):
+        return f"of its prefix: {problem}"
+    if len(name) > LABEL_LENGTH:
+        return f"its name has {len(name)} characters, more than {LABEL_LENGTH}"
+    if not _QUALIFIED.fullmatch(name):
+        return (
+            "it is `[prefix/]name`, where the name has letters, digits, `-`, `_` and `.`, and"
+            " starts and ends with a letter or a digit"
+        )
+    return ""
+
+
+def value_problem(text: str) -> str:
+    """Why a text is no value of a label; empty if it is one."""
+    if len(text) > LABEL_LENGTH:
+        return f"it has {len(text)} characters, more than {LABEL_LENGTH}"
+    if text and not _QUALIFIED.fullmatch(text):
+        return (
+            "it may have letters, digits, `-`, `_` and `.`, and starts and ends with a letter or a"
+            " digit"
+        )
+    return ""
+
+
+def variable_problem(text: str) -> str:
+    """Why a text is no name of an environment variable of a container.
+
+    Kubernetes before 1.34 has this strict form; what it takes is taken everywhere.
+    """
+    if not _VARIABLE.fullmatch(text):
+        return "it may have letters, digits, `-`, `_` and `.`, and does not start with a digit"
+    if text in (".", "..") or text.startswith(".."):
+        return "it must not be `.` or start with `..`"
+    return ""
+
+
+def config_key_problem(text: str) -> str:
+    """Why a text is no key of a Secret or a ConfigMap; empty if it is one."""
+    if len(text) > SUBDOMAIN_LENGTH:
+        return f"it has {len(text)} characters, more than {SUBDOMAIN_LENGTH}"
+    if not _CONFIG_KEY.fullmatch(text):
+        return "it may have letters, digits, `-`, `_` and `.`"
+    if text == "." or text.startswith(".."):
+        return "it must not be `.` or start with `..`"
+    return ""
+
+
+def label(text: str, length: int = LABEL_LENGTH) -> str:
+    """A name of the strict kind for any text, at most ``length`` characters long.
+
+    Each text has its own: `_` becomes `-` in a text without the latter, as Python's names are, and
+    what has to change more has a hash at its end.
+    """
+    plain = text.replace("_", "-")
+    if "-" not in text.strip("-") and not label_problem(plain, length):
+        return plain
+    return text if not label_problem(text, length) else hashed(text, text, length)
+
+
+def hashed(shown: str, identity: str, length: int = LABEL_LENGTH) -> str:
+    """``shown`` as far as it fits and may stand in a name, and the start of a hash."""
+    end = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_LENGTH]
+    words = re.sub(r"[^a-z0-9]+", "-", shown.lower()).strip("-")
+    words = words[: length - len(end) - 1].rstrip("-")
+    return f"{words}-{end}" if words else f"x-{end}"
+
+
+def label_value(text: str) -> str:
+    """A value of a label for any text: itself where it can be."""
+    return text if not value_problem(text) else hashed(text, text)
