@@ -1,0 +1,32 @@
+"""Fixtures: one Kubernetes for the whole session, started when first used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.engines.required import require_engine
+
+from . import attached
+from . import cluster as engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .cluster import ApiServer
+
+
+@pytest.fixture(scope="session")
+def api_server() -> Iterator[ApiServer]:
+    """An API server alone: it says what it would refuse, and nothing runs."""
+    require_engine(
+        "Kubernetes' API server",
+        is_installed=engine.is_installed(api_only=True),
+        install=f"{engine.INSTALL} --api-only",
+    )
+    if (started := attached.find(api_only=True)) is not None:
+        yield started
+        return
+    with engine.start_api_server() as running:
+        yield running

@@ -1,0 +1,203 @@
+"""The node: containerd with its network plugins, and the kubelet."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import platform
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from . import packages, programs
+
+if TYPE_CHECKING:
+    from .keys import Keys
+    from .place import Place
+
+NAME = "levada-node"
+_PAUSE = "levada.local/pause:1"
+_CGROUPS = Path("/sys/fs/cgroup")
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+# restrict_oom_score_adj: where CAP_SYS_RESOURCE is missing no score below our own can be set.
+_CONTAINERD = """\
+version = 2
+root = "{folder}/containerd"
+state = "/run/containerd"
+[grpc]
+  address = "{folder}/containerd.sock"
+[debug]
+  level = "warn"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{folder}/plugins"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{pause}"
+  stream_server_address = "127.0.0.1"
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    default_runtime_name = "runc"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{plugins}"
+    conf_dir = "{folder}/network"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{folder}/registries"
+"""
+
+
+class Containerd:
+    """The node's container runtime, beside any other on the machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def ctr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `ctr`, its output kept."""
+        socket = str(self._folder / "containerd.sock")
+        command = [packages.program("ctr"), "--address", socket, "--namespace", "k8s.io"]
+        return subprocess.run([*command, *arguments], check=False, capture_output=True, text=True)
+
+    def import_image(self, archive: Path, name: str = "") -> None:
+        """Load an image from an archive as `docker save` or Levada writes it.
+
+        It is found by its name and by `<repository>@<digest>`; `name` is for one without.
+        """
+        options = ("--digests", "--base-name", name) if name else ("--digests",)
+        done = self.ctr("images", "import", *options, str(archive))
+        if done.returncode != 0:
+            raise RuntimeError(f"{archive} was not imported: {done.stderr.strip()}")
+
+    def trust(self, registry: str, at: str) -> None:
+        """Pull what is named after `registry` from the address `at`, without TLS."""
+        folder = self._folder / "registries" / registry
+        folder.mkdir(parents=True, exist_ok=True)
+        host = f'[host."http://{at}"]\n  capabilities = ["pull", "resolve"]\n'
+        (folder / "hosts.toml").write_text(f'server = "http://{at}"\n{host}')
+
+
+def start_containerd(place: Place) -> Containerd:
+    """Start it, with the image that holds a pod's namespaces."""
+    (place.folder / "network").mkdir()
+    (place.folder / "network" / "10-levada.conflist").write_text(json.dumps(_network(place)))
+    config = place.folder / "containerd.toml"
+    text = _CONTAINERD.format(folder=place.folder, pause=_PAUSE, plugins=packages.plugins())
+    config.write_text(text)
+    place.start("containerd", packages.program("containerd"), "--config", str(config))
+    containerd = Containerd(place.folder)
+    place.wait("containerd answers", lambda: containerd.ctr("version").returncode == 0)
+    archive = place.folder / "pause.tar"
+    _write_pause_image(archive)
+    containerd.import_image(archive)
+    return containerd
+
+
+def start_kubelet(place: Place, keys: Keys) -> None:
+    """Start the kubelet, with control groups of its own."""
+    certificate, key = keys.sign("kubelet", f"/CN={NAME}", f"IP:{place.node},DNS:{NAME}")
+    subject = f"/O=system:nodes/CN=system:node:{NAME}"
+    kubeconfig = keys.kubeconfig("node", subject, f"https://{place.node}:443")
+    for folder in ("kubelet", "pod-logs"):
+        (place.folder / folder).mkdir()
+    (place.folder / "resolv.conf").touch()  # nobody resolves names here
+    config = place.folder / "kubelet.yaml"
+    settings = _kubelet(place.folder, place.node, _make_cgroup(place))
+    settings["authentication"]["x509"] = {"clientCAFile": str(keys.authority)}
+    settings |= {"tlsCertFile": str(certificate), "tlsPrivateKeyFile": str(key)}
+    config.write_text(yaml.safe_dump(settings))
+    place.start(
+        "kubelet",
+        str(programs.location("kubelet")),
+        *(f"--config={config}", f"--kubeconfig={kubeconfig}"),
+        *(f"--root-dir={place.folder / 'kubelet'}", f"--node-ip={place.node}"),
+        *(f"--hostname-override={NAME}", "--v=2"),
+    )
+
+
+def _network(place: Place) -> dict[str, Any]:
+    addresses = {
+        "type": "host-local",
+        "dataDir": str(place.folder / "addresses"),
+        "ranges": [[{"subnet": place.pods}]],
+        "routes": [{"dst": "0.0.0.0/0"}],
+    }
+    bridge = {
+        "type": "bridge",
+        "bridge": "pods",
+        "isGateway": True,
+        "hairpinMode": True,
+        "ipam": addresses,
+    }
+    return {"cniVersion": "0.4.0", "name": "levada", "plugins": [bridge]}
+
+
+def _kubelet(folder: Path, address: str, cgroup: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": address,
+        "readOnlyPort": 0,
+        "healthzPort": 0,
+        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}},
+        "authorization": {"mode": "Webhook"},
+        "containerRuntimeEndpoint": f"unix://{folder}/containerd.sock",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": cgroup,
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "makeIPTablesUtilChains": False,
+        "resolvConf": str(folder / "resolv.conf"),
+        "podLogsDir": str(folder / "pod-logs"),
+        # The disk is the machine's: what fills it up is none of the tests' business.
+        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%"},
+        "imageGCHighThresholdPercent": 100,
+        "syncFrequency": "10s",
+        "fileCheckFrequency": "0s",
+    }
+
+
+def _make_cgroup(place: Place) -> str:
+    """A control group under which all pods are; it goes with the cluster."""
+    name = f"levada-{place.number}"
+    unified = _CGROUPS / "cgroup.subtree_control"
+    if unified.exists():
+        controllers = (_CGROUPS / "cgroup.controllers").read_text().split()
+        unified.write_text(" ".join(f"+{one}" for one in controllers))
+    trees = [_CGROUPS] if unified.exists() else [one for one in _CGROUPS.iterdir() if one.is_dir()]
+    for tree in trees:
+        place.keeper.discard(tree / name)
+        (tree / name).mkdir(exist_ok=True)
+    return f"/{name}"
+
+
+def _write_pause_image(target: Path) -> None:
+    """One program that sleeps, as `docker save` would write it."""
+    program = programs.location("pause").read_bytes()
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        _add(tar, "pause", program, 0o755)
+    config = {
+        "architecture": _ARCHITECTURES[platform.machine()],
+        "os": "linux",
+        "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
+        "rootfs": {
+            "type": "layers",
+            "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"],
+        },
+    }
+    manifest = [{"Config": "config.json", "RepoTags": [_PAUSE], "Layers": ["layer.tar"]}]
+    with tarfile.open(target, "w") as tar:
+        _add(tar, "layer.tar", layer.getvalue())
+        _add(tar, "config.json", json.dumps(config).encode())
+        _add(tar, "manifest.json", json.dumps(manifest).encode())
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), mode
+    tar.addfile(entry, io.BytesIO(content))
