@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 
 from levada_compiler import output, targets
 from levada_compiler.render import FORMATS, render
 from levada_compiler.render.colours import CHOICES, palette
-from levada_compiler.slotted import dataclass, replace
+from levada_compiler.slotted import dataclass
 from levada_compiler.usage import UsageError
 
 from . import front
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from levada_backends.images.pins import Pins
     from levada_backends.target import Target
 
     from levada_compiler.ir import Program
@@ -100,7 +98,7 @@ def execute(given: Options) -> int:
     if given.checking and given.folder == "-":
         raise UsageError("--check compares with files, so it needs a folder for -o")
     chosen = [targets.load(name) for name in dict.fromkeys(given.names)]
-    checked, pins = _with_images(front.check(given.reference, chosen or None))
+    checked = front.check(given.reference, chosen or None)
     messages = "" if given.as_json else _messages(checked, given.form, given.colour)
     diagnostics = render(checked.diagnostics, checked.sources, "json") if given.as_json else "[]"
     program = checked.program
@@ -111,7 +109,7 @@ def execute(given: Options) -> int:
     product = output.Product(
         mode,
         os.path.abspath(given.folder),
-        _emit(program, pins, checked, chosen, given.folder),
+        _emit(program, checked, chosen, given.folder),
         messages,
         diagnostics,
         given.as_json,
@@ -144,23 +142,8 @@ def _refuse(messages: str, diagnostics: str, as_json: bool) -> int:
     return 1
 
 
-def _with_images(checked: front.Checked) -> tuple[front.Checked, Pins | None]:
-    """With the images that the project's lock has; one that is stale is an error."""
-    place = os.path.join(checked.project.root, "levada.lock")
-    if checked.program is None or not os.path.isfile(place):
-        return checked, None
-
-    module = import_module(f"{targets.OWN_PACKAGE}.images.pins")
-    pins: Pins = module.Pins(checked.program, checked.project)
-    found, sources = front.shown(pins.diagnostics, checked)
-    diagnostics = (*checked.diagnostics, *found)
-    files = {**checked.files, **pins.files}
-    return replace(checked, diagnostics=diagnostics, sources=sources, files=files), pins
-
-
 def _emit(
     program: Program,
-    pins: Pins | None,
     checked: front.Checked,
     chosen: list[Target],
     folder: str,
@@ -170,7 +153,7 @@ def _emit(
     writers: dict[str, str] = {}
     files = []
     for target in chosen:
-        pinned = pins.apply() if pins and _takes_images(target) else program
+        pinned = front.with_images(program, checked.pins, target)
         emitted = target.emit(pinned, way | front.target_options(checked.options, target))
         for path, text in sorted(emitted.items()):
             if path in writers:
@@ -181,11 +164,6 @@ def _emit(
             writers[path] = target.name
             files.append((target.name, path, text))
     return tuple(files)
-
-
-def _takes_images(target: Target) -> bool:
-    settings = target.capabilities.settings
-    return any(setting.name == "image" and setting.supported for setting in settings)
 
 
 def _way_to_project(checked: front.Checked, folder: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 
 from levada_compiler import compile_cache, output, targets
 from levada_compiler.diagnostic import Diagnostic, Severity, Span
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from levada.project import Project
+    from levada_backends.images.pins import Pins
     from levada_backends.target import Target
 
     from levada_compiler.ir import Program
@@ -24,7 +26,8 @@ class Checked:
     """A program with all that was found on the way.
 
     ``program`` is None if there are errors. ``sources`` and the spans of ``diagnostics`` have the
-    files as the reader would name them; ``files`` maps absolute paths to digests.
+    files as the reader would name them; ``files`` maps absolute paths to digests. ``pins`` are
+    the images that the project's lock has for the program, None without a lock.
     """
 
     program: Program | None
@@ -33,6 +36,7 @@ class Checked:
     files: Mapping[str, str]
     project: Project
     options: Mapping[str, Mapping[str, object]]
+    pins: Pins | None
 
     @property
     def failed(self) -> bool:
@@ -68,20 +72,54 @@ def check(
     results = [compile_file(path, name) for name in wanted] if len(wanted) > 1 else [compilation]
     asked = [targets.load(name) for name in options] if chosen is None else chosen
     problems: list[Diagnostic] = []
-    for result in results:
-        problems += result.diagnostics
+    pins = [_pins(result.program, project) if asked else None for result in results]
+    for result, pinned in zip(results, pins, strict=True):
+        problems += (*result.diagnostics, *(pinned.diagnostics if pinned else ()))
         if result.program is not None:
             for target in asked:
-                problems += target.check(result.program, target_options(options, target))
+                program = with_images(result.program, pinned, target)
+                problems += target.check(program, target_options(options, target))
     sources = {file: text for result in results for file, text in result.sources.items()}
+    files = {file: digest for result in results for file, digest in result.files.items()}
     return Checked(
         results[0].program,
         tuple(_named(diagnostic, project.root) for diagnostic in _in_order(problems)),
-        {_shown(file, project.root): text for file, text in sources.items()},
-        {file: digest for result in results for file, digest in result.files.items()},
+        {_shown(file, project.root): text for file, text in _all(sources, problems, project)},
+        files | (pins[0].files if pins[0] else {}),
         project,
         options,
+        pins[0],
     )
+
+
+def _pins(program: Program | None, project: Project) -> Pins | None:
+    """The images that the project's lock has for a program; one that is stale is an error."""
+    if program is None or not os.path.isfile(os.path.join(project.root, "levada.lock")):
+        return None
+    module = import_module(f"{targets.OWN_PACKAGE}.images.pins")
+    pins: Pins = module.Pins(program, project)
+    return pins
+
+
+def with_images(program: Program, pins: Pins | None, target: Target) -> Program:
+    """The program as a target is given it: with the lock's images, if it has a use for them."""
+    settings = target.capabilities.settings
+    if pins and any(setting.name == "image" and setting.supported for setting in settings):
+        return pins.apply()
+    return program
+
+
+def _all(
+    sources: Mapping[str, str], diagnostics: Sequence[Diagnostic], project: Project
+) -> list[tuple[str, str]]:
+    """The sources, with those that only a diagnostic is about."""
+    found = dict(sources)
+    for diagnostic in diagnostics:
+        file = diagnostic.span.file
+        if file not in found and os.path.isfile(os.path.join(project.root, file)):
+            with open(os.path.join(project.root, file), "rb") as opened:
+                found[file] = opened.read().decode("utf-8", "replace")
+    return list(found.items())
 
 
 def shown(
@@ -91,11 +129,8 @@ def shown(
     root = checked.project.root
     found = tuple(_named(diagnostic, root) for diagnostic in _in_order(diagnostics))
     sources = dict(checked.sources)
-    for diagnostic in diagnostics:
-        name = _shown(diagnostic.span.file, root)
-        if name not in sources:
-            with open(os.path.join(root, diagnostic.span.file), "rb") as file:
-                sources[name] = file.read().decode("utf-8", "replace")
+    for file, text in _all({}, diagnostics, checked.project):
+        sources.setdefault(_shown(file, root), text)
     return found, sources
 
 
