@@ -25,15 +25,31 @@ class Capability:
 
 
 @dataclass(frozen=True, slots=True)
+class Option:
+    """A key of ``[tool.levada.targets.<name>]``; ``note`` says what it does, and its default."""
+
+    name: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a target can do, as data. Names are those of the table in ``docs/language.md``."""
+    """What a target can do, as data. Names are those of the table in ``docs/language.md``.
+
+    ``options`` are all that the target takes: any other is refused. None takes whatever is given.
+    """
 
     constructs: tuple[Capability, ...]
     settings: tuple[Capability, ...]
+    options: tuple[Option, ...] | None = None
 
 
 class Target(Protocol):
-    """A target as found under the entry point group ``levada.targets``."""
+    """A target as found under the entry point group ``levada.targets``.
+
+    One that can be submitted to has an attribute ``client`` too, a reference to the class
+    (``module:Class``) that does what :mod:`.client` says.
+    """
 
     @property
     def name(self) -> str:
@@ -53,7 +69,8 @@ class Target(Protocol):
     def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
         """The files, by POSIX path relative to the output folder. Pure; ``check`` gave no error.
 
-        ``options`` is ``[tool.levada.targets.<name>]`` of the project's pyproject.toml, plus
-        ``compiler`` (the version of Levada) and ``project`` (a relative POSIX path: from the output
-        folder to the project's root; absent where nothing is written).
+        ``options`` is ``[tool.levada.targets.<name>]`` of the project's pyproject.toml, with the
+        chosen environment and the command line's ``--set`` over it, plus ``compiler`` (the version
+        of Levada) and ``project`` (a relative POSIX path: from the output folder to the project's
+        root; absent where nothing is written).
         """

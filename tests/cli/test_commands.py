@@ -24,6 +24,11 @@ CASES = cases(Path(__file__).parent / "cases" / "commands")
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_commands(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play(case, tmp_path, monkeypatch)
+
+
+def play(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write the files of a case, run its commands, and compare what they print."""
     monkeypatch.setenv("LEVADA_CACHE_DIR", str(tmp_path / "cache"))
     for name in ("NO_COLOR", "FORCE_COLOR", "LEVADA_STORE", "LEVADA_DEBUG"):
         monkeypatch.delenv(name, raising=False)

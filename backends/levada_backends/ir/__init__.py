@@ -46,6 +46,7 @@ class IrTarget:
         return Capabilities(
             constructs=tuple(Capability(name, True, "as it is") for name in _CONSTRUCTS),
             settings=tuple(Capability(name, True, "as it is") for name in settings),
+            options=(),
         )
 
     def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:  # noqa: ARG002

@@ -9,7 +9,7 @@ import click
 from levada_compiler import targets
 from levada_compiler.render import FORMATS, render
 
-from . import console, front, parameters
+from . import configuration, console, front, parameters
 
 
 @click.command()
@@ -22,6 +22,8 @@ from . import console, front, parameters
     callback=parameters.split_each,
 )
 @parameters.TARGETS
+@parameters.ENVIRONMENT
+@parameters.SET
 @click.option(
     "--format",
     "form",
@@ -40,6 +42,8 @@ from . import console, front, parameters
 def command(
     references: tuple[tuple[str, str | None], ...],
     names: tuple[str, ...],
+    environment: str | None,
+    overrides: tuple[str, ...],
     form: str,
     as_json: bool,
     colour: str,
@@ -50,7 +54,10 @@ def command(
     given, or those of [tool.levada.targets] in pyproject.toml.
     """
     chosen = [targets.load(name) for name in dict.fromkeys(names)] or None
-    results = [front.check(reference, chosen, every=True) for reference in references]
+    choice = configuration.Choice(environment, overrides)
+    results = [
+        front.check(reference, chosen, every=True, choice=choice) for reference in references
+    ]
     diagnostics = [diagnostic for result in results for diagnostic in result.diagnostics]
     sources = {file: text for result in results for file, text in result.sources.items()}
     colours = console.palette(colour, sys.stdout)

@@ -12,6 +12,8 @@ from . import compiling, console, parameters
 @click.command()
 @parameters.REFERENCE
 @parameters.TARGETS
+@parameters.ENVIRONMENT
+@parameters.SET
 @click.option(
     "--output",
     "-o",
@@ -32,11 +34,14 @@ from . import compiling, console, parameters
 @console.examples(
     "levada compile pipeline.py --target airflow -o dags",
     "levada compile pipeline.py:nightly -t airflow -t ir -o build",
+    "levada compile pipeline.py -t airflow --env prod --set executor=docker -o dags",
     "levada compile pipeline.py -t airflow -o dags --check    # in CI",
 )
 def command(
     reference: tuple[str, str | None],
     names: tuple[str, ...],
+    environment: str | None,
+    overrides: tuple[str, ...],
     folder: str,
     checking: bool,
     as_json: bool,
@@ -48,5 +53,7 @@ def command(
     Nothing is written if there is an error in any of them. Without --target, the targets of
     [tool.levada.targets] in pyproject.toml.
     """
-    given = compiling.Options(reference, names, folder, checking, as_json, form, colour)
+    given = compiling.Options(
+        reference, names, folder, checking, as_json, form, colour, environment, overrides
+    )
     return compiling.execute(given)

@@ -11,7 +11,7 @@ from levada_compiler.render.colours import CHOICES, palette
 from levada_compiler.slotted import dataclass
 from levada_compiler.usage import UsageError
 
-from . import front
+from . import configuration, front
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,11 @@ _VALUES = {
     **dict.fromkeys(("--output", "-o"), "folder"),
     "--format": "form",
     "--color": "colour",
+    "--env": "environment",
+    "--set": "overrides",
 }
+#: What may be given several times.
+_LISTS = ("names", "overrides")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Options:
     as_json: bool = False
     form: str = "full"
     colour: str = "auto"
+    environment: str | None = None
+    overrides: tuple[str, ...] = ()
 
 
 def run_plain(arguments: list[str]) -> int | None:
@@ -65,7 +71,7 @@ def _is_of_click(error: Exception) -> bool:
 def read_plain(arguments: list[str]) -> Options | None:
     """The options where they are what click would read: whole names, values as own words."""
     found: dict[str, str | bool] = {}
-    names: list[str] = []
+    lists: dict[str, tuple[str, ...]] = {}
     words = iter(arguments)
     for word in words:
         if word in _FLAGS:
@@ -74,42 +80,44 @@ def read_plain(arguments: list[str]) -> Options | None:
             value = next(words, "-")
             if value.startswith("-"):
                 return None
-            if _VALUES[word] == "names":
-                names.append(value)
+            name = _VALUES[word]
+            if name in _LISTS:
+                lists[name] = (*lists.get(name, ()), value)
             else:
-                found[_VALUES[word]] = value
+                found[name] = value
         elif word.startswith("-") or not word or "reference" in found:
             return None
         else:
             found["reference"] = word
-    return _options(found, names)
+    return _options(found, lists)
 
 
-def _options(found: dict[str, str | bool], names: list[str]) -> Options | None:
+def _options(found: dict[str, str | bool], lists: dict[str, tuple[str, ...]]) -> Options | None:
     known = found.get("form", "full") in FORMATS and found.get("colour", "auto") in CHOICES
     if "reference" not in found or not known:
         return None
     reference = front.split_reference(str(found.pop("reference")))
-    return Options(reference, tuple(names), **found)  # type: ignore[arg-type]  # by their names
+    return Options(reference, **lists, **found)  # type: ignore[arg-type]  # by their names
 
 
 def execute(given: Options) -> int:
     """Compile, and give the exit status. Raises UsageError before anything was written or said."""
     if given.checking and given.folder == "-":
         raise UsageError("--check compares with files, so it needs a folder for -o")
-    chosen = [targets.load(name) for name in dict.fromkeys(given.names)]
-    checked = front.check(given.reference, chosen or None)
+    named = [targets.load(name) for name in dict.fromkeys(given.names)]
+    choice = configuration.Choice(given.environment, given.overrides)
+    checked = front.check(given.reference, named or None, choice=choice)
     messages = "" if given.as_json else _messages(checked, given.form, given.colour)
     diagnostics = render(checked.diagnostics, checked.sources, "json") if given.as_json else "[]"
     program = checked.program
     if checked.failed or program is None:
         return _refuse(messages, diagnostics, given.as_json)
-    chosen = chosen or _configured(checked)
+    chosen = _chosen(checked)
     mode = "check" if given.checking else "print" if given.folder == "-" else "write"
     product = output.Product(
         mode,
         os.path.abspath(given.folder),
-        _emit(program, checked, chosen, given.folder),
+        emit(program, checked, given.folder),
         messages,
         diagnostics,
         given.as_json,
@@ -122,12 +130,11 @@ def execute(given: Options) -> int:
     return status
 
 
-def _configured(checked: front.Checked) -> list[Target]:
-    chosen = [targets.load(name) for name in checked.options]
-    if not chosen:
+def _chosen(checked: front.Checked) -> tuple[Target, ...]:
+    if not checked.targets:
         known = ", ".join(targets.available())
         raise UsageError(f"--target is missing; there are: {known}")
-    return chosen
+    return checked.targets
 
 
 def _messages(checked: front.Checked, form: str, colour: str) -> str:
@@ -142,17 +149,12 @@ def _refuse(messages: str, diagnostics: str, as_json: bool) -> int:
     return 1
 
 
-def _emit(
-    program: Program,
-    checked: front.Checked,
-    chosen: list[Target],
-    folder: str,
-) -> tuple[tuple[str, str, str], ...]:
-    """All files of all targets; two targets may not write one path."""
+def emit(program: Program, checked: front.Checked, folder: str) -> tuple[tuple[str, str, str], ...]:
+    """All files of all targets, as (target, path, text); two targets may not write one path."""
     way = {} if folder == "-" else {"project": _way_to_project(checked, folder)}
     writers: dict[str, str] = {}
     files = []
-    for target in chosen:
+    for target in checked.targets:
         pinned = front.with_images(program, checked.pins, target)
         emitted = target.emit(pinned, way | front.target_options(checked.options, target))
         for path, text in sorted(emitted.items()):

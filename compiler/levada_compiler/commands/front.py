@@ -8,7 +8,8 @@ from importlib import import_module
 from levada_compiler import compile_cache, output, targets
 from levada_compiler.diagnostic import Diagnostic, Severity, Span
 from levada_compiler.slotted import dataclass, replace
-from levada_compiler.usage import UsageError
+
+from . import configuration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Checked:
     sources: Mapping[str, str]
     files: Mapping[str, str]
     project: Project
+    targets: tuple[Target, ...]
     options: Mapping[str, Mapping[str, object]]
     pins: Pins | None
 
@@ -53,12 +55,16 @@ def split_reference(text: str) -> tuple[str, str | None]:
 
 
 def check(
-    reference: tuple[str, str | None], chosen: Sequence[Target] | None = (), *, every: bool = False
+    reference: tuple[str, str | None],
+    chosen: Sequence[Target] | None = (),
+    *,
+    every: bool = False,
+    choice: configuration.Choice | None = None,
 ) -> Checked:
     """Compile one pipeline and ask each target about it. Never raises for bad input.
 
     ``chosen`` None means the targets that the project's settings name. ``every`` checks all
-    pipelines of the module where none is named.
+    pipelines of the module where none is named. ``choice`` says what the targets' options are.
     """
     from levada import project as projects
 
@@ -66,11 +72,12 @@ def check(
 
     path, pipeline = reference
     project = projects.find(path)
-    options = _target_options(project)
+    configured = configuration.tables(project)
+    asked = tuple(targets.load(name) for name in configured) if chosen is None else tuple(chosen)
+    options = configuration.resolve(configured, asked, choice or configuration.Choice())
     compilation = compile_file(path, pipeline)
     wanted = compilation.pipelines if every and not pipeline else ()
     results = [compile_file(path, name) for name in wanted] if len(wanted) > 1 else [compilation]
-    asked = [targets.load(name) for name in options] if chosen is None else chosen
     problems: list[Diagnostic] = []
     pins = [_pins(result.program, project) if asked else None for result in results]
     for result, pinned in zip(results, pins, strict=True):
@@ -87,6 +94,7 @@ def check(
         {_shown(file, project.root): text for file, text in _all(sources, problems, project)},
         files | (pins[0].files if pins[0] else {}),
         project,
+        asked,
         options,
         pins[0],
     )
@@ -137,7 +145,7 @@ def shown(
 def target_options(
     options: Mapping[str, Mapping[str, object]], target: Target
 ) -> dict[str, object]:
-    """What ``check`` and ``emit`` of a target are given: its settings, and Levada's version."""
+    """What ``check`` and ``emit`` of a target are given: its options, and Levada's version."""
     from levada import __version__
 
     return {**options.get(target.name, {}), "compiler": __version__}
@@ -157,19 +165,6 @@ def remember(arguments: list[str], product: output.Product, checked: Checked) ->
             files[settings] = compile_cache.sha256(file.read())
     search = list(checked.project.search)
     compile_cache.remember(arguments, product, files, checked.project.root, search)
-
-
-def _target_options(project: Project) -> dict[str, dict[str, object]]:
-    """``[tool.levada.targets]`` of the project."""
-    from levada.project import ProjectError
-
-    try:
-        tables = project.settings.get("targets", {})
-    except ProjectError:  # which the compilation reports
-        return {}
-    if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
-        raise UsageError("[tool.levada.targets] in pyproject.toml must hold tables")
-    return tables
 
 
 def _in_order(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:

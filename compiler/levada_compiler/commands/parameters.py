@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from levada_compiler import targets
+from levada_compiler.usage import UsageError
 
+from . import configuration
 from .front import split_reference
 
 
@@ -39,4 +43,48 @@ TARGETS = click.option(
     metavar="NAME",
     shell_complete=complete_target,
     help="What to compile for; may be repeated.",
+)
+
+
+def complete_environment(ctx: click.Context, _: click.Parameter, start: str) -> list[str]:
+    """The environments of the project's targets, for the shell."""
+    from levada import project as projects
+
+    given = ctx.params.get("reference") or (os.path.join(os.getcwd(), "pipeline.py"),)
+    try:
+        tables = configuration.tables(projects.find(given[0]))
+        found = {
+            name for target, t in tables.items() for name in configuration.environments(t, target)
+        }
+    except UsageError:
+        return []
+    return sorted(name for name in found if name.startswith(start))
+
+
+ENVIRONMENT = click.option(
+    "--env",
+    "environment",
+    metavar="NAME",
+    shell_complete=complete_environment,
+    help="An environment of the targets: [tool.levada.targets.<target>.environments.<name>].",
+)
+
+SET = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the targets, as TOML or text; may be repeated.",
+)
+
+PARAM = click.option(
+    "--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter; repeatable."
+)
+
+PARAMS_FILE = click.option(
+    "--params-file",
+    "file",
+    type=click.Path(),
+    metavar="FILE",
+    help="Parameters as JSON or TOML; --param goes before it.",
 )

@@ -120,7 +120,7 @@ class Progress:
         head = self._paint("dim", f"{event.label} |")
         lines = str(event.details.get("text", "")).removesuffix("\n").split("\n")
         # One write: the stream writes through, and a step may print a million lines.
-        self._stream.write("".join(f"{head} {_log_line(line)}\n" for line in lines))
+        self._stream.write("".join(f"{head} {log_line(line)}\n" for line in lines))
 
     def _on_cancelling(self, event: Event) -> None:
         word = "killing" if event.details.get("force") else "stopping; again to kill"
@@ -179,17 +179,17 @@ class Progress:
         return list(self._running.items())[:MOST_RUNNING]
 
 
-def _log_line(line: str) -> str:
+def log_line(line: str) -> str:
     """A line of a log as it may be shown: what a terminal would have after a progress bar."""
     text = _CONTROL.sub("", line.rstrip("\r").rsplit("\r", 1)[-1])
     return escape(text.replace("\t", "    "))
 
 
 def headline(error: dict[str, Any]) -> str:
-    """``ValueError: the first line of the message``."""
+    """``ValueError: the first line of the message``; only that if it is all that is known."""
     lines = str(error.get("message") or "").strip().splitlines()
-    kind = str(error.get("type") or error.get("kind") or "error")
-    return escape(f"{kind}: {lines[0]}" if lines else kind)
+    kind = str(error.get("type") or error.get("kind") or "")
+    return escape(": ".join([word for word in (kind, *lines[:1]) if word]))
 
 
 def seconds(details: dict[str, Any]) -> str:

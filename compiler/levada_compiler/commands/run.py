@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,28 +11,19 @@ from levada import project as projects
 
 from levada_compiler.render import FORMATS
 
-from . import arguments, console, containers, parameters, planning
+from . import arguments, console, containers, parameters, planning, stores
 from .progress import Progress
 from .summary import summary
 
 if TYPE_CHECKING:
     from levada.engine import Event, Outcome
-    from levada.project import Project
     from levada.store import Store
 
 
 @click.command()
 @parameters.REFERENCE
-@click.option(
-    "--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter; repeatable."
-)
-@click.option(
-    "--params-file",
-    "file",
-    type=click.Path(),
-    metavar="FILE",
-    help="Parameters as JSON or TOML; --param goes before it.",
-)
+@parameters.PARAM
+@parameters.PARAMS_FILE
 @click.option(
     "--max-parallel",
     type=click.IntRange(min=1),
@@ -99,7 +89,7 @@ def command(
         return 1
     project = projects.find(reference[0])
     values = {**arguments.read_file(file), **arguments.parse(given, planned["parameters"])}
-    opened = _open(store or _store(project))
+    opened = stores.opened(store or stores.url(project))
     if executor_name == "docker":
         executors, messages = containers.executors(reference, folders, form, colours)
         sys.stderr.write(messages)
@@ -146,15 +136,6 @@ def _run(planned: dict[str, Any], values: dict[str, Any], **options: Any) -> Out
         raise click.ClickException(str(error)) from error
 
 
-def _open(url: str) -> Store:
-    from levada.store import StoreError, open_store
-
-    try:
-        return open_store(url)
-    except (StoreError, OSError) as error:
-        raise click.UsageError(f"cannot use the store `{url}`: {error}") from error
-
-
 def _why(event: Event, store: Store) -> str:
     """Why a step was or was not cached."""
     from levada.cache import explain
@@ -164,16 +145,6 @@ def _why(event: Event, store: Store) -> str:
         return "the cache is off for it"
     word = "cached" if record["cache"]["hit"] else "not cached"
     return f"{word}: " + "; ".join(reason["text"] for reason in explain(record, store))
-
-
-def _store(project: Project) -> str:
-    """``LEVADA_STORE``, else the project's setting, else ``.levada`` at its root."""
-    if os.environ.get("LEVADA_STORE"):
-        return os.environ["LEVADA_STORE"]
-    setting = project.settings.get("store", ".levada")
-    if not isinstance(setting, str):
-        raise click.UsageError("[tool.levada] store in pyproject.toml must be a string")
-    return setting if "://" in setting else os.path.join(project.root, setting)
 
 
 def _status(outcome: Outcome) -> int:

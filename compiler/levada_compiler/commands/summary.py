@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from levada_compiler.output import display_path
 from levada_compiler.render.cells import escape, width
+from levada_compiler.slotted import dataclass
 
 from .progress import duration, headline, short
 
@@ -25,9 +26,26 @@ MOST_ITEMS = 12
 _ROLES = {"succeeded": "good", "failed": "error", "cancelled": "warning"}
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A step in the table: what it is called, how it ended, after how long, what to say of it."""
+
+    node: str
+    label: str
+    state: str
+    seconds: float | None
+    text: str = ""
+
+    def cells(self) -> tuple[str, str, str, str]:
+        """As the table has it."""
+        time = "" if self.seconds is None else duration(self.seconds)
+        return self.label, self.state, time, escape(self.text).replace("\n", " ")
+
+
 def summary(outcome: Outcome, progress: Progress, colours: Palette) -> str:
     """The end of what ``levada run`` writes to stderr."""
-    lines = ["", *_table(outcome.steps, progress, colours), ""] if outcome.steps else [""]
+    rows = [_row(step, progress) for step in outcome.steps]
+    lines = ["", *table(rows, colours), ""] if rows else [""]
     lines += _error(outcome.error, colours)
     if outcome.outputs:
         lines.append(_outputs(outcome))
@@ -37,50 +55,50 @@ def summary(outcome: Outcome, progress: Progress, colours: Palette) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(steps: Sequence[StepSummary], progress: Progress, colours: Palette) -> list[str]:
+def table(steps: Sequence[Row], colours: Palette) -> list[str]:
+    """A line for each step; a wide fan-out is one line."""
     rows = [("step", "status", "time", "")]
     for node, group in _groups(steps):
         if len(group) > MOST_ITEMS:
             rows.append(_together(node, group))
         else:
-            rows += [_row(step, progress) for step in group]
+            rows += [step.cells() for step in group]
     widths = [max(width(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join(_pad(row, widths)).rstrip() for row in rows]
     return [colours.paint("bold", lines[0]), *lines[1:]]
 
 
-def _groups(steps: Sequence[StepSummary]) -> list[tuple[str, list[StepSummary]]]:
-    groups: dict[str, list[StepSummary]] = {}
+def _groups(steps: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    groups: dict[str, list[Row]] = {}
     for step in steps:
         groups.setdefault(step.node, []).append(step)
     return list(groups.items())
 
 
-def _row(step: StepSummary, progress: Progress) -> tuple[str, str, str, str]:
-    """The last column has the metrics, or what went wrong."""
+def _together(node: str, group: Sequence[Row]) -> tuple[str, str, str, str]:
+    """One row for a wide fan-out: how many of each status, and the time of all."""
+    states = Counter(step.state for step in group)
+    text = ", ".join(f"{count} {state}" for state, count in states.items())
+    return f"{node}[…]", text, duration(sum(step.seconds or 0 for step in group)), ""
+
+
+def _row(step: StepSummary, progress: Progress) -> Row:
+    """What is said of a step is its metrics, or what went wrong."""
     metrics = progress.metrics.get(step.label, {})
     shown = "  ".join(f"{name} {short(value)}" for name, value in metrics.items())
     if step.error:
         shown = headline(step.error)
-    return step.label, _state(step), _time(step), escape(shown).replace("\n", " ")
+    seconds = None if step.cached or not step.attempts else step.seconds
+    state = state_of(step.status, step.attempts, cached=step.cached)
+    return Row(step.node, step.label, state, seconds, shown)
 
 
-def _together(node: str, group: Sequence[StepSummary]) -> tuple[str, str, str, str]:
-    """One row for a wide fan-out: how many of each status, and the time of all."""
-    states = Counter(map(_state, group))
-    text = ", ".join(f"{count} {state}" for state, count in states.items())
-    return f"{node}[…]", text, duration(sum(step.seconds for step in group)), ""
-
-
-def _state(step: StepSummary) -> str:
-    if step.cached:
+def state_of(status: str, attempts: int, *, cached: bool) -> str:
+    """How a step ended, in a few words."""
+    if cached:
         return "cached"
-    again = f", {step.attempts} attempts" if step.attempts > 1 else ""
-    return ("done" if step.status == "succeeded" else step.status) + again
-
-
-def _time(step: StepSummary) -> str:
-    return "" if step.cached or not step.attempts else duration(step.seconds)
+    again = f", {attempts} attempts" if attempts > 1 else ""
+    return ("done" if status == "succeeded" else status) + again
 
 
 def _pad(row: Sequence[str], widths: Sequence[int]) -> list[str]:
@@ -114,10 +132,11 @@ def _outputs(outcome: Outcome) -> str:
     shown = outcome.displayed_outputs()
     named = zip(outcome.names, shown, strict=True) if outcome.is_tuple else [("", shown)]
     texts = [(name, json.dumps(value, ensure_ascii=False)) for name, value in named]
-    return "\n".join(escape(f"output {name}".rstrip() + f": {_shortened(t)}") for name, t in texts)
+    return "\n".join(escape(f"output {name}".rstrip() + f": {shortened(t)}") for name, t in texts)
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """As much of a value as a line has room for."""
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 

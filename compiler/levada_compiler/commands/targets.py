@@ -16,7 +16,7 @@ from . import console, parameters
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from levada_backends.target import Capability, Target
+    from levada_backends.target import Capability, Option, Target
 
     from levada_compiler.render.colours import Palette
 
@@ -59,6 +59,8 @@ def _as_object(target: Target) -> dict[str, Any]:
         "description": target.description,
         "constructs": [_capability(item) for item in capabilities.constructs],
         "settings": [_capability(item) for item in capabilities.settings],
+        "options": [{"name": o.name, "note": o.note} for o in capabilities.options or ()],
+        "client": getattr(target, "client", None),
     }
 
 
@@ -113,4 +115,15 @@ def _page(target: Target, colours: Palette) -> str:
             f"{' ' * (most - width(item.name))}  {item.note}".rstrip()
             for item in items
         ]
+    lines += _options(capabilities.options or (), colours)
+    if not getattr(target, "client", None):
+        lines += ["", "It has no client: `levada submit` and `levada deploy` cannot use it."]
     return "\n".join(lines) + "\n"
+
+
+def _options(options: Sequence[Option], colours: Palette) -> list[str]:
+    if not options:
+        return []
+    most = max(width(option.name) for option in options)
+    rows = [f"  {o.name}{' ' * (most - width(o.name))}  {o.note}".rstrip() for o in options]
+    return ["", colours.paint("bold", "options"), *rows]

@@ -1,0 +1,183 @@
+"""What a run somewhere else came to, in words and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from levada import records
+from levada.engine.events import node_label
+from levada.store import StoreError
+
+from levada_compiler.render.cells import escape
+from levada_compiler.slotted import dataclass
+
+from . import stores
+from .progress import duration, headline
+from .summary import Row, shortened, state_of, table
+from .watching import error_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from levada.store import Store
+    from levada_backends.client import Client, RunState, StepState
+
+    from levada_compiler.render.colours import Palette
+
+    from .remote import Place
+
+_EXITS = {"failed": 1, "cancelled": 130}
+_ROLES = {"succeeded": "good", "failed": "error", "cancelled": "warning"}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run as it is now; ``outputs`` is what it returned, if it is over and that is known."""
+
+    place: Place
+    state: RunState
+    outputs: Any
+
+    @property
+    def status(self) -> int:
+        """The exit status of a command that tells of it."""
+        return _EXITS.get(self.state.status, 0)
+
+    @property
+    def failed(self) -> StepState | None:
+        """The first step that failed by itself."""
+        found = [step for step in self.state.steps if step.status == "failed"]
+        return next((step for step in found if step.attempt), found[0] if found else None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Like what ``levada run --json`` prints, and where the run is."""
+        state = self.state
+        return {
+            "run": self.place.reference(state.run),
+            "run_id": state.run.run_id,
+            "pipeline": state.run.pipeline,
+            "target": self.place.target.name,
+            "environment": self.place.environment,
+            "status": state.status,
+            "outputs": self.outputs,
+            "steps": [_step(step) for step in state.steps],
+            "error": self._error(),
+            "seconds": _seconds(state),
+            "url": state.run.url or None,
+        }
+
+    def _error(self) -> dict[str, Any] | None:
+        failed = self.failed
+        if failed is not None:
+            index = list(failed.map_index) if failed.map_index else None
+            return {**error_of(failed), "node": failed.node, "map_index": index}
+        if self.state.status != "failed":
+            return None
+        return {"message": self.state.reason, "node": None, "map_index": None}
+
+    def text(self, colours: Palette) -> str:
+        """For a terminal: the steps, what failed, the outputs, the status."""
+        state = self.state
+        shown = [_row(step) for step in state.steps if not step.is_control or _is_news(step)]
+        lines = ["", *table(shown, colours), ""] if shown else []
+        failed = self.failed
+        if failed is not None:
+            head = colours.paint("error", "failed")
+            why = headline(error_of(failed))
+            lines += [f"{head} {label(failed)}" + (f": {why}" if why else ""), ""]
+        if self.outputs is not None:
+            lines.append(
+                f"output: {escape(shortened(json.dumps(self.outputs, ensure_ascii=False)))}"
+            )
+        seconds = _seconds(state)
+        word = colours.paint(_ROLES.get(state.status, "bold"), state.status)
+        lines.append(word + (f" in {duration(seconds)}" if seconds is not None else ""))
+        if state.reason:
+            lines.append(f"reason: {escape(state.reason)}")
+        lines.append(f"run: {self.place.reference(state.run)}")
+        lines += [state.run.url] if state.run.url else []
+        return "\n".join(lines) + "\n"
+
+
+def result(place: Place, client: Client, state: RunState) -> Result:
+    """The run with what it returned: from the store where it can be read from here, else asked."""
+    outputs = None
+    if state.status == "succeeded":
+        outcome = _outcome(place, state)
+        outputs = client.outputs(state.run) if outcome is None else _displayed(*outcome)
+    return Result(place, state, outputs)
+
+
+def _outcome(place: Place, state: RunState) -> tuple[dict[str, Any], Store] | None:
+    url = str(place.options.get("store") or stores.url(place.project))
+    if "://" not in url:
+        url = os.path.join(place.project.root, url)
+        if not os.path.isdir(url):
+            return None
+    store = stores.opened(url)
+    path = f"{records.run_path(state.run.pipeline, state.run.run_id)}/outcome.json"
+    try:
+        document = records.read_document(store, path)
+    except (StoreError, OSError) as error:
+        sys.stderr.write(f"warning: the store {url} cannot be read: {error}\n")
+        return None
+    return None if document is None else (document, store)
+
+
+def _displayed(document: dict[str, Any], store: Store) -> Any:
+    from levada import values
+
+    shown = [values.display(tree, store) for tree in document["outputs"]]
+    if document["is_tuple"]:
+        return shown
+    return shown[0] if shown else None
+
+
+def _is_news(step: StepState) -> bool:
+    return step.status == "failed" and bool(step.attempt)
+
+
+def _row(step: StepState) -> Row:
+    words = [step.label, headline(error_of(step)) if step.reason else ""]
+    return Row(
+        step.node,
+        label(step),
+        state_of(step.status, step.attempt, cached=step.cached),
+        None if step.cached else step.seconds,
+        "  ".join(word for word in words if word),
+    )
+
+
+def _step(step: StepState) -> dict[str, Any]:
+    return {
+        "node": step.node,
+        "map_index": list(step.map_index) if step.map_index else None,
+        "label": step.label or None,
+        "attempts": step.attempt,
+        "status": step.status,
+        "cached": step.cached,
+        "seconds": step.seconds,
+        "control": step.is_control,
+        "reason": step.reason or None,
+    }
+
+
+def _seconds(state: RunState) -> float | None:
+    if not (state.started and state.finished):
+        return None
+    first, last = (datetime.fromisoformat(moment) for moment in (state.started, state.finished))
+    return round((last - first).total_seconds(), 3)
+
+
+def labels(steps: Sequence[StepState]) -> dict[str, StepState]:
+    """The steps by what people call them."""
+    return {label(step): step for step in steps}
+
+
+def label(step: StepState) -> str:
+    """``train[2]``."""
+    return node_label(step.node, step.map_index)

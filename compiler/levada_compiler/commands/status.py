@@ -1,0 +1,53 @@
+"""``levada status``."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from . import console, parameters, remote, results
+from .submit import follow
+
+
+@click.command()
+@remote.RUN
+@remote.TARGET
+@parameters.ENVIRONMENT
+@parameters.SET
+@click.option("--watch", is_flag=True, help="Show what happens until the run is over.")
+@click.option("--logs/--no-logs", default=True, help="With --watch: what the steps write, too.")
+@remote.JSON
+@console.COLOUR
+@console.examples(
+    "levada status airflow@prod:churn/levada-20260101-060000",
+    "levada status churn/levada-20260101-060000 --target airflow --env prod --watch",
+)
+def command(
+    run: str,
+    name: str | None,
+    environment: str | None,
+    overrides: tuple[str, ...],
+    watch: bool,
+    logs: bool,
+    as_json: bool,
+    colour: str,
+) -> int:
+    """Say how far a run is.
+
+    RUN is what `levada submit` printed. Exits 1 if the run failed, 130 if it was cancelled, else 0.
+    """
+
+    def work() -> int:
+        place, client, found = remote.find(run, name, environment, overrides)
+        if watch:
+            return follow(place, client, found, logs=logs, as_json=as_json, colour=colour)
+        result = results.result(place, client, client.status(found))
+        if as_json:
+            sys.stdout.write(json.dumps(result.as_json(), indent=2, ensure_ascii=False) + "\n")
+        else:
+            sys.stdout.write(result.text(console.palette(colour, sys.stdout)))
+        return result.status
+
+    return remote.guarded(work)

@@ -1,0 +1,116 @@
+"""``levada submit``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import arguments, console, parameters, remote, results, watching
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from levada_backends.client import Client, Compiled, Run
+
+    from .remote import Place
+
+
+@click.command()
+@parameters.REFERENCE
+@remote.TARGET
+@parameters.ENVIRONMENT
+@parameters.SET
+@parameters.PARAM
+@parameters.PARAMS_FILE
+@click.option("--run-id", metavar="ID", help="The name of the run; by default made up.")
+@click.option("--watch", is_flag=True, help="Show what happens until the run is over.")
+@click.option("--logs/--no-logs", default=True, help="With --watch: what the steps write, too.")
+@click.option("--unpause", is_flag=True, help="Switch the pipeline on if it is paused there.")
+@remote.JSON
+@console.COLOUR
+@console.examples(
+    "levada submit pipeline.py --target airflow --env prod",
+    "levada submit pipeline.py --param depth=4 --watch",
+    "levada submit pipeline.py --watch --json | jq .outputs",
+    "RUN=$(levada submit pipeline.py) && levada status $RUN",
+)
+def command(
+    reference: tuple[str, str | None],
+    name: str | None,
+    environment: str | None,
+    overrides: tuple[str, ...],
+    given: tuple[str, ...],
+    file: str | None,
+    run_id: str | None,
+    watch: bool,
+    logs: bool,
+    unpause: bool,
+    as_json: bool,
+    colour: str,
+) -> int:
+    """Start a run of a deployed pipeline.
+
+    What is deployed has to be what is compiled here. Prints a name for the run that `levada
+    status`, `logs`, `cancel` and `retry` take. With --watch exits 1 if the run fails, 130 if it
+    is cancelled.
+    """
+
+    def work() -> int:
+        place = remote.place(name, environment, overrides, reference[0])
+        client = place.client()
+        compiled = remote.compiled(reference, place, client, overrides, colour)
+        if compiled is None:
+            return 1
+        values = _parameters(compiled, file, given)
+        client.verify(compiled)
+        run = client.submit(compiled, remote.request(values, run_id, unpause))
+        if watch:
+            return follow(place, client, run, logs=logs, as_json=as_json, colour=colour)
+        _tell(place, client, run, as_json)
+        return 0
+
+    return remote.guarded(work)
+
+
+def _parameters(compiled: Compiled, file: str | None, given: tuple[str, ...]) -> dict[str, Any]:
+    """What was given, if the pipeline takes it."""
+    from levada.engine.parameters import ParameterError, resolve
+
+    declared = compiled.plan["parameters"]
+    values = {**arguments.read_file(file), **arguments.parse(given, declared)}
+    try:
+        resolve(declared, values)
+    except ParameterError as error:
+        for problem in error.problems[:-1]:
+            console.error(problem)
+        raise click.UsageError(error.problems[-1]) from error
+    return values
+
+
+def _tell(place: Place, client: Client, run: Run, as_json: bool) -> None:
+    if as_json:
+        found = results.Result(place, client.status(run), None)
+        sys.stdout.write(json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n")
+        return
+    sys.stderr.write(f"submitted to {client.address}\n" + (f"{run.url}\n" if run.url else ""))
+    sys.stdout.write(place.reference(run) + "\n")
+
+
+def follow(
+    place: Place, client: Client, run: Run, *, logs: bool, as_json: bool, colour: str
+) -> int:
+    """Show a run until it is over; the exit status is its result."""
+    colours = console.palette(colour, sys.stderr)
+    try:
+        with Progress(sys.stderr, colours) as progress:
+            state = watching.Watch(client, run, progress.show, logs=logs).follow()
+    except KeyboardInterrupt:
+        sys.stderr.write(f"the run goes on; to end it: levada cancel {place.reference(run)}\n")
+        raise
+    found = results.result(place, client, state)
+    sys.stderr.write(found.text(colours))
+    if as_json:
+        sys.stdout.write(json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n")
+    return found.status

@@ -1,0 +1,105 @@
+"""A run somewhere else as the events that :class:`.progress.Progress` shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from levada.engine import events
+from levada.engine.events import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from levada_backends.client import Client, Run, RunState, StepState
+
+    Key = tuple[str, tuple[int, ...] | None]
+
+_STARTED = ("running", "retrying", "succeeded", "failed", "cancelled")
+
+
+class Watch:
+    """Follows a run to its end, and tells what changed from one state to the next."""
+
+    def __init__(
+        self, client: Client, run: Run, show: Callable[[Event], None], *, logs: bool
+    ) -> None:
+        """``logs`` asks for what the steps write, too."""
+        self._client = client
+        self._run = run
+        self._show = show
+        self._logs = logs
+        self._attempts: dict[Key, int] = {}  # the last one that was said to have started
+        self._ended: dict[Key, int] = {}  # the last one that was said to be over
+        self._lines: dict[tuple[Key, int], int] = {}
+
+    def follow(self) -> RunState:
+        """Show all that happens until the run is over, and give its last state."""
+        run = self._run
+        self._show(Event(events.RUN_STARTED, pipeline=run.pipeline, run_id=run.run_id))
+        last = None
+        for last in self._client.follow(run):
+            for step in last.steps:
+                self._step(step)
+        return last or self._client.status(run)
+
+    def _step(self, step: StepState) -> None:
+        if step.status not in _STARTED or (step.is_control and step.status != "failed"):
+            return
+        if step.is_control or not step.attempt:  # nothing that anybody saw starting
+            self._end_at_once(step)
+            return
+        key = (step.node, step.map_index)
+        attempt = step.attempt
+        if self._ended.get(key, 0) >= attempt:
+            return
+        self._catch_up(step, key, attempt)
+        if self._attempts.get(key, 0) < attempt and not step.cached:
+            self._attempts[key] = attempt
+            self._tell(events.NODE_STARTED, step, attempt)
+        if self._logs:
+            self._tell_log(step, key, attempt)
+        if step.status != "running":
+            self._ended[key] = attempt
+            self._end(step, attempt)
+
+    def _end_at_once(self, step: StepState) -> None:
+        key = (step.node, step.map_index)
+        if step.status in ("failed", "cancelled") and key not in self._ended:
+            self._ended[key] = step.attempt
+            self._show(Event(events.NODE_FAILED, *key, None, error=error_of(step)))
+
+    def _catch_up(self, step: StepState, key: Key, attempt: int) -> None:
+        """An attempt that ended since the last look, with the next one already on its way."""
+        before = self._attempts.get(key, 0)
+        if before and before < attempt and self._ended.get(key, 0) < before:
+            if self._logs:
+                self._tell_log(step, key, before)
+            self._tell(events.ATTEMPT_FAILED, step, before, error={"message": ""})
+
+    def _end(self, step: StepState, attempt: int) -> None:
+        if step.status == "succeeded":
+            kind = events.NODE_CACHED if step.cached else events.NODE_FINISHED
+            self._tell(kind, step, attempt, seconds=step.seconds)
+            return
+        error = error_of(step)
+        self._tell(events.ATTEMPT_FAILED, step, attempt, seconds=step.seconds, error=error)
+        if step.status != "retrying":
+            self._tell(events.NODE_FAILED, step, attempt, error=error)
+
+    def _tell_log(self, step: StepState, key: Key, attempt: int) -> None:
+        first = self._lines.get((key, attempt), 0)
+        lines = self._client.log(self._run, step, attempt, first)
+        if lines:
+            self._lines[key, attempt] = first + len(lines)
+            self._tell(events.LOG, step, attempt, text="\n".join(lines))
+
+    def _tell(self, kind: str, step: StepState, attempt: int, **details: object) -> None:
+        self._show(Event(kind, step.node, step.map_index, attempt, **details))
+
+
+def error_of(step: StepState) -> dict[str, object]:
+    """Why a step failed, in the form that the engine's events have it."""
+    kind, _, message = step.reason.partition(": ")
+    if message and kind.isidentifier():
+        return {"type": kind, "message": message}
+    return {"message": step.reason or ("" if step.status == "failed" else step.status)}
