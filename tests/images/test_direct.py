@@ -26,6 +26,8 @@ from levada_backends.images.recipe import grouped
 from . import parts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from levada_backends.images.direct import DirectBuilder
     from levada_backends.images.image import BuiltImage, Event
     from levada_backends.images.layers import LayerCache, LayerWriter
@@ -248,6 +250,34 @@ def test_a_layer_that_was_cut_short_is_made_again(cache: LayerCache) -> None:
     again, was_there = cache.layer("key", "a", lambda writer: writer.add("a", b"a" * 5000))
     assert not was_there
     assert oci.digest_of(again.path.read_bytes()) == again.descriptor.digest
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "a bit": lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
+    "a half": lambda data: data[: len(data) // 2],
+    "all": lambda _: b"",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("files", ["blobs/sha256/*", "layers/*", "bases/*"])
+def test_a_damaged_cache_mends_itself(
+    files: str, damage: str, builder: DirectBuilder, cache: LayerCache, base: str, greeting: Wheel
+) -> None:
+    """Layers, the base's manifest, configuration and layers, and what is noted about them."""
+    spec = parts.make_spec(base, greeting)
+    sound = builder.build(spec)
+    found = list(cache.folder.glob(files))
+    assert found
+    for path in found:
+        data = path.read_bytes()
+        path.unlink()  # it may be one file with that of another test
+        path.write_bytes(DAMAGES[damage](data))
+    assert builder.build(spec).digest == sound.digest
+    for layer in sound.layers:
+        kept = cache.blob(layer.digest)
+        assert kept is not None
+        assert oci.digest_of(kept.read_bytes()) == layer.digest
 
 
 def test_a_killed_build_leaves_nothing_that_the_next_one_takes_for_whole(

@@ -6,6 +6,8 @@ import json
 import os
 import resource
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -299,3 +301,37 @@ def test_a_full_disk(folder: Folder) -> None:
     assert "Traceback" not in done.stderr
     assert (folder.path / "levada.lock").read_text() == before
     assert changes(folder.build()) == {"flow/one": ["code of `one`"], "flow/two": []}
+
+
+def test_a_damaged_wheel_in_the_cache_is_fetched_again(folder: Folder) -> None:
+    digests = [image["digest"] for image in folder.build()["images"]]
+    cache = folder.path.parent / "cache" / "levada"
+    shutil.rmtree(cache / "layers" / "layers")
+    wheels = list((cache / "wheels").rglob("*.whl"))
+    assert wheels
+    for wheel in wheels:
+        wheel.write_bytes(wheel.read_bytes()[:100])
+    assert [image["digest"] for image in folder.build("--rebuild")["images"]] == digests
+
+
+def test_an_interrupt_ends_at_once_and_the_next_build_goes_on(folder: Folder) -> None:
+    """Even where a registry says nothing, and a thread waits for it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        command = [sys.executable, "-m", "levada_compiler.main", "build", "pipeline.py"]
+        process = subprocess.Popen(
+            [*command, "--push", address],
+            cwd=folder.path,
+            env=os.environ | folder.variables,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with silent.accept()[0]:
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=20)[1]
+    assert process.returncode == 130
+    assert said == "interrupted; what is finished is kept, the same command goes on from it\n"
+    assert not (folder.path / "levada.lock").exists()
+    layers = folder.build()["images"][0]["layers"]
+    assert all(layer["reused"] for layer in layers)

@@ -92,22 +92,22 @@ def test_names_that_are_none(text: str) -> None:
 @pytest.mark.engine
 def test_in_and_out(connect: Connect, docker: Docker, tmp_path: Path) -> None:
     registry = connect(docker.registry)
-    assert not registry.has_blob("in/out", DIGEST)
+    assert not registry.has_blob("in/out", DIGEST, len(DATA))
     file = tmp_path / "blob"
     file.write_bytes(DATA)
     sent: list[int] = []
     registry.put_blob("in/out", DIGEST, file, on_sent=sent.append)
     assert (sent[-1], sorted(sent)) == (len(DATA), sent)
-    assert registry.has_blob("in/out", DIGEST)
+    assert registry.has_blob("in/out", DIGEST, len(DATA))
     assert b"".join(registry.blob("in/out", DIGEST)) == DATA
     config = oci.encode({"architecture": "amd64", "os": "linux"})
     registry.put_blob("in/out", oci.digest_of(config), config)
     layer = oci.Descriptor(oci.LAYER_GZIP, DIGEST, len(DATA))
     manifest = oci.Manifest(oci.describe(oci.CONFIG, config), (layer,)).encode()
     digest = oci.digest_of(manifest)
-    assert not registry.has_manifest("in/out", digest)
+    assert not registry.has_manifest("in/out", digest, len(manifest))
     registry.put_manifest("in/out", "v1", manifest, oci.MANIFEST)
-    assert registry.has_manifest("in/out", digest)
+    assert registry.has_manifest("in/out", digest, len(manifest))
     assert registry.manifest("in/out", "v1") == (oci.MANIFEST, digest, manifest)
     assert registry.manifest("in/out", digest) == (oci.MANIFEST, digest, manifest)
     assert registry.manifest("in/out", "v2") is None
@@ -119,12 +119,12 @@ def test_a_blob_is_mounted_from_another_repository(connect: Connect, docker: Doc
     registry.put_blob("mount/from", DIGEST, DATA)
     sent: list[int] = []
     registry.put_blob("mount/to", DIGEST, DATA, mount_from="mount/from", on_sent=sent.append)
-    assert registry.has_blob("mount/to", DIGEST)
+    assert registry.has_blob("mount/to", DIGEST, len(DATA))
     assert sent == []
     # Where it is not, it is uploaded.
     other = b"other" * 1000
     registry.put_blob("mount/to", oci.digest_of(other), other, mount_from="mount/from")
-    assert registry.has_blob("mount/to", oci.digest_of(other))
+    assert registry.has_blob("mount/to", oci.digest_of(other), len(other))
 
 
 @pytest.mark.engine
@@ -267,7 +267,7 @@ def test_bearer_token(connect: Connect, no_credentials: Path, kind: str) -> None
             challenge = f'Bearer realm="http://{addresses[0]}/token",service="reg"'
             answer(handler, 401, WWW_Authenticate=challenge)
         else:
-            answer(handler, 200)
+            answer(handler, 200, DATA)
 
     with http_server(behave) as address:
         addresses.append(address)
@@ -276,8 +276,8 @@ def test_bearer_token(connect: Connect, no_credentials: Path, kind: str) -> None
         elif kind == "identity token":
             log_in(no_credentials, address, identitytoken="I")
         registry = connect(address)
-        assert registry.has_blob("a/b", DIGEST)
-        assert registry.has_blob("a/b", DIGEST)
+        assert registry.has_blob("a/b", DIGEST, len(DATA))
+        assert registry.has_blob("a/b", DIGEST, len(DATA))
     query = "?service=reg&scope=repository%3Aa%2Fb%3Apull%2Cpush"
     expected = "POST /token" if kind == "identity token" else f"GET /token{query}"
     assert asked == [expected]
@@ -313,7 +313,7 @@ def test_a_token_does_not_go_to_where_a_registry_sends_us(connect: Connect) -> N
 def refused(connect: Connect, address: str, **options: float) -> RegistryError:
     registry = connect(address, attempts=2, **options)
     with pytest.raises(RegistryError) as caught:
-        registry.has_blob("a", DIGEST)
+        registry.has_blob("a", DIGEST, len(DATA))
     return caught.value
 
 
@@ -349,7 +349,7 @@ def tls_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tupl
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     monkeypatch.setattr("levada_backends.images.registry.is_loopback", lambda _: False)
-    with http_server(lambda handler: answer(handler, 200), context) as address:
+    with http_server(lambda handler: answer(handler, 200, DATA), context) as address:
         yield address, certificate.read_bytes()
 
 
@@ -366,7 +366,7 @@ def test_a_certificate_that_is_not_trusted(
     assert "self-signed certificate" in error.message
     assert f"/etc/docker/certs.d/{address}/ca.crt" in error.way_out
     trust(no_credentials, address, certificate)
-    assert connect(address).has_blob("a", DIGEST)
+    assert connect(address).has_blob("a", DIGEST, len(DATA))
 
 
 def test_through_a_proxy_that_wants_a_password(
@@ -382,12 +382,12 @@ def test_through_a_proxy_that_wants_a_password(
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
         registry = connect(address)
-        assert registry.has_blob("a", DIGEST)
+        assert registry.has_blob("a", DIGEST, len(DATA))
         registry.close()
         assert heads[0].startswith(f"CONNECT {address} HTTP/1.")
         assert f"Proxy-Authorization: Basic {packed('me', 'pass word')}" in heads[0]
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        assert connect(address).has_blob("a", DIGEST)
+        assert connect(address).has_blob("a", DIGEST, len(DATA))
         assert len(heads) == 1
 
 
@@ -395,11 +395,11 @@ def test_a_server_that_is_overloaded_is_asked_again(connect: Connect) -> None:
     statuses = [503, 429, 200]
 
     def behave(handler: BaseHTTPRequestHandler) -> None:
-        answer(handler, statuses.pop(0), Retry_After="0")
+        answer(handler, statuses.pop(0), Retry_After="0", Docker_Content_Digest=DIGEST)
 
     with http_server(behave) as address:
         registry = connect(address)
-        assert registry.has_blob("a", DIGEST)
+        assert registry.has_blob("a", DIGEST, len(DATA))
     assert statuses == []
 
 
@@ -413,7 +413,26 @@ def test_a_server_that_stays_overloaded(connect: Connect) -> None:
 def test_a_server_that_says_nothing(connect: Connect) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         error = refused(connect, f"127.0.0.1:{silent.getsockname()[1]}", timeout=0.2)
-    assert "the connection breaks (timed out)" in error.message
+    assert error.message.endswith("does not answer")
+
+
+def test_a_page_of_a_web_server_is_no_layer(connect: Connect) -> None:
+    """A portal to log in at answers whatever it is asked: nothing may count as pushed."""
+    with http_server(lambda handler: answer(handler, 200, b"<html>Welcome</html>")) as address:
+        registry = connect(address)
+        assert not registry.has_blob("a", DIGEST, len(DATA))
+        assert not registry.has_manifest("a", DIGEST, 500)
+        with pytest.raises(RegistryError, match="the registry answers 200") as caught:
+            registry.put_blob("a", DIGEST, DATA)
+    assert f"is {address} a registry" in caught.value.way_out
+
+
+def test_a_layer_that_is_kept_elsewhere_is_there(connect: Connect) -> None:
+    with http_server(lambda handler: answer(handler, 200, DATA)) as elsewhere:
+        location = f"http://{elsewhere}/blob"
+        with http_server(lambda each: answer(each, 307, Location=location)) as address:
+            assert connect(address).has_blob("a", DIGEST, len(DATA))
+            assert not connect(address).has_blob("a", DIGEST, 1)
 
 
 def test_a_server_that_hangs_up(connect: Connect) -> None:

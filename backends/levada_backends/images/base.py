@@ -153,15 +153,26 @@ class Bases:
         if (known := self._cache.recall(name)) is None:
             paths: dict[str, None] = {}
             for layer in base.manifest.layers:
-                _apply(paths, self.layer(base, layer), base.reference)
+                self._read_layer(paths, base, layer)
             known = oci.encode(_contents(paths, base.variable("PATH")))
             self._cache.remember(name, known)
         return Contents(**json.loads(known))
 
+    def _read_layer(self, paths: dict[str, None], base: Base, layer: oci.Descriptor) -> None:
+        before = dict(paths)
+        try:
+            _apply(paths, self.layer(base, layer), base.reference)
+        except ImageError:
+            if not self._cache.drop_if_damaged(layer.digest):
+                raise
+            paths.clear()
+            paths.update(before)
+            _apply(paths, self.layer(base, layer), base.reference)
+
     def _manifest(self, origin: Origin, reference: str, what: str) -> bytes:
         is_digest = reference.startswith("sha256:")
-        if is_digest and (path := self._cache.blob(reference)) is not None:
-            return path.read_bytes()
+        if is_digest and (known := self._cache.read_blob(reference)) is not None:
+            return known
         if (data := origin.manifest(reference)) is None:
             raise ImageError(
                 f"there is no image {what}", "check the name of the base image, and its digest"
@@ -186,10 +197,11 @@ class Bases:
         self, origin: Origin, manifest: oci.Manifest, platform: str, what: str
     ) -> dict[str, Any]:
         digest = manifest.config.digest
-        path = self._cache.blob(digest, manifest.config.size)
-        if path is None:
-            path = self._cache.add_blob(digest, origin.blob(digest), f"the configuration of {what}")
-        config = oci.read_json(path.read_bytes(), what)
+        data = self._cache.read_blob(digest)
+        if data is None:
+            of_base = f"the configuration of {what}"
+            data = self._cache.add_blob(digest, origin.blob(digest), of_base).read_bytes()
+        config = oci.read_json(data, what)
         layers = config.get("rootfs", {}).get("diff_ids", [])
         if len(layers) != len(manifest.layers):
             raise ImageError(f"the configuration of {what} does not go with its layers")

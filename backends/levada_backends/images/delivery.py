@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from . import oci
@@ -18,6 +16,7 @@ from .reference import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from . import engine
     from .assembled import Assembled
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 _UPLOADS = 4  # at once
 
 
-class DamagedLayerError(Exception):
-    """A blob in the cache is not what its name says; it has been dropped."""
+class DamagedLayerError(ImageError):
+    """Blobs in the cache are not what their names say; they have been dropped."""
 
 
 def push(
@@ -38,6 +37,16 @@ def push(
 ) -> BuiltImage:
     """Push an image to ``host[:port][/prefix]``. Raises ImageError, DamagedLayerError, OSError."""
     return _Push(image, bases, cache, registry, tell).run()
+
+
+def _check(image: Assembled, cache: LayerCache, cause: Exception | None = None) -> None:
+    """Drop what is damaged of an image's layers in the cache. Raises DamagedLayerError for any."""
+    layers = [*image.base.manifest.layers, *(layer.descriptor for layer, _ in image.layers)]
+    damaged = [layer for layer in layers if cache.drop_if_damaged(layer.digest)]
+    if damaged:
+        raise DamagedLayerError(
+            f"layers of {image.spec.name} are damaged in {cache.folder}", "is the disk sound?"
+        ) from cause
 
 
 class _Push:
@@ -63,7 +72,7 @@ class _Push:
 
     def run(self) -> BuiltImage:
         image = self._image
-        if not self._registry.has_manifest(self._repository, image.digest):
+        if not self._registry.has_manifest(self._repository, image.digest, len(image.manifest)):
             with ThreadPoolExecutor(_UPLOADS) as pool:
                 list(pool.map(self._base_layer, dict.fromkeys(image.base.manifest.layers)))
                 list(pool.map(self._own_layer, image.layers))
@@ -80,7 +89,7 @@ class _Push:
 
     def _upload(self, blob: oci.Descriptor, content: Callable[[], bytes | Path]) -> None:
         digest = blob.digest
-        if self._registry.has_blob(self._repository, digest):
+        if self._registry.has_blob(self._repository, digest, blob.size):
             self._note(digest)
             return
         data = content()
@@ -93,9 +102,8 @@ class _Push:
                 self._repository, digest, data, mount_from=self._mount(digest), on_sent=sent
             )
         except RegistryError as error:
-            if error.status == 400 and isinstance(data, Path) and _is_damaged(data, digest):
-                self._cache.drop(digest)
-                raise DamagedLayerError from error
+            if 400 <= error.status < 500:
+                _check(self._image, self._cache, error)
             raise
         self._note(digest)
 
@@ -126,7 +134,8 @@ def load(
         shared = max((_common(image, other) for other in docker.images(image.spec.name)), default=0)
         try:
             _send(image, name, docker, bases, cache, shared)
-        except ImageError:
+        except ImageError as error:
+            _check(image, cache, error)
             if not shared:
                 raise
             _send(image, name, docker, bases, cache, 0)  # it has them, but not in a form to reuse
@@ -176,19 +185,15 @@ def _files(image: Assembled, bases: Bases, skip: int) -> dict[str, Path]:
 def keep(image: Assembled, bases: Bases, cache: LayerCache) -> BuiltImage:
     """Make an OCI layout of an image within the cache, its blobs shared with all others."""
     _files(image, bases, 0)  # all of the base's layers are there then
+    _check(image, cache)  # nobody else will
     for data in (image.config, image.manifest):
         cache.add_blob(oci.digest_of(data), iter((data,)), image.spec.name)
     name = f"images/{image.spec.name}/{image.tag}"
     described = oci.describe(oci.MANIFEST, image.manifest).to_json()
     index = {"schemaVersion": 2, "mediaType": oci.INDEX, "manifests": [described]}
-    cache.remember(f"{name}/oci-layout", oci.encode({"imageLayoutVersion": "1.0.0"}))
-    cache.remember(f"{name}/index.json", oci.encode(index))
+    cache.put(f"{name}/oci-layout", oci.encode({"imageLayoutVersion": "1.0.0"}))
+    cache.put(f"{name}/index.json", oci.encode(index))
     blobs = cache.folder / name / "blobs"
     with contextlib.suppress(FileExistsError):
         blobs.symlink_to(os.path.relpath(cache.folder / "blobs", blobs.parent))
     return image.built(f"oci:{cache.folder / name}@{image.digest}", pushed=False)
-
-
-def _is_damaged(path: Path, digest: str) -> bool:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() != digest.removeprefix("sha256:")

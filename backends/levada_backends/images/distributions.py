@@ -79,7 +79,7 @@ def _remember(place: Path, found: Contents) -> None:
     }
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(
-        "w", dir=place.parent, prefix=".", suffix=".part", delete=False, encoding="utf-8"
+        "w", dir=places.unfinished(places.cache_folder("wheels")), delete=False, encoding="utf-8"
     ) as file:
         json.dump(document, file)
     Path(file.name).replace(place)
@@ -149,12 +149,11 @@ class Locked:
 
     def read(self) -> None:
         """Read the contents of all packages at once; what is cached costs nothing."""
-        from concurrent.futures import ThreadPoolExecutor
+        from .threads import in_threads
 
         missing = [name for name in self.packages if name not in self._contents]
-        with ThreadPoolExecutor(8) as pool:
-            found = pool.map(lambda name: contents(self.packages[name]), missing)
-            self._contents.update(zip(missing, found, strict=True))
+        found = in_threads(lambda name: contents(self.packages[name]), missing, 8)
+        self._contents.update(zip(missing, found, strict=True))
 
     def contents(self, name: str) -> Contents:
         """The contents of a locked package."""

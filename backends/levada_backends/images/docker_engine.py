@@ -18,6 +18,7 @@ import tempfile
 import uuid
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -28,13 +29,15 @@ from .recipe import Recipe, grouped
 from .reference import parse_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from docker import DockerClient
 
     from .image import ImageSpec, OnEvent
-    from .layers import LayerCache
+    from .layers import CachedLayer, LayerCache
     from .recipe import Fetch
+
+    _Maker = Callable[[LayerCache], tuple[CachedLayer, bool]]
 
 BUILDER = "docker"
 _CONTEXT_LABEL = "io.levada.context"
@@ -203,18 +206,30 @@ class _Build:
         recipe = Recipe(spec, interpreter, "", self._fetch, self._tell)
         files: dict[str, bytes | Path] = {}
         names: list[str] = []
-        made = [recipe.wheels(group, self._builder.cache) for group in grouped(spec.wheels, 20)]
-        for layer, _ in (*made, recipe.runtime(self._builder.cache)):
+        groups = grouped(spec.wheels, 20)
+        makers: list[_Maker] = [
+            *(partial(recipe.wheels, group) for group in groups),
+            recipe.runtime,
+        ]
+        for layer in [self._sound(make) for make in makers]:
             names.append(f"layers/{len(names):03}.tar.gz")
             files[names[-1]] = layer.path
             self._tell(Event("layer", spec.name, layer.title, layer.descriptor.size))
         names.append("layers/sbom.tar")
         files[names[-1]] = _tar({sbom.FILE: sbom.write_sbom(self._spec)})
         names.append("layers/project.tar.gz")
-        files[names[-1]] = recipe.project(self._builder.cache)[0].path
+        files[names[-1]] = self._sound(recipe.project).path
         title = f"The image {spec.name}, for the steps {', '.join(spec.steps)}. Made by Levada."
         text = dockerfile.render(spec, self._base, title, names)
         return {"Dockerfile": text.encode(), **files}
+
+    def _sound(self, make: _Maker) -> CachedLayer:
+        """Give a layer, made anew if it was damaged in the cache: an engine would not tell."""
+        cache = self._builder.cache
+        layer, was_there = make(cache)
+        if was_there and cache.drop_if_damaged(layer.descriptor.digest):
+            return make(cache)[0]
+        return layer
 
     def _fetch(self, wheel: Wheel, tell: OnEvent | None, image: str) -> Path:
         return self._compiled.get(wheel.filename) or self._builder.fetch(wheel, tell, image)
@@ -233,7 +248,7 @@ class _Build:
             cache.remember(f"compiled/{key}", f"{filename} {digest}".encode())
         else:
             filename, _, digest = known.decode().partition(" ")
-        if (path := cache.blob(digest)) is None:
+        if cache.drop_if_damaged(digest) or (path := cache.blob(digest)) is None:
             (cache.folder / f"compiled/{key}").unlink(missing_ok=True)
             return self._compile(sdist)
         self._compiled[filename] = path

@@ -16,14 +16,14 @@ import struct
 import tarfile
 import tempfile
 import threading
-import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from . import places
 from .image import ImageError
-from .oci import LAYER_GZIP, Descriptor, blob_path
+from .oci import LAYER_GZIP, Descriptor, blob_path, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,6 @@ _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no name, no ti
 _LONGEST_STORED = 0xFFFF  # bytes in a stored block of deflate
 _CHUNK = 1 << 20
 _BLOCK = 512  # what tar fills up to
-_LEFT_OVER = 86_400.0  # seconds after which an unfinished file is nobody's any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,15 +203,33 @@ class LayerCache:
                 )
             return publish(digest)
 
-    def drop(self, digest: str) -> None:
-        """Forget a blob that turned out to be damaged."""
-        (self.folder / blob_path(digest)).unlink(missing_ok=True)
+    def read_blob(self, digest: str) -> bytes | None:
+        """Give the bytes of a small blob, None if it is not there or not what its name says."""
+        path = self.folder / blob_path(digest)
+        with contextlib.suppress(OSError):
+            data = path.read_bytes()
+            return data if digest_of(data) == digest else None
+        return None
+
+    def drop_if_damaged(self, digest: str) -> bool:
+        """Forget a blob if it is not what its name says; say whether it was so."""
+        path = self.folder / blob_path(digest)
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            if f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" == digest:
+                return False
+            path.unlink(missing_ok=True)
+            return True
+        return False
 
     def remember(self, name: str, data: bytes) -> None:
-        """Keep a small file at a path below the folder."""
+        """Keep a note at a path below the folder, with its digest."""
+        self.put(name, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Keep a small file at a path below the folder, as it is."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=self._unfinished())
+        descriptor, temporary = tempfile.mkstemp(dir=places.unfinished(self.folder))
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
@@ -222,15 +239,16 @@ class LayerCache:
             raise
 
     def recall(self, name: str) -> bytes | None:
-        """Give what ``remember`` kept."""
+        """Give what ``remember`` kept, None if it is not there or damaged."""
         try:
-            return (self.folder / name).read_bytes()
+            digest, _, data = (self.folder / name).read_bytes().partition(b"\n")
         except FileNotFoundError:
             return None
+        return data if hashlib.sha256(data).hexdigest().encode() == digest else None
 
     @contextlib.contextmanager
     def _new_file(self) -> Iterator[tuple[BinaryIO, Callable[[str], Path]]]:
-        descriptor, name = tempfile.mkstemp(dir=self._unfinished())
+        descriptor, name = tempfile.mkstemp(dir=places.unfinished(self.folder))
         temporary = Path(name)
         with os.fdopen(descriptor, "wb", buffering=_CHUNK) as file:
 
@@ -247,17 +265,6 @@ class LayerCache:
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
-
-    def _unfinished(self) -> Path:
-        folder = self.folder / "unfinished"
-        if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-        oldest = time.time() - _LEFT_OVER
-        for path in folder.iterdir():
-            with contextlib.suppress(OSError):
-                if path.stat().st_mtime < oldest:
-                    path.unlink()
-        return folder
 
     def _lock(self, key: str) -> threading.Lock:
         with self._guard:

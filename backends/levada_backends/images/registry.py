@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from .credentials import Credentials
 
 _ATTEMPTS = 5
+_ATTEMPTS_IF_SILENT = 2  # where nobody listens, or says nothing
 _FIRST_DELAY = 0.2  # seconds; doubled each time
 _LONGEST_DELAY = 30.0
 _TIMEOUT = 60.0  # seconds without a byte
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_ELSEWHERE = frozenset({301, 302, 303, 307, 308})
+_MOST_HOPS = 5
 _CHALLENGE = re.compile(r'([a-z_]+)="([^"]*)"', re.IGNORECASE)
 _NAME = re.compile(
     r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
@@ -95,12 +98,12 @@ class Registry:
             raise ImageError(f"{self.host} sent another manifest than {reference}: {digest}")
         return answer.header("content-type").partition(";")[0], digest, answer.body
 
-    def has_manifest(self, repository: str, digest: str) -> bool:
-        """Whether a manifest is there."""
+    def has_manifest(self, repository: str, digest: str, size: int) -> bool:
+        """Whether a manifest of so many bytes is there."""
         path = f"/v2/{repository}/manifests/{digest}"
-        accept = ", ".join(MANIFESTS)
-        answer = self._ask("HEAD", path, repository, push=True, headers={"Accept": accept})
-        return self._is_there(answer, f"look for {self.host}/{repository}@{digest}")
+        headers = {"Accept": ", ".join(MANIFESTS)}
+        answer = self._look(path, repository, headers)
+        return self._is_there(answer, digest, size, f"look for {self.host}/{repository}@{digest}")
 
     def put_manifest(self, repository: str, tag: str, data: bytes, media_type: str) -> None:
         """Put a manifest under a tag (and its digest). Raises RegistryError."""
@@ -108,11 +111,25 @@ class Registry:
         headers = {"Content-Type": media_type}
         answer = self._ask("PUT", path, repository, push=True, headers=headers, body=data)
         self._expect(answer, (200, 201, 202), f"push {self.host}/{repository}:{tag}")
+        kept = answer.header("docker-content-digest")
+        if kept not in ("", digest_of(data)):
+            raise RegistryError(f"{self.host} has made another manifest of ours: {kept}")
 
-    def has_blob(self, repository: str, digest: str) -> bool:
-        """Whether a blob is there."""
-        answer = self._ask("HEAD", f"/v2/{repository}/blobs/{digest}", repository, push=True)
-        return self._is_there(answer, f"look for a layer of {self.host}/{repository}")
+    def has_blob(self, repository: str, digest: str, size: int) -> bool:
+        """Whether a blob of so many bytes is there."""
+        answer = self._look(f"/v2/{repository}/blobs/{digest}", repository, {})
+        purpose = f"look for a layer of {self.host}/{repository}"
+        return self._is_there(answer, digest, size, purpose)
+
+    def _look(self, path: str, repository: str, headers: Mapping[str, str]) -> Answer:
+        """Ask for the head of something, also where it is kept elsewhere."""
+        answer = self._ask("HEAD", path, repository, push=True, headers=headers)
+        for _ in range(_MOST_HOPS):
+            if answer.status not in _ELSEWHERE:
+                break
+            path = urljoin(self._connections.url(path), answer.header("location"))
+            answer = self._ask("HEAD", path, repository, push=True, headers=headers)
+        return answer
 
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:
         """Give a blob in pieces; go on where it stopped when the connection breaks.
@@ -131,7 +148,7 @@ class Registry:
                 return  # noqa: TRY300  the loop is the try's body
             except BROKEN as error:
                 failures += 1
-                if failures >= self._attempts:
+                if self._gives_up(error, failures):
                     raise self._lost(error, f"read a layer of {self.host}/{repository}") from error
                 _wait(failures)
 
@@ -189,7 +206,7 @@ class Registry:
                 with Body(data, offset, size, on_sent) as body:
                     answer = self._once("PATCH", location, repository, True, headers, body)
             except BROKEN as error:
-                if failures + 1 >= self._attempts:
+                if self._gives_up(error, failures + 1):
                     raise self._lost(error, purpose) from error
             if answer is not None and failures and answer.status in (400, 404, 416):
                 raise _LostUploadError(f"it answers {answer.status} to the rest of an upload")
@@ -242,9 +259,7 @@ class Registry:
                 _wait(failures, answer)
             except BROKEN as error:
                 failures += 1
-                # Nobody listens there: to ask five times would only keep the user waiting.
-                refused = isinstance(error, ConnectionRefusedError) and failures >= 2
-                if failures >= self._attempts or refused:
+                if self._gives_up(error, failures):
                     raise self._lost(error, f"reach {self.host}") from error
                 _wait(failures)
 
@@ -312,7 +327,7 @@ class Registry:
                 "GET", path, {**headers, **self._authorization(path, scope)}, b""
             )
         hops = 0
-        while response.status in (301, 302, 303, 307, 308) and hops < 5:
+        while response.status in _ELSEWHERE and hops < _MOST_HOPS:
             location = response.getheader("location") or ""
             path = urljoin(self._connections.url(path), location)
             response.read()
@@ -369,11 +384,14 @@ class Registry:
         except (ValueError, KeyError, AttributeError) as error:
             raise RegistryError(f"{realm} gives no token for {self.host}") from error
 
-    def _is_there(self, answer: Answer, purpose: str) -> bool:
+    def _is_there(self, answer: Answer, digest: str, size: int, purpose: str) -> bool:
+        """Whether the answer is about this content: a page of a web server is not."""
         if answer.status == 404:
             return False
         self._expect(answer, (200,), purpose)
-        return True
+        if said := answer.header("docker-content-digest"):
+            return said == digest
+        return answer.header("content-length") == str(size)
 
     def _expect(self, answer: Answer, statuses: Collection[int], purpose: str) -> None:
         if answer.status in statuses:
@@ -382,7 +400,7 @@ class Registry:
         if answer.status in (401, 403):
             raise self._refused(answer.status, purpose, said)
         hint = ""
-        if answer.status in (404, 405):
+        if answer.status < 400 or answer.status in (404, 405):
             hint = f"is {self.host} a registry, and may it have this repository?"
         elif answer.status in _AGAIN:
             hint = "it was tried several times; try again later, or ask who runs the registry"
@@ -403,11 +421,21 @@ class Registry:
             status,
         )
 
+    def _gives_up(self, error: Exception, failures: int) -> bool:
+        """Whether to ask once more would only keep the user waiting."""
+        silent = isinstance(error, ConnectionRefusedError | TimeoutError)
+        return failures >= self._attempts or (silent and failures >= _ATTEMPTS_IF_SILENT)
+
     def _lost(self, error: Exception, purpose: str) -> RegistryError:
         if isinstance(error, ConnectionRefusedError):
             return RegistryError(
                 f"cannot {purpose}: nothing listens at {self._connections.server}",
                 "start the registry, or check its address",
+            )
+        if isinstance(error, TimeoutError):
+            return RegistryError(
+                f"cannot {purpose}: {self._connections.server} does not answer",
+                "check the network and the registry, then try again",
             )
         text = str(error) or type(error).__name__
         return RegistryError(

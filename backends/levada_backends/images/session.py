@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -13,6 +12,7 @@ from . import lock, requirements, settings
 from .image import OCI_FILE
 from .lock import LockedImage
 from .plan import Plan, PlannedImage, Planner, with_labels
+from .threads import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,8 +114,7 @@ class Session:
             push = self.registry or None
             return Outcome(image, builder.build(spec, push=push, on_event=on_event), note)
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            built = list(pool.map(build, zip(wanted, chosen, strict=True)))
+        built = in_threads(build, list(zip(wanted, chosen, strict=True)), _AT_ONCE)
         by_name = {each.planned.spec.name: each for each in built}
         return tuple(by_name.get(image.spec.name, Outcome(image)) for image in plan.images)
 

@@ -41,9 +41,12 @@ _TIMEOUT = 60
 
 
 def cached(wheel: Wheel) -> Path | None:
-    """The file of a wheel if it is in the cache."""
+    """The file of a wheel if it is in the cache, and still what was locked."""
     place = _place(wheel)
-    return place if place.is_file() else None
+    with suppress(OSError), place.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() == wheel.sha256:
+            return place
+    return None
 
 
 def fetch(wheel: Wheel, on_event: OnEvent | None = None, image: str = "") -> Path:
@@ -52,9 +55,9 @@ def fetch(wheel: Wheel, on_event: OnEvent | None = None, image: str = "") -> Pat
     ``on_event`` is told of each megabyte, in the name of ``image``. Raises ImageError if it cannot
     be had or is not what was locked, and OSError if it cannot be written.
     """
+    if (known := cached(wheel)) is not None:
+        return known
     place = _place(wheel)
-    if place.is_file():
-        return place
     place.parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(_ATTEMPTS):
         try:
@@ -136,7 +139,7 @@ def _place(wheel: Wheel) -> Path:
 
 def _download(wheel: Wheel, place: Path, on_event: OnEvent | None, image: str) -> None:
     """Download beside its place, verify, and only then give it its name."""
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=place.parent)
+    handle, temporary = tempfile.mkstemp(dir=places.unfinished(places.cache_folder("wheels")))
     digest = hashlib.sha256()
     try:
         with os.fdopen(handle, "wb") as file, _open(wheel.url) as stream:

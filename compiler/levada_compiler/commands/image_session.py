@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -32,10 +33,15 @@ def load(module: str = "session") -> Any:
 
 
 def guarded(action: Callable[[], int]) -> int:
-    """The status of ``action``; what cannot be planned or built is said, and gives 1."""
+    """The status of ``action``; what cannot be planned or built is said, and gives 1.
+
+    An interrupt ends the process.
+    """
     problem: type[Exception] = load("image").ImageError
     try:
         return action()
+    except KeyboardInterrupt:
+        _interrupted()
     except problem as error:
         first, *rest = str(error).splitlines()
         console.error(first)
@@ -44,6 +50,17 @@ def guarded(action: Callable[[], int]) -> int:
         if way_out:
             sys.stderr.write(f"help: {way_out}\n")
         return 1
+
+
+def _interrupted() -> NoReturn:
+    """End now: threads may be in the middle of a download, and Python would wait for them.
+
+    What they have not finished is beside its place in the cache, where nobody takes it for whole.
+    """
+    sys.stderr.write("interrupted; what is finished is kept, the same command goes on from it\n")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(130)
 
 
 def in_words(count: float) -> str:
