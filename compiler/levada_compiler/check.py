@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .declare import Declarations
+    from .declare import Declarations, Pipeline
     from .frame import Frame
     from .ir import Expr, Node, Result
     from .reports import Reports
@@ -186,3 +186,46 @@ def unused(frame: Frame, reports: Reports) -> None:
                 f"`{name}` is never used",
                 help="use it, return it, or call the step without assigning",
             )
+
+
+def tuple_defaults(frame: Frame, declared: Pipeline, reports: Reports) -> None:
+    """Warn where a step would tell a tuple that is a parameter's default from the list it becomes.
+
+    To a loop, an index and an unpacking they are the same.
+    """
+    tree = frame.function.node
+    taken_apart = {id(part) for node in ast.walk(tree) for part in _taken_apart(node)}
+    for name, default in declared.defaults.items():
+        uses = (
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and node.id == name and id(node) not in taken_apart
+        )
+        place = next(uses, None)
+        if place is not None and _holds_tuple(default.static):
+            reports.warning(
+                "parameter-default",
+                frame.span(place),
+                f"the default of `{name}` is a tuple or holds one, and the run has a list instead",
+                labels=(Label(default.expr.span, "JSON has no tuples, and parameters are JSON"),),
+                help="write a list",
+            )
+
+
+def _taken_apart(node: ast.AST) -> tuple[ast.AST, ...]:
+    match node:
+        case ast.For(iter=ast.Call(args=items)) | ast.comprehension(iter=ast.Call(args=items)):
+            return tuple(items)
+        case ast.For(iter=items) | ast.comprehension(iter=items) | ast.Subscript(value=items):
+            return (items,)
+        case ast.Assign(targets=[ast.Tuple() | ast.List()], value=value):
+            return (value,)
+    return ()
+
+
+def _holds_tuple(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_tuple(item) for item in value.values())
+    return isinstance(value, tuple) or (
+        isinstance(value, list) and any(_holds_tuple(item) for item in value)
+    )

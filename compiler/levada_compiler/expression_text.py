@@ -35,6 +35,7 @@ from .ir import (
     Scalar,
     Select,
     Sequence,
+    Slice,
     Subscript,
     Target,
     Unary,
@@ -122,6 +123,8 @@ class ExpressionWriter:
                 return f"{self._postfix_operand(value)}.{field}", _ATOM
             case Subscript(value=value, index=index):
                 return f"{self._postfix_operand(value)}[{self.text(index)}]", _ATOM
+            case Slice():
+                return self._slice(expr), _ATOM
             case Unary() | Binary() | Compare() | BoolOp():
                 return self._operation(expr)
             case Select() | Recover():
@@ -140,6 +143,12 @@ class ExpressionWriter:
         # `1.real` is not Python, `(1).real` is.
         text, level = self._write(expr)
         return text if level == _ATOM and not isinstance(expr, Const) else f"({text})"
+
+    def _slice(self, expr: Slice) -> str:
+        given = [expr.lower, expr.upper]
+        if not _is_none(expr.step):
+            given.append(expr.step)
+        return ":".join("" if _is_none(bound) else self.text(bound) for bound in given)
 
     def _output(self, node: str) -> str:
         variables = [first_variable(loop.target) for loop in self._enclosing[node]]
@@ -256,6 +265,10 @@ def expression_texts(program: Program, values: Mapping[str, Expr]) -> dict[str, 
     """Several expressions of a program as text, by name."""
     writer = ExpressionWriter(program)
     return {name: writer.text(value) for name, value in values.items()}
+
+
+def _is_none(expr: Expr) -> bool:
+    return isinstance(expr, Const) and expr.value is None
 
 
 def _constant(value: Scalar) -> tuple[str, int]:

@@ -20,6 +20,7 @@ from .ir import (
     Recover,
     Select,
     Sequence,
+    Slice,
     Subscript,
     Unary,
 )
@@ -198,6 +199,8 @@ def children(expr: Expr) -> Iterator[Expr]:  # noqa: C901 - one case a form
         case Subscript(value=value, index=index):
             yield value
             yield index
+        case Slice(lower=lower, upper=upper, step=step):
+            yield from (lower, upper, step)
         case Unary(operand=operand):
             yield operand
         case Binary(left=left, right=right):

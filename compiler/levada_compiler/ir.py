@@ -77,10 +77,20 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Subscript:
-    """An item of a constant or a parameter."""
+    """An item of a constant or a parameter, or a part of it if ``index`` is a :class:`Slice`."""
 
     value: Expr
     index: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """``lower:upper:step``, as the index of a :class:`Subscript`; None for what is left out."""
+
+    lower: Expr
+    upper: Expr
+    step: Expr
     span: Span
 
 
@@ -214,6 +224,7 @@ Expr: TypeAlias = (
     | Item
     | Attribute
     | Subscript
+    | Slice
     | Unary
     | Binary
     | Compare

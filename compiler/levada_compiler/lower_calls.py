@@ -11,6 +11,7 @@ from .frame import Frame
 from .ir import (
     Argument,
     Call,
+    Const,
     DictDisplay,
     Expr,
     Group,
@@ -208,17 +209,34 @@ def lower_arguments(
 def _unpacked_keywords(
     frame: Frame, keyword: ast.keyword, value: Value
 ) -> list[tuple[str, Value, ast.keyword]]:
-    span = frame.span(keyword)
-    if isinstance(value.static, dict):
-        return [(str(k), constant(v, span), keyword) for k, v in value.static.items()]
+    items = dictionary_items(value, frame.span(keyword))
+    if items is not None and all(isinstance(key.static, str) for key, _ in items):
+        return [(str(key.static), item, keyword) for key, item in items]
     if not value.poisoned:
+        what = "a dict that is written out" if items is None else "a dict with keys that are text"
         frame.reports.error(
             "star-argument",
-            span,
-            "`**` can unpack only a constant dict here",
+            frame.span(keyword),
+            f"`**` can unpack only {what} here",
             help="write the arguments one by one",
         )
     return []
+
+
+def dictionary_items(value: Value, span: Span) -> list[tuple[Value, Value]] | None:
+    """The items of a dict whose keys are known; None for any other value."""
+    if isinstance(value.static, dict):
+        return [(constant(k, span), constant(v, span)) for k, v in value.static.items()]
+    if not isinstance(value.expr, DictDisplay):
+        return None
+    items: dict[object, tuple[Value, Value]] = {}
+    for key, item in value.expr.items:
+        if not isinstance(key, Const):
+            return None
+        # Of equal keys Python keeps the first and its place, with the last one's value.
+        held = items[key.value][0] if key.value in items else constant(key.value, span)
+        items[key.value] = held, Value(item, ANY, value.level, size=value.size)
+    return list(items.values())
 
 
 Bound = dict[str, tuple[Value, "Span"]]

@@ -19,11 +19,13 @@ from .ir import (
     Field,
     Format,
     Param,
+    Slice,
     Subscript,
     Unary,
 )
 from .slotted import replace
 from .values import (
+    ANY,
     BOOL,
     STR,
     Level,
@@ -104,11 +106,11 @@ def _lower_constant(frame: Frame, node: ast.Constant) -> Value:
     span = frame.span(node)
     if node.value is None or isinstance(node.value, bool | int | float | str):
         return constant(constants.bounded(node.value, node), span)
-    kind = type(node.value).__name__
+    kind = "`...`" if node.value is ... else f"a constant of type `{type(node.value).__name__}`"
     frame.reports.error(
         "unsupported-expression",
         span,
-        f"a {kind} constant cannot be used in a pipeline, since it has no JSON form",
+        f"{kind} cannot be used in a pipeline, since it has no JSON form",
         help="pass a string or a number, and convert it in the step",
     )
     return poison(span)
@@ -279,15 +281,16 @@ def _lower_dict(frame: Frame, node: ast.Dict) -> Value:
     for key, value in zip(node.keys, node.values, strict=True):
         lowered = lower(frame, value)
         frame.share(lowered, frame.span(value))
+        items = lower_calls.dictionary_items(lowered, span) if key is None else None
         if key is not None:
             pairs.append((lower(frame, key), lowered))
-        elif isinstance(lowered.static, dict):
-            pairs.extend((constant(k, span), constant(v, span)) for k, v in lowered.static.items())
+        elif items is not None:
+            pairs.extend(items)
         elif not lowered.poisoned:
             frame.reports.error(
                 "star-argument",
                 frame.span(value),
-                "`**` can unpack only a constant dict here",
+                "`**` can unpack only a dict that is written out here",
                 help="write the items one by one, or merge the dicts in a step",
             )
             return poison(span)
@@ -485,16 +488,31 @@ def _lower_subscript(frame: Frame, node: ast.Subscript) -> Value:
 def _lower_slice(frame: Frame, node: ast.Subscript, value: Value) -> Value:
     span = frame.span(node)
     parts = (node.slice.lower, node.slice.upper, node.slice.step)  # type: ignore[attr-defined]
-    bounds = [None if part is None else lower(frame, part) for part in parts]
-    known = all(bound is None or bound.is_static for bound in bounds)
-    cut = slice(*(None if bound is None else bound.static for bound in bounds))
+    bounds = [constant(None, span) if part is None else lower(frame, part) for part in parts]
+    if any(bound.poisoned for bound in bounds):
+        return poison(span)
+    known = all(bound.is_static for bound in bounds)
+    cut = slice(*(bound.static for bound in bounds))
     if known and value.is_static:
         return constant(constants.subscript(value.static, cut, node), span)
     if known and value.parts is not None:
         kept = constants.subscript(value.parts, cut, node)
         kind = "tuple" if isinstance(value.expr, Display) and value.expr.kind == "tuple" else "list"
         return display(kind, kept, span)  # type: ignore[arg-type]
-    return advice.report_indexing(frame, node)
+    return _run_time_slice(frame, node, value, bounds)
+
+
+def _run_time_slice(frame: Frame, node: ast.Subscript, value: Value, bounds: list[Value]) -> Value:
+    level = max(item.level for item in (value, *bounds))
+    if level is Level.OUTPUT:
+        return advice.report_indexing(frame, node)
+    span = frame.span(node)
+    lower_bound, upper_bound, step = (bound.expr for bound in bounds)
+    index = Slice(lower_bound, upper_bound, step, frame.span(node.slice))
+    is_list = value.type.name == "list"
+    kind = value.type if is_list or value.type.name == "str" else ANY
+    size = size_of((value, *bounds))
+    return Value(Subscript(value.expr, index, span), kind, level, size=size, fresh=is_list)
 
 
 def known_item(frame: Frame, value: Value, index: Value, node: ast.Subscript) -> Value | None:

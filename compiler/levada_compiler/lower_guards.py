@@ -242,6 +242,10 @@ def finish(
     after = frame.scope
     frame.building.emitted += 1  # anything of the guard may have failed before this place
     frame.scope = interrupted(frame, before, after, span)
+    # What a list holds cannot be told here, yet what is appended here comes after the body's.
+    for cell, held in frame.scope.lists.items():
+        if held.broken is not None:
+            frame.scope.lists[cell] = replace(after.lists[cell], broken=held.broken)
     start = frame.scope.copy()
     with frame.inner_region() as final:
         lower_statements.block(frame, node.finalbody)
@@ -263,8 +267,13 @@ def overlaid(after: Scope, start: Scope, final: Scope) -> Scope:
             scope.names[name] = binding
             scope.when.setdefault(name, final.when.get(name, 0))
     for cell, held in final.lists.items():
-        if start.lists.get(cell) is not held:
+        began = start.lists.get(cell)
+        if began is None:
             scope.lists[cell] = held
+        elif began is not held:
+            known_after = held.broken is began.broken
+            broken = after.lists[cell].broken if known_after else held.broken
+            scope.lists[cell] = replace(held, broken=broken)
     return scope
 
 

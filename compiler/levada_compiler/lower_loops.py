@@ -290,6 +290,13 @@ def declare_target(
 
 def _target_types(kind: Type, count: int, frame: Frame, target: ast.expr) -> tuple[Type, ...]:
     fields = frame.building.declarations.fields(kind)
+    if fields is None and not _may_be_sequence(kind):
+        frame.reports.error(
+            "unpack-mismatch",
+            frame.span(target),
+            f"{count} names for items of type `{types.text(kind)}`, which cannot be unpacked",
+            help="name the item by one name",
+        )
     if fields is None or fields.kind not in ("tuple", "namedtuple"):
         return (types.element(kind),) * count
     if len(fields.types) != count:
@@ -432,8 +439,13 @@ def generate(frame: Frame, node: ast.ListComp, level: int) -> list[Value]:
         return [display("list", (item,), frame.span(node))]
     part = node.generators[level]
     if part.is_async:
-        lower_expressions.unsupported(frame, node)
-        return [poison(frame.span(node))]
+        frame.reports.error(
+            "unsupported-expression",
+            frame.span(node),
+            "`async for` cannot be used in a pipeline",
+            help="use `for`: a loop over a step's output fans out by itself",
+        )
+        return skipped(frame, node, level)
     items = lower_expressions.lower(frame, part.iter)
     if items.poisoned or not check_items(frame, part.iter, items):
         return skipped(frame, node, level)

@@ -31,23 +31,18 @@ WAYS_OUT: Final[dict[type[ast.stmt], tuple[str, str]]] = {
     ast.AsyncFor: ("`async for`", "use `for`: a loop over a step's output fans out by itself"),
     ast.Raise: ("`raise`", "raise in a step: a failed step fails the run"),
     ast.Assert: ("`assert`", "check it in a step: a failed step fails the run"),
-    ast.FunctionDef: ("a function within a pipeline", "define it at the top level, under `@step`"),
-    ast.AsyncFunctionDef: (
-        "a function within a pipeline",
-        "define it at the top level, under `@step`",
-    ),
-    ast.ClassDef: ("a class within a pipeline", "define it at the top level"),
-    ast.Import: ("an import within a pipeline", "import at the top of the module, or in the step"),
-    ast.ImportFrom: (
-        "an import within a pipeline",
-        "import at the top of the module, or in the step",
-    ),
+    ast.FunctionDef: ("`def`", "define the function at the top level, under `@step`"),
+    ast.AsyncFunctionDef: ("`async def`", "define the function at the top level, under `@step`"),
+    ast.ClassDef: ("`class`", "define the class at the top level"),
+    ast.Import: ("`import`", "import at the top of the module, or in the step"),
+    ast.ImportFrom: ("`import`", "import at the top of the module, or in the step"),
     ast.Global: ("`global`", "give the value to the steps as an argument"),
     ast.Nonlocal: ("`nonlocal`", "give the value to the steps as an argument"),
     ast.Delete: ("`del`", "leave it out: nothing is held between steps"),
     ast.Break: ("`break`", "filter the items before the loop, or put the whole loop into a step"),
     ast.Continue: ("`continue`", "put what follows it under an `if`"),
     ast.Match: ("`match`", "use `if`, `elif` and `else`"),
+    ast.TryStar: ("`except*`", "write `except Exception:`"),
 }
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .reports import Reports
 
-BUILTINS = frozenset(dir(builtins))
+BUILTINS = frozenset(dir(builtins)) | {"__file__"}
 #: Whose subclasses are enumerations.
 ENUMS = frozenset(
     f"enum.{name}" for name in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "ReprEnum")

@@ -48,7 +48,9 @@ from .ir import (
     Select,
     Sequence,
     Setting,
+    Slice,
     Step,
+    Subscript,
     Target,
     Type,
     Unary,
@@ -330,6 +332,8 @@ class _Verifier:
         ``entered`` are the regions that the expression enters on its way to ``expr``.
         """
         pending: list[tuple[Expr, tuple[_Region, ...]]] = [(expr, entered)]
+        if isinstance(expr, Slice):
+            self.report(expr.span, "a slice is no value by itself")
         while pending:
             each, inside = pending.pop()
             self.check_span(each.span, f"`{type(each).__name__}`")
@@ -478,7 +482,8 @@ def _form_problem(expr: Expr) -> str:
             return f"`!{wrong[0].conversion}` is no conversion" if wrong else ""
         case Sequence():
             return _sequence_problem(expr)
-    return ""
+    values = (expr.value,) if isinstance(expr, Subscript) else _plain_parts(expr)
+    return "a slice is no value by itself" if any(isinstance(v, Slice) for v in values) else ""
 
 
 def _is_chain(expr: Compare) -> bool:

@@ -184,6 +184,8 @@ class Meaning:
                 return self.attribute(expr)
             case ir.Subscript(value=value, index=index):
                 return self.value(value)[self.value(index)]
+            case ir.Slice(lower=lower, upper=upper, step=step):
+                return slice(self.value(lower), self.value(upper), self.value(step))
             case ir.Unary(op=op, operand=operand):
                 return UNARY[op](self.value(operand))
             case ir.Binary(op=op, left=left, right=right):

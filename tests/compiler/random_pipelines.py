@@ -54,7 +54,9 @@ LISTS = ("p", "q")
 LOOPS = (("i", "{}"), ("c", "{}"), ("i, a", "enumerate({})"), ("i, j", "zip({}, xs)"))
 
 number = st.sampled_from([*NUMBERS, "n", "0", "1", "2"])
-listing = st.sampled_from([*LISTS, "xs", "SIZES", "many(n)", "range(n)", "[1, n, a]", "range(2)"])
+listing = st.sampled_from(
+    [*LISTS, "xs", "xs[1:]", "xs[:n]", "SIZES", "many(n)", "range(n)", "[1, n, a]", "range(2)"]
+)
 name = st.sampled_from(NUMBERS)
 list_name = st.sampled_from(LISTS)
 
@@ -107,7 +109,7 @@ def lists(draw: st.DrawFn, depth: int = 0) -> str:
         return f"many({draw(number)})"
     if form == 5 and not depth:
         return f"({draw(list_name)} if {draw(conditions())} else {draw(lists(1))})"
-    return draw(st.sampled_from([*LISTS, "xs", "[]", "p + q", "[*p, n]"]))
+    return draw(st.sampled_from([*LISTS, "xs", "[]", "p + q", "[*p, n]", "xs[n:]"]))
 
 
 def indented(lines: list[str]) -> list[str]:

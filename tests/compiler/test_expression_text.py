@@ -70,7 +70,12 @@ def extended(inner: st.SearchStrategy[ir.Expr]) -> st.SearchStrategy[ir.Expr]:
         st.builds(
             ir.DictDisplay, st.lists(st.tuples(inner, inner), max_size=2).map(tuple), st.just(AT)
         ),
-        st.builds(ir.Subscript, inner, inner, st.just(AT)),
+        st.builds(
+            ir.Subscript,
+            inner,
+            inner | st.builds(ir.Slice, inner, inner, inner, st.just(AT)),
+            st.just(AT),
+        ),
         st.builds(ir.Format, st.lists(st.text() | fields, max_size=3).map(tuple), st.just(AT)),
         st.builds(ir.Concat, several, st.just(AT)),
     )
@@ -87,7 +92,7 @@ class RefusedError(Exception):
     """The expression is too large for the runtime."""
 
 
-def meaning(expr: ir.Expr) -> Any:
+def meaning(expr: ir.Expr) -> Any:  # noqa: C901 - one case a form
     """What Python gives for an expression, told from the IR and not from its text."""
     match expr:
         case ir.Const(value=value):
@@ -108,6 +113,8 @@ def meaning(expr: ir.Expr) -> Any:
             return {meaning(key): meaning(value) for key, value in items}
         case ir.Subscript(value=value, index=index):
             return operate("a[b]", a=meaning(value), b=meaning(index))
+        case ir.Slice(lower=lower, upper=upper, step=step):
+            return slice(meaning(lower), meaning(upper), meaning(step))
         case ir.Concat(parts=parts):
             return [item for part in parts for item in meaning(part)]
         case ir.Format(parts=parts):

@@ -79,6 +79,7 @@ class Builder:
             [
                 ir.Attribute(one, "auc", span),
                 ir.Subscript(one, other, span),
+                ir.Subscript(one, ir.Slice(other, ir.Const(None, span), one, span), span),
                 ir.Unary(self.choice(["not", "-", "+", "~"]), one, span),
                 ir.Binary(self.choice(["+", "**", "//", "<<"]), one, other, span),
                 ir.Compare((one, other, one), ("<", "not in"), span),

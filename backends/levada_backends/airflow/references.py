@@ -24,6 +24,7 @@ from levada_compiler.ir import (
     Recover,
     Select,
     Sequence,
+    Slice,
     Subscript,
     Unary,
 )
@@ -95,6 +96,8 @@ def _operands(expression: Expr) -> tuple[Expr, ...]:
             return (value,)
         case Subscript(value=value, index=index):
             return (value, index)
+        case Slice(lower=lower, upper=upper, step=step):
+            return (lower, upper, step)
         case Unary(operand=operand):
             return (operand,)
         case Binary(left=left, right=right):
