@@ -187,7 +187,12 @@ def test_rule_pages() -> None:
     package = Path(lock.__file__).parent
     source = "".join(path.read_text() for path in package.glob("*.py"))
     pages = {path.stem for path in (package / "rules").glob("*.md")}
-    assert pages == {"import-not-required", "requirements-not-locked", "stale-lock"}
+    assert pages == {
+        "computed-import",
+        "import-not-required",
+        "requirements-not-locked",
+        "stale-lock",
+    }
     for page in pages:
         assert f'"{page}"' in source
         assert rule_pages.find(page)
@@ -213,6 +218,12 @@ def test_no_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             {"needs/all.txt": "gamma\n-c at.txt\n", "needs/at.txt": "gamma==1.0\n"},
             'requirements = "needs/all.txt"',
+            {"gamma": "1.0"},
+        ),
+        # The project itself needs no wheel: a step has what it reaches of it.
+        (
+            {"setup.cfg": "[options]\npy_modules = []\n", "requirements.txt": "-e .\ngamma\n"},
+            "",
             {"gamma": "1.0"},
         ),
     ],

@@ -253,6 +253,9 @@ def test_contexts_to_commit(folder: Folder) -> None:
         ([], {"base": "127.0.0.1:9/python"}, "127.0.0.1:9"),
         ([], {"dependencies": '["bata"]'}, "no index has `bata`"),
         ([], {"dependencies": '["beta<1"]'}, "no versions fit together"),
+        ([], {"dependencies": '["beta >>> 3"]'}, "`beta >>> 3` is no requirement: Expected"),
+        ([], {"dependencies": "[3]"}, "project.dependencies in pyproject.toml has to be a list"),
+        ([], {"dependencies": '"beta"'}, "project.dependencies in pyproject.toml has to be a list"),
         ([], {"dependencies": '["beta @ file:///nowhere/b-1-py3-none-any.whl"]'}, "nowhere"),
         (["--push", "127.0.0.1:9/team"], {}, "127.0.0.1:9"),
     ],
@@ -275,6 +278,14 @@ def test_an_import_that_nothing_provides(folder: Folder) -> None:
     assert "error[import-not-required]" in done.stderr
     assert "helpers.py:2:8" in done.stderr
     assert "did you mean `beta` (of `beta`)?" in done.stderr
+
+
+def test_a_requirement_of_a_step_that_is_none(folder: Folder) -> None:
+    folder.replace("pipeline.py", "@step\ndef two", '@step(requirements=["beta =>"])\ndef two')
+    done = folder.levada("build", "pipeline.py")
+    assert done.returncode == 1
+    assert "the requirements of `two` cannot be locked: `beta =>` is no requirement" in done.stderr
+    assert "pipeline.py:11:7" in done.stderr
 
 
 def test_an_index_that_cannot_be_reached(folder: Folder) -> None:

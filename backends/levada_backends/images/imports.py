@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from levada.code_units import Unit
     from levada_compiler.diagnostic import Span
 
+#: What imports a module whose name it is given.
+_IMPORTERS = frozenset(("import_module", "__import__"))
 _IMPORT_ERRORS = frozenset(("ImportError", "ModuleNotFoundError", "Exception", "BaseException"))
 
 
@@ -60,6 +62,16 @@ class ImportFinder:
             )
         return self._found[unit]
 
+    def computed(self, units: Iterable[Unit]) -> list[Span]:
+        """Where these statements import what only a run can tell, and cannot do without it."""
+        return [
+            self.source(unit.path).span(node)
+            for unit in units
+            if not unit.is_typing and _IMPORTERS & set(_words(unit))
+            for node, module, _, optional in _walk(unit.node, False)
+            if not module and not optional and isinstance(node, ast.Call)
+        ]
+
     def source(self, path: str) -> Source:
         """The text of a module, which turns nodes into spans."""
         if path not in self._sources:
@@ -68,8 +80,19 @@ class ImportFinder:
         return self._sources[path]
 
 
+def _words(unit: Unit) -> Iterator[str]:
+    """The names that a statement uses, attributes included."""
+    for name, chain in unit.references:
+        yield from (name, *chain)
+    for (_, _, taken), chain in unit.inner:
+        yield from (taken or "", *chain)
+
+
 def _walk(node: ast.AST, optional: bool) -> Iterator[tuple[ast.AST, str, str | None, bool]]:
-    """Yield what is imported in a statement: the node that has a place, module, name, optional."""
+    """Yield what is imported in a statement: the node that has a place, module, name, optional.
+
+    The module is empty where its name is computed.
+    """
     pending = [(node, optional)]
     while pending:
         item, handled = pending.pop()
@@ -91,11 +114,11 @@ def _imported(node: ast.AST) -> Iterator[tuple[ast.AST, str, str | None]]:
     elif isinstance(node, ast.ImportFrom) and not node.level:
         for alias in node.names:
             yield alias, node.module or "", None if alias.name == "*" else alias.name
-    elif isinstance(node, ast.Call) and node.args:
+    elif isinstance(node, ast.Call):
         called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        text = getattr(node.args[0], "value", None)
-        if called in ("import_module", "__import__") and isinstance(text, str):
-            yield node, text, None
+        text = getattr(node.args[0], "value", None) if node.args else None
+        if called in _IMPORTERS:
+            yield node, text if isinstance(text, str) else "", None
 
 
 def _catches(handler: ast.ExceptHandler) -> bool:

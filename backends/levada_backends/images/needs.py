@@ -79,6 +79,7 @@ class NeedsFinder:
         libraries = self._add_values(needs, given)
         for unit, each in self.imports.of_units(needs.slice.units):
             self._add_import(needs, unit, each)
+        self._report_computed(needs)
         for module, reason in libraries.items():
             for name in locked.providers(module):
                 needs.reasons.setdefault(name, Reason(reason))
@@ -169,6 +170,22 @@ class NeedsFinder:
                 needs.reasons[name] = Reason(f'`requirements=["{text}"]`', needs.step.span)
 
     # ---------------------------------------------------------------- what is missing
+
+    def _report_computed(self, needs: StepNeeds) -> None:
+        """Report imports of computed names, unless the step says what it requires."""
+        if any(setting.name == "requirements" for setting in needs.step.settings):
+            return
+        for span in self.imports.computed(needs.slice.units):
+            self.diagnostics[
+                Diagnostic(
+                    "computed-import",
+                    f"what this imports is known only when `{needs.step.function}` runs",
+                    span,
+                    label="so nothing can tell which packages the step needs",
+                    help="name them: `@step(requirements=[…])`, an empty list if there are none; "
+                    "modules of the project go into `files=[…]`",
+                )
+            ] = None
 
     def _report_missing(self, needs: StepNeeds, each: Import) -> None:
         self.diagnostics[

@@ -172,7 +172,10 @@ class Planner:
             for step in self.steps
             for setting in step.settings
             if setting.name == "requirements"
-            and named & {requirement_name(text) for text in _requirements(step)}
+            and any(
+                requirement_name(text) in named or f"`{text}`" in error.message
+                for text in _requirements(step)
+            )
         )
 
     def _known(self, texts: tuple[str, ...]) -> Resolution | None:

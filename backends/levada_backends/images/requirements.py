@@ -127,9 +127,29 @@ def lock(
         steps.write_text("".join(f"{text}\n" for text in of_steps), encoding="utf-8")
         if known and not upgrade:
             output.write_text(_as_pylock(known), encoding="utf-8")
-        _run(_command(uv, found, steps, output), found.root, steps)
+        try:
+            _run(_command(uv, found, steps, output), found.root, steps)
+        except ImageError as error:
+            raise _malformed(found, of_steps) or error from error
         document = tomllib.loads(output.read_text(encoding="utf-8"))
-        return tuple(_packages(document, found.settings, Path(folder)))
+        return tuple(_packages(document, found, Path(folder)))
+
+
+def _malformed(found: Sources, of_steps: Iterable[str]) -> ImageError | None:
+    """Name the first requirement that is none: uv would have it built before it says so."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    own = _of_pyproject(found.document, found.settings) if found.pyproject else []
+    for text in (*of_steps, *own):
+        try:
+            Requirement(text)
+        except InvalidRequirement as error:
+            reason = str(error).splitlines()[0]
+            return ImageError(
+                f"`{text}` is no requirement: {reason}",
+                "write a name with versions (`pandas>=2,<3`), or `name @ URL`",
+            )
+    return None
 
 
 def find_uv() -> str:
@@ -166,20 +186,26 @@ def read_pyproject(root: Path) -> dict[str, Any]:
 
 def _of_pyproject(document: dict[str, Any], settings: ImageSettings) -> list[str]:
     project = _table(document, "project")
-    texts = list(project.get("dependencies", ()))
-    optional = project.get("optional-dependencies", {})
+    texts = _strings(project.get("dependencies", []), "project.dependencies")
+    optional = _table(project, "optional-dependencies")
     for extra in settings.extras:
-        texts += _named(optional, extra, "extra")
-    groups = document.get("dependency-groups", {})
+        texts += _strings(_named(optional, extra, "extra"), f"the extra `{extra}`")
+    groups = _table(document, "dependency-groups")
     for group in settings.groups:
         texts += _group(groups, group, ())
     return texts
 
 
-def _named(table: dict[str, Any], name: str, kind: str) -> list[Any]:
+def _strings(value: object, what: str) -> list[str]:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return value
+    raise ImageError(f"{what} in pyproject.toml has to be a list of strings")
+
+
+def _named(table: dict[str, Any], name: str, kind: str) -> object:
     for key, value in table.items():
         if _normalised(key) == _normalised(name):
-            return list(value)
+            return value
     there = ", ".join(f"`{key}`" for key in table) or "none"
     raise ImageError(
         f"pyproject.toml has no {kind} `{name}`",
@@ -191,12 +217,14 @@ def _group(groups: dict[str, Any], name: str, within: tuple[str, ...]) -> list[s
     """Expand a dependency group (PEP 735) with those that it includes."""
     if name in within:
         raise ImageError(f"the dependency group `{name}` includes itself")
+    items = _named(groups, name, "dependency group")
     texts: list[str] = []
-    for item in _named(groups, name, "dependency group"):
-        if isinstance(item, str):
-            texts.append(item)
+    for item in items if isinstance(items, list) else [items]:
+        included = item.get("include-group") if isinstance(item, dict) else None
+        if isinstance(included, str):
+            texts += _group(groups, included, (*within, name))
         else:
-            texts += _group(groups, str(item.get("include-group")), (*within, name))
+            texts += _strings([item], f"the dependency group `{name}`")
     return texts
 
 
@@ -296,9 +324,10 @@ def _as_pylock(known: Sequence[Wheel]) -> str:
 # ---------------------------------------------------------------------------- pylock.toml
 
 
-def _packages(document: dict[str, Any], settings: ImageSettings, folder: Path) -> Iterator[Wheel]:
+def _packages(document: dict[str, Any], found: Sources, folder: Path) -> Iterator[Wheel]:
     from packaging.markers import Marker
 
+    settings = found.settings
     tags = supported_tags(settings.python, settings.platform)
     ranks = {tag: rank for rank, tag in enumerate(tags)}
     environments = marker_environments(settings.python, settings.platform)
@@ -306,10 +335,17 @@ def _packages(document: dict[str, Any], settings: ImageSettings, folder: Path) -
         marker = package.get("marker")
         if marker and not any(Marker(marker).evaluate(each) for each in environments):
             continue
-        yield _file(package, ranks, folder)
+        if not _is_project(package, found.root, folder):
+            yield _file(package, ranks, folder, found.root)
 
 
-def _file(package: dict[str, Any], ranks: dict[Tag, int], folder: Path) -> Wheel:
+def _is_project(package: dict[str, Any], root: Path, folder: Path) -> bool:
+    """Whether a package is the project itself (`-e .`): a step has what it reaches of that."""
+    path = _table(package, "directory").get("path")
+    return isinstance(path, str) and (folder / path).resolve() == root.resolve()
+
+
+def _file(package: dict[str, Any], ranks: dict[Tag, int], folder: Path, root: Path) -> Wheel:
     """Choose the file of a package: its best wheel for the platform, else the sdist."""
     if "archive" in package:
         return _wheel(package, package["archive"], folder)
@@ -322,7 +358,7 @@ def _file(package: dict[str, Any], ranks: dict[Tag, int], folder: Path) -> Wheel
     name = package["name"]
     if "directory" in package or "vcs" in package:
         place = package.get("directory") or package["vcs"]
-        where = place.get("path") or place.get("url")
+        where = place.get("url") or os.path.relpath(folder / place["path"], root)
         raise ImageError(
             f"`{name}` comes from {where}, which has no digest that an image could be pinned to",
             "require a wheel of it: put one into an index, or require it as `name @ file:///….whl`",
