@@ -20,7 +20,7 @@ def state(running: ApiServer) -> dict[str, Any]:
     """What is needed to use it from another process."""
     fields = {"kubeconfig": str(running.kubeconfig), "folder": str(running.folder)}
     if isinstance(running, Cluster):
-        fields["host"] = running.host
+        fields |= {"host": running.host, "registry": running.registry}
     return {"pid": os.getpid(), **fields}
 
 
@@ -31,9 +31,11 @@ def find(*, api_only: bool) -> ApiServer | None:
         return None
     said = json.loads(state_file(api_only=api_only).read_text())
     kubeconfig, folder = Path(said["kubeconfig"]), Path(said["folder"])
-    running = (
-        ApiServer(kubeconfig, folder) if api_only else Cluster(kubeconfig, folder, said["host"])
-    )
+    running: ApiServer
+    if api_only:
+        running = ApiServer(kubeconfig, folder)
+    else:
+        running = Cluster(kubeconfig, folder, said["host"], said["registry"])
     return running if running.is_ready() else None
 
 

@@ -109,9 +109,14 @@ class ApiServer(Api):
 
 @dataclass(frozen=True)
 class Cluster(ApiServer):
-    """A whole one: `host` is this machine as pods see it, `node` is the node's name."""
+    """A whole one.
+
+    `host` is this machine as pods see it; `registry` a registry without TLS that this machine and
+    the node reach; `node` the node's name.
+    """
 
     host: str
+    registry: str
     node: str = node.NAME
 
     @property
@@ -204,11 +209,12 @@ def start_api_server() -> Iterator[ApiServer]:
 def start() -> Iterator[Cluster]:
     """A whole cluster with an empty node; all of it is gone after the context."""
     with place.make() as here:
-        node.start_containerd(here)
+        containerd = node.start_containerd(here)
+        registry = node.start_registry(here, containerd)
         server, keys = _start_api_server(here)
         control_plane.start_controllers(here, keys)
         node.start_kubelet(here, keys)
-        cluster = Cluster(server.kubeconfig, here.folder, here.host)
+        cluster = Cluster(server.kubeconfig, here.folder, here.host, registry)
         here.wait("the node is ready", lambda: _is_node_ready(cluster))
         yield cluster
 

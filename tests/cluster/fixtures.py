@@ -10,6 +10,7 @@ from tests.engines.required import require_engine
 
 from . import attached
 from . import cluster as engine
+from .cluster import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,4 +30,15 @@ def api_server() -> Iterator[ApiServer]:
         yield started
         return
     with engine.start_api_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A whole Kubernetes: jobs run, images are pulled, volumes are written."""
+    require_engine("Kubernetes", is_installed=engine.is_installed(), install=engine.INSTALL)
+    if isinstance(started := attached.find(api_only=False), Cluster):
+        yield started
+        return
+    with engine.start() as running:
         yield running

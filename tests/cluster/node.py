@@ -6,8 +6,10 @@ import hashlib
 import io
 import json
 import platform
+import re
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,22 +65,27 @@ class Containerd:
         command = [packages.program("ctr"), "--address", socket, "--namespace", "k8s.io"]
         return subprocess.run([*command, *arguments], check=False, capture_output=True, text=True)
 
-    def import_image(self, archive: Path, name: str = "") -> None:
-        """Load an image from an archive as `docker save` or Levada writes it.
+    def import_image(self, archive: Path, repository: str) -> str:
+        """Load an image from an archive as `docker save` or Levada writes it; give its name.
 
-        It is found by its name and by `<repository>@<digest>`; `name` is for one without.
+        That is `<repository>@<digest>`. A name in the archive is left out: one without a host is
+        not what the kubelet looks for, and hides the image from it.
         """
-        options = ("--digests", "--base-name", name) if name else ("--digests",)
-        done = self.ctr("images", "import", *options, str(archive))
-        if done.returncode != 0:
+        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".tar") as nameless:
+            _copy_without_names(archive, Path(nameless.name))
+            options = ("--digests", "--base-name", repository)
+            done = self.ctr("images", "import", *options, nameless.name)
+        found = re.search(rf"{re.escape(repository)}@sha256:[0-9a-f]{{64}}", done.stdout)
+        if done.returncode != 0 or found is None:
             raise RuntimeError(f"{archive} was not imported: {done.stderr.strip()}")
+        return found[0]
 
-    def trust(self, registry: str, at: str) -> None:
-        """Pull what is named after `registry` from the address `at`, without TLS."""
+    def trust(self, registry: str) -> None:
+        """Pull from this registry (a host and port) without TLS."""
         folder = self._folder / "registries" / registry
         folder.mkdir(parents=True, exist_ok=True)
-        host = f'[host."http://{at}"]\n  capabilities = ["pull", "resolve"]\n'
-        (folder / "hosts.toml").write_text(f'server = "http://{at}"\n{host}')
+        host = f'[host."http://{registry}"]\n  capabilities = ["pull", "resolve"]\n'
+        (folder / "hosts.toml").write_text(f'server = "http://{registry}"\n{host}')
 
 
 def start_containerd(place: Place) -> Containerd:
@@ -93,8 +100,26 @@ def start_containerd(place: Place) -> Containerd:
     place.wait("containerd answers", lambda: containerd.ctr("version").returncode == 0)
     archive = place.folder / "pause.tar"
     _write_pause_image(archive)
-    containerd.import_image(archive)
+    containerd.import_image(archive, _PAUSE.partition(":")[0])
     return containerd
+
+
+def start_registry(place: Place, containerd: Containerd) -> str:
+    """Start a registry beside the node, which this machine reaches as well; give its address."""
+    address = f"{place.node}:5000"
+    folder = place.folder / "registry"
+    folder.mkdir()
+    config = folder / "config.json"
+    settings = {
+        "version": "0.1",
+        "log": {"level": "warn"},
+        "storage": {"filesystem": {"rootdirectory": str(folder)}, "delete": {"enabled": True}},
+        "http": {"addr": address},
+    }
+    config.write_text(json.dumps(settings))  # which YAML includes
+    place.start("registry", packages.program("docker-registry"), "serve", str(config))
+    containerd.trust(address)
+    return address
 
 
 def start_kubelet(place: Place, keys: Keys) -> None:
@@ -104,7 +129,7 @@ def start_kubelet(place: Place, keys: Keys) -> None:
     kubeconfig = keys.kubeconfig("node", subject, f"https://{place.node}:443")
     for folder in ("kubelet", "pod-logs"):
         (place.folder / folder).mkdir()
-    (place.folder / "resolv.conf").touch()  # nobody resolves names here
+    (place.folder / "resolv.conf").touch()
     config = place.folder / "kubelet.yaml"
     settings = _kubelet(place.folder, place.node, _make_cgroup(place))
     settings["authentication"]["x509"] = {"clientCAFile": str(keys.authority)}
@@ -151,6 +176,8 @@ def _kubelet(folder: Path, address: str, cgroup: str) -> dict[str, Any]:
         "failCgroupV1": False,
         "failSwapOn": False,
         "makeIPTablesUtilChains": False,
+        "clusterDNS": ["10.96.0.10"],  # where nobody answers
+        "clusterDomain": "cluster.local",
         "resolvConf": str(folder / "resolv.conf"),
         "podLogsDir": str(folder / "pod-logs"),
         # The disk is the machine's: what fills it up is none of the tests' business.
@@ -195,6 +222,19 @@ def _write_pause_image(target: Path) -> None:
         _add(tar, "layer.tar", layer.getvalue())
         _add(tar, "config.json", json.dumps(config).encode())
         _add(tar, "manifest.json", json.dumps(manifest).encode())
+
+
+def _copy_without_names(archive: Path, target: Path) -> None:
+    with tarfile.open(archive) as source, tarfile.open(target, "w") as copy:
+        for entry in source:
+            content = source.extractfile(entry)
+            if entry.name.removeprefix("./") == "index.json" and content is not None:
+                index = json.load(content)
+                for one in index["manifests"]:
+                    one.pop("annotations", None)
+                _add(copy, "index.json", json.dumps(index).encode())
+            else:
+                copy.addfile(entry, content)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:

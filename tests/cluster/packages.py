@@ -15,6 +15,7 @@ _PACKAGES = {
     "ip": "iproute2",
     "nsenter": "util-linux",
     "openssl": "openssl",
+    "docker-registry": "docker-registry",
 }
 _PLUGINS = ("bridge", "host-local", "loopback")
 _PLUGIN_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))

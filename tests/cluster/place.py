@@ -143,7 +143,6 @@ def _address(place: Place) -> None:
     _ip("link", "set", device, "up")
     _ip("address", "add", f"{place.node}/30", "dev", "eth0", pid=place.pid)
     _ip("link", "set", "eth0", "up", pid=place.pid)
-    _ip("route", "add", "default", "via", place.host, pid=place.pid)
     _ip("route", "add", place.pods, "via", place.node)
 
 
