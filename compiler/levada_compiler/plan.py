@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SCHEMA = "levada.plan/1"
 
 #: The settings that a pipeline gives to its steps where these have none of their own.
-INHERITED = ("retry", "timeout", "cache", "environment")
+INHERITED = ("retry", "timeout", "cache", "environment", "executor")
 
 
 def plan(program: Program) -> dict[str, Any]:

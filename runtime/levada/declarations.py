@@ -288,14 +288,19 @@ def _positive(name, value):
     return _whole(name, value, least=1)
 
 
-_DEFAULTS = {"cache": _flag, "environment": _mapping, "retry": _retry, "timeout": seconds}
+_DEFAULTS = {
+    "cache": _flag,
+    "environment": _mapping,
+    "executor": _text,
+    "retry": _retry,
+    "timeout": seconds,
+}
 
 #: Per kind: the settings and what gives each its JSON meaning. The table is in docs/contracts.md.
 SETTINGS = {
     "step": {
         **_DEFAULTS,
         "allow_pickle": _flag,
-        "executor": _text,
         "files": _texts,
         "image": _text,
         "node_selector": _mapping,

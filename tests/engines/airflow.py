@@ -230,6 +230,11 @@ def is_installed(version: str) -> bool:
     )
 
 
+def python(version: str) -> Path:
+    """The Python of this Airflow."""
+    return _program(version).with_name("python")
+
+
 def _make_database(version: str) -> None:
     """Let Airflow make its tables once: it takes longer than all the rest of a start."""
     with tempfile.TemporaryDirectory() as folder:

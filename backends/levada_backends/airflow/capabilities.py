@@ -22,10 +22,10 @@ _CONSTRUCTS = {
     "pipeline outputs": "a last task named `return` records them",
 }
 _BY_THE_STEP = "given to the step command"
-_WARNING = "no effect, a warning: a step is a process on the worker"
+_IN_PODS = "of a pod; no effect in a process or a Docker container, a warning"
 _SETTINGS = {
     "requirements": (True, "part of the cache key; the worker's Python must have them"),
-    "resources": (False, _WARNING),
+    "resources": (True, "of a container (Docker: `cpu` is a share, `disk` has no effect) or pod"),
     "retry": (
         True,
         "retries, with delay and backoff; none after a permanent error",
@@ -33,15 +33,15 @@ _SETTINGS = {
     "timeout": (True, "kept by the step command; execution_timeout a minute later"),
     "cache": (True, _BY_THE_STEP),
     "environment": (True, _BY_THE_STEP),
-    "secrets": (True, "environment variables of the worker"),
-    "files": (True, "of the project on the worker"),
-    "volumes": (False, "an error: a process sees what the worker has"),
-    "node_selector": (False, _WARNING),
-    "tolerations": (False, _WARNING),
+    "secrets": (True, "environment variables of the worker; in a pod, keys of Secrets"),
+    "files": (True, "of the project on the worker, or in the image"),
+    "volumes": (True, "mounts of a container, claims of a pod; an error for a process"),
+    "node_selector": (True, _IN_PODS),
+    "tolerations": (True, _IN_PODS),
     "pool": (True, "pool; Airflow never starts the tasks of one that does not exist"),
     "queue": (True, "queue"),
-    "image": (False, _WARNING),
-    "executor": (True, "`process` only"),
+    "image": (True, "of a container or pod; levada.lock has it where `levada build` made it"),
+    "executor": (True, "`process`, `docker` or `kubernetes`"),
     "priority": (True, "priority_weight"),
     "allow_pickle": (True, _BY_THE_STEP),
     "schedule": (True, "schedule"),

@@ -8,11 +8,12 @@ from levada_compiler.diagnostic import Diagnostic, Severity, Span
 from levada_compiler.expression_text import ExpressionWriter
 from levada_compiler.ir import Branch, Call, Expr, Loop, Node, Program, Setting
 
+from . import check_executors
 from .references import all_nodes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
 #: The length of a column in Airflow's database.
@@ -22,15 +23,8 @@ TEXT_BYTES = 128 * 1024 - 512
 #: Airflow's own limit on a fan-out, unless its configuration raises it.
 MAP_LENGTH = 1024
 
-_UNUSED = {
-    "resources": "the worker's own size is what a step gets",
-    "image": "a step runs in the worker's own environment (or that of LEVADA_PYTHON)",
-    "node_selector": "a step runs where Airflow's worker runs",
-    "tolerations": "a step runs where Airflow's worker runs",
-}
 
-
-def check(program: Program) -> tuple[Diagnostic, ...]:
+def check(program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:
     """All that is wrong, sorted by place."""
     found = [
         *_ids(program),
@@ -38,6 +32,7 @@ def check(program: Program) -> tuple[Diagnostic, ...]:
         *_schedule(program),
         *_settings(program),
         *_texts(program),
+        *check_executors.check(program, options),
     ]
     return tuple(sorted(found, key=lambda one: (one.span, one.id)))
 
@@ -103,24 +98,7 @@ def _settings(program: Program) -> Iterator[Diagnostic]:
 def _setting(setting: Setting, value: Any) -> Iterator[Diagnostic]:
     if not value:
         return
-    if setting.name in _UNUSED:
-        yield Diagnostic(
-            "airflow-unused-setting",
-            f"`{setting.name}` has no effect on Airflow",
-            setting.span,
-            Severity.WARNING,
-            label=_UNUSED[setting.name],
-            help="set it on the worker, for instance by `queue`, or remove it",
-        )
-    elif setting.name == "volumes" or (setting.name == "executor" and value != "process"):
-        yield Diagnostic(
-            "airflow-process-only",
-            f"this target runs steps as processes: it cannot give them `{setting.name}`",
-            setting.span,
-            label="a step would not find what it needs",
-            help='mount it on the workers, and use `executor="process"`',
-        )
-    elif setting.name == "retry" and value.get("count") and value.get("backoff", 2) not in (1, 2):
+    if setting.name == "retry" and value.get("count") and value.get("backoff", 2) not in (1, 2):
         yield Diagnostic(
             "airflow-retry-backoff",
             f"Airflow 2 cannot multiply the delay by {value['backoff']:g}: it will double it",

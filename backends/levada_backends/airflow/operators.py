@@ -2,61 +2,167 @@
 
 from __future__ import annotations
 
+import re
+
+from .options import DOCKER, KUBERNETES, PROCESS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_COMMAND = '''
+_WORDS = '''
+def words_of(task):
+    """What `python -m levada` is told to do a task. Nothing passes through a shell."""
+    words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
+    for folder in SOURCES:
+        words += ["--path", folder]
+    for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
+        word, text = clause.split(" ", 1)
+        words += [f"--{word}", text]
+    return words if task.item is None else [*words, "--map-index", task.item["index"]]
+
+
 def xcom_of(result):
-    """JSON text as a value, without the few things that Airflow's database does not take."""
-    text = json.dumps(json.loads(result), ensure_ascii=False).replace("\\\\u0000", "\\\\ufffd")
+    """A result without the few things that Airflow's database does not take."""
+    if result is None:
+        raise AirflowException("it has left no result: see the log above")
+    text = json.dumps(result, ensure_ascii=False).replace("\\\\u0000", "\\\\ufffd")
     text = text.encode("utf-8", "replace").decode()
     return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
+'''
 
-
+_PROCESS = '''
 class Command(BaseOperator):
-    """Runs `python -m levada` in a process of its own; nothing passes through a shell.
+    """Runs `python -m levada` in a process of its own.
 
     Its result is JSON in a file; all that it prints is in the task's log.
     """
 
     template_fields = ("env",)
 
-    def __init__(self, arguments, node=None, loops=(), item=None, **kwargs):
+    def __init__(self, levada, node=None, loops=(), item=None, **kwargs):
         super().__init__(**kwargs)
-        self.arguments = arguments
+        self.levada = levada
         self.node = node
         self.loops = loops
         self.item = item
         self.env = ENVIRONMENT
-
-    def command(self):
-        command = [PYTHON, "-m", "levada", *self.arguments, "--pipeline", PIPELINE]
-        command += ["--node", self.node or self.task_id]
-        for folder in SOURCES:
-            command += ["--path", folder]
-        for clause in self.loops:  # "for d in params.depths" is --for "d in params.depths"
-            word, text = clause.split(" ", 1)
-            command += [f"--{word}", text]
-        if self.item is not None:
-            command += ["--map-index", self.item["index"]]
-        return command
 
     def execute(self, context):
         self.process = SubprocessHook()
         env = {**os.environ, **self.env}
         with TemporaryDirectory() as folder:
             result = Path(folder, "result.json")
-            command = [*self.command(), "--result", str(result)]
+            command = [PYTHON, "-m", "levada", *words_of(self), "--result", str(result)]
             code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
             if code == 65:  # it would fail again
                 raise AirflowFailException("a permanent error: see the log above")
             if code != 0:
                 raise AirflowException(f"exit code {code}: see the log above")
-            return xcom_of(result.read_text(encoding="utf-8"))
+            return xcom_of(json.loads(result.read_text(encoding="utf-8")))
 
     def on_kill(self):
         self.process.send_sigterm()
+'''
+
+_DOCKER = '''
+class DockerCommand(DockerOperator):
+    """Runs `python -m levada` in a container, which leaves its result as JSON in a file."""
+
+    template_fields = ("environment",)
+    pickling_library = json  # reads the result
+
+    def __init__(
+        self, levada, image, node=None, loops=(), item=None, secrets=(), mounts=(), **kwargs
+    ):
+        super().__init__(
+            image=image,
+            entrypoint=["python"],
+            environment={**ENVIRONMENT, "LEVADA_STORE": STORE, "LEVADA_IMAGE": image},
+            # The worker's own variables of these names; Airflow shows and keeps none of them.
+            private_environment={name: os.environ[name] for name in secrets if name in os.environ},
+            mounts=[*MOUNTS, *mounts],
+            mount_tmp_dir=False,
+            auto_remove="force",
+            retrieve_output=True,
+            retrieve_output_path="/tmp/levada-result.json",
+            skip_on_exit_code=65,
+            **DOCKER,
+            **kwargs,
+        )
+        self.levada = levada
+        self.node = node
+        self.loops = loops
+        self.item = item
+
+    def execute(self, context):
+        self.command = ["-m", "levada", *words_of(self), "--result", self.retrieve_output_path]
+        try:
+            return xcom_of(super().execute(context))
+        except AirflowSkipException as error:  # it would fail again
+            raise AirflowFailException("a permanent error: see the log above") from error
+'''
+
+_POD = '''
+def pod_of(pod, container):
+    """A pod as Kubernetes writes it: what all have, and what this one has besides."""
+    main = {"name": "base", **CONTAINER, **container}
+    main["volumeMounts"] = [*CONTAINER["volumeMounts"], *container.get("volumeMounts", [])]
+    volumes = [*POD["volumes"], *pod.get("volumes", [])]
+    return {"spec": {**POD, **pod, "volumes": volumes, "containers": [main]}}
+
+
+class PodCommand(KubernetesPodOperator):
+    """Runs `python -m levada` in a pod, which leaves its result as JSON for the sidecar."""
+
+    template_fields = ("env_vars",)
+
+    def __init__(
+        self, levada, image, node=None, loops=(), item=None, pod=None, container=None, **kwargs
+    ):
+        super().__init__(
+            image=image,
+            cmds=["python"],
+            env_vars={**ENVIRONMENT, "HOME": "/tmp", "LEVADA_STORE": STORE, "LEVADA_IMAGE": image},
+            pod_template_dict=pod_of(pod or {}, container or {}),
+            do_xcom_push=True,
+            skip_on_exit_code=65,
+            log_events_on_failure=True,
+            log_pod_spec_on_failure=False,
+            **{"deferrable": False, **KUBERNETES, **kwargs},
+        )
+        self.levada = levada
+        self.node = node
+        self.loops = loops
+        self.item = item
+
+    def build_pod_request_obj(self, context=None, **kwargs):
+        result = "/airflow/xcom/return.json"
+        self.arguments = ["-m", "levada", *words_of(self), "--result", result]
+        pod = super().build_pod_request_obj(context, **kwargs)
+        main = pod.spec.containers[0]
+        for container in pod.spec.containers:  # the sidecar, too
+            container.security_context = main.security_context
+        # Kubernetes would expand `$(NAME)`.
+        main.args = [word.replace("$", "$$") for word in main.args]
+        for variable in main.env:
+            if variable.value:
+                variable.value = variable.value.replace("$", "$$")
+        return pod
+
+    def execute(self, context):
+        return self.outcome(super().execute, context)
+
+    def trigger_reentry(self, context, event):  # where a deferred task goes on
+        return self.outcome(super().trigger_reentry, context, event)
+
+    def outcome(self, run, *arguments):
+        try:
+            result = run(*arguments)
+        except AirflowSkipException as error:  # it would fail again
+            raise AirflowFailException("a permanent error: see the log above") from error
+        # After a deferral the pod may be gone; what it gave is in the store all the same.
+        return None if result is None and self.deferrable else xcom_of(result)
 '''
 
 _STEP = '''
@@ -64,14 +170,14 @@ class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
     def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
-        arguments = [step, "--code", code]  # a difference is a warning
+        words = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
-            arguments += ["--input", f"{name}={text}"]
+            words += ["--input", f"{name}={text}"]
         if outputs:
-            arguments += ["--outputs", ",".join(outputs)]
+            words += ["--outputs", ",".join(outputs)]
         if settings:
-            arguments += ["--settings", json.dumps(settings)]
-        super().__init__(arguments=arguments, **kwargs)
+            words += ["--settings", json.dumps(settings)]
+        super().__init__(levada=words, **kwargs)
 '''
 
 _ITEMS = '''
@@ -82,8 +188,8 @@ class Items(Command):
     """
 
     def __init__(self, fail_items=False, **kwargs):
-        arguments = ["items", "--fail-items"] if fail_items else ["items"]
-        super().__init__(arguments=arguments, **kwargs)
+        words = ["items", "--fail-items"] if fail_items else ["items"]
+        super().__init__(levada=words, **kwargs)
 '''
 
 _BRANCH = '''
@@ -93,7 +199,7 @@ class Branch(Command, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(arguments=["decide", "--expression", condition], **kwargs)
+        super().__init__(levada=["decide", "--expression", condition], **kwargs)
         self.then = then
         self.otherwise = otherwise
 
@@ -109,10 +215,10 @@ class Outputs(Command):
     """Records what the pipeline returns, and that the run is over."""
 
     def __init__(self, outputs, is_tuple=False, **kwargs):
-        arguments = ["outputs"]
+        words = ["outputs", "--tuple"] if is_tuple else ["outputs"]
         for name, text in outputs.items():
-            arguments += ["--output", f"{name}={text}"]
-        super().__init__(arguments=[*arguments, *(["--tuple"] if is_tuple else [])], **kwargs)
+            words += ["--output", f"{name}={text}"]
+        super().__init__(levada=words, **kwargs)
 '''
 
 _REACHED = '''
@@ -185,25 +291,67 @@ class ItemsAfter(Items):
 '''
 
 #: kind of task -> the operator that it is, and the pieces of source that this needs
-KINDS = {
-    "step": ("Step", (_COMMAND, _STEP)),
-    "items": ("Items", (_COMMAND, _ITEMS)),
-    "branch": ("Branch", (_COMMAND, _BRANCH)),
-    "except": ("Except", (_REACHED, _EXCEPT)),
-    "finally": ("Finally", (_REACHED, _FINALLY)),
-    "items_after": ("ItemsAfter", (_COMMAND, _ITEMS, _REACHED, _ITEMS_AFTER)),
-    "outputs": ("Outputs", (_COMMAND, _OUTPUTS)),
+_KINDS = {
+    "step": ("Step", (_STEP,)),
+    "items": ("Items", (_ITEMS,)),
+    "branch": ("Branch", (_BRANCH,)),
+    "items_after": ("ItemsAfter", (_ITEMS, _ITEMS_AFTER)),
+    "outputs": ("Outputs", (_OUTPUTS,)),
+    "except": ("Except", (_EXCEPT,)),
+    "finally": ("Finally", (_FINALLY,)),
     "finish": ("EmptyOperator", ()),
 }
+#: executor -> what its commands are, and the word in front of their names
+_COMMANDS = {PROCESS: (_PROCESS, ""), DOCKER: (_DOCKER, "Docker"), KUBERNETES: (_POD, "Pod")}
+_ORDER = (_STEP, _ITEMS, _BRANCH, _OUTPUTS, _EXCEPT, _FINALLY, _ITEMS_AFTER)
+_PREFIXED = re.compile(r"\b(Command|Step|Items|Branch|Outputs|ItemsAfter)\b")
 
-_ORDER = (_COMMAND, _STEP, _ITEMS, _BRANCH, _OUTPUTS, _REACHED, _EXCEPT, _FINALLY, _ITEMS_AFTER)
+#: Names that the pieces define.
+NAMES = frozenset(
+    (
+        *("Except", "Finally", "pod_of", "states_of", "words_of", "xcom_of"),
+        *(
+            prefix + name
+            for _, prefix in _COMMANDS.values()
+            for name in ("Command", "Step", "Items", "Branch", "Outputs", "ItemsAfter")
+        ),
+    )
+)
 
 
-def source(kinds: Iterable[str]) -> list[str]:
-    """The lines of all definitions that tasks of these kinds need, each after two empty lines."""
-    needed = {piece for kind in kinds for piece in KINDS[kind][1]}
-    lines: list[str] = []
-    for piece in _ORDER:
-        if piece in needed:
-            lines += ["", *piece.rstrip("\n").split("\n")]
-    return lines
+def operator(kind: str, executor: str | None) -> str:
+    """The operator of a task; one that runs no command has no executor."""
+    name = _KINDS[kind][0]
+    return name if executor is None else _COMMANDS[executor][1] + name
+
+
+def source(tasks: Iterable[tuple[str, str | None]], *, deferrable: bool = False) -> list[str]:
+    """The lines of all definitions that tasks need, each after two empty lines.
+
+    A task is its kind and its executor.
+    """
+    wanted: dict[str | None, set[str]] = {}
+    for kind, executor in tasks:
+        wanted.setdefault(executor, set()).update(_KINDS[kind][1])
+    pieces = [_WORDS] if wanted.keys() - {None} else []
+    if any({_EXCEPT, _FINALLY, _ITEMS_AFTER} & needed for needed in wanted.values()):
+        pieces.append(_REACHED)
+    for executor in _COMMANDS:
+        if executor in wanted:
+            pieces += _pieces(executor, wanted[executor], deferrable=deferrable)
+    pieces += [piece for piece in _ORDER if piece in wanted.get(None, ())]
+    return [line for piece in pieces for line in ("", *piece.rstrip("\n").split("\n"))]
+
+
+def _pieces(executor: str, needed: set[str], *, deferrable: bool) -> list[str]:
+    """The pieces of one executor, its word in front of their names."""
+    command, prefix = _COMMANDS[executor]
+    found = [_PREFIXED.sub(rf"{prefix}\1", piece) for piece in _ORDER if piece in needed]
+    if deferrable and executor == KUBERNETES:
+        found = [
+            piece.replace("(levada=words,", "(levada=words, deferrable=True,")
+            if "class PodStep(" in piece
+            else piece
+            for piece in found
+        ]
+    return [command, *found]

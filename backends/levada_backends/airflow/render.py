@@ -8,8 +8,11 @@ import re
 from levada_compiler.ir import Call, Group, Program, Result
 
 from . import operators
+from . import options as reads
 from .graph import NONE_FAILED, Graph, Task
+from .options import PROCESS
 from .params import params
+from .placement import Placement
 from .settings import Settings, retry
 from .source_text import (
     WIDTH,
@@ -30,26 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Names that the file uses itself.
-_TAKEN = frozenset(
+_TAKEN = operators.NAMES | frozenset(
     (
-        *(
-            "json",
-            "os",
-            "sys",
-            "Path",
-            "TemporaryDirectory",
-            "timedelta",
-            "pendulum",
-            "dag",
-            "DAG",
-            "Param",
-            "TaskGroup",
-        ),
-        *("BaseOperator", "BranchMixIn", "EmptyOperator", "SubprocessHook"),
-        *("AirflowException", "AirflowFailException"),
+        *("json", "os", "sys", "Path", "TemporaryDirectory", "timedelta", "pendulum", "dag"),
+        *("DAG", "Param", "TaskGroup", "BaseOperator", "BranchMixIn", "EmptyOperator"),
+        *("SubprocessHook", "DockerOperator", "DeviceRequest", "Mount", "KubernetesPodOperator"),
+        *("AirflowException", "AirflowFailException", "AirflowSkipException"),
         *("PIPELINE", "PROJECT", "PYTHON", "SOURCES", "ENVIRONMENT", "BACKOFF", "SWITCH"),
-        *("Command", "Step", "Items", "Branch", "Outputs", "Except", "Finally", "ItemsAfter"),
-        *("states_of", "xcom_of"),
+        *("STORE", "DOCKER", "MOUNTS", "KUBERNETES", "POD", "CONTAINER"),
     )
 )
 
@@ -63,7 +54,14 @@ _AIRFLOW = {
     "EmptyOperator": ("airflow.providers.standard.operators.empty", "airflow.operators.empty"),
     "SubprocessHook": ("airflow.providers.standard.hooks.subprocess", "airflow.hooks.subprocess"),
 }
-_EXCEPTIONS = ("AirflowException", "AirflowFailException")
+_EXCEPTIONS = ("AirflowException", "AirflowFailException", "AirflowSkipException")
+#: What is the same in both: at the top of the file, where Airflow's parser has it ready.
+_PROVIDERS = {
+    "DockerOperator": "airflow.providers.docker.operators.docker",
+    "KubernetesPodOperator": "airflow.providers.cncf.kubernetes.operators.pod",
+    "DeviceRequest": "docker.types",
+    "Mount": "docker.types",
+}
 _STANDARD = {
     "json": "import json",
     "os": "import os",
@@ -91,6 +89,9 @@ class _File:
         self._options = options
         self._settings = Settings(program)
         self._graph = Graph(program)
+        self._where = reads.read(options)
+        placement = Placement(program, self._settings, self._where)
+        self._placed = {task.id: placement.of(task) for task in self._graph.tasks.values()}
         self._steps = {step.key: step for step in program.steps}
         self._sides = self._graph.sides()
         self._linked = {name for task in self._graph.tasks.values() for name in task.upstream}
@@ -99,8 +100,9 @@ class _File:
         self._body = self._dag()
 
     def text(self) -> str:
-        kinds = {task.kind for task in self._graph.tasks.values()}
-        rest = [*self._constants(), *operators.source(kinds), "", "", *self._body]
+        tasks = {(t.kind, self._placed[t.id][0]) for t in self._graph.tasks.values()}
+        defined = operators.source(tasks, deferrable=self._where.deferrable)
+        rest = [*self._constants(), *defined, "", "", *self._body]
         return "\n".join([*self._head(), "", *_imports("\n".join(rest)), "", *rest]) + "\n"
 
     # ------------------------------------------------------------------ the top of the file
@@ -117,23 +119,33 @@ class _File:
         return docstring("\n".join([about, "", *made]), 0)
 
     def _constants(self) -> list[str]:
-        root = _project(str(self._options.get("project", "..")))
-        lines = [
-            f"PIPELINE = {string(self._program.name)}",
-            "# The project on the worker, and the Python that has what its steps need. Artifacts",
-            "# and records are kept at LEVADA_STORE, or else in the project; workers share it.",
-            f'PROJECT = os.environ.get("LEVADA_PROJECT") or str({root})',
-            'PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable',
-            "# Where steps are imported from, within the project.",
-            *statement("SOURCES = ", strings(self._program.search), "", 0),
-        ]
+        used = {executor for executor, _ in self._placed.values() if executor}
+        lines = [f"PIPELINE = {string(self._program.name)}"]
+        if PROCESS in used:
+            lines += self._project()
+        if used:
+            lines.append("# Where steps are imported from, within the project.")
+            lines += statement("SOURCES = ", strings(self._program.search), "", 0)
         if "BACKOFF" in "\n".join(self._body):
             lines += [
                 "# How a retry's delay doubles: a switch up to Airflow 3.1, a factor since.",
                 'SWITCH = getattr(BaseOperator, "retry_exponential_backoff", False) is False',
                 "BACKOFF = True if SWITCH else 2.0",
             ]
-        return [*lines, "", *self._environment()]
+        if used - {PROCESS}:
+            from . import containers
+
+            lines += containers.constants(used, self._where)
+        return [*lines, "", *self._environment()] if used else lines
+
+    def _project(self) -> list[str]:
+        root = _path(str(self._options.get("project", "..")))
+        return [
+            "# The project on the worker, and the Python that has what its steps need. Artifacts",
+            "# and records are kept at LEVADA_STORE, or else in the project; workers share it.",
+            f'PROJECT = os.environ.get("LEVADA_PROJECT") or str({root})',
+            'PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable',
+        ]
 
     def _environment(self) -> list[str]:
         return [
@@ -148,7 +160,9 @@ class _File:
             "        \"{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,\"",
             "        \" 'map_index': ti.map_index, 'try_number': ti.try_number,\"",
             "        \" 'trigger': dag_run.run_type | string,\"",
-            "        \" 'logical_date': (dag_run.logical_date or dag_run.run_after).isoformat()}\"",
+            "        \" 'logical_date': (dag_run.logical_date or dag_run.run_after).isoformat(),\"",
+            *_interval("start", ","),
+            *_interval("end", "}"),
             '        " | tojson }}"',
             "    ),",
             "}",
@@ -212,7 +226,7 @@ class _File:
         name = f"{self._name(task.id)} = " if self._is_named(task) else ""
         remark = _remark(task)
         lines = [comment(remark, indent)] if remark else []
-        operator, _ = operators.KINDS[task.kind]
+        operator = operators.operator(task.kind, self._placed[task.id][0])
         arguments = self._arguments(task)
         if not task.source or task.kind != "step":
             return lines + statement(name, call(operator, **arguments), "", indent)
@@ -224,6 +238,8 @@ class _File:
         prefix = task.groups[-1].id + "." if task.groups else ""
         arguments: dict[str, Text] = {"task_id": string(task.id.removeprefix(prefix))}
         node = task.node
+        if self._placed[task.id][1] is not None:
+            arguments["image"] = string(str(self._placed[task.id][1]))
         if isinstance(node, Call) and task.kind == "step":
             arguments |= self._step_arguments(task, node)
         elif task.kind in ("items", "items_after"):
@@ -261,7 +277,13 @@ class _File:
             loops = [clause for clause in task.clauses if not clause.startswith("if ")]
             arguments["loops"] = strings(loops)
             arguments["map_index_template"] = '"{{ task.item.label }}"'
-        return arguments | self._settings.arguments(node)
+        arguments |= self._settings.arguments(node)
+        executor = self._placed[task.id][0]
+        if executor != PROCESS:
+            from . import containers  # its imports cost as much as a small compile
+
+            arguments |= containers.arguments(executor, self._settings.of(node), self._where)
+        return arguments
 
     # ------------------------------------------------------------------ edges
 
@@ -298,6 +320,15 @@ class _File:
         return self._names[task_id]
 
 
+def _interval(end: str, after: str) -> list[str]:
+    """One end of the run's data interval: none in a run that was started by hand in 3.x."""
+    name = f"data_interval_{end}"
+    return [
+        f"        \" '{name}': dag_run.{name}.isoformat()\"",
+        f'        " if dag_run.{name} else none{after}"',
+    ]
+
+
 def _remark(task: Task) -> str:
     """What the arguments of a task do not say."""
     if task.kind == "outputs":
@@ -307,7 +338,7 @@ def _remark(task: Task) -> str:
     return "Runs after skipped tasks, too." if task.rule == NONE_FAILED else ""
 
 
-def _project(path: str) -> str:
+def _path(path: str) -> str:
     """The path from this file to the project, as source."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     way = "/".join(["" if path.startswith("/") else "..", *parts]) or "/"
@@ -350,13 +381,22 @@ def _imports(text: str) -> list[str]:
     """The imports that the text needs, in the order that isort gives them."""
     words = set(re.findall(r"[A-Za-z_]+", text))
     lines = [line for name, line in _STANDARD.items() if name in words]
-    lines += ["", "import pendulum", "", "try:  # Airflow 3", *_airflow(words, 0)]
+    lines += ["", "import pendulum", *_providers(words), "", "try:  # Airflow 3"]
+    lines += _airflow(words, 0)
     lines += ["except ImportError:  # Airflow 2", *_airflow(words, 1)]
     exceptions = ", ".join(name for name in _EXCEPTIONS if name in words)
     if exceptions:
         lines += ["", "try:  # Airflow 3.2", f"    from airflow.sdk.exceptions import {exceptions}"]
         lines += ["except ImportError:", f"    from airflow.exceptions import {exceptions}"]
     return lines
+
+
+def _providers(words: set[str]) -> list[str]:
+    modules: dict[str, list[str]] = {}
+    for name, module in _PROVIDERS.items():
+        if name in words:
+            modules.setdefault(module, []).append(name)
+    return [f"from {module} import {', '.join(modules[module])}" for module in sorted(modules)]
 
 
 def _airflow(words: set[str], version: int) -> list[str]:

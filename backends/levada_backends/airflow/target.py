@@ -17,18 +17,15 @@ if TYPE_CHECKING:
 
 
 class AirflowTarget:
-    """Writes ``<pipeline>.py``, a DAG file for Airflow 2.11 and 3.x.
-
-    Options: ``project``, the path from the output folder to the project's root (``..``).
-    """
+    """Writes ``<pipeline>.py``, a DAG file for Airflow 2.11 and 3.x."""
 
     name = "airflow"
-    description = "a DAG file for Airflow 2.11 and 3.x; each step is a process on the worker"
+    description = "a DAG file for Airflow 2.11 and 3.x; steps are processes, containers or pods"
     capabilities: Capabilities = CAPABILITIES
 
-    def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:  # noqa: ARG002
+    def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:
         """What Airflow cannot do, or would refuse."""
-        return check(program)
+        return check(program, options)
 
     def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
         """The DAG file."""

@@ -113,7 +113,7 @@ class SettingsCheck:
 
     def _tolerations(self, value: list[dict[str, Any]], span: Span) -> Iterator[Diagnostic]:
         for each in value:
-            problem = _toleration_problem(each)
+            problem = toleration_problem(each)
             if problem:
                 way_out = 'write `{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}`'
                 message = f"Kubernetes would refuse this toleration: {problem}"
@@ -169,7 +169,7 @@ def _mount(path: str, others: list[str], span: Span) -> Iterator[Diagnostic]:
         yield Diagnostic("pod-volume", message, span, help=way_out)
 
 
-def _toleration_problem(given: dict[str, Any]) -> str:
+def toleration_problem(given: dict[str, Any]) -> str:
     """Why a toleration is refused, as k8s.io/kubernetes/pkg/apis/core/validation has it."""
     for name, value in given.items():
         if name not in _TOLERATION:

@@ -26,11 +26,14 @@ def start_all(server: Airflow, cases: list[Case], folder: Path) -> dict[str, Run
     }
 
 
-def trace(server: Airflow, case: Case, run: Run) -> Trace:
-    """Wait for the run of a case and read what it did from its records."""
+def trace(server: Airflow, case: Case, run: Run, place: Path | None = None) -> Trace:
+    """Wait for the run of a case and read what it did from its records.
+
+    They are in the Airflow's own store, or at another `place`.
+    """
     (ended,) = server.wait([run], SECONDS)
     status = {"success": "succeeded"}.get(str(ended.state), str(ended.state))
-    store = str(server.store)
+    store = str(place or server.store)
     outcome = records.run_folder(store, case.pipeline, ended.run_id) / "outcome.json"
     outputs: list[Any] = json.loads(outcome.read_text())["outputs"] if outcome.exists() else []
     return records.trace(store, case.pipeline, ended.run_id, status, outputs)

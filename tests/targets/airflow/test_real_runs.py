@@ -11,7 +11,7 @@ import pytest
 from levada_backends.airflow import TARGET
 from levada_compiler.compilation import compile_file
 
-from .emission import CASES, FOLDER, OPTIONS
+from .emission import CASES, FOLDER, options
 
 if TYPE_CHECKING:
     from tests.engines.airflow import Airflow
@@ -73,5 +73,5 @@ def deployable(case: str, airflow: Airflow) -> str:
     assert program is not None
     project = os.path.relpath(ROOT, airflow.dags_folder.resolve())
     named = replace(program, name=PREFIX + case)
-    (text,) = TARGET.emit(named, {**OPTIONS, "project": project}).values()
+    (text,) = TARGET.emit(named, {**options(case), "project": project}).values()
     return text

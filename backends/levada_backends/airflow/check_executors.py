@@ -1,0 +1,280 @@
+"""What would go wrong with where steps run."""
+
+from __future__ import annotations
+
+import json
+
+from levada_compiler.diagnostic import Diagnostic, Severity, Span
+from levada_compiler.ir import Call, Program, Setting
+from levada_compiler.slotted import replace
+
+from . import options as reads
+from .options import DOCKER, EXECUTORS, KUBERNETES, PROCESS
+from .placement import Placement
+from .references import all_nodes
+from .settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
+
+    from .options import Options
+
+_TABLE = "[tool.levada.targets.airflow]"
+_ON_THE_WORKER = "a step is a process of the worker"
+#: For each executor what has no effect there, and why.
+_UNUSED = {
+    PROCESS: {
+        "resources": "the worker's own size is what a step gets",
+        "image": "a step runs in the worker's own environment (or that of LEVADA_PYTHON)",
+        "node_selector": _ON_THE_WORKER,
+        "tolerations": _ON_THE_WORKER,
+    },
+    DOCKER: {
+        "node_selector": "a container runs where the Docker engine is",
+        "tolerations": "a container runs where the Docker engine is",
+    },
+    KUBERNETES: {},
+}
+
+
+def check(program: Program, table: Mapping[str, object]) -> Iterator[Diagnostic]:
+    """All that is wrong with executors, images, the store, volumes and what pods are made of."""
+    options = reads.read(table)
+    yield from _options(table, options)
+    checking = _Check(program, options)
+    yield from checking.executors()
+    yield from checking.images()
+    yield from checking.store()
+    yield from checking.unused()
+    yield from checking.containers()
+
+
+class _Check:
+    def __init__(self, program: Program, options: Options) -> None:
+        self._program = program
+        self._options = options
+        placement = Placement(program, Settings(program), options)
+        calls = [node for node in all_nodes(program.body) if isinstance(node, Call)]
+        self._placed = {call.id: placement.of_step(call) for call in calls}
+        self._calls = calls
+        self._steps = {step.key: step for step in program.steps}
+        self._used: dict[str, set[str]] = {}
+        for call in calls:
+            self._used.setdefault(call.step, set()).add(self._placed[call.id][0])
+
+    def executors(self) -> Iterator[Diagnostic]:
+        """Names of executors that there are none of."""
+        for setting in self._settings():
+            name = json.loads(setting.value)
+            if setting.name == "executor" and name not in EXECUTORS:
+                yield Diagnostic(
+                    "airflow-executor",
+                    f"Airflow has no executor `{name}` for a step",
+                    setting.span,
+                    help='write `"process"`, `"docker"` or `"kubernetes"`',
+                )
+
+    def images(self) -> Iterator[Diagnostic]:
+        """Steps in containers that have no image."""
+        missing = {
+            call.step: executor
+            for call in self._calls
+            if (executor := self._placed[call.id][0]) in (DOCKER, KUBERNETES)
+            and self._placed[call.id][1] is None
+        }
+        for key, executor in missing.items():
+            step = self._steps[key]
+            yield Diagnostic(
+                "airflow-no-image",
+                f"`{step.function}` is to run by `{executor}`, but it has no image",
+                step.span,
+                help="build one with `levada build` and commit levada.lock, or name one as `image`",
+            )
+
+    def store(self) -> Iterator[Diagnostic]:
+        """A store that containers cannot share."""
+        used = {executor for executor, _ in self._placed.values()}
+        if not used & {DOCKER, KUBERNETES}:
+            return
+        message, place = "", self._options.store
+        if place is None:
+            message = "steps in containers have no store that all of them reach"
+        elif "://" not in place and not _is_mounted(place, self._options.volumes):
+            message = f"the store `{place}` is in none of the volumes that all containers have"
+        if message:
+            yield Diagnostic(
+                "airflow-no-store",
+                message,
+                self._program.span,
+                label="what one step leaves there another one takes",
+                help=f"in {_TABLE} set `store` to a URL, or to a folder of one of its `volumes`",
+            )
+
+    def unused(self) -> Iterator[Diagnostic]:
+        """Settings without an effect where their step runs."""
+        for executors, setting in self._placed_settings():
+            value = json.loads(setting.value)
+            if not value:
+                continue
+            if setting.name == "volumes" and executors == {PROCESS}:
+                yield _no_volumes(setting.span)
+            reasons = [_UNUSED.get(executor, {}).get(setting.name) for executor in executors]
+            if all(reasons):
+                yield _no_effect(f"`{setting.name}`", str(reasons[0]), setting.span)
+            elif setting.name == "resources" and value.get("disk") and executors == {DOCKER}:
+                yield _no_effect("`disk`", "Docker has no limit for it", setting.span)
+
+    def containers(self) -> Iterator[Diagnostic]:
+        """What Docker or Kubernetes would refuse."""
+        if self._options.executor == PROCESS and not self._beside_processes():
+            return
+        from ..pods.check import SettingsCheck
+
+        taken = ["/tmp", *(volume["path"] for volume in self._options.volumes)]  # noqa: S108
+        yield from SettingsCheck(self._options.secret, taken).of(self._of(KUBERNETES))
+        in_docker = self._of(DOCKER)
+        limits = [replace(s, settings=_only("resources", s.settings)) for s in in_docker.steps]
+        yield from SettingsCheck().of(replace(in_docker, steps=tuple(limits), body=()))
+        for setting in (s for step in in_docker.steps for s in step.settings):
+            if setting.name == "volumes":
+                yield from _docker_volumes(json.loads(setting.value), setting.span)
+
+    def _beside_processes(self) -> bool:
+        return any(executor != PROCESS for executor, _ in self._placed.values())
+
+    def _of(self, executor: str) -> Program:
+        """The steps and calls that run by an executor, as a program of their own."""
+        steps = tuple(s for s in self._program.steps if executor in self._used.get(s.key, ()))
+        calls = tuple(call for call in self._calls if self._placed[call.id][0] == executor)
+        return replace(self._program, steps=steps, body=calls)
+
+    def _settings(self) -> Iterator[Setting]:
+        yield from self._program.settings
+        for _, setting in self._placed_settings():
+            yield setting
+
+    def _placed_settings(self) -> Iterator[tuple[set[str], Setting]]:
+        """The settings of steps and calls, with the executors that these run by."""
+        for step in self._program.steps:
+            yield from ((self._used.get(step.key, set()), one) for one in step.settings)
+        for call in self._calls:
+            yield from (({self._placed[call.id][0]}, one) for one in call.settings)
+
+
+def _only(name: str, settings: Iterable[Setting]) -> tuple[Setting, ...]:
+    return tuple(setting for setting in settings if setting.name == name)
+
+
+def _is_mounted(folder: str, volumes: Iterable[Mapping[str, Any]]) -> bool:
+    inside = folder.rstrip("/") + "/"
+    return any(inside.startswith(volume["path"].rstrip("/") + "/") for volume in volumes)
+
+
+def _no_effect(what: str, why: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "airflow-unused-setting",
+        f"{what} has no effect on Airflow",
+        span,
+        Severity.WARNING,
+        label=why,
+        help='run the step by `executor="kubernetes"`, or remove it',
+    )
+
+
+def _no_volumes(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "airflow-volume",
+        "a step that is a process cannot be given volumes",
+        span,
+        label="a step would not find what it needs",
+        help='mount them on the workers, or use `executor="docker"` or `"kubernetes"`',
+    )
+
+
+def _docker_volumes(volumes: Iterable[Mapping[str, Any]], span: Span) -> Iterator[Diagnostic]:
+    for volume in volumes:
+        if problem := docker_volume_problem(volume):
+            yield Diagnostic(
+                "airflow-volume",
+                f"Docker cannot mount `{volume['claim']}` at `{volume['path']}`: {problem}",
+                span,
+                help='write `Volume("name-or-/folder", "/data")`',
+            )
+
+
+def docker_volume_problem(volume: Mapping[str, Any]) -> str:
+    """Why Docker would refuse a volume; empty if it would not."""
+    claim, path = volume["claim"], volume["path"]
+    if not path.startswith("/") or path == "/":
+        return "the path must be absolute, and not `/` itself"
+    named = claim.replace("_", "").replace(".", "").replace("-", "")
+    if not claim.startswith("/") and not (named.isascii() and named.isalnum() and len(claim) > 1):
+        return "a volume's name has letters, digits, `_`, `.` and `-`"
+    return ""
+
+
+# ---------------------------------------------------------------------------- options
+
+
+def _options(table: Mapping[str, object], options: Options) -> Iterator[Diagnostic]:
+    for name, expected in reads.problems(table):
+        yield _option(name, f"has to be {expected}, not {table[name]!r}")
+    for name, problem in _refused(options):
+        yield _option(name, problem)
+
+
+def _option(name: str, problem: str) -> Diagnostic:
+    return Diagnostic(
+        "airflow-option",
+        f"`{name}` in {_TABLE} {problem}",
+        Span("pyproject.toml", 1, 1, 1, 2),
+        help="`levada targets airflow` lists the options",
+    )
+
+
+def _refused(options: Options) -> Iterator[tuple[str, str]]:
+    """Options that Kubernetes would refuse, and why."""
+    if KUBERNETES not in (options.executor, options.decisions) and not options.namespace:
+        return
+    yield from _names(options)
+    yield from _labels(options)
+    from ..pods.check import toleration_problem
+
+    for each in options.tolerations:
+        if problem := toleration_problem(each):
+            yield "tolerations", f"has one that Kubernetes would refuse: {problem}"
+    if isinstance(options.user, int) and options.user < 1:
+        yield "user", "has to be more than 0: root is refused by restricted namespaces"
+    elif isinstance(options.user, str) and options.user != reads.ASSIGNED:
+        yield "user", 'has to be a number, or "assigned" where the cluster assigns one'
+
+
+def _names(options: Options) -> Iterator[tuple[str, str]]:
+    from ..pods import names
+
+    for option, problem_of in (
+        ("namespace", names.label_problem),
+        ("service_account_name", names.subdomain_problem),
+        ("priority_class_name", names.subdomain_problem),
+        ("secret", names.subdomain_problem),
+    ):
+        text = getattr(options, option)
+        if text is not None and (problem := problem_of(text)):
+            yield option, f"is no name in Kubernetes: {problem}"
+    for name in options.image_pull_secrets:
+        if problem := names.subdomain_problem(name):
+            yield "image_pull_secrets", f"has `{name}`, which is no name of a Secret: {problem}"
+
+
+def _labels(options: Options) -> Iterator[tuple[str, str]]:
+    from ..pods import names
+
+    for option in ("labels", "annotations", "node_selector"):
+        for key, value in getattr(options, option).items():
+            problem = names.key_problem(key)
+            if not problem and option != "annotations":
+                problem = names.value_problem(value)
+            if problem:
+                yield option, f"has `{key}`, which Kubernetes would refuse: {problem}"

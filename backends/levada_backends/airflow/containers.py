@@ -1,0 +1,160 @@
+"""Containers and pods: what a task of a step is given, and what all of them share."""
+
+from __future__ import annotations
+
+from ..pods import container as pods
+from ..pods import quantity
+from .options import ASSIGNED, DOCKER, KUBERNETES, UID
+from .source_text import ListText, Text, call, literal, statement, strings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from typing import Any
+
+    from .options import Options
+
+_UNITS = (("g", 1024**3), ("m", 1024**2), ("k", 1024))
+
+
+def arguments(executor: str | None, own: Mapping[str, Any], options: Options) -> dict[str, Text]:
+    """The arguments of a step's task that say what it runs in."""
+    return _docker_arguments(own) if executor == DOCKER else _pod_arguments(own, options)
+
+
+def constants(executors: Collection[str], options: Options) -> list[str]:
+    """The lines of what all tasks share, each group after an empty line."""
+    lines: list[str] = []
+    if options.store:
+        lines += ["", "# Where a container finds what it shares with all others."]
+        lines += statement("STORE = ", literal(options.store), "", 0)
+    if DOCKER in executors:
+        lines += ["", "# What all containers have."]
+        lines += statement("DOCKER = ", literal(_docker(options)), "", 0)
+        lines += statement("MOUNTS = ", _mounts(options.volumes), "", 0)
+    if KUBERNETES in executors:
+        lines += ["", "# What all pods have, as Kubernetes writes it."]
+        lines += statement("KUBERNETES = ", literal(_kubernetes(options)), "", 0)
+        lines += statement("POD = ", literal(_pod(options)), "", 0)
+        lines += statement("CONTAINER = ", literal(_container(options)), "", 0)
+    return lines
+
+
+# ---------------------------------------------------------------------------- Docker
+
+
+def _docker_arguments(own: Mapping[str, Any]) -> dict[str, Text]:
+    wanted = own.get("resources") or {}
+    found: dict[str, Text] = {}
+    if wanted.get("cpu"):
+        found["cpus"] = literal(float(quantity.parse(wanted["cpu"]).value))
+    if wanted.get("memory"):
+        found["mem_limit"] = literal(memory(wanted["memory"]))
+    if wanted.get("gpu"):
+        capabilities = ListText((strings(["gpu"]),))
+        request = call("DeviceRequest", count=literal(wanted["gpu"]), capabilities=capabilities)
+        found["device_requests"] = ListText((request,))
+    if own.get("secrets"):
+        found["secrets"] = strings(own["secrets"])
+    if own.get("volumes"):
+        found["mounts"] = _mounts(own["volumes"])
+    return found
+
+
+def memory(value: float | str) -> str:
+    """Bytes as Docker writes them: ``4g``."""
+    size = int(quantity.parse(value).value)
+    for unit, factor in _UNITS:
+        if size % factor == 0:
+            return f"{size // factor}{unit}"
+    return f"{size}b"
+
+
+def _docker(options: Options) -> dict[str, Any]:
+    found = {
+        "docker_url": options.docker_url,
+        "docker_conn_id": options.docker_conn_id,
+        "network_mode": options.network_mode,
+        "user": None if options.user in (None, ASSIGNED) else str(options.user),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _mounts(volumes: Iterable[Mapping[str, Any]]) -> ListText:
+    return ListText(tuple(_mount(volume) for volume in volumes))
+
+
+def _mount(volume: Mapping[str, Any]) -> Text:
+    is_folder = volume["claim"].startswith("/")
+    found = call(
+        "Mount",
+        target=literal(volume["path"]),
+        source=literal(volume["claim"]),
+        type=literal("bind" if is_folder else "volume"),
+    )
+    if volume.get("read_only"):
+        return call(found.function, **dict(found.keywords), read_only="True")
+    return found
+
+
+# ---------------------------------------------------------------------------- Kubernetes
+
+
+def _pod_arguments(own: Mapping[str, Any], options: Options) -> dict[str, Text]:
+    pod = pods.placement(own)
+    container: dict[str, Any] = {}
+    if wanted := pods.resources(own.get("resources") or {}):
+        container["resources"] = wanted
+    if own.get("secrets"):
+        container["env"] = pods.secret_variables(own["secrets"], options.secret)
+    volumes = pods.Volumes()
+    volumes.add(own.get("volumes") or ())
+    if volumes.mounts:
+        container["volumeMounts"] = volumes.mounts
+        shared = _pod(options)["volumes"]
+        if added := [volume for volume in volumes.volumes if volume not in shared]:
+            pod["volumes"] = added
+    found = {"pod": literal(pod)} if pod else {}
+    return found | ({"container": literal(container)} if container else {})
+
+
+def _kubernetes(options: Options) -> dict[str, Any]:
+    found = {
+        "kubernetes_conn_id": options.kubernetes_conn_id,
+        "cluster_context": options.cluster_context,
+        "namespace": options.namespace,
+        "labels": options.labels or None,
+        "annotations": options.annotations or None,
+        "startup_timeout_seconds": options.startup_timeout_seconds,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _pod(options: Options) -> dict[str, Any]:
+    user = UID if options.user is None else options.user
+    found: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        "securityContext": pods.pod_security(user if isinstance(user, int) else None),
+        **pods.pull_secrets(options.image_pull_secrets),
+        **pods.placement(
+            {"node_selector": options.node_selector, "tolerations": options.tolerations}
+        ),
+        "volumes": _volumes(options).volumes,
+    }
+    if options.service_account_name:
+        found["serviceAccountName"] = options.service_account_name
+    if options.priority_class_name:
+        found["priorityClassName"] = options.priority_class_name
+    return found
+
+
+def _container(options: Options) -> dict[str, Any]:
+    mounts = _volumes(options).mounts
+    return {"securityContext": pods.container_security(), "volumeMounts": mounts}
+
+
+def _volumes(options: Options) -> pods.Volumes:
+    volumes = pods.Volumes()
+    volumes.add_temporary()
+    volumes.add(options.volumes)
+    return volumes

@@ -1,0 +1,83 @@
+"""Which executor and image each task of a graph has.
+
+A step has its own. What is no step (a condition, a list of items, the pipeline's outputs) needs a
+Python with Levada, and whatever loads the values that it looks at: it runs where the first step
+runs whose output it looks at. If it looks at none, the first step that it decides about.
+"""
+
+from __future__ import annotations
+
+from levada_compiler.expression_text import regions
+from levada_compiler.ir import Branch, Call, Loop
+
+from .options import PROCESS
+from .references import References, all_nodes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from levada_compiler.ir import Expr, Node, Program
+
+    from .graph import Task
+    from .options import Options
+    from .settings import Settings
+
+#: Kinds of tasks that run no command of Levada's.
+BARE = ("except", "finally", "finish")
+
+
+class Placement:
+    """The executor and the image of each task of a program."""
+
+    def __init__(self, program: Program, settings: Settings, options: Options) -> None:
+        self._program = program
+        self._settings = settings
+        self._options = options
+        self._refer = References(program)
+        nodes = tuple(all_nodes(program.body))
+        self._calls = {node.id: node for node in nodes if isinstance(node, Call)}
+        self._regions = {node.id: node for node in nodes if not isinstance(node, Call)}
+
+    def of_step(self, call: Call) -> tuple[str, str | None]:
+        """The executor and the image of a call."""
+        own = self._settings.of(call)
+        executor = own.get("executor") or self._options.executor
+        image = None if executor == PROCESS else own.get("image") or self._options.image
+        return executor, image
+
+    def of(self, task: Task) -> tuple[str | None, str | None]:
+        """The executor and the image of a task; neither if it runs no command."""
+        if task.kind in BARE:
+            return None, None
+        if isinstance(task.node, Call) and task.kind == "step":
+            return self.of_step(task.node)
+        model = next(self._looked_at(task), None)
+        executor, image = self.of_step(model) if model else (self._options.executor, None)
+        wanted = self._options.decisions or executor
+        return wanted, None if wanted == PROCESS else image or self._options.image
+
+    def _looked_at(self, task: Task) -> Iterator[Call]:
+        for expression in self._expressions(task):
+            for name in self._refer.of(expression):
+                yield from self._within(name)
+        if task.node is not None:
+            yield from self._within(task.node.id)
+        yield from self._calls.values()
+
+    def _within(self, name: str) -> Iterator[Call]:
+        if name in self._calls:
+            yield self._calls[name]
+        elif name in self._regions:
+            inside = (node for region in regions(self._regions[name]) for node in all_nodes(region))
+            yield from (node for node in inside if isinstance(node, Call))
+
+    def _expressions(self, task: Task) -> Iterator[Expr]:
+        node: Node | None = task.node
+        match node:
+            case Branch():
+                yield node.condition
+            case Loop():
+                yield from (node.items, *node.conditions)
+            case None if self._program.result is not None:
+                yield from self._program.result.values

@@ -1,0 +1,64 @@
+"""A real Airflow whose tasks are containers of images that `levada build` has pushed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conformance.case import Case
+from tests.conformance.engines.docker import Project, make_project
+from tests.engines.airflow import Airflow, Run
+from tests.engines.docker import Docker
+
+OPTIONS = """
+[tool.levada.targets.airflow]
+executor = "docker"
+docker_url = {host}
+network_mode = "none"
+user = 0
+store = {store}
+volumes = [{{claim = {store}, path = {store}}}, {{claim = {scratch}, path = {scratch}}}]
+"""
+
+
+@dataclass(frozen=True)
+class ContainerProject:
+    """All cases, to be run by one Airflow; `store` and `scratch` are in every container."""
+
+    project: Project
+    store: Path
+    scratch: Path
+
+    def start_all(self, server: Airflow, cases: list[Case]) -> dict[str, Run]:
+        """Build, compile and deploy the cases, start every run, and tell them by their ids."""
+        texts = {f"{case.pipeline}.py": self._compiled(case) for case in cases}
+        server.deploy(texts, 300)
+        return {
+            case.id: server.start_run(case.pipeline, case.given(self.scratch / case.id))
+            for case in cases
+        }
+
+    def _compiled(self, case: Case) -> str:
+        reference = f"{case.name}.py:{case.pipeline}"
+        registry = self.project.docker.registry
+        self._levada("build", reference, "--push", registry, "--insecure", registry)
+        self._levada("compile", reference, "--target", "airflow", "-o", "dags")
+        return (self.project.root / "dags" / f"{case.pipeline}.py").read_text()
+
+    def _levada(self, *arguments: str) -> None:
+        done = self.project.levada(*arguments)
+        if done.returncode:
+            raise AssertionError(f"levada {' '.join(arguments)}:\n{done.stderr}")
+
+
+def make(folder: Path, docker: Docker) -> ContainerProject:
+    """Copy the cases to where they have requirements, a base image and options of the target."""
+    project = make_project(folder, docker)
+    places = [folder / "store", folder / "files"]
+    for place in places:
+        place.mkdir()
+    host, store, scratch = (json.dumps(str(value)) for value in (docker.host, *places))
+    with (project.root / "pyproject.toml").open("a") as file:
+        file.write(OPTIONS.format(host=host, store=store, scratch=scratch))
+    return ContainerProject(project, *places)
