@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..target import Capabilities, Capability
+from ..target import Capabilities, Capability, Option
 
 _CONSTRUCTS = {
     "step call": "a task, its result as XCom; after a failure, tasks that do not need it still run",
@@ -54,7 +54,34 @@ _SETTINGS = {
     "tags": (True, "tags"),
 }
 
+_PODS = "of every pod"
+_OPTIONS = {
+    "executor": "`process`, `docker` or `kubernetes`, where a step says nothing; `process`",
+    "decisions": "the executor of conditions, lists and outputs; as the step that they look at",
+    "image": "of steps that have none",
+    "store": "the store as containers reach it: a URL, or a folder in one of the volumes",
+    "volumes": 'of all containers, such as [{claim = "levada-store", path = "/store"}]',
+    "user": "the uid of containers, or `assigned`; 65532 in pods, the image's in Docker",
+    "docker_url": "of DockerOperator; DOCKER_HOST of the worker",
+    "docker_conn_id": "of DockerOperator, for a registry that wants a login",
+    "network_mode": "of DockerOperator",
+    "kubernetes_conn_id": "of KubernetesPodOperator; `kubernetes_default`",
+    "cluster_context": "of KubernetesPodOperator",
+    "namespace": "of pods; the worker's own",
+    "service_account_name": _PODS,
+    "image_pull_secrets": "names of the Secrets that images are pulled with",
+    "secret": "the Secret of references that name only a key",
+    "node_selector": f"{_PODS} whose step has none",
+    "tolerations": f"{_PODS} whose step has none",
+    "labels": _PODS,
+    "annotations": _PODS,
+    "priority_class_name": _PODS,
+    "startup_timeout_seconds": "how long a pod may take to start; 600",
+    "deferrable": "whether steps in pods wait in the triggerer; false",
+}
+
 CAPABILITIES = Capabilities(
     constructs=tuple(Capability(name, True, note) for name, note in _CONSTRUCTS.items()),
     settings=tuple(Capability(name, can, note) for name, (can, note) in _SETTINGS.items()),
+    options=tuple(Option(name, note) for name, note in _OPTIONS.items()),
 )

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import levada_backends.airflow.check as check_module
 import pytest
 from levada_backends.airflow import TARGET
+from levada_backends.airflow.options import KINDS, Options
 from levada_compiler.compilation import compile_file
 
+STEP = """\
+from levada import pipeline, step
+
+@step
+def work(size: int) -> int:
+    return size
+
+@pipeline
+def nightly(size: int = 1):
+    work(size)
+"""
 RULES = Path(check_module.__file__).parent / "rules"
 IDS = sorted(path.stem for path in RULES.glob("*.md"))
 #: A module, and options of the target after it.
@@ -42,3 +56,40 @@ def found(source: str, settings: str, folder: Path) -> set[str]:
     diagnostics = TARGET.check(compilation.program, {"compiler": "0.1.0", **options})
     assert all(one.help for one in diagnostics)
     return {one.id for one in diagnostics}
+
+
+def test_every_option_is_listed() -> None:
+    """Another one is refused before the target is asked."""
+    listed = {option.name for option in TARGET.capabilities.options or ()}
+    assert set(KINDS) <= listed
+    assert {field.name for field in fields(Options)} == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"executor": "pods"}, ["executor"]),
+        ({"volumes": [{"claim": "a"}]}, ["volumes"]),
+        ({"volumes": [{"claim": "a", "path": "/a", "readonly": True}]}, ["volumes"]),
+        (
+            {"deferrable": "yes", "startup_timeout_seconds": True},
+            ["startup_timeout_seconds", "deferrable"],
+        ),
+        ({"executor": "kubernetes", "user": 0}, ["user"]),
+        ({"executor": "kubernetes", "namespace": "A"}, ["namespace"]),
+        ({"executor": "kubernetes", "labels": {"a b": "c"}}, ["labels"]),
+        ({"executor": "kubernetes", "tolerations": [{"effect": "No"}]}, ["tolerations"]),
+        ({"executor": "kubernetes", "user": "assigned", "annotations": {"a/b": "c d"}}, []),
+        ({"executor": "docker", "user": 0}, []),
+    ],
+)
+def test_an_option_that_cannot_be_right_is_named(
+    options: dict[str, Any], names: list[str], tmp_path: Path
+) -> None:
+    module = tmp_path / "nightly.py"
+    module.write_text(STEP)
+    program = compile_file(module).program
+    assert program is not None
+    shared = {"image": "a", "store": "s3://bucket"}
+    messages = [one.message for one in TARGET.check(program, shared | options)]
+    assert [message.split("`")[1] for message in messages] == names
