@@ -19,6 +19,7 @@ test: .venv/.dev engines  ## The whole suite, with the generated DAGs in real Ai
 engines: .venv/.dev  ## Install the engines that tests use, outside the tree (LEVADA_ENGINES).
 	$(BIN)/python -m tests.engines.airflow install
 	$(BIN)/python -m tests.engines.docker install
+	$(BIN)/python -m tests.engines.kubeflow install
 
 lint: .venv/.dev  ## Lint, format, types, layers.
 	$(BIN)/ruff check

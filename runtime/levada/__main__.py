@@ -11,7 +11,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
     from levada.arguments import Arguments
     from levada.command import Command
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run a command and end the process."""
-    code = _main(list(sys.argv[1:] if words is None else words))
+    given = list(sys.argv[1:] if words is None else words)
+    end(lambda: _main(given))
+
+
+def end(run: Callable[[], int]) -> NoReturn:
+    """Run something and end the process with the exit code that it gives."""
+    code = _checked(run)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -31,15 +38,21 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def _main(words: list[str]) -> int:
     from levada import arguments
-    from levada.errors import UsageError
-    from levada.project import ProjectError
-    from levada.store import StoreError
 
     if words[:1] in (["--help"], ["-h"]):
         sys.stdout.write(arguments.USAGE + "\n")
         return 0
+    return _run(arguments.Arguments(words, os.environ))
+
+
+def _checked(run: Callable[[], int]) -> int:
+    """Run it; what is wrong with the command, the project or the store is a sentence."""
+    from levada.errors import UsageError
+    from levada.project import ProjectError
+    from levada.store import StoreError
+
     try:
-        return _run(arguments.Arguments(words, os.environ))
+        return run()
     except (UsageError, ProjectError) as error:
         sys.stderr.write(f"levada-step: {error}\n")
         return 2

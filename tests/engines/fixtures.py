@@ -9,6 +9,7 @@ import pytest
 from . import airflow as engine
 from . import airflow_tool
 from . import docker as docker_engine
+from . import kubeflow as kubeflow_engine
 from .required import require_engine
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from .airflow import Airflow
     from .docker import Docker
+    from .kubeflow import Kubeflow
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,6 +54,17 @@ def docker() -> Iterator[Docker]:
     )
     with docker_engine.start() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def kubeflow() -> Kubeflow:
+    """Kubeflow's SDK, its local runner and a CEL."""
+    require_engine(
+        "Kubeflow's SDK",
+        is_installed=kubeflow_engine.is_installed(),
+        install=kubeflow_engine.INSTALL,
+    )
+    return kubeflow_engine.attach()
 
 
 def _running(version: str) -> Iterator[Airflow]:

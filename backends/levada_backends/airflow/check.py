@@ -7,9 +7,9 @@ import json
 from levada_compiler.diagnostic import Diagnostic, Severity, Span
 from levada_compiler.expression_text import ExpressionWriter
 from levada_compiler.ir import Branch, Call, Expr, Loop, Node, Program, Setting
+from levada_compiler.references import all_nodes
 
 from . import check_executors
-from .references import all_nodes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

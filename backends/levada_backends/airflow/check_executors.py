@@ -6,12 +6,12 @@ import json
 
 from levada_compiler.diagnostic import Diagnostic, Severity, Span
 from levada_compiler.ir import Call, Program, Setting
+from levada_compiler.references import all_nodes
 from levada_compiler.slotted import replace
 
 from . import options as reads
 from .options import DOCKER, EXECUTORS, KUBERNETES, PROCESS
 from .placement import Placement
-from .references import all_nodes
 from .settings import Settings
 
 TYPE_CHECKING = False

@@ -26,9 +26,8 @@ from levada_compiler.ir import (
     Node,
     Program,
 )
+from levada_compiler.references import References, all_nodes
 from levada_compiler.slotted import dataclass, field, replace
-
-from .references import References, all_nodes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from levada_compiler.expression_text import regions
 from levada_compiler.ir import Branch, Call, Loop
+from levada_compiler.references import References, all_nodes
 
 from .options import PROCESS
-from .references import References, all_nodes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from levada_compiler.expression_text import regions
-from levada_compiler.ir import (
+from .expression_text import regions
+from .ir import (
     Attribute,
     Binary,
     BoolOp,

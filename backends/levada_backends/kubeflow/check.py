@@ -1,0 +1,213 @@
+"""What Kubeflow cannot do, or would refuse when a pipeline is uploaded or run."""
+
+from __future__ import annotations
+
+import json
+
+from levada_compiler.diagnostic import Diagnostic, Severity, Span
+from levada_compiler.ir import Call
+from levada_compiler.references import all_nodes
+
+from ..pods.check import SettingsCheck
+from . import parameters
+from .executors import values
+from .spec import Spec
+from .verify import Verifier
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from levada_compiler.ir import Program, Setting
+
+    from .options import Options
+
+#: About what Argo keeps for a task beside what stands in the file: two templates, three nodes.
+BYTES_OF_A_TASK = 1900
+#: etcd takes objects of 1.5 MiB; Argo's workflow grows while it runs.
+WORKFLOW_BYTES = 1024 * 1024
+#: One argument holds all that a step is called with, beside the artifacts that it declares.
+CALL_BYTES = 96 * 1024
+
+_UNUSED = {
+    "pool": "KFP has none",
+    "queue": "KFP has none",
+    "executor": "each step is a pod",
+    "priority": "KFP has none",
+}
+
+
+def check(program: Program, options: Options) -> tuple[Diagnostic, ...]:
+    """All that is wrong, sorted by place."""
+    found = [
+        *_options(program, options),
+        *_images(program, options),
+        *_parameters(program),
+        *_schedule(program),
+        *_settings(program),
+        *SettingsCheck(options.secret or None, [options.mount] if options.claim else ()).of(
+            program
+        ),
+    ]
+    if not any(one.severity is Severity.ERROR for one in found):
+        found += _document(program, options)
+    return tuple(sorted(found, key=lambda one: (one.span, one.id)))
+
+
+def _options(program: Program, options: Options) -> Iterator[Diagnostic]:
+    table = "[tool.levada.targets.kubeflow]"
+    for problem in options.problems:
+        way_out = f"change {table} in pyproject.toml"
+        yield Diagnostic("kubeflow-option", problem, program.span, help=way_out)
+    store = options.store_url
+    if not store or ("://" not in store and not store.startswith("/")):
+        message = "no store that all pods see" if not store else f"`{store}` is a store in one pod"
+        yield Diagnostic(
+            "kubeflow-store",
+            message,
+            program.span,
+            label="each task is a pod of its own, and they pass values on through the store",
+            help=f'set `claim = "NAME"` in {table}, a claim that many may mount, or `store`',
+        )
+
+
+def _images(program: Program, options: Options) -> Iterator[Diagnostic]:
+    if options.image:
+        return
+    named = {node.step for node in all_nodes(program.body) if isinstance(node, Call)}
+    for step in program.steps:
+        if step.key in named and not values(step.settings).get("image"):
+            yield Diagnostic(
+                "kubeflow-image",
+                f"`{step.function}` has no image to run in",
+                step.span,
+                help=f"run `levada build {program.file} --push REGISTRY`, or set `image` on it",
+            )
+
+
+def _parameters(program: Program) -> Iterator[Diagnostic]:
+    scheduled = values(program.settings).get("schedule") is not None
+    for parameter in program.parameters:
+        if parameter.default is None:
+            if scheduled:
+                yield Diagnostic(
+                    "kubeflow-required-parameter",
+                    f"`{parameter.name}` has no default, but a scheduled run has nobody to ask",
+                    parameter.span,
+                    help="give it a default, or remove the schedule",
+                )
+        elif parameters.kind(parameter) != "json":
+            for number in parameters.inexact(json.loads(parameter.default)):
+                yield Diagnostic(
+                    "kubeflow-inexact-parameter",
+                    f"KFP would change {number}, the default of `{parameter.name}`",
+                    parameter.span,
+                    label="its numbers are doubles, which have all integers up to 2**53",
+                    help="annotate it as `int | None`: then it is a string that holds JSON",
+                )
+
+
+def _schedule(program: Program) -> Iterator[Diagnostic]:
+    own = values(program.settings)
+    zone = own.get("timezone") or "UTC"
+    for setting in program.settings:
+        if setting.name == "timezone" and own.get("schedule") and zone.upper() not in _UTC:
+            yield Diagnostic(
+                "kubeflow-timezone",
+                f"KFP runs `{own['schedule']}` by UTC, not by the time of {zone}",
+                setting.span,
+                Severity.WARNING,
+                label="`levada deploy` will not make a recurring run of it",
+                help="give the schedule in UTC, and remove `timezone`",
+            )
+
+
+_UTC = ("UTC", "ETC/UTC", "Z", "ZULU", "ETC/ZULU", "UNIVERSAL", "ETC/UNIVERSAL")
+
+
+def _settings(program: Program) -> Iterator[Diagnostic]:
+    groups = [program.settings, *(step.settings for step in program.steps)]
+    groups += [node.settings for node in all_nodes(program.body) if isinstance(node, Call)]
+    for settings in groups:
+        for setting in settings:
+            yield from _setting(setting, json.loads(setting.value))
+
+
+def _setting(setting: Setting, value: Any) -> Iterator[Diagnostic]:
+    if not value:
+        return
+    if setting.name in _UNUSED:
+        yield _unused(setting.name, _UNUSED[setting.name], setting.span)
+    elif setting.name == "resources" and value.get("disk"):
+        yield _unused("disk", "KFP cannot ask for it: a pod gets what its node has", setting.span)
+    elif setting.name == "volumes" and any(volume.get("read_only") for volume in value):
+        yield _unused("read_only", "KFP mounts a claim to be written to", setting.span)
+    elif setting.name == "retry":
+        times = [value.get(name) for name in ("delay", "max_delay")]
+        if any(time is not None and time != int(time) for time in times):
+            yield Diagnostic(
+                "kubeflow-retry-delay",
+                "KFP waits whole seconds between attempts: this is rounded",
+                setting.span,
+                Severity.WARNING,
+                help="use whole seconds",
+            )
+
+
+def _unused(name: str, reason: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "kubeflow-unused-setting",
+        f"`{name}` has no effect on Kubeflow",
+        span,
+        Severity.WARNING,
+        label=reason,
+        help="remove it, or keep it for other targets",
+    )
+
+
+# ---------------------------------------------------------------------- the document
+
+
+def _document(program: Program, options: Options) -> Iterator[Diagnostic]:
+    """What is wrong with the file itself, at the place that it comes from."""
+    spec = Spec(program, options)
+    for task in spec.builder.root.all_tasks():
+        size = sum(len(line.encode()) + 1 for line in task.lines)
+        if size > CALL_BYTES:
+            yield _too_long(size, task.node.span if task.node else program.span)
+            return
+    places = {task.component: task.node.span for task in spec.builder.root.all_tasks() if task.node}
+    for problem in Verifier(spec.pipeline).problems():
+        yield Diagnostic(
+            "kubeflow-refused",
+            f"Kubeflow would refuse this: {problem.message}",
+            places.get(problem.component, program.span),
+            label=problem.task,
+            help="make it smaller if it is too large; else please report it with the pipeline",
+        )
+    yield from _workflow_size(program, spec)
+
+
+def _too_long(size: int, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "kubeflow-call-too-long",
+        f"this call of {size:,} bytes does not fit in an argument of a process",
+        span,
+        label=f"a task gets all that it is called with as one; {CALL_BYTES:,} are sure to fit",
+        help="let a step return the value, or keep it in a file of the project",
+    )
+
+
+def _workflow_size(program: Program, spec: Spec) -> Iterator[Diagnostic]:
+    tasks = sum(1 for _ in spec.builder.root.all_tasks())
+    size = len(json.dumps(spec.pipeline)) + tasks * BYTES_OF_A_TASK
+    if size > WORKFLOW_BYTES:
+        yield Diagnostic(
+            "kubeflow-workflow-size",
+            f"a run of {tasks:,} tasks is an object of about {size / 2**20:.1f} MiB",
+            program.span,
+            Severity.WARNING,
+            label="etcd takes 1.5 MiB, and Argo's object grows while it runs",
+            help="make it several pipelines, or give Argo a database (nodeStatusOffLoad)",
+        )

@@ -1,0 +1,412 @@
+"""From a structured program to KFP's nested DAGs of tasks.
+
+A region becomes a DAG of its own wherever KFP needs one: a side of a branch (it has a condition), a
+loop's body (it has an iterator), the body of a ``try`` (what follows waits for all of it), another
+pipeline.
+
+KFP has no value for "this task failed": a task that fails ends its DAG, and what is below it never
+starts. So within a body that has a handler a step's failure is only in its record (``caught``),
+each later task there asks the records whether it is still reached (``unless``), and so does the
+handler's condition. A ``finally`` is KFP's exit task: it also runs when a pod of the body was
+killed.
+"""
+
+from __future__ import annotations
+
+from levada_compiler.expression_text import ExpressionWriter, failing_nodes
+from levada_compiler.ir import Branch, Call, Group, Guard, Loop, Node, Program
+from levada_compiler.references import References
+from levada_compiler.slotted import dataclass, field, replace
+
+from . import cel, parameters
+from .escaping import escape
+from .names import Names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from levada_compiler.ir import Expr
+
+#: Bytes of one DAG as JSON: its driver gets it as one argument, which Linux limits to 128 KiB.
+DAG_BYTES = 96 * 1024
+#: About what a task is in it, beside the text of its call.
+TASK_BYTES = 560
+
+THEN, OTHERWISE = "then", "otherwise"
+#: The one output of a task that decides or lists.
+OUTPUT = "Output"
+#: The input of what runs once for each item of a loop.
+INDEX = "levada-index"
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One task of a DAG. ``wants`` holds what must be over: ids of nodes, and tasks."""
+
+    name: str
+    title: str
+    kind: str  #: step, decide, items, outputs, end or dag
+    dag: Dag
+    node: Node | None = None
+    lines: tuple[str, ...] = ()
+    wants: list[str | Task] = field(default_factory=list)
+    indexed: bool = False  #: it is in a loop
+    inner: Dag | None = None
+    condition: str = ""
+    reads: tuple[str, ...] = ()  #: the pipeline's parameters in the condition
+    decided: Task | None = None  #: the task whose output the condition asks for
+    listed: Task | None = None  #: the task that lists the items of this iterator
+    exit_of: Task | None = None
+    comment: str = ""
+    component: str = ""
+    after: list[Task] = field(default_factory=list)
+    parameters: tuple[str, ...] = ()  #: those of the pipeline that it is given
+
+    @property
+    def chain(self) -> list[Task]:
+        """The tasks whose sub-DAGs it is in, outermost first, and itself."""
+        owner = self.dag.owner
+        return [*(owner.chain if owner else ()), self]
+
+    def needs(self) -> list[str]:
+        """The inputs that it takes from the DAG that it stands in."""
+        found = dict.fromkeys((*self.parameters, *self.reads))
+        if self.inner is not None:
+            found |= dict.fromkeys(n for n in self.inner.needs() if n != INDEX or not self.listed)
+        elif self.indexed:
+            found[INDEX] = None
+        return list(found)
+
+
+@dataclass(slots=True, eq=False)
+class Dag:
+    """A DAG: the root's, or that of a task."""
+
+    owner: Task | None = None
+    tasks: list[Task] = field(default_factory=list)
+    names: Names = field(default_factory=Names)
+
+    def needs(self) -> list[str]:
+        """The inputs that its tasks take from it."""
+        return list(dict.fromkeys(name for task in self.tasks for name in task.needs()))
+
+    def all_tasks(self) -> Iterator[Task]:
+        """Its tasks and those of the DAGs in it, in order."""
+        for task in self.tasks:
+            yield task
+            if task.inner is not None:
+                yield from task.inner.all_tasks()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the program a node stands."""
+
+    dag: Dag
+    loops: tuple[str, ...] = ()
+    before: tuple[str, ...] | None = None  #: in a handled body: whose failure cuts it off
+
+
+class Builder:
+    """Makes the DAGs of a program; ``root`` is the outermost."""
+
+    def __init__(self, program: Program) -> None:
+        self.root = Dag()
+        self.writer = ExpressionWriter(program)
+        self._program = program
+        self._refer = References(program)
+        self._components = Names()
+        self._plain = {p.name: parameters.kind(p) for p in program.parameters}
+        #: node id -> the tasks that are over when the node is
+        self._over: dict[str, list[Task]] = {}
+        self._region(program.body, Place(self.root))
+        self._end()
+        self._connect()
+
+    # ------------------------------------------------------------------ regions
+
+    def _region(self, nodes: Sequence[Node], place: Place) -> None:
+        """Add the tasks of a region, in parts if they are too many for one DAG."""
+        parts = list(_parts(nodes, self._size))
+        barrier: list[str | Task] = []
+        for number, part in enumerate(parts, 1):
+            inside = place
+            if len(parts) > 1:
+                title = f"part {number} of {len(parts)}"
+                task = self._sub_dag(title, place, part[0], f"part-{number}")
+                task.comment = "in parts: a DAG's driver gets all of it as one argument"
+                inside = replace(place, dag=_inner(task))
+            for node in part:
+                self._node(node, inside, barrier)
+                if isinstance(node, Guard):
+                    barrier = [node.id]
+                if place.before is not None:
+                    place = replace(place, before=_joined(place.before, failing_nodes((node,))))
+                    inside = replace(inside, before=place.before)
+
+    def _size(self, node: Node) -> int:
+        texts = [a.value for a in node.arguments] if isinstance(node, Call) else []
+        return TASK_BYTES + sum(len(self.writer.text(text)) + 20 for text in texts)
+
+    def _node(self, node: Node, place: Place, barrier: list[str | Task]) -> None:
+        first = len(place.dag.tasks)
+        match node:
+            case Call():
+                over = [self._call(node, place)]
+            case Branch():
+                over = self._branch(node, place)
+            case Loop():
+                over = self._loop(node, place)
+            case Guard():
+                over = self._guard(node, place)
+            case Group():
+                over = self._group(node, place)
+        self._over[node.id] = over
+        for task in place.dag.tasks[first:]:
+            if task.exit_of is None:
+                task.wants += [*barrier, *node.after]
+
+    def _call(self, call: Call, place: Place) -> Task:
+        task = self._task(_last(call.id), "step", place, call)
+        inputs = [f"input {a.name}={self.writer.text(a.value)}" for a in call.arguments]
+        task.lines = (f"node {call.id}", *place.loops, *inputs, *_caught(place))
+        task.wants += self._references(a.value for a in call.arguments)
+        return task
+
+    def _group(self, group: Group, place: Place) -> list[Task]:
+        task = self._sub_dag(_last(group.id), place, group)
+        task.comment = _first_line(group.description)
+        self._region(group.body, replace(place, dag=_inner(task)))
+        return _unless_empty(task)
+
+    def _branch(self, branch: Branch, place: Place) -> list[Task]:
+        sides = [
+            (name, nodes)
+            for name, nodes in ((THEN, branch.then), (OTHERWISE, branch.otherwise))
+            if nodes
+        ]
+        wrapper = self._sub_dag(_last(branch.id), place, branch)
+        inside = replace(place, dag=_inner(wrapper))
+        known = None if place.before is not None else cel.condition(branch.condition, self._plain)
+        text = self.writer.text(branch.condition)
+        wrapper.comment = f"if {text}"
+        decided = None
+        if known is None or not sides:
+            decided = self._decision("decide", inside, branch, text)
+            decided.wants += self._references([branch.condition])
+            decided.comment = cel.WHY_NOT
+        for name, nodes in sides:
+            task = self._sub_dag(name, inside, branch)
+            if known is not None:
+                task.condition = known.text if name == THEN else f"!({known.text})"
+                task.reads = known.parameters
+            else:
+                task.decided, task.condition = decided, _is(decided, name)
+            self._region(nodes, replace(inside, dag=_inner(task)))
+            _unless_empty(task)
+        return _unless_empty(wrapper)
+
+    def _loop(self, loop: Loop, place: Place) -> list[Task]:
+        text = f"for {self.writer.target(loop.target)} in {self.writer.text(loop.items)}"
+        where = [f"where {self.writer.text(condition)}" for condition in loop.conditions]
+        loops = (*place.loops, text, *where)
+        items = self._task(f"{_last(loop.id)} items", "items", place, loop)
+        items.lines = (f"node {loop.id}", *loops, *_caught(place))
+        items.wants += self._references((loop.items, *loop.conditions))
+        items.comment = "lists the items as Python would, and gives each its index"
+        body = self._sub_dag(_last(loop.id), place, loop)
+        body.comment, body.listed = text, items
+        self._region(loop.body, replace(place, dag=_inner(body), loops=loops))
+        return _unless_empty(body) or [items]
+
+    # ------------------------------------------------------------------ guards
+
+    def _guard(self, guard: Guard, place: Place) -> list[Task]:
+        wrapper = self._sub_dag(_last(guard.id), place, guard)
+        wrapper.comment = "try"
+        inside = replace(place, dag=_inner(wrapper))
+        if guard.final:
+            self._ended(guard, inside)
+        elif guard.handler is None:
+            self._region(guard.body, inside)
+        else:
+            self._tried(guard, inside)
+        if place.before and guard.final:  # what stands before it decides whether it is entered
+            wrapper.wants += place.before
+        over = _unless_empty(wrapper)
+        if place.before is not None or not any(t.exit_of for t in inside.dag.tasks):
+            return over
+        return [wrapper, self._check(guard, place, wrapper)]
+
+    def _ended(self, guard: Guard, place: Place) -> None:
+        """A body, with its handler where it has one, and the exit task."""
+        body = self._sub_dag("body", place, guard)
+        inside = replace(place, dag=_inner(body))
+        if guard.handler is None:
+            self._region(guard.body, inside)
+        else:
+            self._tried(guard, inside)
+        if not _unless_empty(body):
+            self._region(guard.final, place)
+            return
+        ending = self._sub_dag("finally", place, guard)
+        ending.exit_of = body
+        self._region(guard.final, replace(place, dag=_inner(ending)))
+        _unless_empty(ending)
+
+    def _check(self, guard: Guard, place: Place, wrapper: Task) -> Task:
+        task = self._task(f"{_last(guard.id)} end", "end", place, guard)
+        failing = failing_nodes((guard,))
+        task.lines = (f"node {guard.id}", *place.loops, f"unless {_listed(failing)}")
+        task.wants.append(wrapper)
+        task.comment = "a failed exit task does not fail its DAG: what follows must not run"
+        return task
+
+    def _tried(self, guard: Guard, place: Place) -> None:
+        """A body whose failures are caught, and the handler."""
+        body = self._sub_dag("tried", place, guard)
+        self._region(guard.body, replace(place, dag=_inner(body), before=place.before or ()))
+        if not _unless_empty(body):
+            return
+        text = f"failed({_listed(failing_nodes(guard.body))})"
+        decided = self._decision("except", place, guard, text, f"{guard.id}.except")
+        decided.wants.append(body)
+        decided.comment = "KFP cannot go on after a failure: the steps' records say if one failed"
+        handler = self._sub_dag("handler", place, guard)
+        handler.decided, handler.condition = decided, _is(decided, THEN)
+        handler.wants.append(body)
+        self._region(guard.handler or (), replace(place, dag=_inner(handler)))
+        _unless_empty(handler)
+
+    # ------------------------------------------------------------------ tasks
+
+    def _task(self, title: str, kind: str, place: Place, node: Node | None) -> Task:
+        task = Task(place.dag.names.new(title), title, kind, place.dag, node)
+        task.indexed = bool(place.loops)
+        place.dag.tasks.append(task)
+        owners = [owner.name for owner in task.chain]
+        task.component = "comp-" + self._components.new("-".join(owners))
+        return task
+
+    def _sub_dag(self, title: str, place: Place, node: Node, name: str = "") -> Task:
+        task = self._task(name or title, "dag", place, node)
+        task.title = title
+        task.inner = Dag(task)
+        return task
+
+    def _decision(self, title: str, place: Place, node: Node, text: str, node_id: str = "") -> Task:
+        task = self._task(title, "decide", place, node)
+        lines = (f"node {node_id or node.id}", *place.loops, f"expression {text}")
+        task.lines = (*lines, *_caught(place))
+        return task
+
+    def _references(self, expressions: Iterable[Expr]) -> list[str | Task]:
+        return [name for expression in expressions for name in self._refer.of(expression)]
+
+    def _end(self) -> None:
+        result = self._program.result
+        if result is None and self.root.tasks:
+            return
+        task = self._task("return", "outputs", Place(self.root), None)
+        task.comment = "what the pipeline returns"
+        if result is None:
+            return
+        pairs = zip(result.names, result.values, strict=True)
+        outputs = [f"output {name}={self.writer.text(value)}" for name, value in pairs]
+        task.lines = (*outputs, *(["tuple"] if result.is_tuple else []))
+
+    # ------------------------------------------------------------------ edges
+
+    def _connect(self) -> None:
+        for task in self.root.all_tasks():
+            wanted = [above for want in task.wants for above in self._tasks_of(want)]
+            wanted += [above for above in (task.decided, task.listed, task.exit_of) if above]
+            for above in wanted:
+                _edge(above, task)
+        last = self.root.tasks[-1]
+        if last.kind == "outputs":
+            followed = {id(above) for task in self.root.tasks for above in task.after}
+            last.after = [t for t in self.root.tasks[:-1] if id(t) not in followed]
+        for task in self.root.all_tasks():
+            task.lines = tuple(escape(line) for line in task.lines)
+            if task.inner is None and not any(t.after for t in task.chain):
+                task.parameters = tuple(self._plain)
+                task.lines = (*task.lines, f"source {self._program.source}")
+
+    def _tasks_of(self, want: str | Task) -> list[Task]:
+        return self._over[want] if isinstance(want, str) else [want]
+
+
+def _edge(above: Task, below: Task) -> None:
+    """An edge where both have a DAG in common; one to an exit task is one to what it follows."""
+    for one, other in zip(above.chain, below.chain, strict=False):
+        if one is other:
+            continue
+        if other.exit_of is None or one is other.exit_of:
+            one = one.exit_of or one
+            if one not in other.after and one is not other:
+                other.after.append(one)
+        return
+
+
+def _parts(nodes: Sequence[Node], size: Callable[[Node], int]) -> Iterator[Sequence[Node]]:
+    """The nodes of a region, in as many pieces as it takes."""
+    sizes = [size(node) for node in nodes]
+    if sum(sizes) <= DAG_BYTES:
+        yield nodes
+        return
+    start = total = 0
+    for position, bytes_ in enumerate(sizes):
+        if total + bytes_ > DAG_BYTES and position > start:
+            yield nodes[start:position]
+            start, total = position, 0
+        total += bytes_
+    yield nodes[start:]
+
+
+def _unless_empty(task: Task) -> list[Task]:
+    """The task; nothing, and it is gone, if there is nothing in its DAG."""
+    if _inner(task).tasks:
+        return [task]
+    task.dag.tasks.remove(task)
+    return []
+
+
+def _inner(task: Task) -> Dag:
+    if task.inner is None:
+        raise TypeError(f"{task.name} has no DAG of its own")
+    return task.inner
+
+
+def _is(decided: Task | None, side: str) -> str:
+    name = decided.name if decided else ""
+    return f"{cel.value_of(channel(name))} == '{side}'"
+
+
+def channel(task: str) -> str:
+    """The input by which another task sees a task's output, named as KFP's SDK does."""
+    return f"pipelinechannel--{task}-{OUTPUT}"
+
+
+def _caught(place: Place) -> list[str]:
+    if place.before is None:
+        return []
+    unless = [f"unless {_listed(place.before)}"] if place.before else []
+    return [*unless, "caught"]
+
+
+def _listed(nodes: Sequence[str]) -> str:
+    return ", ".join(f'"{node}"' for node in nodes)
+
+
+def _joined(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*one, *other)))
+
+
+def _last(node_id: str) -> str:
+    return node_id.rpartition(".")[2]
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]

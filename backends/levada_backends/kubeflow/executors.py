@@ -1,0 +1,215 @@
+"""The containers of a pipeline and what Kubernetes gives them; calls that are alike share one.
+
+KFP keeps a component under a digest of its container (``hashComponentContainer`` of the Argo
+compiler): components that share a container must be the same in their inputs and outputs. So
+whatever these depend on is among its arguments.
+"""
+
+from __future__ import annotations
+
+import json
+
+from levada_compiler.ir import Call
+from levada_compiler.plan import merged_settings
+
+from ..pods import container as pod
+from ..pods import quantity
+from . import parameters
+from .dags import INDEX
+from .escaping import escape
+from .names import Names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from levada_compiler.ir import Program, Setting, Step
+
+    from .dags import Task
+    from .options import Options
+
+COMMAND = ["python", "-m", "levada.kubeflow"]
+#: What the step command itself acts on.
+_FOR_THE_STEP = (
+    *("cache", "secrets", "environment", "timeout", "allow_pickle", "requirements", "files"),
+)
+#: Seconds that a pod has beyond a step's timeout: to be scheduled, to pull, to write its record.
+GRACE = 300
+_GIGABYTE = 10**9
+
+
+class Executors:
+    """The executors, made as tasks ask for them."""
+
+    def __init__(self, program: Program, options: Options) -> None:
+        self.containers: dict[str, dict[str, Any]] = {}
+        self.kubernetes: dict[str, dict[str, Any]] = {}
+        self._labels: dict[str, str] = {}
+        self._names = Names()
+        self._options = options
+        self._program = program
+        self._steps = {step.key: step for step in program.steps}
+        self._pipeline = values(program.settings)
+        self._kinds = {p.name: parameters.kind(p) for p in program.parameters}
+
+    def step(self, call: Call) -> Step:
+        """The step that a call is of."""
+        return self._steps[call.step]
+
+    def settings(self, call: Call) -> dict[str, Any]:
+        """A call's own settings, then its step's, then the pipeline's."""
+        own = values(call.settings)
+        return merged_settings(self._pipeline, values(self._steps[call.step].settings), own)
+
+    def label(self, task: Task, outputs: list[str]) -> str:
+        """The executor of a task. ``outputs`` are the artifacts that it declares."""
+        call = task.node if task.kind == "step" and isinstance(task.node, Call) else None
+        settings = self.settings(call) if call else {}
+        container = self._container(task, call, settings, outputs)
+        kubernetes = self._of_kubernetes(settings)
+        key = json.dumps([container, kubernetes])
+        if key not in self._labels:
+            name = self._steps[call.step].function if call else task.kind
+            label = f"exec-{self._names.new(name)}"
+            self._labels[key] = label
+            self.containers[label] = {"container": container}
+            if kubernetes:
+                self.kubernetes[label] = kubernetes
+        return self._labels[key]
+
+    # ------------------------------------------------------------------ containers
+
+    def _container(
+        self, task: Task, call: Call | None, settings: dict[str, Any], outputs: list[str]
+    ) -> dict[str, Any]:
+        arguments = [call.step if call else task.kind, f"--pipeline={self._program.name}"]
+        arguments += [f"--path={folder}" for folder in self._program.search]
+        if call is not None:
+            arguments += self._of_step(self._steps[call.step], settings)
+        if outputs:
+            arguments.append(f"--artifacts={','.join(outputs)}")
+        inputs = {name: self._kinds[name] for name in task.parameters}
+        if inputs:
+            arguments.append(f"--parameters={json.dumps(inputs, ensure_ascii=False)}")
+        if task.indexed:
+            arguments.append(f"--item={INDEX}")
+        content: dict[str, Any] = {
+            "image": self.image(call),
+            "command": list(COMMAND),
+            "args": [*(escape(text) for text in arguments), "--executor-input", "{{$}}"],
+        }
+        if self._options.store_url:
+            content["env"] = [{"name": "LEVADA_STORE", "value": self._options.store_url}]
+        wanted = _resources(settings.get("resources") or {})
+        return content | ({"resources": wanted} if wanted else {})
+
+    def _of_step(self, step: Step, settings: dict[str, Any]) -> Iterator[str]:
+        yield f"--code={step.code}"
+        yield f"--imports={','.join(step.imports)}"
+        if step.outputs:
+            yield f"--outputs={','.join(output.name for output in step.outputs)}"
+        inner = {name: settings[name] for name in _FOR_THE_STEP if name in settings}
+        if inner:
+            yield f"--settings={json.dumps(inner, ensure_ascii=False)}"
+        count = (settings.get("retry") or {}).get("count")
+        if count:
+            yield f"--retries={count}"
+
+    def image(self, call: Call | None) -> str:
+        """The image of a call; without one, that of any step: each of them has Levada."""
+        if call is not None:
+            return str(self.settings(call).get("image") or self._options.image)
+        images = (values(step.settings).get("image") for step in self._program.steps)
+        return self._options.image or str(next(filter(None, images), ""))
+
+    # ------------------------------------------------------------------ Kubernetes
+
+    def _of_kubernetes(self, settings: dict[str, Any]) -> dict[str, Any]:
+        options = self._options
+        content: dict[str, Any] = {}
+        claims = [{"claim": options.claim, "path": options.mount}] if options.claim else []
+        mounts = [*claims, *(settings.get("volumes") or [])]
+        if mounts:
+            content["pvcMount"] = [_mount(volume) for volume in mounts]
+        if settings.get("secrets"):
+            content["secretAsEnv"] = _secrets(settings["secrets"], options.secret)
+        if settings.get("node_selector"):
+            content["nodeSelector"] = {"labels": settings["node_selector"]}
+        if settings.get("tolerations"):
+            content["tolerations"] = [_toleration(each) for each in settings["tolerations"]]
+        if settings.get("timeout"):
+            content["activeDeadlineSeconds"] = str(int(settings["timeout"]) + GRACE)
+        if options.pull_secret:
+            content["imagePullSecret"] = [_named("secretName", options.pull_secret)]
+        if options.pull_policy:
+            content["imagePullPolicy"] = options.pull_policy
+        return content
+
+
+def values(settings: tuple[Setting, ...]) -> dict[str, Any]:
+    """Settings by name, as JSON values."""
+    return {setting.name: json.loads(setting.value) for setting in settings}
+
+
+def retry_policy(settings: dict[str, Any]) -> dict[str, Any]:
+    """KFP's ``retryPolicy``; nothing without retries."""
+    retry = settings.get("retry") or {}
+    if not retry.get("count"):
+        return {}
+    content: dict[str, Any] = {
+        "maxRetryCount": retry["count"],
+        "backoffDuration": _seconds(retry.get("delay", 1)),
+        "backoffFactor": float(retry.get("backoff", 2)),
+    }
+    if retry.get("max_delay") is not None:
+        content["backoffMaxDuration"] = _seconds(retry["max_delay"])
+    return content
+
+
+def _seconds(value: float) -> str:
+    """A ``google.protobuf.Duration``; KFP keeps whole seconds of it."""
+    return f"{max(round(value), 0)}s"
+
+
+def _resources(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Limits, which Kubernetes takes as requests too; older backends read the numbers."""
+    content: dict[str, Any] = {}
+    if wanted.get("cpu"):
+        amount = quantity.parse(wanted["cpu"])
+        content |= {"cpuLimit": float(amount.value), "resourceCpuLimit": str(amount)}
+    if wanted.get("memory"):
+        amount = quantity.parse(wanted["memory"])
+        number = float(amount.value / _GIGABYTE)
+        content |= {"memoryLimit": number, "resourceMemoryLimit": str(amount)}
+    if wanted.get("gpu"):
+        kind, count = wanted.get("gpu_type") or pod.GPU, str(wanted["gpu"])
+        own = {"type": kind, "count": count, "resourceType": kind, "resourceCount": count}
+        content["accelerator"] = own
+    return content
+
+
+def _mount(volume: dict[str, Any]) -> dict[str, Any]:
+    claim = volume["claim"]
+    content = {"mountPath": volume["path"], "constant": claim}
+    return content | {"pvcNameParameter": {"runtimeValue": {"constant": claim}}}
+
+
+def _named(field: str, name: str) -> dict[str, Any]:
+    """A name as older backends read it, and as newer ones do."""
+    return {field: name, f"{field}Parameter": {"runtimeValue": {"constant": name}}}
+
+
+def _secrets(wanted: dict[str, str], default: str) -> list[dict[str, Any]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for variable, reference in wanted.items():
+        place = pod.secret(reference, default)
+        pair = {"envVar": variable, "secretKey": place["key"]}
+        found.setdefault(place["name"], []).append(pair)
+    return [{**_named("secretName", name), "keyToEnv": pairs} for name, pairs in found.items()]
+
+
+def _toleration(wanted: dict[str, Any]) -> dict[str, Any]:
+    content = pod.toleration(wanted)
+    seconds = content.get("tolerationSeconds")
+    return content | ({} if seconds is None else {"tolerationSeconds": str(seconds)})

@@ -1,0 +1,92 @@
+"""A pipeline's parameters as KFP's, where that loses nothing.
+
+KFP keeps numbers as doubles and objects without an order. A type whose values survive that has a
+type of KFP's own; every other one is a string that holds JSON.
+"""
+
+from __future__ import annotations
+
+import json
+
+from levada_compiler.types import json_schema
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from levada_compiler.ir import Parameter, Type
+
+#: KFP's types of the plain ones, and what the runtime makes of their values.
+_PLAIN = {"str": "STRING", "bool": "BOOLEAN", "int": "NUMBER_INTEGER", "float": "NUMBER_DOUBLE"}
+#: What starts something that Argo or Kubernetes would put in the place of a user's text.
+REPLACED = ("{{", "$(")
+#: The largest integer up to which a double has all of them.
+LARGEST_INTEGER = 2**53
+
+
+def kind(parameter: Parameter) -> str:
+    """What the runtime makes of a value: a plain type, ``list[…]`` of one, or ``json``."""
+    if _is_replaced(parameter.default or ""):
+        return "json"
+    return _kind(parameter.type)
+
+
+def _kind(type_: Type) -> str:
+    if type_.name in _PLAIN:
+        return type_.name
+    if type_.name == "list" and len(type_.arguments) == 1:
+        inner = _kind(type_.arguments[0])
+        return "json" if inner == "json" else f"list[{inner}]"
+    return "json"
+
+
+def _is_replaced(text: str) -> bool:
+    """Whether Argo or Kubernetes would replace something in a text, or refuse it."""
+    return any(start in text for start in REPLACED)
+
+
+def kfp_type(parameter: Parameter) -> str:
+    """KFP's ``parameterType``."""
+    own = kind(parameter)
+    return "LIST" if own.startswith("list") else _PLAIN.get(own, "STRING")
+
+
+def default(parameter: Parameter) -> Any:
+    """The default as KFP is given it. There is one."""
+    text = parameter.default or "null"
+    return as_json(text) if kind(parameter) == "json" else json.loads(text)
+
+
+def as_json(text: str) -> str:
+    """JSON text without anything that would be replaced: its strings have escapes for that."""
+    for start in REPLACED:
+        text = text.replace(start, f"\\u{ord(start[0]):04x}{start[1:]}")
+    return text
+
+
+def definitions(parameters: Iterable[Parameter]) -> dict[str, Any]:
+    """``inputDefinitions.parameters`` of the whole pipeline."""
+    return {parameter.name: _definition(parameter) for parameter in parameters}
+
+
+def _definition(parameter: Parameter) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    if parameter.default is not None:
+        content["defaultValue"] = default(parameter)
+    description = parameter.description
+    if kind(parameter) == "json":
+        schema = json.dumps(json_schema(parameter.type)) if json_schema(parameter.type) else "any"
+        description = f"{description} (JSON: {parameter.type.text or schema})".strip()
+    if description:
+        content["description"] = description
+    return content | {"parameterType": kfp_type(parameter)}
+
+
+def inexact(value: Any) -> Iterator[int]:
+    """The integers in a JSON value that a double does not have."""
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from inexact(item)

@@ -1,0 +1,36 @@
+"""The Kubeflow Pipelines target."""
+
+from __future__ import annotations
+
+from . import options as options_module
+from .capabilities import CAPABILITIES
+from .check import check
+from .spec import Spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from levada_compiler.diagnostic import Diagnostic
+    from levada_compiler.ir import Program
+
+    from ..target import Capabilities
+
+
+class KubeflowTarget:
+    """Writes ``<pipeline>.yaml``, a PipelineSpec (schema 2.1.0) with its part for Kubernetes."""
+
+    name = "kubeflow"
+    description = "a PipelineSpec for Kubeflow Pipelines 2; each step is a pod"
+    capabilities: Capabilities = CAPABILITIES
+
+    def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:
+        """What Kubeflow cannot do, or would refuse."""
+        return check(program, options_module.read(options))
+
+    def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
+        """The YAML file."""
+        return {f"{program.name}.yaml": Spec(program, options_module.read(options)).text()}
+
+
+TARGET = KubeflowTarget()

@@ -1,0 +1,398 @@
+"""``python -m levada.kubeflow``: what a task of Kubeflow Pipelines runs.
+
+KFP gives what it knows of the task as one JSON argument, the *executor input*, and reads the file
+that this names when the task is over, the *executor output*. It reads that strictly: what is not in
+the schema, NaN or a null fails a task whose work is done. Both are messages of
+``api/v2alpha1/pipeline_spec.proto`` in https://github.com/kubeflow/pipelines.
+
+What the task is to do stands in one input, a word and the rest of the line each:
+``node train``, ``for d in params.depths``, ``input data=load``. Exit codes are those of ``python -m
+levada``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import signal
+import sys
+
+from levada import command, expressions, records
+from levada.artifact import Artifact
+from levada.attempt import shown_artifact
+from levada.errors import InputError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from levada.arguments import Arguments
+
+CALL, RUN = "levada-call", "levada-run"
+OUTPUT = "Output"
+#: How the texts in KFP's own scheme of paths are kept in the container (``LocalPathForURI``).
+_FOLDERS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
+#: Artifacts whose content KFP's UI shows, and which therefore have to be where KFP wants them.
+_SHOWN = {"system.HTML", "system.Markdown"}
+_IN_METADATA = {"system.ClassificationMetrics"}
+_LONGEST = 2000  # characters of a value in an artifact's metadata
+_LARGEST_INTEGER = 2**53  # KFP's numbers are doubles
+_ESCAPED = re.compile("%(7B|24|25)")
+
+
+class Task:
+    """What KFP and the compiled pipeline say of this task.
+
+    ``words`` is the command line for :mod:`levada.arguments`; ``unless`` names the nodes whose
+    failure cuts the task off; with ``caught`` its own failure is only in its record.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        """Read them. Raises UsageError."""
+        self.retries = 0
+        self.artifacts: list[str] = []
+        self.unless = ""
+        self.caught = False
+        self._kinds: dict[str, str] = {}
+        self._item = ""
+        mode, *rest = [unescaped(word) for word in words]
+        self.mode = mode
+        found = list(self._own(rest))
+        self.input = _object(self._text, "--executor-input")
+        self._values = self.input.get("inputs", {}).get("parameterValues", {})
+        self.words = [mode, *found, *self._called(), *self._run(), *self._parameters()]
+
+    def _own(self, words: list[str]) -> list[str]:
+        """Take the options that only this module knows; give the others."""
+        others = []
+        self._text = ""
+        while words:
+            word = words.pop(0)
+            name, _, value = word.partition("=")
+            if name == "--executor-input":
+                self._text = value or (words.pop(0) if words else "")
+            elif name == "--retries":
+                self.retries = int(value)
+            elif name == "--artifacts":
+                self.artifacts = value.split(",")
+            elif name == "--parameters":
+                self._kinds = _object(value, name)
+            elif name == "--item":
+                self._item = value
+            else:
+                others.append(word)
+        return others
+
+    def _called(self) -> list[str]:
+        """The lines of the call as options."""
+        words = []
+        for line in unescaped(str(self._values.get(CALL, ""))).splitlines():
+            word, _, rest = line.partition(" ")
+            if word == "unless":
+                self.unless = rest
+            elif word == "caught":
+                self.caught = True
+            elif word == "source":
+                os.environ["LEVADA_SOURCE"] = rest
+            elif word == "tuple":
+                words.append("--tuple")
+            elif word:
+                words.append(f"--{word}={rest}")
+        return words
+
+    def _run(self) -> list[str]:
+        run = str(self._values.get(RUN) or os.environ.get("LEVADA_RUN_ID", ""))
+        if not run or "{{" in run:
+            raise UsageError(f"Kubeflow did not say which run this is: {run or 'nothing'}")
+        item = str(self._values.get(self._item, "")) if self._item else ""
+        return [f"--run-id={run}", *([f"--map-index={item}"] if item else [])]
+
+    def _parameters(self) -> list[str]:
+        if not self._kinds:
+            return []
+        missing = [name for name in self._kinds if name not in self._values]
+        if missing:
+            raise UsageError(f"the run was not given {', '.join(missing)}")
+        given = {name: exact(self._values[name], kind) for name, kind in self._kinds.items()}
+        return [f"--params={json.dumps(given)}"]
+
+
+def unescaped(text: str) -> str:
+    """A text as it was before the compiler escaped what KFP, Argo or Kubernetes would replace."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+
+
+def exact(value: Any, kind: str) -> Any:
+    """A parameter as the run was given it, from what KFP made of it: its numbers are doubles."""
+    if kind == "json":
+        return json.loads(value) if isinstance(value, str) else value
+    if kind.startswith("list[") and isinstance(value, list):
+        return [exact(item, kind[5:-1]) for item in value]
+    if kind == "int" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+class KubeflowCommand(command.Command):
+    """A command of a task: its answer is for KFP."""
+
+    def __init__(self, task: Task, arguments: Arguments, variables: dict[str, str]) -> None:
+        super().__init__(arguments, variables)
+        self._task = task
+        self.output: dict[str, Any] = {}
+
+    def is_cut_off(self) -> bool:
+        """Whether something failed that keeps this task from being reached."""
+        if not self._task.unless:
+            return False
+        return bool(expressions.truth(f"failed({self._task.unless})", self._scope()))
+
+    def is_final(self) -> bool:
+        """Whether there is no attempt after this one."""
+        arguments = self.arguments
+        node = arguments.option("node") or ""
+        place = (self._store, self._pipeline, self._run_id, node, arguments.map_index)
+        return len(records.attempts(*place)) > self._task.retries
+
+    def _step(self) -> int:
+        code = super()._step()
+        if code == command.DONE:
+            record = records.read_document(self._store, self.answer["record"]) or {}
+            self.output = {"artifacts": Report(self._task.input, record, self._store).artifacts()}
+        return code
+
+    def _decide(self) -> int:
+        code = super()._decide()
+        self._give("then" if self.answer else "otherwise")
+        return code
+
+    def _items(self) -> int:
+        """Give the index path of each iteration of the innermost loop, within those around it."""
+        loop = self.arguments.loops[-1]
+        found = expressions.iterations(loop.target, loop.items, loop.where, self._scope())
+        outer = self.arguments.map_index
+        indexes = [".".join(map(str, (*outer, n))) for n, _ in enumerate(found)]
+        self.answer = indexes
+        self._note_success(len(indexes))
+        self._give(indexes)
+        return command.DONE
+
+    def _outputs(self) -> int:
+        code = super()._outputs()
+        shown = {_artifact_name(name): value for name, value in self.answer["outputs"].items()}
+        given = Report(self._task.input, {}, self._store)
+        self.output = {
+            "artifacts": {n: given.entry(n, shown[n]) for n in given.names if n in shown}
+        }
+        return code
+
+    def _give(self, value: object) -> None:
+        self.output = {"parameterValues": {OUTPUT: value}}
+
+    def cut_off(self) -> None:
+        """Give what those that come after need, so that they are cut off too."""
+        if self._task.mode == "decide":
+            self._give("neither")
+        elif self._task.mode == "items":
+            self._give([])
+
+    def _request(self, step: dict[str, Any], item: tuple[int, ...] | None = None) -> Any:
+        if item is None and self.arguments.mode == "items":
+            item = self.arguments.map_index
+        return super()._request(step, item)
+
+    def _fail(self, error: BaseException, item: tuple[int, ...] | None = None) -> int:
+        if isinstance(error, InputError):  # it is not this node that failed
+            sys.stderr.write(f"not reached: {error}\n")
+            return command.FAILED
+        return super()._fail(error, item)
+
+
+class Report:
+    """A record as the artifacts that the task has declared."""
+
+    def __init__(self, given: dict[str, Any], record: dict[str, Any], store: Any) -> None:
+        declared = given.get("outputs", {}).get("artifacts", {})
+        self._declared = {n: each["artifacts"][0] for n, each in declared.items()}
+        self._record = record
+        self._store = store
+
+    @property
+    def names(self) -> list[str]:
+        """The artifacts that KFP wants."""
+        return list(self._declared)
+
+    def artifacts(self) -> dict[str, Any]:
+        """All of them: each output, and the metrics."""
+        record = self._record
+        outputs = {_artifact_name(name): each for name, each in record["outputs"].items()}
+        if not outputs:
+            outputs = {"output": {"artifact": record["returns"], "display": None}}
+        found = {}
+        for name in self.names:
+            if name in outputs:
+                found[name] = self._output(name, outputs[name])
+            elif self._kind(name) == "system.Metrics":
+                found[name] = self._entry(name, "", self._metrics())
+        return found
+
+    def entry(self, name: str, shown: Any) -> dict[str, Any]:
+        """An artifact with a value to be shown."""
+        uri = shown.get("uri", "") if isinstance(shown, dict) else ""
+        return self._entry(name, uri, _metadata(shown))
+
+    def _output(self, name: str, output: dict[str, Any]) -> dict[str, Any]:
+        artifact = output.get("artifact") or self._record["returns"]
+        shown = output.get("display")
+        if shown is None:
+            shown = shown_artifact(Artifact.from_json(artifact), self._store)
+        metadata = {"digest": artifact["digest"], "type": artifact["type"]} | _metadata(shown)
+        if self._kind(name) in _SHOWN and isinstance(shown, str):
+            self._write_shown(self._declared[name]["uri"], shown)
+            return self._entry(name, "", metadata)
+        if self._kind(name) in _IN_METADATA and isinstance(shown, dict):
+            return self._entry(name, "", {**metadata, **_finite(shown)})
+        return self._entry(name, self._store.blob_uri(artifact["digest"]), metadata)
+
+    def _write_shown(self, uri: str, text: str) -> None:
+        path = next((to + uri[len(at) :] for at, to in _FOLDERS.items() if uri.startswith(at)), uri)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def _kind(self, name: str) -> str:
+        return str(self._declared[name].get("type", {}).get("schemaTitle", ""))
+
+    def _metrics(self) -> dict[str, Any]:
+        """The last value of each metric."""
+        values = {each["name"]: each["value"] for each in self._record["metrics"]}
+        return {name: value for name, value in values.items() if _is_number(value)}
+
+    def _entry(self, name: str, uri: str, metadata: dict[str, Any]) -> dict[str, Any]:
+        own = self._declared[name]
+        # The launcher would look for a file of its own behind a URI of a bucket.
+        if uri.startswith(tuple(_FOLDERS)):
+            uri = f"levada+{uri}"
+        content = {"name": own.get("name", name), "uri": uri or own.get("uri", "")}
+        return {"artifacts": [{**content, "metadata": metadata}]}
+
+
+def _artifact_name(name: str) -> str:
+    return f"output_{name}" if name.isdecimal() else name
+
+
+def _metadata(shown: Any) -> dict[str, Any]:
+    """A value as metadata: what is no number, text or truth is JSON."""
+    if isinstance(shown, dict) and set(shown) == {"uri", "digest", "type", "size"}:
+        return {"digest": shown["digest"], "type": shown["type"], "size": shown["size"]}
+    if isinstance(shown, (bool, str)) or _is_number(shown):
+        value = shown
+    else:
+        value = json.dumps(shown, ensure_ascii=False)
+    return {"value": value[:_LONGEST] if isinstance(value, str) else value}
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return type(value) is int and abs(value) <= _LARGEST_INTEGER
+
+
+def _finite(value: Any) -> Any:
+    """JSON without what KFP refuses: null, NaN and the infinities."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [_finite(each) for each in value if each is not None]
+    return value
+
+
+def _object(text: str, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{name} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"{name} wants a JSON object, not {text[:80]}")
+    return found
+
+
+def write_output(task: Task, output: dict[str, Any]) -> None:
+    """Write the executor output, whole or not at all."""
+    path = task.input.get("outputs", {}).get("outputFile")
+    if not path:
+        return
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(f"{path}.part", "w", encoding="utf-8") as file:
+        json.dump(output, file, allow_nan=False)
+    os.replace(f"{path}.part", path)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run a task and end the process."""
+    from levada.__main__ import end
+
+    given = list(sys.argv[1:] if words is None else words)
+    end(lambda: _run(Task(given)))
+
+
+def _run(task: Task) -> int:
+    from levada.arguments import Arguments
+
+    words = task.words
+    if task.mode == "end":  # only what has failed before it counts
+        words = ["decide", *words[1:], "--expression=True"]
+    arguments = Arguments(words, os.environ)
+    arguments.engine = {"name": "kubeflow", **arguments.engine}
+    found = KubeflowCommand(task, arguments, dict(os.environ))
+    if found.is_cut_off():
+        sys.stderr.write(f"not reached: one of {task.unless} failed\n")
+        return _without_result(task, found) if task.caught else command.PERMANENT
+    if task.mode == "end":
+        return command.DONE
+    return _caught(task, found) if task.caught else _attempt(task, found)
+
+
+def _attempt(task: Task, found: KubeflowCommand) -> int:
+    code = found.run()
+    if code == command.DONE:
+        write_output(task, found.output)
+    return code
+
+
+def _caught(task: Task, found: KubeflowCommand) -> int:
+    """Run it in a child, so that a failure is one that a handler can see, whatever its kind."""
+    code = _in_child(lambda: _attempt(task, found))
+    if code in (command.DONE, command.TERMINATED, command.INTERRUPTED):
+        return code
+    if code != command.PERMANENT and not found.is_final():
+        return command.FAILED
+    sys.stderr.write("this failed; the pipeline handles it\n")
+    return _without_result(task, found)
+
+
+def _without_result(task: Task, found: KubeflowCommand) -> int:
+    found.cut_off()
+    write_output(task, found.output)
+    return command.DONE
+
+
+def _in_child(run: Callable[[], int]) -> int:
+    """Give the exit code of a forked child; negative where a signal ended it."""
+    from levada.__main__ import end
+
+    child = os.fork()
+    if child == 0:
+        end(run)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: os.kill(child, received))
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Run compiled files by KFP's local runner, in its own environment, by `tests.engines.kubeflow`.
+
+Standard input is `{"folder", "runs": [{"file", "arguments", "mounts"}]}`; the last line of standard
+output says how each run ended. One process for all: importing `kfp` takes longer than most runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import sys
+import warnings
+from typing import Any
+
+import docker
+from docker.types import Mount
+from kfp import components, local
+from kfp.local import docker_task_handler
+
+
+def run_container(
+    client: docker.DockerClient,
+    image: str,
+    command: list[str],
+    volumes: dict[str, Any],
+    **options: Any,
+) -> int:
+    """Run a container and give its exit code.
+
+    KFP's own function asks for it when the engine may have removed the container already, and takes
+    that for success.
+    """
+    known = {name for each in client.images.list() for name in each.tags}
+    known.update(name for each in client.images.list() for name in each.attrs["RepoDigests"])
+    if image not in known:
+        client.images.pull(image)
+    started = client.containers.run(image, command, detach=True, volumes=volumes, **options)
+    try:
+        code: int = started.wait()["StatusCode"]
+        print(started.logs().decode(errors="replace"), end="")
+        return code
+    finally:
+        started.remove(force=True)
+
+
+def run(folder: str, given: dict[str, Any]) -> dict[str, Any]:
+    """One run, in a folder of its own."""
+    said = io.StringIO()
+    mounts = [Mount(to, at, type="bind") for at, to in given["mounts"].items()]
+    runner = local.DockerRunner(mounts=mounts, user="0:0", network_mode="none")
+    local.init(runner=runner, raise_on_error=True, pipeline_root=f"{folder}/outputs")
+    handler = logging.StreamHandler(said)
+    logging.getLogger().addHandler(handler)
+    error = ""
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            pipeline = components.load_component_from_file(given["file"])
+            pipeline(**given["arguments"])
+        except Exception as failure:  # noqa: BLE001
+            error = f"{type(failure).__name__}: {failure}"
+    logging.getLogger().removeHandler(handler)
+    return {"error": error, "log": said.getvalue()}
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    docker_task_handler.run_docker_container = run_container
+    asked = json.load(sys.stdin)
+    print(json.dumps([run(asked["folder"], each) for each in asked["runs"]]))

@@ -1,0 +1,46 @@
+"""The cases: a pipeline module in `cases/`, beside it in `goldens/` the file that it must give.
+
+`python -m tests.targets.kubeflow.emission` writes the goldens anew; read the difference before you
+commit it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from levada_backends.kubeflow import TARGET
+from levada_compiler.compilation import compile_file
+from levada_compiler.diagnostic import Severity
+
+FOLDER = Path(__file__).parent
+CASES = sorted(path.stem for path in (FOLDER / "cases").glob("*.py"))
+OPTIONS = {
+    "compiler": "0.1.0",
+    "image": "registry.example.com/team/steps:1",
+    "claim": "levada-store",
+}
+
+
+def golden(case: str) -> Path:
+    """The file that a case must give."""
+    return FOLDER / "goldens" / f"{case}.yaml"
+
+
+def emit(case: str) -> str:
+    """The file that a case gives."""
+    return emit_file(FOLDER / "cases" / f"{case}.py", case)
+
+
+def emit_file(path: Path, pipeline: str | None = None) -> str:
+    """The file of the pipeline in a module."""
+    compilation = compile_file(path, pipeline)
+    assert compilation.program is not None, compilation.diagnostics
+    found = TARGET.check(compilation.program, OPTIONS)
+    assert not [one for one in found if one.severity is Severity.ERROR], found
+    (text,) = TARGET.emit(compilation.program, OPTIONS).values()
+    return text
+
+
+if __name__ == "__main__":
+    for name in CASES:
+        golden(name).write_text(emit(name))

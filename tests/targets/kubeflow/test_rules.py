@@ -1,0 +1,48 @@
+"""Each diagnostic of the target has a page with an example that gives it, and a way out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import levada_backends.kubeflow.check as check_module
+import pytest
+from levada_backends.kubeflow import TARGET
+from levada_compiler.compilation import compile_file
+
+RULES = Path(check_module.__file__).parent / "rules"
+IDS = sorted(path.stem for path in RULES.glob("*.md"))
+
+
+def test_every_diagnostic_has_a_page() -> None:
+    source = Path(check_module.__file__).read_text()
+    assert sorted(set(re.findall(r'"(kubeflow-[a-z-]+)"', source))) == IDS
+
+
+@pytest.mark.parametrize("rule", IDS)
+def test_the_example_gives_it_and_the_way_out_does_not(rule: str, tmp_path: Path) -> None:
+    page = (RULES / f"{rule}.md").read_text()
+    assert page.startswith(f"# {rule}\n")
+    example, instead = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert found(example, rule, tmp_path) == {rule}
+    assert found(instead, rule if rule == "kubeflow-image" else "", tmp_path) == set()
+
+
+def found(source: str, rule: str, folder: Path) -> set[str]:
+    """The ids of what the target says of a module that the compiler takes."""
+    module = folder / "nightly.py"
+    module.write_text(source)
+    compilation = compile_file(module)
+    assert compilation.program is not None, compilation.diagnostics
+    diagnostics = TARGET.check(compilation.program, OPTIONS | WITHOUT.get(rule, {}))
+    assert all(one.help for one in diagnostics)
+    return {one.id for one in diagnostics}
+
+
+OPTIONS = {"compiler": "0.1.0", "image": "registry.example.com/steps:1", "claim": "levada-store"}
+#: What is wrong is in the options, and not in the module.
+WITHOUT: dict[str, dict[str, object]] = {
+    "kubeflow-image": {"image": ""},
+    "kubeflow-store": {"claim": ""},
+    "kubeflow-option": {"storage": "/levada"},
+}
