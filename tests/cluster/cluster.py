@@ -112,12 +112,16 @@ class Cluster(ApiServer):
     """A whole one.
 
     `host` is this machine as pods see it; `registry` a registry without TLS that this machine and
-    the node reach; `node` the node's name.
+    the node reach.
     """
 
     host: str
     registry: str
-    node: str = node.NAME
+
+    @property
+    def node(self) -> str:
+        """The name of the node."""
+        return node.NAME
 
     @property
     def containerd(self) -> Containerd:

@@ -70,8 +70,9 @@ def install(*, api_only: bool) -> None:
     with environments.locked(beside("lock")):
         go = _go()
         names = missing(api_only=api_only)
+        print(f"Kubernetes {version()} is built once, in about ten minutes", flush=True)
         for number, name in enumerate(names, 1):
-            _build(go, name, f"{name} {version()} ({number} of {len(names)})")
+            _build(go, name, f"{name} ({number} of {len(names)})")
         if not missing(api_only=False):
             shutil.rmtree(_work(), ignore_errors=True)
 
