@@ -36,7 +36,14 @@ def read(text: bytes) -> tuple[StepRequest, Lookup | None]:
 
 def run(request: StepRequest, looked_up: Lookup | None) -> int:
     """Run the attempt in this process, which ends after it; gives the exit code."""
-    from levada import runner
+    import sys
 
-    record = runner.run(request, looked_up=looked_up, ends_process=True)
+    from levada import runner
+    from levada.store import StoreError
+
+    try:
+        record = runner.run(request, looked_up=looked_up, ends_process=True)
+    except StoreError as error:  # there is no place for a record that would say so
+        print(f"levada: {error}", file=sys.stderr)  # noqa: T201
+        return 1
     return 0 if record["status"] == "succeeded" else 1

@@ -63,7 +63,7 @@ class Context:
         return self._fields[name]
 
     def __repr__(self) -> str:
-        return f"Context({', '.join(f'{name}={value!r}' for name, value in self._fields.items())})"
+        return f"Context({', '.join(f'{name}={getattr(self, name)!r}' for name in FIELDS)})"
 
 
 FIELDS = (

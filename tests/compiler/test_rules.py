@@ -9,6 +9,7 @@ from pathlib import Path
 import levada_compiler
 import pytest
 from levada_compiler.compilation import compile_file
+from levada_compiler.rule_pages import summary
 
 PACKAGE = Path(levada_compiler.__file__).parent
 PAGES = sorted((PACKAGE / "rules").glob("*.md"))
@@ -29,6 +30,11 @@ def ids_of(source: str, folder: Path) -> set[str]:
     path = folder / "flow.py"
     path.write_text(source)
     return {diagnostic.id for diagnostic in compile_file(str(path)).diagnostics}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_summary_is_a_line_of_whole_sentences(page: Path) -> None:
+    assert summary(page.read_text()).endswith(".")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -63,6 +63,17 @@ def test_a_process_that_is_gone_leaves_a_record(tmp_path: Path, body: str, said:
     assert outcome.status == "failed"
 
 
+def test_a_record_that_cannot_be_written_is_said_in_a_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    no_room = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))\nreturn 1"
+    outcome = one_step(tmp_path, no_room).run()
+    assert statuses(outcome)["work"] == "failed"
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("levada: ")]
+    assert len(said) == 1
+    assert "File too large" in said[0]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -22,6 +22,7 @@ def test_metrics_and_params_are_printed(capsys):
 def test_the_context_is_empty():
     here = context()
     assert (here.run_id, here.node, here.map_index, here.parameters) == (None, None, None, {})
+    assert "parameters={}" in repr(here)
     with pytest.raises(AttributeError, match="a context has no 'run'"):
         here.run  # noqa: B018
 
