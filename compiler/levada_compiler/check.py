@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 
 from . import flow
 from . import modules as m
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from .declare import Declarations, Pipeline
     from .frame import Frame
-    from .ir import Expr, Node, Result
+    from .ir import Expr, Node, Result, Step
     from .reports import Reports
 
 
@@ -229,3 +230,19 @@ def _holds_tuple(value: object) -> bool:
     return isinstance(value, tuple) or (
         isinstance(value, list) and any(_holds_tuple(item) for item in value)
     )
+
+
+def hidden_modules(steps: tuple[Step, ...], reports: Reports) -> None:
+    """Warn of modules of steps that are called like one of Python's own, one step each."""
+    named: dict[str, Step] = {}
+    for step in steps:
+        named.setdefault(step.module.partition(".")[0], step)
+    for name, step in named.items():
+        if name in sys.stdlib_module_names or name == "levada":
+            reports.warning(
+                "module-name",
+                step.span,
+                f"the module of `{step.function}` is called `{name}`, as one that comes with "
+                "Python or Levada: one hides the other",
+                help="rename it: a step cannot be imported where the other one is loaded before",
+            )

@@ -298,6 +298,7 @@ class _Compiler:
     ) -> Program:
         declared = self.declarations.pipeline(function)
         steps = self.declarations.called_steps(check.called_steps(tuple(outer.region)))
+        check.hidden_modules(steps, self.reports)
         return Program(
             name=function.node.name,
             description=declared.description,

@@ -217,3 +217,22 @@ def test_a_file_that_no_step_could_be_imported_from(tmp_path: Path, name: str) -
         f"from levada import pipeline, step\n\n{step}@pipeline\ndef flow():\n    return one()\n"
     )
     assert [item.id for item in compile_file(str(file)).diagnostics] == ["module-name"]
+
+
+@pytest.mark.parametrize("name", ["json", "levada", "email.sent", "jsons"])
+def test_a_module_of_steps_that_is_called_like_one_of_pythons_own(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    module = tmp_path.joinpath(*name.split(".")).with_suffix(".py")
+    if module.parent != tmp_path:
+        module.parent.mkdir()
+        (module.parent / "__init__.py").touch()
+    module.write_text(
+        "from levada import pipeline, step\n\n@step\ndef one():\n    return 1\n\n"
+        "@step\ndef two(x):\n    return x\n\n@pipeline\ndef flow():\n    return two(one())\n"
+    )
+    compiled = compile_file(str(module))
+    assert compiled.program is not None
+    expected = [] if name == "jsons" else ["module-name"]
+    assert [item.id for item in compiled.diagnostics] == expected
