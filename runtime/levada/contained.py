@@ -1,6 +1,7 @@
 """``python -m levada.contained``: an attempt in a container of its own, as its first process.
 
     python -m levada.contained run REQUEST     the attempt of a file (see ``levada.handover``)
+    python -m levada.contained stored PATH     the attempt at a path of the store, in a pod
     python -m levada.contained describe        what the image has, as a line of JSON
 
 The kernel treats the first process of a container differently: signals without a handler are
@@ -26,6 +27,8 @@ def main(words: list[str]) -> int:
     """Do what the words say; gives the exit code."""
     if words[:1] == ["describe"]:
         return _describe()
+    if words[:1] == ["stored"]:
+        return _run_stored(words[1])
     return _supervised(lambda: _run(words[1]))
 
 
@@ -47,17 +50,51 @@ def _run(path: str) -> int:
     return handover.run(*handover.read(text))
 
 
+def _run_stored(path: str) -> int:
+    from levada import stored_attempt
+
+    request, looked_up = stored_attempt.read(path)
+    overdue: list[bool] = []
+    status = _wait_for(
+        lambda: stored_attempt.run(request, looked_up), stored_attempt.longest(request), overdue
+    )
+    stored_attempt.tell_lost(status, timed_out=bool(overdue))
+    return _exit_code(status)
+
+
 def _supervised(action: Callable[[], int]) -> int:
     """Do something in a child process, with SIGTERM passed on; gives its exit code."""
+    return _exit_code(_wait_for(action))
+
+
+def _exit_code(status: int) -> int:
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _wait_for(
+    action: Callable[[], int], longest: int = 0, overdue: list[bool] | None = None
+) -> int:
+    """Do something in a child process, with SIGTERM passed on; gives its status as of waitpid.
+
+    After ``longest`` seconds it is killed, and ``overdue`` says so.
+    """
     child = os.fork()
     if child == 0:
         _end_with(action)
+
+    def kill(*_: object) -> None:
+        if overdue is not None:
+            overdue.append(True)
+        os.kill(child, signal.SIGKILL)
+
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+    signal.signal(signal.SIGALRM, kill)
+    signal.alarm(longest)
     while True:
         pid, status = os.wait()
         if pid == child:
-            break
-    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            signal.alarm(0)
+            return status
 
 
 def _end_with(action: Callable[[], int]) -> None:

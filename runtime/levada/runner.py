@@ -59,10 +59,21 @@ def record_hit(request: StepRequest, looked_up: cache.Lookup, store: Store) -> d
 
 
 class Run:
-    """One call of :func:`run`. ``unfinished_line``: whether the echoed output lacks a newline."""
+    """One call of :func:`run`. ``unfinished_line``: whether the echoed output lacks a newline.
 
-    def __init__(self, request: StepRequest, looked_up: cache.Lookup | None = None) -> None:
+    With ``replaceable`` an attempt that SIGTERM ended writes no record: whoever sent the signal
+    knows why, and may start the same attempt again elsewhere.
+    """
+
+    def __init__(
+        self,
+        request: StepRequest,
+        looked_up: cache.Lookup | None = None,
+        *,
+        replaceable: bool = False,
+    ) -> None:
         self.request = request
+        self._replaceable = replaceable
         self.store = open_store(request.store)
         self.secrets = _secrets(request)
         self.attempt = Attempt(request, self.store, self.secrets)
@@ -175,6 +186,8 @@ class Run:
         if error is not None:
             self.attempt.returns, self.attempt.outputs = None, {}
             status = records.CANCELLED if error["kind"] == "cancelled" else records.FAILED
+            if self._replaceable and error["type"] == Cancelled.__name__:
+                return self.attempt.record(status)
         record = self.attempt.write(status)
         if status == records.SUCCEEDED and self._may_remember():
             reads = cache.context_reads(self.request, tracking.fields_read(self.attempt.context))

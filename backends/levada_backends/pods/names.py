@@ -6,8 +6,9 @@ the expressions are those of k8s.io/apimachinery/pkg/util/validation.
 
 from __future__ import annotations
 
-import hashlib
 import re
+
+from levada.driver.jobs import hashed
 
 LABEL_LENGTH = 63
 SUBDOMAIN_LENGTH = 253
@@ -17,7 +18,6 @@ _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
 _QUALIFIED = re.compile(r"(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
-_HASH_LENGTH = 8
 
 
 def label_problem(text: str, length: int = LABEL_LENGTH) -> str:
@@ -103,14 +103,6 @@ def label(text: str, length: int = LABEL_LENGTH) -> str:
     return text if not label_problem(text, length) else hashed(text, text, length)
 
 
-def hashed(shown: str, identity: str, length: int = LABEL_LENGTH) -> str:
-    """``shown`` as far as it fits and may stand in a name, and the start of a hash."""
-    end = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_LENGTH]
-    words = re.sub(r"[^a-z0-9]+", "-", shown.lower()).strip("-")
-    words = words[: length - len(end) - 1].rstrip("-")
-    return f"{words}-{end}" if words else f"x-{end}"
-
-
 def label_value(text: str) -> str:
     """A value of a label for any text: itself where it can be."""
-    return text if not value_problem(text) else hashed(text, text)
+    return text if not value_problem(text) else hashed(text, text, LABEL_LENGTH)

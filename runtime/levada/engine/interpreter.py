@@ -59,7 +59,8 @@ class Interpreter:
 
     ``parameters`` are the trees of all its parameters. ``executor`` runs the attempts, at most
     ``max_parallel`` at a time; ``on_event`` is called with an :class:`Event` for whatever happens.
-    ``attend`` is called whenever the run goes on, and may :meth:`cancel` it.
+    ``attend`` is called whenever the run goes on, and may :meth:`cancel` it. ``clock`` gives the
+    seconds that delays between attempts are counted in.
     """
 
     def __init__(
@@ -72,8 +73,10 @@ class Interpreter:
         max_parallel: int,
         on_event: Callable[[Event], None] | None = None,
         attend: Callable[[Interpreter], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.plan = plan
+        self._clock = clock
         self.definitions = Definitions(plan)
         self.nodes = RunNodes(self.definitions)
         self.failure: Failure | None = None
@@ -137,7 +140,7 @@ class Interpreter:
     def _patience(self) -> float | None:
         if not self._retries:
             return None
-        return min(_LONGEST_POLL, max(0.0, self._retries[0][0] - time.monotonic()))
+        return min(_LONGEST_POLL, max(0.0, self._retries[0][0] - self._clock()))
 
     # ---------------------------------------------------------------- opening
 
@@ -297,7 +300,7 @@ class Interpreter:
             return
         instance.attempt = instance.attempt.next()
         self._emit_of(instance, events.RETRY, delay=delay)
-        due = time.monotonic() + delay
+        due = self._clock() + delay
         heapq.heappush(self._retries, (due, id(instance), instance))
 
     def _retry_delay(self, instance: Instance, error: dict[str, Any]) -> float | None:
@@ -311,7 +314,7 @@ class Interpreter:
         return backoff(retry, failed)
 
     def _due_retries(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         while self._retries and self._retries[0][0] <= now:
             self._make_ready(heapq.heappop(self._retries)[2])
 

@@ -63,7 +63,7 @@ def run(
     """
     opened = open_store(store) if isinstance(store, str) else store
     root = os.path.abspath(project if isinstance(project, str) else project.root)
-    return _Run(plan, parameters, opened, root, cache, executor).run(
+    return Run(plan, parameters, opened, root, cache, executor).run(
         run_id, max_parallel, on_event or (lambda _: None), trigger, logs=logs
     )
 
@@ -85,7 +85,7 @@ class Executors:
         raise NotImplementedError
 
 
-class _Run:
+class Run:
     """One run of a plan on this machine."""
 
     def __init__(
@@ -121,6 +121,7 @@ class _Run:
         *,
         logs: bool,
     ) -> Outcome:
+        """Run it under a new id; see :func:`run`."""
         run_id = self._register(run_id, trigger)
         context = self._context(run_id)
         self._trust_project()

@@ -1,0 +1,55 @@
+"""What the Kubernetes target can do, as data."""
+
+from __future__ import annotations
+
+from ..target import Capabilities, Capability
+
+_CONSTRUCTS = {
+    "step call": "a Job for each attempt",
+    "named outputs": "kept in the store",
+    "parameters": "variables `P_<name>` of the driver, or JSON in LEVADA_PARAMS",
+    "expressions": "evaluated by the driver exactly as Python would",
+    "branch": "decided by the driver",
+    "constant loop": "unrolled: Jobs of their own",
+    "fan-out": "a Job for each item, at most `max_parallel` at a time",
+    "nested fan-out": "a Job for each item",
+    "try/finally": "run by the driver, also when the run is cancelled or out of time",
+    "try/except": "decided by the driver",
+    "sub-pipeline": "inlined, with its name in the Jobs'",
+    "after": "kept by the driver",
+    "options": "the Job of that call",
+    "pipeline outputs": "in the run's outcome in the store",
+}
+_BY_THE_STEP = "given to the step"
+_SETTINGS = {
+    "requirements": (True, "what `levada build` puts into the image"),
+    "resources": (True, "requests and limits of the container"),
+    "retry": (True, "a Job for each attempt, made by the driver after the delay"),
+    "timeout": (True, "kept by the step's process; activeDeadlineSeconds of the pod beyond that"),
+    "cache": (True, "looked up in the step's pod, and by the driver for an image it knows"),
+    "environment": (True, _BY_THE_STEP),
+    "secrets": (True, "secretKeyRef; the driver cannot read them"),
+    "files": (True, "in the image"),
+    "volumes": (True, "PersistentVolumeClaims"),
+    "node_selector": (True, "nodeSelector"),
+    "tolerations": (True, "tolerations"),
+    "pool": (False, "a warning: a ResourceQuota or Kueue limits what runs at a time"),
+    "queue": (True, "the label of a Kueue LocalQueue"),
+    "image": (True, "image; `levada build` and levada.lock give it"),
+    "executor": (True, "`pod` only"),
+    "priority": (True, "priorityClassName, by the option `priority_classes`"),
+    "allow_pickle": (True, _BY_THE_STEP),
+    "schedule": (True, "schedule; the CronJob is suspended without one"),
+    "timezone": (True, "timeZone; Etc/UTC where none is given"),
+    "start_date": (False, "a warning: a CronJob starts when it is applied"),
+    "catchup": (False, "a warning: a CronJob runs no schedule that has passed"),
+    "max_active_runs": (True, "concurrencyPolicy: Forbid for 1; a warning for more"),
+    "max_parallel": (True, "Jobs at a time"),
+    "owner": (True, "an annotation"),
+    "tags": (True, "an annotation"),
+}
+
+CAPABILITIES = Capabilities(
+    constructs=tuple(Capability(name, True, note) for name, note in _CONSTRUCTS.items()),
+    settings=tuple(Capability(name, can, note) for name, (can, note) in _SETTINGS.items()),
+)

@@ -1,0 +1,196 @@
+"""What Kubernetes cannot do with a program, or an API server would refuse of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from levada_compiler.diagnostic import Diagnostic, Severity
+from levada_compiler.ir import Call
+
+from ..pods import container, names
+from ..pods.check import SettingsCheck, all_nodes, settings_of_steps
+from .manifests import LARGEST_PLAN, Manifests
+from .options import LONGEST, TABLE, Options, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from levada_compiler.diagnostic import Span
+    from levada_compiler.ir import Program, Setting
+
+_REFERENCE = re.compile(
+    # https://github.com/distribution/reference/blob/main/regexp.go, in short
+    r"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)?"
+    r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[a-z0-9]+:[0-9a-fA-F]{32,})?"
+)
+_UNUSED = {
+    "pool": "a ResourceQuota or a Kueue queue limits what runs at a time",
+    "start_date": "a CronJob starts when it is applied",
+    "catchup": "a CronJob does not run what it has missed, but by `startingDeadlineSeconds`",
+}
+
+
+def check(program: Program, given: Mapping[str, object]) -> tuple[Diagnostic, ...]:
+    """All that is wrong, sorted by place."""
+    options, problems = read(given)
+    if problems:
+        return tuple(_option(problem, program.span) for problem in problems)
+    mounted = [container.TEMPORARY, *([options.store_url] if options.claim else [])]
+    found = [
+        *SettingsCheck(options.secret, mounted).of(program),
+        *_settings(program, options),
+        *_parameters(program),
+        *_images(program, options),
+    ]
+    if not any(one.severity is Severity.ERROR for one in found):
+        found += _size(program, options)
+    return tuple(sorted(found, key=lambda one: (one.span, one.id)))
+
+
+def _option(problem: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "kubernetes-option",
+        f"{TABLE} in pyproject.toml: {problem}",
+        span,
+        label="this pipeline is compiled with it",
+        help="correct it; docs/kubernetes.md lists the options",
+    )
+
+
+def _settings(program: Program, options: Options) -> Iterator[Diagnostic]:
+    for setting in (*program.settings, *settings_of_steps(program)):
+        yield from _setting(setting, json.loads(setting.value), options)
+
+
+def _setting(setting: Setting, value: Any, options: Options) -> Iterator[Diagnostic]:
+    if value is None or value is False:
+        return
+    span = setting.span
+    if setting.name in _UNUSED:
+        yield _unused(setting, _UNUSED[setting.name])
+    elif setting.name == "executor" and value != "pod":
+        yield Diagnostic(
+            "kubernetes-executor",
+            f"this target runs steps in pods, not in {value!r}",
+            span,
+            help='remove the setting, or write `executor="pod"`',
+        )
+    elif setting.name == "max_active_runs" and value > 1:
+        yield _unused(setting, "a CronJob has one run at a time, or any number of them")
+    elif setting.name == "priority" and str(value) not in options.priority_classes:
+        yield _unused(setting, f"no class is given for {value}", _class_advice(value))
+    elif setting.name == "queue" and (problem := names.value_problem(value)):
+        yield Diagnostic(
+            "kubernetes-queue",
+            f"`{value}` is no name of a queue",
+            span,
+            label=problem,
+            help="write the name of a Kueue LocalQueue of the namespace",
+        )
+    elif setting.name == "timeout" and value > LONGEST - 2 * 86400:
+        yield Diagnostic(
+            "kubernetes-timeout",
+            f"a timeout of {value:g} s is longer than Kubernetes can count",
+            span,
+            help="remove it, or write at most 68 years",
+        )
+    elif setting.name == "volumes":
+        yield from _mounts(value, options, span)
+
+
+def _mounts(value: list[dict[str, Any]], options: Options, span: Span) -> Iterator[Diagnostic]:
+    """A volume must not hide what a pod needs."""
+    if not options.claim:
+        return
+    for volume in value:
+        path = volume["path"].rstrip("/")
+        if path != options.store_url and options.store_url.startswith(f"{path}/"):
+            yield Diagnostic(
+                "kubernetes-mount",
+                f"a volume at `{volume['path']}` would hide the store at {options.store_url}",
+                span,
+                help="mount it elsewhere, or the store: by `store` and `store_claim`",
+            )
+
+
+def _class_advice(priority: int) -> str:
+    return f'name it in {TABLE}: `priority_classes = {{ "{priority}" = "high" }}`'
+
+
+def _unused(setting: Setting, why: str, help: str = "remove it") -> Diagnostic:  # noqa: A002
+    return Diagnostic(
+        "kubernetes-unused-setting",
+        f"`{setting.name}` has no effect on Kubernetes",
+        setting.span,
+        Severity.WARNING,
+        label=why,
+        help=help,
+    )
+
+
+def _parameters(program: Program) -> Iterator[Diagnostic]:
+    scheduled = any(s.name == "schedule" and s.value != "null" for s in program.settings)
+    for parameter in program.parameters:
+        if scheduled and parameter.default is None:
+            yield Diagnostic(
+                "kubernetes-required-parameter",
+                f"`{parameter.name}` has no default, but a scheduled run has nobody to ask",
+                parameter.span,
+                label="every run of the schedule would fail",
+                help="give it a default, or remove the schedule",
+            )
+        if not parameter.name.isascii():
+            yield Diagnostic(
+                "pod-variable",
+                f"`{parameter.name}` cannot be set for a run",
+                parameter.span,
+                label="it is the name of an environment variable, with `P_` before it",
+                help="write it in ASCII letters",
+            )
+
+
+def _images(program: Program, options: Options) -> Iterator[Diagnostic]:
+    steps = {step.key: step for step in program.steps}
+    said: set[tuple[str, str]] = set()
+    for node in all_nodes(program.body):
+        if not isinstance(node, Call):
+            continue
+        step = steps[node.step]
+        own = [s for s in (*step.settings, *node.settings) if s.name == "image"]
+        image = json.loads(own[-1].value) if own else options.image
+        problem = _image_problem(image)
+        if problem and (step.key, problem) not in said:
+            said.add((step.key, problem))
+            yield Diagnostic(
+                "kubernetes-image",
+                f"`{step.function}` {problem}",
+                own[-1].span if own else step.span,
+                help=f"run `levada build {program.file}` and commit levada.lock, set `image` on"
+                f" the step, or in {TABLE}",
+            )
+    for image in (options.driver_image, options.image):
+        if image is not None and not _REFERENCE.fullmatch(image):
+            yield _option(f"`{image}` is no reference of an image", program.span)
+
+
+def _image_problem(image: str | None) -> str:
+    if not image:
+        return "has no image to run in"
+    return "" if _REFERENCE.fullmatch(image) else f"runs in `{image}`, no reference of an image"
+
+
+def _size(program: Program, options: Options) -> Iterator[Diagnostic]:
+    manifests = Manifests(program, options, "")
+    if manifests.size > LARGEST_PLAN:
+        yield Diagnostic(
+            "kubernetes-plan-too-large",
+            f"the plan has {manifests.size:,} bytes, more than a ConfigMap can hold",
+            program.span,
+            label=f"at most {LARGEST_PLAN:,}",
+            help="divide it into pipelines of their own, or use a loop over a parameter in place"
+            " of many calls",
+        )

@@ -1,0 +1,173 @@
+"""The pods of the driver and of the steps."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ..pods import container, names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from .options import Options
+
+#: Names of labels and annotations, shared with ``levada.driver.jobs``.
+PIPELINE = "levada.dev/pipeline"
+ROLE = "levada.dev/role"
+QUEUE = "kueue.x-k8s.io/queue-name"
+#: Where the driver finds the plan.
+PLAN_FOLDER = "/etc/levada"
+#: The exit code of a driver whose run did not succeed: it is not to be started again.
+NOT_SUCCEEDED = 3
+#: Seconds that a step has beyond its timeout to start and to write its record.
+GRACE = 60
+_DRIVER_RESOURCES = {"cpu": "100m", "memory": "256Mi"}
+
+
+def labels(pipeline: str, role: str) -> dict[str, str]:
+    """The labels of an object."""
+    return {
+        "app.kubernetes.io/managed-by": "levada",
+        PIPELINE: names.label_value(pipeline),
+        ROLE: role,
+    }
+
+
+def pull_policy(image: str) -> str:
+    """What Kubernetes takes where nothing is said."""
+    name, at, _ = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    return "Always" if not at and tag in ("", "latest") else "IfNotPresent"
+
+
+def step_job(pipeline: str, settings: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """The Job of an attempt, but for what the driver knows: its name, its run and its command."""
+    own = labels(pipeline, "step")
+    queue = settings.get("queue") or options.queue
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"labels": own | ({QUEUE: queue} if queue else {})},
+        "spec": {
+            # An attempt is a Job: the driver counts attempts and waits between them.
+            "backoffLimit": 0,
+            "completionMode": "NonIndexed",
+            "completions": 1,
+            "parallelism": 1,
+            "podFailurePolicy": {"rules": [_ignoring_disruptions()]},
+            "podReplacementPolicy": "Failed",
+            "template": {
+                "metadata": {"labels": own},
+                "spec": _step_pod(pipeline, settings, options),
+            },
+        },
+    }
+
+
+def _ignoring_disruptions() -> dict[str, Any]:
+    """A pod that was evicted or drained is replaced: that is no failure of the step."""
+    condition = {"status": "True", "type": "DisruptionTarget"}
+    return {"action": "Ignore", "onPodConditions": [condition]}
+
+
+def _step_pod(pipeline: str, settings: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    image = str(settings.get("image") or options.image)
+    volumes = _volumes(options)
+    volumes.add(settings.get("volumes") or ())
+    secrets = container.secret_variables(settings.get("secrets") or {}, options.secret)
+    variables = {"HOME": container.TEMPORARY, "LEVADA_IMAGE": image}
+    step = {
+        **_container("step", image, volumes),
+        "env": [*_store_variables(options), *container.variables(variables), *secrets],
+        "resources": container.resources(settings.get("resources") or {}),
+    }
+    deadline = {}
+    if settings.get("timeout") is not None:
+        # From when the node has the pod: the time to fetch the image counts.
+        seconds = settings["timeout"] + options.stuck_after + GRACE
+        deadline["activeDeadlineSeconds"] = min(math.ceil(seconds), 2**31 - 1)
+    return {
+        **deadline,
+        **_pod(options, volumes, step, _priority_class(settings, options)),
+        **container.placement(settings),
+        "automountServiceAccountToken": False,
+        "serviceAccountName": account(pipeline, "step"),
+    }
+
+
+def driver_pod(pipeline: str, image: str, plan: str, options: Options) -> dict[str, Any]:
+    """The pod of the driver; ``plan`` is the name of the ConfigMap."""
+    volumes = _volumes(options)
+    volumes.volumes.append({"configMap": {"name": plan}, "name": "plan"})
+    volumes.mounts.append({"mountPath": PLAN_FOLDER, "name": "plan", "readOnly": True})
+    downward = {
+        "LEVADA_JOB": "metadata.labels['batch.kubernetes.io/job-name']",
+        "LEVADA_NAMESPACE": "metadata.namespace",
+    }
+    driver = {
+        **_container("driver", image, volumes),
+        "command": ["python", "-m", "levada.driver", PLAN_FOLDER],
+        "env": [
+            *(
+                {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+                for name, path in downward.items()
+            ),
+            *_store_variables(options),
+            *container.variables({"HOME": container.TEMPORARY}),
+        ],
+        "resources": container.resources(_DRIVER_RESOURCES),
+    }
+    return {
+        **_pod(options, volumes, driver, options.priority_class),
+        "serviceAccountName": account(pipeline, "driver"),
+    }
+
+
+def account(pipeline: str, role: str) -> str:
+    """The name of a service account."""
+    return f"{names.label(pipeline, 52)}-{role}"
+
+
+def _volumes(options: Options) -> container.Volumes:
+    volumes = container.Volumes()
+    volumes.add_temporary()
+    if options.claim:
+        volumes.add_claim(options.claim, options.store_url)
+    return volumes
+
+
+def _store_variables(options: Options) -> list[dict[str, Any]]:
+    return container.variables({"LEVADA_STORE": options.store_url})
+
+
+def _container(name: str, image: str, volumes: container.Volumes) -> dict[str, Any]:
+    return {
+        "image": image,
+        "imagePullPolicy": pull_policy(image),
+        "name": name,
+        "securityContext": container.container_security(),
+        "terminationMessagePolicy": "File",
+        "volumeMounts": volumes.mounts,
+    }
+
+
+def _pod(
+    options: Options, volumes: container.Volumes, only: dict[str, Any], priority: str | None
+) -> dict[str, Any]:
+    return {
+        "containers": [dict(sorted(only.items()))],
+        "enableServiceLinks": False,
+        **container.pull_secrets(options.image_pull_secrets),
+        **({"priorityClassName": priority} if priority else {}),
+        "restartPolicy": "Never",
+        "securityContext": container.pod_security(options.user),
+        "volumes": volumes.volumes,
+    }
+
+
+def _priority_class(settings: Mapping[str, Any], options: Options) -> str | None:
+    priority = settings.get("priority")
+    own = options.priority_classes.get(str(priority)) if priority is not None else None
+    return own or options.priority_class

@@ -1,0 +1,45 @@
+"""The Kubernetes target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import block_yaml
+from .capabilities import CAPABILITIES
+from .check import check
+from .manifests import Manifests
+from .options import read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from levada_compiler.diagnostic import Diagnostic
+    from levada_compiler.ir import Program
+
+    from ..target import Capabilities
+
+
+class KubernetesTarget:
+    """Writes a folder ``<pipeline>/`` for ``kubectl apply -k``."""
+
+    name = "kubernetes"
+    description = "a folder for `kubectl apply -k`: a CronJob whose runs make a Job of each step"
+    capabilities: Capabilities = CAPABILITIES
+
+    def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:
+        """What Kubernetes cannot do, or an API server would refuse."""
+        return check(program, options)
+
+    def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
+        """The manifests, by path."""
+        found, _ = read(options)
+        compiler = str(options.get("compiler", ""))
+        head = f"# Made by Levada {compiler} from {program.file}; do not edit: compile it again.\n"
+        manifests = Manifests(program, found, compiler)
+        return {
+            f"{manifests.name}/{file}": head + block_yaml.dump(*documents)
+            for file, documents in manifests.files().items()
+        }
+
+
+TARGET = KubernetesTarget()

@@ -1,0 +1,125 @@
+"""What the pod of an attempt says: how it ended, or what keeps it from starting."""
+
+from __future__ import annotations
+
+import json
+
+from . import jobs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Reasons of a waiting container that are part of any start.
+_STARTING = ("ContainerCreating", "PodInitializing", "")
+_OUT_OF_MEMORY = "OOMKilled"
+
+
+class Trouble:
+    """What keeps an attempt from starting, in Kubernetes' own words.
+
+    ``kind`` says which patience is for it: ``stuck`` or ``unschedulable``.
+    """
+
+    __slots__ = ("kind", "message", "reason")
+
+    def __init__(self, kind: str, reason: str, message: str) -> None:
+        self.kind = kind
+        self.reason = reason
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}" if self.message else self.reason
+
+
+class Lost:
+    """How an attempt ended that left no record; the fields are those of ``record_lost``."""
+
+    __slots__ = ("end", "message", "status")
+
+    def __init__(self, status: int, end: str = "", message: str = "") -> None:
+        self.status = status
+        self.end = end
+        self.message = message
+
+
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    """The state of the step's container."""
+    found = pod.get("status", {}).get("containerStatuses") or [{}]
+    return dict(found[0])
+
+
+def terminated(pod: dict[str, Any]) -> dict[str, Any] | None:
+    """How the container ended, if it did."""
+    state = container(pod).get("state", {})
+    ended: dict[str, Any] | None = state.get("terminated")
+    return ended
+
+
+def message(pod: dict[str, Any]) -> dict[str, Any]:
+    """What the attempt said at its end (``levada.stored_attempt``); empty if nothing."""
+    try:
+        said = json.loads((terminated(pod) or {}).get("message") or "{}")
+    except ValueError:  # what Kubernetes itself writes there, or an image that is not ours
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def trouble(pod: dict[str, Any]) -> Trouble | None:
+    """What keeps the pod from starting; None if it runs, or is about to."""
+    if pod.get("status", {}).get("phase") != "Pending":
+        return None
+    waiting = container(pod).get("state", {}).get("waiting") or {}
+    reason = waiting.get("reason") or ""
+    if reason not in _STARTING:
+        return Trouble("stuck", reason, waiting.get("message") or "")
+    for found in pod["status"].get("conditions") or ():
+        if found["type"] == "PodScheduled" and found["status"] == "False":
+            return Trouble("unschedulable", found.get("reason") or "", found.get("message") or "")
+    return None
+
+
+def lost(pod: dict[str, Any] | None, job: dict[str, Any], memory: str | None) -> Lost:
+    """Why an attempt has no record, from its last pod and its Job.
+
+    ``memory`` is the limit of the container.
+    """
+    if pod is None:
+        return Lost(1 << 8, message=f"its pod is gone, and left no record{_of_job(job)}")
+    said = message(pod).get("lost")
+    if said is not None:
+        out = _out_of_memory(memory, said["memory"].get("peak")) if "memory" in said else ""
+        return Lost(int(said["status"]), said["end"], out)
+    status = pod.get("status", {})
+    if status.get("reason") == "DeadlineExceeded":
+        return Lost(9, "timeout")
+    ended = terminated(pod)
+    if ended is None:
+        words = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
+        return Lost(
+            1 << 8, message=f"its pod failed before the step ran{': ' if words else ''}{words}"
+        )
+    return _of_container(ended, memory)
+
+
+def _of_container(ended: dict[str, Any], memory: str | None) -> Lost:
+    code = int(ended.get("exitCode") or 0)
+    if ended.get("reason") == _OUT_OF_MEMORY:
+        return Lost(9, message=_out_of_memory(memory, None))
+    words = ": ".join(filter(None, (ended.get("reason"), ended.get("message"))))
+    if code > 128:
+        return Lost(code - 128)
+    text = f"the step's container ended with exit code {code} and left no record"
+    return Lost(code << 8, message=f"{text} ({words})" if words else text)
+
+
+def _out_of_memory(limit: str | None, peak: int | None) -> str:
+    of = f"its limit of {limit} (resources.memory)" if limit else "what its node has"
+    used = f"; it had {peak / 2**20:,.0f} MiB at its peak" if peak else ""
+    return f"{_OUT_OF_MEMORY}: the step used more memory than {of}{used} (exit code 137)"
+
+
+def _of_job(job: dict[str, Any]) -> str:
+    failed = jobs.condition(job, "Failed") or {}
+    words = ": ".join(filter(None, (failed.get("reason"), failed.get("message"))))
+    return f" ({words})" if words else ""

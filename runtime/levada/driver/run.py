@@ -1,0 +1,158 @@
+"""One run of a plan by a driver, from where it is: the beginning, or where another one was."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from levada import environment, git, records, values
+from levada.engine import Event, Interpreter, Outcome, events
+from levada.engine.run import Run
+
+from . import parameters
+from .executor import JobExecutor
+from .progress import Progress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from levada.engine.local import RunContext
+    from levada.store import Store
+
+    from .api import Api
+
+
+class Snapshot:
+    """What a run is of: its plan, its Jobs, its parameters. The first driver settles it."""
+
+    def __init__(self, store: Store, run: dict[str, Any]) -> None:
+        self.run = run
+        self.plan: dict[str, Any] = json.loads(store.read_blob(run["plan"]))
+        self.driver: dict[str, Any] = json.loads(store.read_blob(run["engine"]["jobs"]))
+
+    @property
+    def created(self) -> float:
+        """When the run began, in seconds since the epoch."""
+        from datetime import datetime
+
+        return datetime.fromisoformat(self.run["created"]).timestamp()
+
+
+def run_id(owner: dict[str, Any]) -> str:
+    """The run of a Job. A name may come again when its Job is gone, so it is not the name alone."""
+    metadata = owner["metadata"]
+    return f"{metadata['name']}-{metadata['uid'][:8]}"
+
+
+def settle(store: Store, owner: dict[str, Any], folder: str) -> Snapshot:
+    """The snapshot of the Job's run: that of its ``run.json``, written now if there is none.
+
+    Raises ParameterError, and OSError or ValueError if the plan cannot be read.
+    """
+    plan, driver = _read(f"{folder}/plan.json"), _read(f"{folder}/driver.json")
+    path = f"{records.run_path(plan['pipeline'], run_id(owner))}/run.json"
+    found = records.read_document(store, path)
+    if found is None:
+        document = _document(store, owner, plan, driver)
+        if not store.write_once(path, records.document(document)):
+            document = json.loads(store.read(path))
+        found = document
+    return Snapshot(store, found)
+
+
+def _read(path: str) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        found: dict[str, Any] = json.loads(file.read())
+    return found
+
+
+def _document(
+    store: Store, owner: dict[str, Any], plan: dict[str, Any], driver: dict[str, Any]
+) -> dict[str, Any]:
+    given = parameters.read(plan["parameters"], os.environ)
+    trees = {name: values.encode(value, store) for name, value in given.items()}
+    metadata = owner["metadata"]
+    scheduled = (metadata.get("annotations") or {}).get(
+        "batch.kubernetes.io/cronjob-scheduled-timestamp"
+    )
+    engine = {
+        "name": "kubernetes",
+        "namespace": metadata["namespace"],
+        "job": metadata["name"],
+        "uid": metadata["uid"],
+        "jobs": _blob(store, driver),
+    }
+    return {
+        "schema": records.RUN_SCHEMA,
+        "pipeline": plan["pipeline"],
+        "run_id": run_id(owner),
+        "parameters": {"trees": trees, "display": values.display(trees, store)},
+        "trigger": "schedule" if scheduled else "manual",
+        "user": None,
+        "engine": engine | ({"logical_date": scheduled} if scheduled else {}),
+        "created": records.timestamp(),
+        "source": plan["source"],
+        "plan": _blob(store, plan),
+        "git": git.describe(".", store),
+        "environment": environment.whole(),
+    }
+
+
+def _blob(store: Store, content: dict[str, Any]) -> str:
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return store.put_blob(text.encode("utf-8", "surrogatepass"))
+
+
+class DriverRun(Run):
+    """A run whose attempts are Jobs."""
+
+    def __init__(self, snapshot: Snapshot, store: Store, project: str) -> None:
+        self._plan = snapshot.plan
+        self._driver = snapshot.driver
+        self._store = store
+        self._project = project
+        self._cache = True
+        self._engine = snapshot.run["engine"]
+        self._git = snapshot.run["git"]
+        self._trees = snapshot.run["parameters"]["trees"]
+        self._created = snapshot.created
+        self._started = int(self._created * 1e9)
+        self._id = snapshot.run["run_id"]
+
+    def drive(self, api: Api, owner: dict[str, Any]) -> Outcome:
+        """Go on with the run to its end."""
+        context = self._context(self._id)
+        self._trust_project()
+        executor = JobExecutor(context, api, owner, self._driver, self._created)
+        progress = Progress(api.sibling(), owner["metadata"]["name"], executor.waiting)
+        interpreter = Interpreter(
+            self._plan,
+            self._trees,
+            executor,
+            self._store,
+            max_parallel=self._driver["max_parallel"],
+            on_event=progress.take,
+            attend=lambda interpreter: _attend(interpreter, executor),
+            clock=executor.clock,
+        )
+        executor.on_look = progress.tell
+        try:
+            interpreter.run()
+        finally:
+            executor.close()
+        outcome = self._outcome(interpreter, self._id)
+        progress.take(Event(events.RUN_FINISHED, outcome=outcome))
+        return outcome
+
+    def _context(self, run_id: str) -> RunContext:
+        context = super()._context(run_id)
+        # As the pods see it: below the project that their image has.
+        context.search = list(self._plan["search"])
+        return context
+
+
+def _attend(interpreter: Interpreter, executor: JobExecutor) -> None:
+    reason, executor.cancellation = executor.cancellation, None
+    if reason is not None:
+        interpreter.cancel(reason)

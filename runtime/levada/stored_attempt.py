@@ -1,0 +1,113 @@
+"""An attempt in a pod: it is read from the store, and tells its end by the termination message.
+
+A pod may be gone before anybody reads the store, and a store may be slow to show what is new: so
+the message has what the driver needs to go on, as far as it fits. It has one of these:
+
+- ``{"record": {…}}``: the record, but for what only people read of it;
+- ``{"path": …, "status": …}``: the record is in the store, and does not fit;
+- ``{"lost": {"status", "end", "memory"?}}``: there is no record, since the process was ended.
+
+https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from levada.cache import Lookup
+    from levada.request import StepRequest
+
+#: Bytes that Kubernetes keeps of a message.
+LONGEST_MESSAGE = 4096
+#: What the message has of a record.
+KEPT = ("status", "returns", "error", "cache", "resources", "seconds", "finished", "metrics")
+DONE, FAILED, PERMANENT, TERMINATED = 0, 1, 65, 143
+#: Seconds after its timeout at which an attempt that has not ended itself is killed.
+_MARGIN = 5
+
+
+def read(path: str) -> tuple[StepRequest, Lookup | None]:
+    """The attempt at a path of the store that LEVADA_STORE names; from now in its project."""
+    from levada import handover
+    from levada.store import open_store
+
+    store = open_store(os.environ["LEVADA_STORE"])
+    os.chdir(os.environ.get("LEVADA_PROJECT") or ".")
+    return handover.read(store.read(path))
+
+
+def run(request: StepRequest, looked_up: Lookup | None) -> int:
+    """Run it in this process, which ends after it; gives the exit code."""
+    from levada import runner
+
+    attempt = runner.Run(request, looked_up, replaceable=True)
+    record = attempt.run(echo=True, ends_process=True)
+    error = record["error"]
+    if error is not None and error["type"] == "Cancelled":
+        return TERMINATED
+    tell(_of_record(record, f"{request.folder}/record.json"))
+    if error is None:
+        return DONE
+    return PERMANENT if error["permanent"] else FAILED
+
+
+def longest(request: StepRequest) -> int:
+    """Seconds after which the process is to be killed; 0 for never."""
+    timeout = request.settings.get("timeout")
+    return 0 if timeout is None else int(timeout) + 1 + _MARGIN
+
+
+def tell_lost(status: int, *, timed_out: bool) -> None:
+    """Say that the process was ended, with the exit status of waitpid, and left no record."""
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) in (DONE, FAILED, PERMANENT, TERMINATED):
+        return
+    lost: dict[str, Any] = {"status": status, "end": "timeout" if timed_out else ""}
+    memory = _out_of_memory() if _was_killed(status) and not timed_out else None
+    tell({"lost": lost | ({"memory": memory} if memory else {})})
+
+
+def _was_killed(status: int) -> bool:
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
+def _out_of_memory() -> dict[str, Any] | None:
+    """The peak of the container, if the kernel ended something in it for a lack of memory."""
+    from levada.resources import Usage
+
+    used = Usage().finish()
+    if not used.get("container_oom_kills"):
+        return None
+    return {"peak": used.get("container_peak_memory_bytes")}
+
+
+def _of_record(record: dict[str, Any], path: str) -> dict[str, Any]:
+    kept = {name: record.get(name) for name in KEPT}
+    if kept["cache"] is not None:
+        kept["cache"] = {"hit": kept["cache"]["hit"]}
+    whole = {"record": kept, "path": path}
+    if len(_text(whole)) <= LONGEST_MESSAGE:
+        return whole
+    return {"path": path, "status": record["status"]}
+
+
+def _text(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def tell(message: dict[str, Any]) -> None:
+    """Write the message where Kubernetes looks for it; elsewhere there is no such file."""
+    path = os.environ.get("LEVADA_TERMINATION_LOG") or "/dev/termination-log"
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_TRUNC)
+    except OSError:
+        return
+    try:
+        os.write(file, _text(message))
+    finally:
+        os.close(file)

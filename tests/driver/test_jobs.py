@@ -1,0 +1,53 @@
+"""The name of an attempt's Job, and the Job itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from levada.driver import jobs
+from levada_backends.pods import names
+
+RUNS = st.from_regex(r"[a-z0-9]([-a-z0-9.]{0,70}[a-z0-9])?", fullmatch=True)
+NODES = st.from_regex(r"[A-Za-zé_][A-Za-zé0-9_]{0,80}(\.[a-z]{1,20})?", fullmatch=True)
+INDEXES = st.lists(st.integers(0, 10**6), max_size=4).map(tuple)
+KEYS = st.tuples(NODES, INDEXES, st.integers(1, 1000))
+
+
+@given(RUNS, KEYS)
+def test_any_attempt_has_a_name(run: str, key: jobs.Key) -> None:
+    assert names.label_problem(jobs.name(run, "uid", key), jobs.NAME_LENGTH) == ""
+
+
+@given(RUNS, KEYS, KEYS)
+def test_two_attempts_have_two_names(run: str, one: jobs.Key, other: jobs.Key) -> None:
+    assert (jobs.name(run, "uid", one) == jobs.name(run, "uid", other)) == (one == other)
+
+
+def test_a_name_says_what_it_is_of() -> None:
+    name = jobs.name("churn-29384756", "uid", ("train", (2, 0), 1))
+    assert name.startswith("churn-29384756-train-2-0-1-")
+    long = jobs.name("r" * 60, "uid", ("preprocess_customers", (), 2))
+    assert "-preprocess-customers-2-" in long
+
+
+def test_the_same_run_name_again_is_another_run() -> None:
+    key = ("train", (), 1)
+    assert jobs.name("run", "uid 1", key) != jobs.name("run", "uid 2", key)
+
+
+def test_the_job_belongs_to_the_run_and_the_template_stays() -> None:
+    template: dict[str, Any] = {
+        "metadata": {"labels": {"a": "b"}},
+        "spec": {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{}]}}},
+    }
+    owner = {"metadata": {"name": "run", "uid": "u-1"}}
+    job = jobs.manifest(template, owner, ("train", (3,), 2), "runs/x/request.json")
+    assert template["metadata"] == {"labels": {"a": "b"}}
+    assert job["metadata"]["labels"] == {"a": "b", jobs.RUN: "u-1"}
+    assert job["metadata"]["annotations"][jobs.MAP_INDEX] == "3"
+    (reference,) = job["metadata"]["ownerReferences"]
+    assert (reference["uid"], "blockOwnerDeletion" in reference) == ("u-1", False)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["command"][-2:] == ["stored", "runs/x/request.json"]
