@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.images.test_plan_commands import Folder, folder
+from tests.engines.docker import Docker
+from tests.images.test_plan_commands import PYTHON, Folder, folder
 
 __all__ = ["folder"]
 SECRET = "s3cret-of-the-index"
@@ -91,6 +93,27 @@ def test_no_trace_of_the_login(way: str, folder: Folder, address: str, tmp_path:
             content = gzip.decompress(content)
         assert SECRET.encode() not in content
         assert LOGIN.encode() not in content
+
+
+@pytest.mark.engine
+def test_a_source_archive_is_built_with_the_login(
+    folder: Folder, address: str, docker: Docker
+) -> None:
+    """What it needs to be built comes from the same index, and no trace of the login stays."""
+    folder.settings('["beta", "sigma"]', python=f'{PYTHON}"\nnetwork = "host')
+    use(folder, address)
+    folder.replace("pipeline.py", "return 2", "import sigma; return sigma.value")
+    folder.variables |= {"UV_INDEX_OUR_OWN_USERNAME": "user", "UV_INDEX_OUR_OWN_PASSWORD": SECRET}
+    folder.variables["DOCKER_HOST"] = docker.host
+    done = folder.levada("run", "pipeline.py", "--executor", "docker")
+    assert "output: 12" in done.stderr, done.stderr
+    images = docker.run("images", "--all", "--quiet", "--no-trunc").stdout.split()
+    said = [docker.run(word, image).stdout for image in images for word in ("inspect", "history")]
+    command = ["/usr/bin/docker", "--host", docker.host, "save", "flow/two"]
+    content = subprocess.run(command, check=True, capture_output=True).stdout
+    for word in (SECRET, LOGIN):
+        assert word not in "".join(said)
+        assert word.encode() not in content
 
 
 def test_a_login_that_is_missing(folder: Folder, address: str) -> None:

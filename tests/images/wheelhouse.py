@@ -46,11 +46,14 @@ def wheel(
     return path
 
 
-def sdist(folder: Path, name: str, version: str, files: dict[str, str]) -> Path:
+def sdist(
+    folder: Path, name: str, version: str, files: dict[str, str], backend: str = "none"
+) -> Path:
     """Write a source archive that needs nothing to say what it requires (metadata 2.2)."""
     stem = f"{name}-{version}"
     info = f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n"
-    build = '[build-system]\nrequires = []\nbuild-backend = "none"\n'
+    requires = [] if backend == "none" else [backend]
+    build = f'[build-system]\nrequires = {requires}\nbuild-backend = "{backend}"\n'
     named = f'{build}[project]\nname = "{name}"\nversion = "{version}"\n'
     path = folder / f"{stem}.tar.gz"
     with tarfile.open(path, "w:gz") as archive:

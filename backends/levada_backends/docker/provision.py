@@ -230,7 +230,9 @@ class _Provision:
         from levada_backends.images import builders
 
         if not self._builders:
-            self._builders = self._stack.enter_context(builders.open_builders())
+            self._builders = self._stack.enter_context(
+                builders.open_builders(network=self._settings.network)
+            )
         return self._builders
 
     def _pin(self, base: str, platform: str) -> str:

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_builders(*, insecure: Sequence[str] = ()) -> Iterator[tuple[Builder, ...]]:
-    """Open all builders, in the order in which they are preferred."""
+def open_builders(
+    *, insecure: Sequence[str] = (), network: str = ""
+) -> Iterator[tuple[Builder, ...]]:
+    """Open all builders, in the order in which they are preferred.
+
+    ``network`` is that of the commands of a build, by default the engine's own.
+    """
     cache = LayerCache(places.cache_folder("layers"))
     direct = DirectBuilder(cache, wheels.fetch, insecure=insecure)
-    docker = DockerBuilder(cache, wheels.fetch, insecure=insecure)
+    docker = DockerBuilder(cache, wheels.fetch, insecure=insecure, network=network or None)
     try:
         yield direct, docker
     finally:

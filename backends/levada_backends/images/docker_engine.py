@@ -21,8 +21,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote
 
-from . import dockerfile, engine, interpreters, oci, sbom
+from . import dockerfile, engine, interpreters, oci, places, sbom
 from .base import FILE, Bases
 from .image import BuiltImage, Event, ImageError, Layer, Wheel
 from .recipe import Recipe, grouped
@@ -55,6 +56,9 @@ RUN ["python{python}", {pip}, "wheel", "--no-cache-dir", "--no-deps", "--wheel-d
 _INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 _MORE_INDEXES = ("UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL")
 _CERTIFICATES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
+#: What pip and apt say where a build has no network, and what may be done about it.
+_UNREACHABLE = ("name resolution", "Network is unreachable", "Failed to establish a new connection")
+_NO_NETWORK = 'the build has no network: try `network = "host"` in `[tool.levada.images]`'
 #: Arguments that Docker keeps out of an image's history by itself.
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
@@ -331,7 +335,10 @@ class _Build:
                 "check their names (`apt`) and that the build reaches Debian's servers",
             )
         tail = "\n".join(lines[-15:])
-        return ImageError(f"building {self._spec.name} with Docker failed: {error}\n{tail}")
+        way_out = _NO_NETWORK if any(word in text for word in _UNREACHABLE) else ""
+        return ImageError(
+            f"building {self._spec.name} with Docker failed: {error}\n{tail}", way_out
+        )
 
     def _push(self, tag: str, registry: str) -> BuiltImage:
         reference = parse_reference(f"{registry.rstrip('/')}/{self._spec.name}")
@@ -426,14 +433,21 @@ def _pip() -> tuple[list[str], dict[str, bytes | Path]]:
 
 
 def _index_files() -> dict[str, bytes | Path]:
-    """Give pip's settings for the package index, and the certificates that go with them."""
+    """Give pip's settings for the package index, and the certificates that go with them.
+
+    An sdist's build requires more from there. What the environment says comes before the project.
+    """
     settings = configparser.ConfigParser(interpolation=None)
     settings["global"] = {}
     files: dict[str, bytes | Path] = {}
-    if index := next(filter(None, map(os.environ.get, _INDEX)), ""):
-        settings["global"]["index-url"] = _without_name(index)
+    known = [each for each in places.indexes() if not each.is_explicit]
+    index = next(filter(None, map(os.environ.get, _INDEX)), "")
+    index = _without_name(index) or next((_with_login(x) for x in known if x.is_default), "")
+    if index:
+        settings["global"]["index-url"] = index
     words = (word for name in _MORE_INDEXES for word in os.environ.get(name, "").split())
     more = [_without_name(word) for word in words]
+    more += [_with_login(x) for x in known if not x.is_default]
     if more:
         settings["global"]["extra-index-url"] = " ".join(more)
     certificates = next(filter(None, map(os.environ.get, _CERTIFICATES)), "")
@@ -443,6 +457,16 @@ def _index_files() -> dict[str, bytes | Path]:
     text = io.StringIO()
     settings.write(text)
     return {**files, "pip.conf": text.getvalue().encode()}
+
+
+def _with_login(index: places.Index) -> str:
+    """Give an index's URL with the credentials that the environment has for it."""
+    login = index.login()
+    if login is None:
+        return index.url
+    scheme, _, rest = index.url.partition("://")
+    user, password = (quote(part, safe="") for part in login)
+    return f"{scheme}://{user}:{password}@{rest}"
 
 
 def _without_name(index: str) -> str:

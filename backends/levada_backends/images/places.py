@@ -5,10 +5,37 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _LEFT_OVER = 86_400.0  # seconds after which an unfinished file is nobody's any more
-_indexes: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A package index as a project has it, without credentials.
+
+    It is the default one, or one more, or (``is_explicit``) only for packages that name it.
+    """
+
+    name: str
+    url: str
+    is_default: bool = False
+    is_explicit: bool = False
+
+    def login(self) -> tuple[str, str] | None:
+        """The user and the password that the environment has for it, as uv takes them."""
+        word = self.name.upper().replace("-", "_").replace(".", "_")
+        user = os.environ.get(f"UV_INDEX_{word}_USERNAME")
+        password = os.environ.get(f"UV_INDEX_{word}_PASSWORD")
+        return (user or "", password or "") if self.name and (user or password) else None
+
+
+_indexes: list[Index] = []
 
 
 def cache_folder(name: str) -> Path:
@@ -30,12 +57,11 @@ def unfinished(cache: Path) -> Path:
     return folder
 
 
-def set_indexes(indexes: dict[str, str]) -> None:
-    """Say what the indexes of ``[tool.uv]`` are called: their names with their URLs."""
-    _indexes.clear()
-    _indexes.update(indexes)
+def set_indexes(indexes: Iterable[Index]) -> None:
+    """Say which indexes the project has in ``[tool.uv]``."""
+    _indexes[:] = indexes
 
 
-def indexes() -> dict[str, str]:
-    """The URLs of the project's indexes by name."""
+def indexes() -> list[Index]:
+    """The project's indexes."""
     return _indexes

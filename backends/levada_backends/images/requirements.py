@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import places
 from .image import ImageError, Wheel
 from .settings import PLATFORMS
 
@@ -53,14 +54,23 @@ class Sources:
     file: str
     settings: ImageSettings
 
-    def indexes(self) -> dict[str, str]:
-        """The named indexes of ``[tool.uv]``, whose credentials are in the environment."""
+    def indexes(self) -> list[places.Index]:
+        """The indexes of ``[tool.uv]``, whose credentials are in the environment."""
         uv = _table(_table(self.document, "tool"), "uv")
-        return {
-            str(each["name"]): str(each["url"])
-            for each in uv.get("index", ())
-            if "name" in each and "url" in each
-        }
+        tables = [each for each in uv.get("index", ()) if isinstance(each, dict) and "url" in each]
+        found = [
+            places.Index(
+                str(each.get("name", "")),
+                str(each["url"]),
+                bool(each.get("default")),
+                bool(each.get("explicit")),
+            )
+            for each in tables
+        ]
+        if isinstance(uv.get("index-url"), str):
+            found.append(places.Index("", uv["index-url"], True))
+        more = uv.get("extra-index-url", [])
+        return found + [places.Index("", str(url)) for url in more if isinstance(more, list)]
 
 
 def sources(root: Path, settings: ImageSettings) -> Sources:

@@ -165,7 +165,9 @@ class Session:
         from . import builders
 
         if self._builders is None:
-            opened = builders.open_builders(insecure=self.wish.insecure)
+            opened = builders.open_builders(
+                insecure=self.wish.insecure, network=self.settings.network
+            )
             self._builders = self._stack.enter_context(opened)
         return self._builders
 

@@ -27,6 +27,8 @@ class ImageSettings:
 
     ``requirements`` is a file (relative to the project), ``groups`` and ``extras`` are those of
     pyproject.toml to lock beside its dependencies. ``apt`` names Debian packages of every image.
+    ``network`` is that of the commands which the Docker builder runs (``host``), by default the
+    engine's own.
     """
 
     base: str = ""
@@ -34,6 +36,7 @@ class ImageSettings:
     platform: str = ""
     registry: str = ""
     prefix: str = ""
+    network: str = ""
     requirements: str = ""
     groups: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()

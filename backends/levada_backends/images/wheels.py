@@ -245,9 +245,6 @@ def _logins() -> Iterator[tuple[tuple[str, str | None, int | None], str, str]]:
             parts = urlsplit(url)
             if parts.hostname and parts.username:
                 yield _server(url), unquote(parts.username), unquote(parts.password or "")
-    for index, url in places.indexes().items():
-        word = index.upper().replace("-", "_").replace(".", "_")
-        user = os.environ.get(f"UV_INDEX_{word}_USERNAME")
-        password = os.environ.get(f"UV_INDEX_{word}_PASSWORD")
-        if user or password:
-            yield _server(url), user or "", password or ""
+    for index in places.indexes():
+        if (login := index.login()) is not None:
+            yield _server(index.url), *login
