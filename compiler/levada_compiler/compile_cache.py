@@ -2,7 +2,8 @@
 
 An entry belongs to one command line in one folder. It holds the finished product, and everything
 that the product was made from: the contents of all files that were read, the names in the folders
-where modules were looked for (a new file there could change what an import means), the marks of
+where modules were looked for (a new file there could change what an import means), what the globs
+of its steps' data files match, the marks of
 the project's root that were absent on the way up, the distributions on ``sys.path``, and
 Levada's own files. If any of these differs, the entry is not used. An entry that cannot be read
 is no entry.
@@ -22,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_MAGIC = b"levada compile cache 1\n"
+_MAGIC = b"levada compile cache 2\n"
 _MOST_ENTRIES = 500
 _ROOT_MARKS = ("pyproject.toml", ".git")
 _LOCK = "levada.lock"
@@ -41,27 +42,36 @@ def replay(arguments: list[str]) -> Product | None:
         digest, payload = entry[len(_MAGIC) :][:64], entry[len(_MAGIC) + 64 :]
         if digest.decode("ascii", "replace") != sha256(payload):
             return None
-        product, files, folders, absent, own = marshal.loads(payload)  # noqa: S302
+        product, files, folders, globs, absent, own = marshal.loads(payload)  # noqa: S302
     except (OSError, ValueError, EOFError, TypeError):
         return None
     fresh = own == fingerprint() and _unchanged(files, folders) and not _any_exists(absent)
+    fresh = fresh and all(_matches(*glob) == names for glob, names in globs.items())
     return Product(*product) if fresh else None
 
 
 def remember(
-    arguments: list[str], product: Product, files: dict[str, str], root: str, search: list[str]
+    arguments: list[str],
+    product: Product,
+    files: dict[str, str],
+    root: str,
+    search: list[str],
+    patterns: list[str],
 ) -> None:
     """Keep the product. ``files`` maps absolute paths to the digests of what was read.
 
+    ``patterns`` are the globs of data files below the root, whose contents count too.
     Best effort: a cache that cannot be written is not an error.
     """
     place = _place(arguments)
     if place is None:
         return
+    globs = {(root, pattern): _matches(root, pattern) for pattern in patterns}
+    files = {**files, **_digests(root, globs)}
     folders = {folder: _names(folder) for folder in {*search, *map(os.path.dirname, files)}}
     absent = _absent_marks(root, [os.path.dirname(path) for path in files])
     plain = {path: digest.rpartition(":")[2] for path, digest in files.items()}
-    entry: Any = (product.as_tuple(), plain, folders, absent, fingerprint())
+    entry: Any = (product.as_tuple(), plain, folders, globs, absent, fingerprint())
     payload = marshal.dumps(entry)
     temporary = f"{place}.{os.getpid()}"
     try:
@@ -129,6 +139,21 @@ def _unchanged(files: dict[str, str], folders: dict[str, list[str]]) -> bool:
         except OSError:
             return False
     return all(_names(folder) == names for folder, names in folders.items())
+
+
+def _matches(root: str, pattern: str) -> list[str]:
+    from levada import data_files
+
+    return data_files.find(root, pattern)
+
+
+def _digests(root: str, globs: dict[tuple[str, str], list[str]]) -> dict[str, str]:
+    found = {}
+    for name in {name for names in globs.values() for name in names}:
+        path = os.path.join(root, name)
+        with open(path, "rb") as file:
+            found[path] = sha256(file.read())
+    return found
 
 
 def _any_exists(paths: list[str]) -> bool:

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import os
 
-from levada import code_dump, code_units
+from levada import code_dump, code_units, data_files
 from levada.hashing import sha256
 
 TYPE_CHECKING = False
@@ -213,12 +213,7 @@ class Code:
 
     def data_files(self, pattern: str) -> list[str]:
         """Return the files that a glob or a folder matches: POSIX paths relative to the root."""
-        import glob
-
-        root = self.project.root
-        found = glob.glob(os.path.join(glob.escape(root), pattern), recursive=True)
-        files = {self.project.relative(file) for path in found for file in _files_in(path)}
-        return sorted(files)
+        return data_files.find(self.project.root, pattern)
 
     # ---------------------------------------------------------------- the digest
 
@@ -667,18 +662,6 @@ def parse(text: str, path: str) -> ast.Module:
     except (RecursionError, MemoryError) as error:
         raise SyntaxError("this is nested too deeply", (path, 1, 1, "")) from error
     return tree  # type: ignore[no-any-return]  # PyCF_ONLY_AST gives a module
-
-
-def _files_in(path: str) -> list[str]:
-    """Return a file itself, or all files below a folder but compiled Python."""
-    if not os.path.isdir(path):
-        return [path] if os.path.isfile(path) else []
-    return [
-        os.path.join(at, name)
-        for at, _, names in os.walk(path)
-        if os.path.basename(at) != "__pycache__"
-        for name in names
-    ]
 
 
 def _decode(content: bytes, path: str) -> str:

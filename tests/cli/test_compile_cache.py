@@ -120,6 +120,43 @@ def small():
     assert hit == written(project)
 
 
+WITH_FILES = """
+from levada import pipeline, step
+
+@step(files=["data/*.csv", "more"])
+def one() -> int:
+    return 1
+
+@pipeline
+def small():
+    return one()
+"""
+
+
+def test_data_files_do_not_stand_in_the_way(project: Project) -> None:
+    project.write("pipeline.py", WITH_FILES)
+    project.write("data/a.csv", "1")
+    assert is_hit(project)
+
+
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [("data/a.csv", True), ("data/b.csv", True), ("more/x/y", True), ("data/b.txt", False)],
+)
+def test_data_files_count(project: Project, file: str, counts: bool) -> None:
+    project.write("pipeline.py", WITH_FILES)
+    project.write("data/a.csv", "1")
+    project.write("more/x/z", "1")
+    compiled(project)
+    before = written(project)
+    project.write(file, "2")
+    compiled(project)
+    assert (written(project) != before) == counts
+    (project.folder / file).unlink()
+    compiled(project)
+    assert (written(project) != before) == (file == "data/a.csv")
+
+
 @pytest.mark.parametrize("place", [0, 10, 30, 100, 200, -200, -1])
 def test_a_damaged_entry_is_no_entry(project: Project, place: int) -> None:
     compiled(project)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -250,6 +251,26 @@ def test_requirements_files(
     last = tmp_path / list(files)[-1]
     last.write_text(last.read_text() + "omega\n")
     assert requirements.declared(found, ()).digest != before
+
+
+def test_what_the_settings_leave_open_stays_as_it_was_locked(tmp_path: Path, index: Path) -> None:
+    """So that a pipeline compiles to the same under another Python, on another machine."""
+
+    def read(name: str, table: str, platform: str = "") -> tuple[str, str, str]:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "pyproject.toml").write_text(f"[tool.levada.images]\n{table}")
+        found = project.find(str(folder / "pipeline.py"))
+        got = settings.read(found, platform, before)
+        return got.python, got.platform, got.base
+
+    write(tmp_path, index, 'dependencies = ["beta"]', SOURCE)
+    image = locked(plan(tmp_path)).images[0]
+    before = [replace(image, inputs=replace(image.inputs, python="3.14", platform="linux/arm64"))]
+    base = "docker.io/library/python"
+    assert read("open", "") == ("3.14", "linux/arm64", f"{base}:3.14-slim")
+    assert read("asked", "", "linux/amd64") == ("3.14", "linux/amd64", f"{base}:3.14-slim")
+    assert read("said", 'python = "3.12"\n') == ("3.12", "linux/arm64", f"{base}:3.12-slim")
 
 
 def test_groups_and_extras(tmp_path: Path, index: Path) -> None:

@@ -140,6 +140,14 @@ def test_what_changed_is_built_and_nothing_else(folder: Folder) -> None:
     assert changes(folder.build("--rebuild"))["flow/two"] == ["asked for"]
 
 
+def test_what_is_gone_from_this_machine_is_built_again(folder: Folder) -> None:
+    digests = [image["digest"] for image in folder.build()["images"]]
+    shutil.rmtree(folder.path.parent / "cache" / "levada" / "layers" / "images" / "flow" / "two")
+    again = folder.build()
+    assert changes(again) == {"flow/one": [], "flow/two": ["not on this machine"]}
+    assert [image["digest"] for image in again["images"]] == digests
+
+
 def test_the_plan_is_a_table(folder: Folder) -> None:
     done = folder.levada("build", "pipeline.py", "--dry-run")
     assert [line.split() for line in done.stdout.splitlines()] == [

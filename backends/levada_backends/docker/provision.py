@@ -154,7 +154,9 @@ class _Provision:
         self._engine = engine
         self._on_event = on_event
         self._root = Path(project.root)
-        self._settings = replace(settings.read(project), registry="")
+        theirs, own = lock.read(self._root), settings.own_platform()
+        locked = theirs.of_pipeline(program.file, program.name, own)
+        self._settings = replace(settings.read(project, locked=locked), registry="")
         name = hashlib.sha256(str(self._root).encode()).hexdigest()[:16]
         self._notes = places.cache_folder("runs") / name
         self._planner = Planner(program, project, self._settings, self._lock())

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from . import oci
+from . import oci, places
 from .connections import RegistryError
 from .image import Event, ImageError
 from .reference import parse_reference
@@ -188,7 +188,7 @@ def keep(image: Assembled, bases: Bases, cache: LayerCache) -> BuiltImage:
     _check(image, cache)  # nobody else will
     for data in (image.config, image.manifest):
         cache.add_blob(oci.digest_of(data), iter((data,)), image.spec.name)
-    name = f"images/{image.spec.name}/{image.tag}"
+    name = _layout(image.spec.name, image.digest)
     described = oci.describe(oci.MANIFEST, image.manifest).to_json()
     index = {"schemaVersion": 2, "mediaType": oci.INDEX, "manifests": [described]}
     cache.put(f"{name}/oci-layout", oci.encode({"imageLayoutVersion": "1.0.0"}))
@@ -197,3 +197,12 @@ def keep(image: Assembled, bases: Bases, cache: LayerCache) -> BuiltImage:
     with contextlib.suppress(FileExistsError):
         blobs.symlink_to(os.path.relpath(cache.folder / "blobs", blobs.parent))
     return image.built(f"oci:{cache.folder / name}@{image.digest}", pushed=False)
+
+
+def is_kept(name: str, digest: str) -> bool:
+    """Whether there is an OCI layout of an image in the cache."""
+    return (places.cache_folder("layers") / _layout(name, digest) / "index.json").is_file()
+
+
+def _layout(name: str, digest: str) -> str:
+    return f"images/{name}/{digest.removeprefix('sha256:')[:12]}"

@@ -92,12 +92,13 @@ class Lock:
 
     def of_pipeline(self, file: str, pipeline: str, platform: str) -> tuple[LockedImage, ...]:
         """The images of a pipeline for a platform."""
-        return tuple(
-            image
-            for image in self.images
-            if (image.file, image.pipeline) == (file, pipeline)
-            and image.inputs.platform == platform
-        )
+        images = self.of(file, pipeline)
+        return tuple(image for image in images if image.inputs.platform == platform)
+
+    def of(self, file: str, pipeline: str) -> tuple[LockedImage, ...]:
+        """The images of a pipeline for all platforms."""
+        wanted = (file, pipeline)
+        return tuple(each for each in self.images if (each.file, each.pipeline) == wanted)
 
     def with_pipeline(
         self, file: str, pipeline: str, platform: str, images: Sequence[LockedImage]

@@ -57,9 +57,10 @@ class Pins:
         found = lock.read(root)
         self._note(root / lock.FILE)
         program = self._program
-        if not any(_is_of(each, program) for each in found.images):
+        locked = found.of(program.file, program.name)
+        if not locked:
             return
-        wanted = settings.read(self._project)
+        wanted = settings.read(self._project, locked=locked)
         images = found.of_pipeline(program.file, program.name, wanted.platform)
         self.images = {key: image for image in images for key in image.inputs.steps}
         comparison = _Comparison(program, self._project, wanted, found)
@@ -90,10 +91,6 @@ class Pins:
             return step
         pin = Setting("image", json.dumps(image.reference, ensure_ascii=False), step.span)
         return replace(step, settings=tuple(sorted((*step.settings, pin), key=_name)))
-
-
-def _is_of(image: LockedImage, program: Program) -> bool:
-    return (image.file, image.pipeline) == (program.file, program.name)
 
 
 def _name(setting: Setting) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from . import lock, requirements, settings
+from . import delivery, lock, requirements, settings
+from .engine import Engine, address
 from .image import OCI_FILE
 from .lock import LockedImage
 from .plan import Plan, PlannedImage, Planner, with_labels
@@ -60,8 +62,9 @@ class Session:
         self.wish = wish
         self.root = Path(project.root)
         self._project = project
-        self.settings: ImageSettings = settings.read(project, wish.platform)
         self._before = lock.read(self.root)
+        known = () if wish.upgrade else self._before.of(program.file, program.name)
+        self.settings: ImageSettings = settings.read(project, wish.platform, known)
         self._stack = ExitStack()
         self._builders: tuple[Builder, ...] | None = None
 
@@ -95,7 +98,19 @@ class Session:
         registry = self.registry.rstrip("/")
         if registry and not (before.pushed and before.reference.startswith(f"{registry}/")):
             return replace(image, changes=(f"to be pushed to {registry}",))
+        if not before.pushed and not self._is_here(before):
+            return replace(image, changes=("not on this machine",))
         return image
+
+    def _is_here(self, image: LockedImage) -> bool:
+        """Whether an image that was not pushed is in the engine, or without one in the cache."""
+        if image.reference:
+            return self._engine.is_there() and self._engine.image(image.reference) is not None
+        return not self._engine.is_there() and delivery.is_kept(image.name, image.digest)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine(address())
 
     def build(self, plan: Plan, on_event: OnEvent | None = None) -> tuple[Outcome, ...]:
         """Build (and push) what is not current, several images at once.

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 from .image import ImageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from levada.project import Project
+
+    from .lock import LockedImage
 
 #: The platforms that images can be planned for, with uv's name of each. Wheels for glibc 2.28 run
 #: on Debian 10, Ubuntu 20.04, RHEL 8 and whatever is newer.
@@ -43,8 +47,11 @@ class ImageSettings:
     apt: tuple[str, ...] = ()
 
 
-def read(project: Project, platform: str = "") -> ImageSettings:
+def read(project: Project, platform: str = "", locked: Iterable[LockedImage] = ()) -> ImageSettings:
     """Read the table of a project; ``platform`` comes before the one there.
+
+    What neither says is as it was for the images that are ``locked``, so that it does not depend
+    on who compiles where; for the first ones it is this Python and this machine's platform.
 
     Raises ImageError for a key or a value that is not known.
     """
@@ -63,6 +70,11 @@ def read(project: Project, platform: str = "") -> ImageSettings:
         values[key] = _checked(key, value, is_list=known[key].default == ())
     if platform:
         values["platform"] = platform
+    inputs = [image.inputs for image in locked]
+    for name in ("platform", "python"):
+        before = {getattr(each, name) for each in inputs}
+        if name not in values and len(before) == 1:
+            values[name] = before.pop()
     return _completed(ImageSettings(**values))
 
 
@@ -79,7 +91,7 @@ def _completed(settings: ImageSettings) -> ImageSettings:
     from dataclasses import replace
 
     python = settings.python or f"{sys.version_info.major}.{sys.version_info.minor}"
-    platform = settings.platform or _own_platform()
+    platform = settings.platform or own_platform()
     if platform not in PLATFORMS:
         raise ImageError(
             f"there are no images for the platform `{platform}`",
@@ -92,7 +104,8 @@ def _completed(settings: ImageSettings) -> ImageSettings:
     return replace(settings, python=python, platform=platform, base=base)
 
 
-def _own_platform() -> str:
+def own_platform() -> str:
+    """The platform of this machine, as far as there are images for it."""
     import platform
 
     return _MACHINES.get(platform.machine().lower(), "linux/amd64")

@@ -107,7 +107,7 @@ def command(
                 with _Progress(console.palette(colour, sys.stderr)) as progress:
                     outcomes = session.build(plan, progress.show)
             said = _finish(session, plan, outcomes, table, as_json)
-            if _is_settled(said, outcomes) and front.is_repeatable(program):
+            if _is_settled(said, outcomes):
                 read = replace(checked, files={**checked.files, **session.files()})
                 front.remember(sys.argv[1:], said, read)
         return 0
@@ -134,9 +134,13 @@ def _finish(
 
 
 def _is_settled(said: output.Product, outcomes: Sequence[Outcome]) -> bool:
-    """Whether the same would be said again: everything is built, and the lock is as it was."""
-    is_built = bool(outcomes) and not any(outcome.built for outcome in outcomes)
-    return is_built and not said.messages.startswith("wrote")
+    """Whether the same would be said again: all is built and pushed, the lock is as it was.
+
+    What is only on this machine may be gone next time.
+    """
+    before = [None if outcome.built else outcome.planned.before for outcome in outcomes]
+    is_there = bool(before) and all(image is not None and image.pushed for image in before)
+    return is_there and not said.messages.startswith("wrote")
 
 
 def _write_contexts(images: Mapping[str, Mapping[str, bytes]], folder: str) -> int:

@@ -125,7 +125,7 @@ def execute(given: Options) -> int:
     )
     _refuse_sources(product, checked)
     status = output.deliver(product)
-    if front.is_repeatable(program) and all(targets.is_own(target.name) for target in chosen):
+    if all(targets.is_own(target.name) for target in chosen):
         front.remember(sys.argv[1:], product, checked)
     return status
 

@@ -151,11 +151,6 @@ def target_options(
     return {**options.get(target.name, {}), "compiler": __version__}
 
 
-def is_repeatable(program: Program) -> bool:
-    """Whether the cache can tell all that the program was made from: not what a glob will find."""
-    return not any(setting.name == "files" for step in program.steps for setting in step.settings)
-
-
 def remember(arguments: list[str], product: output.Product, checked: Checked) -> None:
     """Keep a product for the next time that the same is asked."""
     files = dict(checked.files)
@@ -163,8 +158,19 @@ def remember(arguments: list[str], product: output.Product, checked: Checked) ->
     if os.path.isfile(settings):
         with open(settings, "rb") as file:
             files[settings] = compile_cache.sha256(file.read())
-    search = list(checked.project.search)
-    compile_cache.remember(arguments, product, files, checked.project.root, search)
+    project, patterns = checked.project, _data_patterns(checked.program)
+    compile_cache.remember(arguments, product, files, project.root, list(project.search), patterns)
+
+
+def _data_patterns(program: Program | None) -> list[str]:
+    """The globs of the data files of a program's steps."""
+    settings = [setting for step in program.steps for setting in step.settings] if program else []
+    texts = {setting.value for setting in settings if setting.name == "files"}
+    if not texts:
+        return []
+    import json
+
+    return sorted({pattern for text in texts for pattern in json.loads(text)})
 
 
 def _in_order(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:

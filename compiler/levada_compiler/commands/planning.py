@@ -38,6 +38,5 @@ def _compile(
         return Product("print", "", (), messages, "[]", False, colours.enabled)
     files = (("plan", "plan.json", json.dumps(plans.plan(program))),)
     product = Product("print", "", files, messages, "[]", False, colours.enabled)
-    if front.is_repeatable(program):
-        front.remember(key, product, checked)
+    front.remember(key, product, checked)
     return product
