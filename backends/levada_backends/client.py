@@ -145,7 +145,7 @@ class RunState:
 
 
 class Client(Protocol):
-    """An engine in one environment."""
+    """An engine in one environment. A client is a subclass of this."""
 
     def __init__(self, options: Mapping[str, object], root: str) -> None:
         """``options`` are the target's; relative paths in them are relative to ``root``."""
@@ -183,6 +183,10 @@ class Client(Protocol):
 
     def log(self, run: Run, step: StepState, attempt: int, first: int = 0) -> Sequence[str]:
         """The lines of an attempt's log from number ``first`` on, as far as they are there."""
+
+    def failure(self, run: Run, step: StepState, attempt: int) -> str:  # noqa: ARG002
+        """Why an attempt failed that is not the last one, in a line; "" if it is not known."""
+        return ""
 
     def outputs(self, run: Run) -> Any:
         """What the pipeline returned, as ``levada run --json`` has it; None if it is not known.

@@ -132,7 +132,9 @@ class Command:
         path = f"{records.run_path(self._pipeline, self._run_id)}/outcome.json"
         self._store.write_once(path, records.document(document))
         shown = {name: values.display(tree, self._store) for name, tree in trees.items()}
-        self.answer = {"outputs": shown}
+        listed = list(shown.values())
+        single = listed[0] if listed else None
+        self.answer = {"outputs": shown, "return": listed if self.arguments.is_tuple else single}
         return DONE
 
     # ---------------------------------------------------------------- the step

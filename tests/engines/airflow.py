@@ -246,11 +246,21 @@ def _make_database(version: str) -> None:
             with Keeper() as keeper:
                 database.serve(keeper, home / "postgres.log")
                 env = _environment(version, home, database.url, _free_port())
-                migrate = [str(_program(version)), "db", "migrate"]
-                subprocess.run(migrate, env=env, check=True, capture_output=True)
+                for words in (("db", "migrate"), *_users(version)):
+                    command = [str(_program(version)), *words]
+                    subprocess.run(command, env=env, check=True, capture_output=True)
             database.save(_database(version))
         finally:
             database.discard()
+
+
+def _users(version: str) -> list[tuple[str, ...]]:
+    """The commands that make the user; 3.x has it in a file."""
+    if version == "3":
+        return []
+    name, password = airflow_settings.USERNAME, airflow_settings.PASSWORD
+    person = ("--role", "Admin", "--email", "-", "--firstname", "-", "--lastname", "-")
+    return [("users", "create", "--username", name, "--password", password, *person)]
 
 
 def _processes(version: str) -> dict[str, tuple[str, ...]]:
@@ -286,7 +296,8 @@ def _program(version: str) -> Path:
 
 
 def _database(version: str) -> Path:
-    return _folder(version) / "levada-database.tar"
+    name = "levada-database-with-user" if version == "2" else "levada-database"
+    return _folder(version) / f"{name}.tar"
 
 
 def _free_port() -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any, Final
+
+from .airflow_settings import PASSWORD, USERNAME
 
 
 class ApiError(RuntimeError):
@@ -18,7 +21,7 @@ class ApiError(RuntimeError):
 
 
 class Api:
-    """Requests to one Airflow, on this machine, that lets everybody do everything."""
+    """Requests to one Airflow on this machine, as the user who may do everything."""
 
     def __init__(self, version: str, port: int) -> None:
         self.version: Final = version
@@ -29,10 +32,14 @@ class Api:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def log_in(self) -> None:
-        """Take the token that 3.x hands to anybody here; raise `OSError` until it answers."""
+        """Take a token of 3.x; 2.x gets name and password each time. `OSError` until it answers."""
         if self.version == "3":
-            token = self._request("GET", "/auth/token")["access_token"]
+            body = {"username": USERNAME, "password": PASSWORD}
+            token = self._request("POST", "/auth/token", body)["access_token"]
             self._headers["Authorization"] = f"Bearer {token}"
+        else:
+            pair = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+            self._headers["Authorization"] = f"Basic {pair}"
         self.get("/version")
 
     def get(self, path: str, **query: object) -> Any:
@@ -52,6 +59,10 @@ class Api:
     def post(self, path: str, body: object) -> Any:
         """Send JSON, return the answer's."""
         return self._request("POST", self._prefix + path, body)
+
+    def patch(self, path: str, body: object) -> Any:
+        """Send JSON that changes what is there, return the answer's."""
+        return self._request("PATCH", self._prefix + path, body)
 
     def _request(self, method: str, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 # Tasks at a time. They are mostly Airflow's own start-up, which is bound by the processor.
 PARALLELISM = max(4, 2 * (os.cpu_count() or 1))
 
+# Who may do everything; nobody else may do anything.
+USERNAME = "levada"
+PASSWORD = "no secret"
+
 # What makes Airflow look again at once. A file is parsed anew when its time of change is newer
 # than its last parse, whatever the interval says; the interval only keeps it from doing so for
 # nothing.
@@ -37,7 +41,7 @@ _2 = {
     "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",
     "SCHEDULER__DAG_DIR_LIST_INTERVAL": "1",
     "SCHEDULER__PARSING_PROCESSES": "1",
-    "API__AUTH_BACKENDS": "airflow.api.auth.backend.default",  # whoever asks may do everything
+    "API__AUTH_BACKENDS": "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth",
     "API__ENABLE_XCOM_DESERIALIZE_SUPPORT": "True",
     "WEBSERVER__WORKERS": "1",
     "WEBSERVER__WORKER_REFRESH_INTERVAL": "0",
@@ -45,7 +49,7 @@ _2 = {
 }
 
 _3 = {
-    "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+    "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",
     "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
     "DAG_PROCESSOR__REFRESH_INTERVAL": "1",
     "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
@@ -64,6 +68,7 @@ def settings(version: str, home: Path, database: str, port: int) -> dict[str, st
     own["DATABASE__SQL_ALCHEMY_CONN"] = database
     own["LOGGING__BASE_LOG_FOLDER"] = str(home / "logs")
     if version == "3":
+        own["CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"] = str(home / "passwords.json")
         own["API__HOST"] = "127.0.0.1"
         own["API__PORT"] = str(port)
         own["API__BASE_URL"] = f"http://127.0.0.1:{port}"
@@ -82,7 +87,9 @@ def write_files(version: str, home: Path) -> None:
     (home / "dags").mkdir(parents=True)
     (home / "logs").mkdir()
     if version == "2":
-        (home / "webserver_config.py").write_text("AUTH_ROLE_PUBLIC = 'Admin'\n")
+        (home / "webserver_config.py").write_text("")
+    else:
+        (home / "passwords.json").write_text(json.dumps({USERNAME: PASSWORD}))
 
 
 def _bundles(home: Path) -> str:

@@ -78,6 +78,12 @@ _OPTIONS = {
     "priority_class_name": _PODS,
     "startup_timeout_seconds": "how long a pod may take to start; 600",
     "deferrable": "whether steps in pods wait in the triggerer; false",
+    "url": "the address of Airflow",
+    "username": "who we are there, with `password_env`",
+    "password_env": "the environment variable with the password",
+    "token_env": "the environment variable with a token: instead of a password",
+    "ca_file": "the certificate authority of the address, where the system does not know it",
+    "dags_folder": "where `levada deploy` puts the file",
 }
 
 CAPABILITIES = Capabilities(

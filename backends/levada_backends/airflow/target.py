@@ -21,6 +21,7 @@ class AirflowTarget:
 
     name = "airflow"
     description = "a DAG file for Airflow 2.11 and 3.x; steps are processes, containers or pods"
+    client = "levada_backends.airflow.client:AirflowClient"
     capabilities: Capabilities = CAPABILITIES
 
     def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:

@@ -18,7 +18,7 @@ from levada_compiler.slotted import dataclass
 from . import stores
 from .progress import duration, headline
 from .summary import Row, shortened, state_of, table
-from .watching import error_of
+from .watching import error_of_step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,7 @@ class Result:
         failed = self.failed
         if failed is not None:
             index = list(failed.map_index) if failed.map_index else None
-            return {**error_of(failed), "node": failed.node, "map_index": index}
+            return {**error_of_step(failed), "node": failed.node, "map_index": index}
         if self.state.status != "failed":
             return None
         return {"message": self.state.reason, "node": None, "map_index": None}
@@ -87,7 +87,7 @@ class Result:
         failed = self.failed
         if failed is not None:
             head = colours.paint("error", "failed")
-            why = headline(error_of(failed))
+            why = headline(error_of_step(failed))
             lines += [f"{head} {label(failed)}" + (f": {why}" if why else ""), ""]
         if self.outputs is not None:
             lines.append(
@@ -142,7 +142,7 @@ def _is_news(step: StepState) -> bool:
 
 
 def _row(step: StepState) -> Row:
-    words = [step.label, headline(error_of(step)) if step.reason else ""]
+    words = [step.label, headline(error_of_step(step)) if step.reason else ""]
     return Row(
         step.node,
         label(step),

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 @click.option("--run-id", metavar="ID", help="The name of the run; by default made up.")
 @click.option("--watch", is_flag=True, help="Show what happens until the run is over.")
 @click.option("--logs/--no-logs", default=True, help="With --watch: what the steps write, too.")
+@click.option(
+    "--as-deployed",
+    is_flag=True,
+    help="Run what is there, even if it is not what is compiled here.",
+)
 @click.option("--unpause", is_flag=True, help="Switch the pipeline on if it is paused there.")
 @remote.JSON
 @console.COLOUR
@@ -46,6 +51,7 @@ def command(
     run_id: str | None,
     watch: bool,
     logs: bool,
+    as_deployed: bool,
     unpause: bool,
     as_json: bool,
     colour: str,
@@ -64,7 +70,8 @@ def command(
         if compiled is None:
             return 1
         values = _parameters(compiled, file, given)
-        client.verify(compiled)
+        if not as_deployed:
+            client.verify(compiled)
         run = client.submit(compiled, remote.request(values, run_id, unpause))
         if watch:
             return follow(place, client, run, logs=logs, as_json=as_json, colour=colour)

@@ -66,7 +66,7 @@ class Watch:
         key = (step.node, step.map_index)
         if step.status in ("failed", "cancelled") and key not in self._ended:
             self._ended[key] = step.attempt
-            self._show(Event(events.NODE_FAILED, *key, None, error=error_of(step)))
+            self._show(Event(events.NODE_FAILED, *key, None, error=error_of_step(step)))
 
     def _catch_up(self, step: StepState, key: Key, attempt: int) -> None:
         """An attempt that ended since the last look, with the next one already on its way."""
@@ -74,14 +74,15 @@ class Watch:
         if before and before < attempt and self._ended.get(key, 0) < before:
             if self._logs:
                 self._tell_log(step, key, before)
-            self._tell(events.ATTEMPT_FAILED, step, before, error={"message": ""})
+            reason = self._client.failure(self._run, step, before)
+            self._tell(events.ATTEMPT_FAILED, step, before, error=error_of(reason))
 
     def _end(self, step: StepState, attempt: int) -> None:
         if step.status == "succeeded":
             kind = events.NODE_CACHED if step.cached else events.NODE_FINISHED
             self._tell(kind, step, attempt, seconds=step.seconds)
             return
-        error = error_of(step)
+        error = error_of_step(step)
         self._tell(events.ATTEMPT_FAILED, step, attempt, seconds=step.seconds, error=error)
         if step.status != "retrying":
             self._tell(events.NODE_FAILED, step, attempt, error=error)
@@ -97,9 +98,14 @@ class Watch:
         self._show(Event(kind, step.node, step.map_index, attempt, **details))
 
 
-def error_of(step: StepState) -> dict[str, object]:
+def error_of_step(step: StepState) -> dict[str, object]:
     """Why a step failed, in the form that the engine's events have it."""
-    kind, _, message = step.reason.partition(": ")
+    return error_of(step.reason or ("" if step.status == "failed" else step.status))
+
+
+def error_of(reason: str) -> dict[str, object]:
+    """The same of a reason, which may begin with the name of an exception."""
+    kind, _, message = reason.partition(": ")
     if message and kind.isidentifier():
         return {"type": kind, "message": message}
-    return {"message": step.reason or ("" if step.status == "failed" else step.status)}
+    return {"message": reason}

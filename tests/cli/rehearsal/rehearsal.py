@@ -12,6 +12,7 @@ from pathlib import Path
 
 from levada_backends.client import (
     Change,
+    Client,
     ClientError,
     NotDeployedError,
     Run,
@@ -53,12 +54,19 @@ STAGE = Stage()
 DESK = Desk()
 
 
-class Actor:
+class Actor(Client):
     def __init__(self, options, root):
-        self.folder = str(Path(root, options.get("folder", "stage")))
+        self.options = options
         self.root = Path(root)
-        self.address = f"the stage {output.display_path(self.folder)}"
         secret_option(options, "token_env")
+
+    @property
+    def address(self):
+        return f"the stage {output.display_path(self.folder)}"
+
+    @property
+    def folder(self):
+        return str(Path(self.root, self.options.get("folder", "stage")))
 
     def _note(self, **what):
         with (self.root / "asked.jsonl").open("a") as file:

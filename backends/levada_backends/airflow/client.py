@@ -1,0 +1,346 @@
+"""Deploys DAG files, and runs them on an Airflow 2 or 3."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levada.engine import new_run_id
+from levada_compiler import output
+
+from .. import client as protocol
+from ..client import Change, ClientError, NotDeployedError, Run, RunState, StepState, text_option
+from . import deployed, task_log, task_states
+from .rest import Api, RefusedError, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ..client import Compiled, Request
+
+#: The task that records what the pipeline returned.
+_RETURN = "return"
+#: The most failed steps of a run whose logs are read for the reason.
+_MOST_REASONS = 20
+
+
+class AirflowClient(protocol.Client):
+    """An Airflow, and the folder that its DAG files are in."""
+
+    def __init__(self, options: Mapping[str, object], root: str) -> None:
+        self._options = options
+        self._root = root
+        self._own_api: Api | None = None
+        self._stale: set[tuple[object, object]] = set()
+        self._reasons: dict[tuple[object, ...], str] = {}
+
+    @property
+    def address(self) -> str:
+        """The URL; the folder where there is none."""
+        return text_option(self._options, "url") or self.folder or "Airflow"
+
+    @property
+    def folder(self) -> str | None:
+        """The DAG folder."""
+        folder = text_option(self._options, "dags_folder")
+        return str(Path(self._root, folder).expanduser()) if folder else None
+
+    @property
+    def _api(self) -> Api:
+        if self._own_api is None:
+            self._own_api = Api(self._options, self._root)
+        return self._own_api
+
+    # ------------------------------------------------------------------------ deployed files
+
+    def deploy(self, compiled: Compiled, *, dry_run: bool = False) -> Sequence[Change]:
+        """Copy the files to the DAG folder: each is there in one move, or none is."""
+        folder = self._existing_folder()
+        contents = {path: text.encode() for path, text in compiled.files.items()}
+        before = output.read(folder, contents)
+        for path, old in before.items():
+            if old is not None and deployed.source_of(old.decode("utf-8", "replace")) is None:
+                raise ClientError(
+                    f"`{_shown(folder, path)}` is there, and was not made by Levada",
+                    "remove it, or give the pipeline another name",
+                )
+        changed = any(before[path] != data for path, data in contents.items())
+        if changed and not dry_run:
+            self._note_errors(compiled)
+            output.write(folder, contents, before)
+        return [_change(folder, path, before[path], data) for path, data in contents.items()]
+
+    def verify(self, compiled: Compiled) -> None:
+        """The DAG is known, imports, and is the one that was compiled here."""
+        errors = self._import_errors(compiled)
+        fresh = [error for error in errors if _key(error) not in self._stale]
+        if fresh:
+            raise _import_failed(fresh[0])
+        dag = self._dag(compiled.pipeline)
+        if dag is None or _is_gone(dag):
+            raise NotDeployedError(
+                f"{self._api.url} has no DAG `{compiled.pipeline}`",
+                "levada deploy; Airflow looks for new files every few minutes "
+                "([dag_processor] refresh_interval)",
+            )
+        found = deployed.difference(self._source(dag), next(iter(compiled.files.values())))
+        if found or errors:
+            raise NotDeployedError(
+                f"the DAG `{compiled.pipeline}` of {self._api.url} "
+                + (found or "has not been read again since it was deployed"),
+                "levada deploy, and wait until Airflow has read the file (--wait SECONDS)",
+            )
+
+    def _existing_folder(self) -> str:
+        folder = self.folder
+        if folder is None:
+            raise ClientError(
+                "the target has no `dags_folder`: where Airflow finds its DAG files",
+                "set it in [tool.levada.targets.airflow]; for a bundle that is a git repository, "
+                "compile into a checkout of that and push",
+            )
+        if not Path(folder).is_dir():
+            raise ClientError(
+                f"there is no folder `{output.display_path(folder)}`",
+                "is `dags_folder` right, and the file system mounted?",
+            )
+        return folder
+
+    def _note_errors(self, compiled: Compiled) -> None:
+        """Remember Airflow's errors on the files before they change: those are not on the new."""
+        if not text_option(self._options, "url"):
+            return
+        try:
+            self._stale = {_key(error) for error in self._import_errors(compiled)}
+        except ClientError:  # deploying does not need the server
+            return
+
+    def _import_errors(self, compiled: Compiled) -> list[Any]:
+        listed = self._api.get_all("/importErrors", "import_errors")
+        return [error for error in listed if _is_on(error, compiled)]
+
+    def _dag(self, name: str) -> Any:
+        try:
+            return self._api.get(f"/dags/{quoted(name)}")
+        except RefusedError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def _source(self, dag: Mapping[str, Any]) -> str:
+        """The text of the file as Airflow has it."""
+        name = dag["file_token"] if self._api.is_2 else dag["dag_id"]
+        return str(self._api.get(f"/dagSources/{quoted(name)}")["content"])
+
+    # ------------------------------------------------------------------------ runs
+
+    def submit(self, compiled: Compiled, request: Request) -> Run:
+        """Trigger a run."""
+        name = compiled.pipeline
+        dag = self._dag(name)
+        if dag is not None and dag["is_paused"]:
+            self._unpause(name, allowed=request.unpause)
+        run_id = request.run_id or new_run_id()
+        body: dict[str, Any] = {"dag_run_id": run_id, "conf": dict(request.parameters)}
+        if not self._api.is_2:
+            body["logical_date"] = None
+        try:
+            self._api.post(f"/dags/{quoted(name)}/dagRuns", body)
+        except RefusedError as error:
+            raise _not_started(error, name, run_id) from None
+        return Run(name, run_id, self._url(name, run_id))
+
+    def _unpause(self, name: str, *, allowed: bool) -> None:
+        if not allowed:
+            raise ClientError(
+                f"the DAG `{name}` is paused: its runs would wait",
+                "--unpause switches it on, and with it its schedule",
+            )
+        self._api.patch(f"/dags/{quoted(name)}", {"is_paused": False})
+
+    def find(self, pipeline: str, run_id: str) -> Run:
+        """The run, if Airflow has it."""
+        run = Run(pipeline, run_id, self._url(pipeline, run_id))
+        try:
+            self._api.get(_path(run))
+        except RefusedError as error:
+            if error.status == 404:
+                raise ClientError(
+                    f"{self._api.url} has no run `{run_id}` of `{pipeline}`"
+                ) from None
+            raise
+        return run
+
+    def status(self, run: Run) -> RunState:
+        """The run and its tasks."""
+        found = self._api.get(_path(run))
+        tasks = self._tasks(run)
+        steps = task_states.steps(found, tasks, lambda step: self.failure(run, step, step.attempt))
+        status = task_states.run_status(found)
+        return RunState(
+            run,
+            status,
+            tuple(steps),
+            started=found.get("start_date") or "",
+            finished=(found.get("end_date") or "") if status in protocol.OVER else "",
+            parameters=found.get("conf") or {},
+        )
+
+    def _tasks(self, run: Run) -> list[Any]:
+        return self._api.get_all(f"{_path(run)}/taskInstances", "task_instances")
+
+    def follow(self, run: Run) -> Iterator[RunState]:
+        """By asking again and again: Airflow has nothing to wait for."""
+        return protocol.poll(lambda: self.status(run))
+
+    def log(self, run: Run, step: StepState, attempt: int, first: int = 0) -> Sequence[str]:
+        """What the step wrote."""
+        return task_log.step_lines(self._log(run, step, attempt))[first:]
+
+    def failure(self, run: Run, step: StepState, attempt: int) -> str:
+        """Why an attempt failed, from its log; read once, and not for very many."""
+        key = (run.run_id, step.node, step.map_index, attempt)
+        if key not in self._reasons and len(self._reasons) < _MOST_REASONS:
+            self._reasons[key] = task_log.failure(self._log(run, step, attempt))
+        return self._reasons.get(key, "")
+
+    def outputs(self, run: Run) -> Any:
+        """From the XCom of the last task, where there are only small values."""
+        path = f"{_path(run)}/taskInstances/{_RETURN}/xcomEntries/return_value"
+        try:
+            value = self._api.get(path, **({} if self._api.is_2 else {"stringify": "false"}))
+        except RefusedError as error:
+            if error.status == 404:  # it returns nothing
+                return None
+            raise
+        found = _as_json(value["value"])
+        return found.get("return", found.get("outputs")) if isinstance(found, dict) else found
+
+    def cancel(self, run: Run) -> None:
+        """Airflow ends what runs when a run is set to failed; a note says who did it, and what."""
+        steps = self.status(run).steps
+        note = task_states.cancelled_note([s for s in steps if s.status == protocol.RUNNING])
+        if self._api.is_2:
+            self._api.patch(f"{_path(run)}/setNote", {"note": note})
+            self._api.patch(_path(run), {"state": "failed"})
+        else:
+            self._api.patch(_path(run), {"state": "failed", "note": note})
+
+    def retry(self, run: Run) -> Run:
+        """Clear what failed, and what is below it; the run goes on with the same id."""
+        state = self.status(run)
+        if not state.is_over:
+            raise ClientError(f"the run is not over: it is {state.status}", "levada cancel ends it")
+        tasks = self._unfinished(run, state)
+        if not tasks:
+            raise ClientError(f"nothing of the run failed: it has {state.status}")
+        body = {
+            "dry_run": False,
+            "dag_run_id": run.run_id,
+            "task_ids": tasks,
+            "include_downstream": True,
+            "only_failed": False,
+            "reset_dag_runs": True,
+        }
+        self._api.post(f"/dags/{quoted(run.pipeline)}/clearTaskInstances", body)
+        if state.status == protocol.CANCELLED:
+            path = f"{_path(run)}/setNote" if self._api.is_2 else _path(run)
+            self._api.patch(path, {"note": "Retried by levada."})
+        return run
+
+    def _unfinished(self, run: Run, state: RunState) -> list[str]:
+        """The tasks that failed; of a run that was cancelled those too that it did not get to."""
+        names = {"failed", "upstream_failed"}
+        if state.status == protocol.CANCELLED:
+            names |= {"skipped"}
+        states = {(task["task_id"], task["state"] or "skipped") for task in self._tasks(run)}
+        return sorted({name for name, state in states if state in names})
+
+    def _log(self, run: Run, step: StepState, attempt: int) -> Iterator[task_log.Entry]:
+        path = f"{_path(run)}/taskInstances/{quoted(step.node)}/logs/{attempt}"
+        query = {"map_index": step.map_index[0] if step.map_index else -1, "full_content": "true"}
+        try:
+            if self._api.is_2:
+                return task_log.entries_of_text(self._api.get_text(path, **query))
+            return task_log.entries_of_json(self._api.get(path, **query)["content"])
+        except RefusedError as error:
+            if error.status == 404:  # nothing is written yet
+                return iter(())
+            raise
+
+    def _url(self, name: str, run_id: str) -> str:
+        """Where a browser shows the run."""
+        dag = f"{self._api.url}/dags/{quoted(name)}"
+        if self._api.is_2:
+            return f"{dag}/grid?dag_run_id={quoted(run_id)}"
+        return f"{dag}/runs/{quoted(run_id)}"
+
+
+def _path(run: Run) -> str:
+    return f"/dags/{quoted(run.pipeline)}/dagRuns/{quoted(run.run_id)}"
+
+
+def _shown(folder: str, path: str) -> str:
+    return output.display_path(str(Path(folder, path)))
+
+
+def _change(folder: str, path: str, before: bytes | None, now: bytes) -> Change:
+    place = _shown(folder, path)
+    if before is None:
+        return Change(place, "new")
+    if before == now:
+        return Change(place, "unchanged")
+    old, new = before.decode("utf-8", "replace"), now.decode("utf-8", "replace")
+    return Change(place, "changed", f"what was there {deployed.difference(old, new)}")
+
+
+def _is_on(error: Mapping[str, Any], compiled: Compiled) -> bool:
+    """Whether an import error is on one of our files; 3.x gives paths in a bundle, 2.x whole."""
+    place = Path(error["filename"]).as_posix()
+    return any(place == path or place.endswith(f"/{path}") for path in compiled.files)
+
+
+def _key(error: Mapping[str, Any]) -> tuple[object, object]:
+    return error["import_error_id"], error["timestamp"]
+
+
+def _import_failed(error: Mapping[str, Any]) -> ClientError:
+    trace = "\n".join(f"  {line}" for line in str(error["stack_trace"]).rstrip().splitlines())
+    return ClientError(
+        f"Airflow cannot import `{error['filename']}`:\n{trace}",
+        "what the worker's Airflow lacks has to be installed there; "
+        "if the file was changed by hand, deploy it again",
+    )
+
+
+def _is_gone(dag: Mapping[str, Any]) -> bool:
+    """Whether the file of a DAG that Airflow still knows is not there any more."""
+    return bool(dag.get("is_stale")) or dag.get("is_active") is False
+
+
+def _not_started(error: RefusedError, name: str, run_id: str) -> ClientError:
+    if error.status == 409:
+        return ClientError(
+            f"there is a run `{run_id}` of `{name}` already", "give another --run-id"
+        )
+    if error.status in (400, 422):
+        words = error.detail.partition("\n\n")[0]  # below that jsonschema repeats the schema
+        return ClientError(f"Airflow refuses the run: {words}")
+    return error
+
+
+def _as_json(value: Any) -> Any:
+    """The value of an XCom; 2.x gives it as text, of Python if it was not asked to decode it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        pass
+    from ast import literal_eval
+
+    try:
+        return literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
