@@ -1,7 +1,8 @@
 """`levada deploy`, `submit` and the others on a real Airflow, of each version.
 
-``cases/airflow/*.md`` has the form of :mod:`tests.cli.test_commands`; in it $URL, $DAGS and $STORE
-are those of the Airflow, and $OTHER one where nothing listens.
+``cases/airflow/*.md`` has the form of :mod:`tests.cli.test_commands`; in it $URL, $DAGS, $STORE and
+$USER are those of the Airflow, $OTHER is one where nothing listens, and $ID makes a name new: an
+Airflow may be used for several sessions.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,8 +51,13 @@ def test_commands(
         "$STORE": str(airflow.store),
         "$OTHER": "http://127.0.0.1:9",
         "$USER": USERNAME,
+        "$ID": _new_id(),
     }
     play(_filled(case, words), tmp_path, monkeypatch)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex[:8]
 
 
 def _filled(case: Case, words: dict[str, str]) -> Case:
@@ -66,11 +73,11 @@ class Project:
     """A project that is deployed to an Airflow, in which commands are run."""
 
     def __init__(self, server: Airflow, folder: Path, pipeline: str) -> None:
-        self.server = server
+        self.name = f"client_{_new_id()}"
         self.folder = folder
         words = {"url": server.api.url, "user": USERNAME, "dags": server.dags_folder}
         (folder / "pyproject.toml").write_text(SETTINGS.format(**words))
-        (folder / "pipeline.py").write_text(pipeline)
+        (folder / "pipeline.py").write_text(pipeline.replace("NAME", self.name))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -94,6 +101,7 @@ class Project:
 
 SLEEPS = """
 import time
+import uuid
 from pathlib import Path
 from levada import pipeline, step
 
@@ -112,7 +120,7 @@ def after(x: int) -> int:
     return x
 
 @pipeline
-def {name}(note: str, seconds: float = 100):
+def NAME(note: str, seconds: float = 100):
     return after(sleeps(note, seconds))
 """
 
@@ -126,43 +134,44 @@ def _until(path: Path, text: str) -> None:
 
 def test_a_run_is_followed_cancelled_and_gone_on_with(airflow: Airflow, tmp_path: Path) -> None:
     note = tmp_path / "note"
-    project = Project(airflow, tmp_path, SLEEPS.format(name="client_sleeps"))
+    project = Project(airflow, tmp_path, SLEEPS)
     project.deploy()
+    run = f"airflow:{project.name}/r"
     parameters = ("--param", f"note={note}", "--run-id", "r")
     watch = project.start("submit", "pipeline.py", *parameters, "--watch")
     _until(note, "asleep")
 
-    status, out, _ = project.levada("status", "airflow:client_sleeps/r", "--json")
+    status, out, _ = project.levada("status", run, "--json")
     found = json.loads(out)
     assert (status, found["status"]) == (0, "running")
     assert [step["node"] for step in found["steps"] if step["status"] == "running"] == ["sleeps"]
     assert (found["outputs"], found["error"]) == (None, None)
 
-    status, _, err = project.levada("cancel", "airflow:client_sleeps/r")
-    assert (status, err) == (0, "cancelled airflow:client_sleeps/r\n")
+    status, _, err = project.levada("cancel", run)
+    assert (status, err) == (0, f"cancelled {run}\n")
     _until(note, "awake")  # the step was told, and could clean up
     out, err = watch.communicate(timeout=60)
     assert watch.returncode == 130, err
     assert "\nsleeps | asleep\n" in err
     assert "\ncancelled in " in err
 
-    status, out, _ = project.levada("status", "airflow:client_sleeps/r", "--json")
+    status, out, _ = project.levada("status", run, "--json")
     found = json.loads(out)
     steps = {step["node"]: step["status"] for step in found["steps"] if not step["control"]}
     assert (status, found["status"]) == (130, "cancelled")
     assert steps == {"sleeps": "cancelled", "after": "skipped"}
 
-    again = project.start("retry", "airflow:client_sleeps/r")
+    again = project.start("retry", run)
     out, err = again.communicate(timeout=60)
-    assert (again.returncode, out) == (0, "airflow:client_sleeps/r\n"), err
+    assert (again.returncode, out) == (0, f"{run}\n"), err
     _until(note, "asleep")
-    assert project.levada("cancel", "airflow:client_sleeps/r")[0] == 0
+    assert project.levada("cancel", run)[0] == 0
 
 
 def test_a_paused_dag_is_switched_on_only_if_asked(airflow: Airflow, tmp_path: Path) -> None:
-    project = Project(airflow, tmp_path, SLEEPS.format(name="client_paused"))
+    project = Project(airflow, tmp_path, SLEEPS)
     project.deploy()
-    airflow.api.patch("/dags/client_paused", {"is_paused": True})
+    airflow.api.patch(f"/dags/{project.name}", {"is_paused": True})
     submit = (
         "submit",
         "pipeline.py",
@@ -175,7 +184,7 @@ def test_a_paused_dag_is_switched_on_only_if_asked(airflow: Airflow, tmp_path: P
     status, out, err = project.levada(*submit)
     assert (status, out) == (1, "")
     assert err == (
-        "error: the DAG `client_paused` is paused: its runs would wait\n"
+        f"error: the DAG `{project.name}` is paused: its runs would wait\n"
         "help: --unpause switches it on, and with it its schedule\n"
     )
 
@@ -185,15 +194,15 @@ def test_a_paused_dag_is_switched_on_only_if_asked(airflow: Airflow, tmp_path: P
 
 
 def test_the_errors_of_an_import_are_shown(airflow: Airflow, tmp_path: Path) -> None:
-    project = Project(airflow, tmp_path, SLEEPS.format(name="client_broken"))
-    file = "client_broken.py"
+    project = Project(airflow, tmp_path, SLEEPS)
+    file = f"{project.name}.py"
     assert project.levada("deploy", "pipeline.py")[0] == 0
     text = (airflow.dags_folder / file).read_text()
     with pytest.raises(ImportFailedError):
         airflow.deploy({file: text.replace("import json\n", "import jsonn\n")})
 
     status, _, err = project.levada("submit", "pipeline.py")
-    assert (status, "client_broken.py`:\n  Traceback" in err) == (
+    assert (status, f"{file}`:\n  Traceback" in err) == (
         2,
         False,
     )  # a parameter is missing

@@ -153,7 +153,8 @@ class Api:
             )
         if status in (401, 403):
             raise self._no_entry(status, detail)
-        raise RefusedError(status, detail, f"{self.url} answers: {detail}")
+        way_out = "the log of its API server says more" if status >= 500 else ""
+        raise RefusedError(status, detail, f"{self.url} answers: {detail}", way_out)
 
     def _no_entry(self, status: int, detail: str) -> RefusedError:
         login = self._login

@@ -33,9 +33,7 @@ _STATES = {
 }
 _NOT_STARTED = frozenset((protocol.WAITING, protocol.QUEUED, protocol.SKIPPED))
 #: What decides, lists or waits: the classes of the file, in containers and pods with a word before.
-_CONTROL = re.compile(
-    "(Docker|Pod)?(Branch|EmptyOperator|Except|Finally|Items|ItemsAfter|Outputs)"
-)
+_CONTROL = re.compile("(Docker|Pod)?(Branch|EmptyOperator|Except|Finally|Items|ItemsAfter|Outputs)")
 #: How the note of a run begins that was ended from here: Airflow has no such state.
 _CANCELLED = "Cancelled by levada"
 #: Airflow refuses a longer note.
