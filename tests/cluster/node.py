@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import platform
 import re
 import subprocess
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from . import packages, programs
+from . import images, packages, programs
 
 if TYPE_CHECKING:
     from .keys import Keys
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
 NAME = "levada-node"
 _PAUSE = "levada.local/pause:1"
 _CGROUPS = Path("/sys/fs/cgroup")
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 # restrict_oom_score_adj: where CAP_SYS_RESOURCE is missing no score below our own can be set.
 _CONTAINERD = """\
@@ -72,7 +67,7 @@ class Containerd:
         not what the kubelet looks for, and hides the image from it.
         """
         with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".tar") as nameless:
-            _copy_without_names(archive, Path(nameless.name))
+            images.copy_without_names(archive, Path(nameless.name))
             options = ("--digests", "--base-name", repository)
             done = self.ctr("images", "import", *options, nameless.name)
         found = re.search(rf"{re.escape(repository)}@sha256:[0-9a-f]{{64}}", done.stdout)
@@ -99,7 +94,8 @@ def start_containerd(place: Place) -> Containerd:
     containerd = Containerd(place.folder)
     place.wait("containerd answers", lambda: containerd.ctr("version").returncode == 0)
     archive = place.folder / "pause.tar"
-    _write_pause_image(archive)
+    pause = programs.location("pause").read_bytes()
+    images.write(archive, _PAUSE, {"pause": pause}, entrypoint="/pause")
     containerd.import_image(archive, _PAUSE.partition(":")[0])
     return containerd
 
@@ -200,44 +196,3 @@ def _make_cgroup(place: Place) -> str:
         place.keeper.discard(tree / name)
         (tree / name).mkdir(exist_ok=True)
     return f"/{name}"
-
-
-def _write_pause_image(target: Path) -> None:
-    """One program that sleeps, as `docker save` would write it."""
-    program = programs.location("pause").read_bytes()
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        _add(tar, "pause", program, 0o755)
-    config = {
-        "architecture": _ARCHITECTURES[platform.machine()],
-        "os": "linux",
-        "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
-        "rootfs": {
-            "type": "layers",
-            "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"],
-        },
-    }
-    manifest = [{"Config": "config.json", "RepoTags": [_PAUSE], "Layers": ["layer.tar"]}]
-    with tarfile.open(target, "w") as tar:
-        _add(tar, "layer.tar", layer.getvalue())
-        _add(tar, "config.json", json.dumps(config).encode())
-        _add(tar, "manifest.json", json.dumps(manifest).encode())
-
-
-def _copy_without_names(archive: Path, target: Path) -> None:
-    with tarfile.open(archive) as source, tarfile.open(target, "w") as copy:
-        for entry in source:
-            content = source.extractfile(entry)
-            if entry.name.removeprefix("./") == "index.json" and content is not None:
-                index = json.load(content)
-                for one in index["manifests"]:
-                    one.pop("annotations", None)
-                _add(copy, "index.json", json.dumps(index).encode())
-            else:
-                copy.addfile(entry, content)
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = len(content), mode
-    tar.addfile(entry, io.BytesIO(content))

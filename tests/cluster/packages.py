@@ -16,6 +16,7 @@ _PACKAGES = {
     "nsenter": "util-linux",
     "openssl": "openssl",
     "docker-registry": "docker-registry",
+    "busybox": "busybox-static",
 }
 _PLUGINS = ("bridge", "host-local", "loopback")
 _PLUGIN_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))

@@ -61,10 +61,10 @@ def test_airflow_docker(
     assert said == [], "\n".join([*said, runs[case.id].refresh().describe()])
 
 
-def test_no_container_is_left(project: ContainerProject, runs: dict[str, Run]) -> None:
+def test_no_container_is_left(docker: Docker, runs: dict[str, Run]) -> None:
     """Airflow removes each when it has its result."""
     assert runs
-    assert project.project.docker.run("ps", "--all", "--quiet").stdout == ""
+    assert docker.run("ps", "--all", "--quiet").stdout == ""
 
 
 def test_every_step_ran_in_its_image(project: ContainerProject, runs: dict[str, Run]) -> None:

@@ -83,7 +83,7 @@ class Keeper:
         return int(answer["pid"])
 
     def discard(self, folder: Path) -> None:
-        """Remove the folder when all processes are gone."""
+        """Remove the folder, or the control group, when all processes are gone."""
         self._ask({"discard": str(folder)})
 
     def check(self) -> None:
@@ -146,7 +146,15 @@ def _main() -> None:
             print(json.dumps(answer), flush=True)
     _end(kept)
     for folder in folders:
+        _remove(folder)
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder, or a control group, which the kernel may hold for a moment longer."""
+    deadline = time.monotonic() + _GRACE
+    while os.path.lexists(folder) and time.monotonic() < deadline:
         shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.02)
 
 
 def _carry_out(order: dict[str, Any], kept: list[_Kept]) -> dict[str, object]:

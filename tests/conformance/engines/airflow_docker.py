@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conformance.case import Case
-from tests.conformance.engines.docker import Project, make_project
+from tests.conformance.engines.docker import Cases, make_project
 from tests.engines.airflow import Airflow, Run
 from tests.engines.docker import Docker
 
@@ -26,7 +26,8 @@ volumes = [{{claim = {store}, path = {store}}}, {{claim = {scratch}, path = {scr
 class ContainerProject:
     """All cases, to be run by one Airflow; `store` and `scratch` are in every container."""
 
-    project: Project
+    project: Cases
+    registry: str
     store: Path
     scratch: Path
 
@@ -41,8 +42,7 @@ class ContainerProject:
 
     def _compiled(self, case: Case) -> str:
         reference = f"{case.name}.py:{case.pipeline}"
-        registry = self.project.docker.registry
-        self._levada("build", reference, "--push", registry, "--insecure", registry)
+        self._levada("build", reference, "--push", self.registry, "--insecure", self.registry)
         self._levada("compile", reference, "--target", "airflow", "-o", "dags")
         return (self.project.root / "dags" / f"{case.pipeline}.py").read_text()
 
@@ -61,4 +61,4 @@ def make(folder: Path, docker: Docker) -> ContainerProject:
     host, store, scratch = (json.dumps(str(value)) for value in (docker.host, *places))
     with (project.root / "pyproject.toml").open("a") as file:
         file.write(OPTIONS.format(host=host, store=store, scratch=scratch))
-    return ContainerProject(project, *places)
+    return ContainerProject(project, docker.registry, *places)

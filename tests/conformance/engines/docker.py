@@ -31,10 +31,34 @@ python = "{python}"
 
 
 @dataclass(frozen=True)
-class Project:
+class Cases:
     """All cases in one project, so that its versions are locked once."""
 
     root: Path
+
+    def levada(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command in the project; nothing stays in the user's caches."""
+        return subprocess.run(
+            [str(Path(sys.executable).parent / "levada"), *arguments],
+            cwd=self.root,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of the command."""
+        cache = self.root.parent / "cache"
+        own = {"XDG_CACHE_HOME": str(cache), "LEVADA_CACHE_DIR": str(cache / "compiled")}
+        return os.environ | own
+
+
+@dataclass(frozen=True)
+class Project(Cases):
+    """The cases, to be run through a Docker engine."""
+
     docker: Docker
 
     def run(self, case: Case, folder: Path) -> Trace:
@@ -54,29 +78,21 @@ class Project:
         outputs = json.loads(outcome.read_text())["outputs"]
         return records.trace(store, case.pipeline, said["run_id"], said["status"], outputs)
 
-    def levada(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the command in the project; nothing stays in the user's caches."""
-        return subprocess.run(
-            [str(Path(sys.executable).parent / "levada"), *arguments],
-            cwd=self.root,
-            env=self.variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
     @property
     def variables(self) -> dict[str, str]:
         """The environment of the command."""
-        cache = self.root.parent / "cache"
-        own = {"XDG_CACHE_HOME": str(cache), "LEVADA_CACHE_DIR": str(cache / "compiled")}
-        return os.environ | own | {"DOCKER_HOST": self.docker.host}
+        return super().variables | {"DOCKER_HOST": self.docker.host}
 
 
 def make_project(folder: Path, docker: Docker) -> Project:
+    """Copy the cases for that engine."""
+    return Project(copy_cases(folder).root, docker)
+
+
+def copy_cases(folder: Path) -> Cases:
     """Copy the cases to where they have requirements and a base image."""
     root = folder / "project"
     shutil.copytree(CASES, root, ignore=shutil.ignore_patterns("*.json", "__pycache__"))
     digest = make_base(root / "base.tar")
     (root / "pyproject.toml").write_text(PYPROJECT.format(digest=digest, python=PYTHON))
-    return Project(root, docker)
+    return Cases(root)

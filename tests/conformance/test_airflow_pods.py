@@ -1,0 +1,88 @@
+"""Airflow runs the cases in pods, too, in a namespace that takes only restricted ones.
+
+A pod takes the machine for some seconds, so by default it is a few cases. With
+`LEVADA_EVERY_INPUT=1` it is every input of every case.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import images
+from tests.cluster.cluster import Cluster, Namespace
+from tests.cluster.place import wait_until
+from tests.conformance import plain, records
+from tests.conformance.case import Case, all_cases
+from tests.conformance.engines import airflow as engine
+from tests.conformance.engines.airflow_docker import ContainerProject
+from tests.conformance.engines.airflow_pods import connect, make
+from tests.conformance.trace import differences
+from tests.engines.airflow import Airflow, Run
+
+pytestmark = pytest.mark.engine
+
+CHOSEN = ("branch_in_fan_out", "try_except_finally", "strings", "failure")
+
+
+def chosen_cases() -> list[Case]:
+    """The inputs to run."""
+    every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
+    return [case for case in all_cases() if every or (case.name in CHOSEN and case.number == 0)]
+
+
+@pytest.fixture(scope="module")
+def space(cluster: Cluster) -> Iterator[Namespace]:
+    """Where the pods are."""
+    with cluster.namespace() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def project(
+    airflow_3: Airflow, space: Namespace, tmp_path_factory: pytest.TempPathFactory
+) -> ContainerProject:
+    """The cases, with requirements."""
+    folder = tmp_path_factory.mktemp("pods")
+    images.write_shell(folder / "shell.tar")
+    sidecar = space.cluster.containerd.import_image(folder / "shell.tar", "levada.local/shell")
+    return make(folder, space, connect(airflow_3, space, sidecar))
+
+
+@pytest.fixture(scope="module")
+def runs(airflow_3: Airflow, project: ContainerProject) -> dict[str, Run]:
+    """All cases at once."""
+    return project.start_all(airflow_3, chosen_cases())
+
+
+@pytest.mark.parametrize("case", chosen_cases(), ids=lambda case: case.id)
+def test_airflow_pods(
+    airflow_3: Airflow,
+    project: ContainerProject,
+    runs: dict[str, Run],
+    case: Case,
+    tmp_path: Path,
+) -> None:
+    """Outputs, the steps that ran and on what, and how the run ended."""
+    expected = plain.run(case, tmp_path)
+    found = engine.trace(airflow_3, case, runs[case.id], project.store)
+    said = differences(expected, found, case.may_also_run)
+    assert said == [], "\n".join([*said, runs[case.id].refresh().describe()])
+
+
+def test_no_pod_is_left(space: Namespace, runs: dict[str, Run]) -> None:
+    """Airflow removes each when it has its result."""
+    assert runs
+    wait_until("no pod is left", lambda: space.get("pods")["items"] == [])
+
+
+def test_every_step_ran_in_its_image(project: ContainerProject, runs: dict[str, Run]) -> None:
+    """The records name an image by its digest, and Airflow as the engine."""
+    case = chosen_cases()[0]
+    found = records.records(str(project.store), case.pipeline, runs[case.id].run_id)
+    assert found
+    assert all("@sha256:" in record["environment"]["image"] for record in found)
+    assert {record["engine"]["name"] for record in found} == {"airflow"}
