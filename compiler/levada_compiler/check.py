@@ -8,7 +8,19 @@ import sys
 from . import flow
 from . import modules as m
 from .diagnostic import Label
-from .ir import Branch, Call, Group, Guard, Loop, Output
+from .ir import (
+    Binary,
+    Branch,
+    Call,
+    Compare,
+    Format,
+    Group,
+    Guard,
+    Loop,
+    Output,
+    Subscript,
+    Unary,
+)
 from .values import Value
 
 TYPE_CHECKING = False
@@ -151,7 +163,12 @@ class _Order:
     def _check(self, node: Call, nodes: tuple[Node, ...], before: dict[str, int]) -> None:
         index = nodes.index(node)
         for at, other in enumerate(nodes):
-            if at == index or before[node.id] >> at & 1 or before[other.id] >> index & 1:
+            if (
+                at == index
+                or _decides_nothing(other)
+                or before[node.id] >> at & 1
+                or before[other.id] >> index & 1
+            ):
                 continue
             comes_first = index < at
             first, second = (node.id, other.id) if comes_first else (other.id, node.id)
@@ -166,8 +183,12 @@ class _Order:
             return
 
 
+def _decides_nothing(node: Node) -> bool:
+    return isinstance(node, Branch) and not node.then and not node.otherwise
+
+
 def unused(frame: Frame, reports: Reports) -> None:
-    """Warn of names that are assigned a step's output and never read."""
+    """Warn of names that are assigned something and never read."""
     loaded = {
         node.id
         for node in ast.walk(frame.function.node)
@@ -180,7 +201,8 @@ def unused(frame: Frame, reports: Reports) -> None:
         if name in loaded or name in arguments or name.startswith("_"):
             continue
         binding = frame.scope.names.get(name)
-        if isinstance(binding, Value) and isinstance(binding.expr, Output):
+        made = Output | Subscript | Unary | Binary | Compare | Format
+        if isinstance(binding, Value) and isinstance(binding.expr, made):
             reports.warning(
                 "unused-result",
                 frame.span(place),

@@ -280,6 +280,8 @@ class _Compiler:
         building = frame.Building(self.modules, self.declarations, self.reports)
         building.active.append(function)
         declared = self.declarations.pipeline(function)
+        numbers = (item.name for item in declared.parameters if item.type.name in ("int", "float"))
+        building.numbers = frozenset(numbers)
         outer = frame.Frame(building, function)
         lower_expressions.bind_parameters(outer, declared)
         try:

@@ -6,7 +6,7 @@ import ast
 import keyword
 from contextlib import contextmanager
 
-from . import advice, flow
+from . import advice, evaluation, flow
 from .slotted import replace
 from .values import (
     Binding,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from . import modules as m
     from .declare import Declarations
     from .diagnostic import Span
-    from .ir import Node
+    from .ir import Expr, Node
     from .reports import Reports
 
 #: How many nodes and unrolled iterations one pipeline may have.
@@ -75,6 +75,8 @@ class Building:
         self.emitted = 0  #: nodes so far: a clock for what happened before what
         self.spent = 0  #: nodes and unrolled iterations
         self.cells = 0
+        self.numbers: frozenset[str] = frozenset()  #: parameters of the run that are numbers
+        self.settled: dict[int, Expr] = {}  #: by id what is computed at its place already
         self.active: list[m.Function] = []  #: the pipelines that are being inlined
 
 
@@ -85,6 +87,8 @@ class Frame:
         self, building: Building, function: m.Function, prefix: str = "", depth: int = 0
     ) -> None:
         self.building = building
+        #: Whether a handler of this pipeline, or of one around it, could handle what is raised.
+        self.handles = any(evaluation.has_handler(f.node) for f in (*building.active, function))
         self.function = function
         self.module = function.module
         self.prefix = prefix

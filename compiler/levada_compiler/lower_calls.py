@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from . import advice, flow, lower_expressions, lower_statements, settings, types
+from . import advice, evaluation, flow, lower_expressions, lower_statements, settings, types
 from . import modules as m
 from .diagnostic import Label
 from .frame import Frame
@@ -447,6 +447,8 @@ def _inlined(
     declared = building.declarations.pipeline(function)
     identity = frame.new_id(function.node.name)
     inner = Frame(building, function, f"{identity}.", frame.depth)
+    if inner.handles:
+        evaluation.settle(frame, bound.values(), identity, span, always=True)
     for name, value in {**declared.defaults, **bound}.items():
         inner.bind(name, replace(value, fresh=False, cell=None))
     building.active.append(function)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from . import advice, flow, lower_expressions, lower_statements, types
+from . import advice, evaluation, flow, lower_expressions, lower_statements, types
 from .diagnostic import Label
 from .ir import Branch, Collect, Item, Loop, Subscript, Target, Type
 from .slotted import replace
@@ -167,6 +167,7 @@ def _appends(node: ast.AugAssign, lists: frozenset[str]) -> bool:
 def assign(frame: Frame, target: ast.expr, value: Value) -> None:
     """Bind what a target names to a value, unpacking as needed."""
     if isinstance(target, ast.Name):
+        evaluation.settle(frame, (value,), target.id, value.expr.span)
         frame.bind(target.id, value)
     elif isinstance(target, ast.Tuple | ast.List):
         _unpack(frame, target, value)
@@ -197,6 +198,7 @@ def _unpack(frame: Frame, target: ast.Tuple | ast.List, value: Value) -> None:
         items: tuple[Value, ...] | None = None
     else:
         items = None if value.poisoned else item_values(frame, target, value, count)
+        evaluation.settle(frame, items or (), _first_name(target), frame.span(target))
     for index, element in enumerate(target.elts):
         plain = element.value if isinstance(element, ast.Starred) else element
         assign(frame, plain, poison(frame.span(element)) if items is None else items[index])
@@ -263,9 +265,13 @@ def item_value(value: Value, name: str, kind: Type, span: Span) -> Value:
 # ---------------------------------------------------------------------------- run-time loops
 
 
+def _first_name(target: ast.expr) -> str:
+    names = [name.strip("_") for name in _stored_names(target)]
+    return next(filter(None, names), "each")
+
+
 def _loop_name(target: ast.expr) -> str:
-    names = [name for name in _stored_names(target) if name.strip("_")]
-    return f"for_{names[0].strip('_')}" if names else "for_each"
+    return f"for_{_first_name(target)}"
 
 
 def declare_target(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from . import advice, lower_calls, lower_expressions, lower_guards, lower_loops
+from . import advice, evaluation, lower_calls, lower_expressions, lower_guards, lower_loops
 from . import modules as m
 from .constants import NotConstantError
 from .diagnostic import Label
@@ -171,7 +171,7 @@ def _lower_augmented(frame: Frame, node: ast.AugAssign) -> None:
         value = lower_expressions.arithmetic(frame, node, node.op, left, right)
     except NotConstantError as error:
         value = lower_expressions.not_constant(frame, error)
-    frame.bind(node.target.id, value)
+    lower_loops.assign(frame, node.target, value)
 
 
 # ---------------------------------------------------------------------------- lists
@@ -214,6 +214,7 @@ def lower_list_method(frame: Frame, node: ast.Call) -> bool:
         _extend(frame, binding, node.args[0], node)
         return True
     item = lower_expressions.lower(frame, node.args[0])
+    evaluation.settle(frame, (item,), name, frame.span(node))
     frame.share(item, frame.span(node.args[0]))
     append(frame, binding, display("list", (item,), frame.span(node)), node)
     return True
@@ -247,6 +248,7 @@ def _extend(frame: Frame, binding: ListRef, node: ast.expr, place: ast.AST) -> N
     if value.poisoned:
         append(frame, binding, value, place)
         return
+    evaluation.settle(frame, (value,), "items", frame.span(node))
     items = frame.items_of(value, frame.span(node))
     if items is not None:
         append(frame, binding, display("list", items, frame.span(node)), place)
