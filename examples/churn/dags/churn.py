@@ -52,59 +52,77 @@ ENVIRONMENT = {
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
         " 'trigger': dag_run.run_type | string,"
-        " 'logical_date': (dag_run.logical_date or dag_run.run_after).isoformat()}"
+        " 'logical_date': (dag_run.logical_date or dag_run.run_after).isoformat(),"
+        " 'data_interval_start': dag_run.data_interval_start.isoformat()"
+        " if dag_run.data_interval_start else none,"
+        " 'data_interval_end': dag_run.data_interval_end.isoformat()"
+        " if dag_run.data_interval_end else none}"
         " | tojson }}"
     ),
 }
 
 
+def words_of(task):
+    """What `python -m levada` is told to do a task. Nothing passes through a shell."""
+    words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
+    for folder in SOURCES:
+        words += ["--path", folder]
+    for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
+        word, text = clause.split(" ", 1)
+        words += [f"--{word}", text]
+    return words if task.item is None else [*words, "--map-index", task.item["index"]]
+
+
 def xcom_of(result):
-    """JSON text as a value, without the few things that Airflow's database does not take."""
-    text = json.dumps(json.loads(result), ensure_ascii=False).replace("\\u0000", "\\ufffd")
+    """A result without the few things that Airflow's database does not take."""
+    if result is None:
+        raise AirflowException("it has left no result: see the log above")
+    text = json.dumps(result, ensure_ascii=False).replace("\\u0000", "\\ufffd")
     text = text.encode("utf-8", "replace").decode()
     return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
 
 
+def states_of(body, context):
+    """The states of these tasks in this run; an error if the run did not get to them."""
+    run = context["dag_run"]
+    if hasattr(run, "get_task_instances"):  # Airflow 2
+        states = {ti.state for ti in run.get_task_instances() if ti.task_id in body}
+    else:
+        found = context["ti"].get_task_states(run.dag_id, task_ids=body, run_ids=[run.run_id])
+        states = set(found.get(run.run_id, {}).values())
+    if "upstream_failed" in states and not states & {"failed", "success"}:
+        raise AirflowFailException("not reached: something before it failed")
+    return states
+
+
 class Command(BaseOperator):
-    """Runs `python -m levada` in a process of its own; nothing passes through a shell.
+    """Runs `python -m levada` in a process of its own.
 
     Its result is JSON in a file; all that it prints is in the task's log.
     """
 
     template_fields = ("env",)
 
-    def __init__(self, arguments, node=None, loops=(), item=None, **kwargs):
+    def __init__(self, levada, node=None, loops=(), item=None, **kwargs):
         super().__init__(**kwargs)
-        self.arguments = arguments
+        self.levada = levada
         self.node = node
         self.loops = loops
         self.item = item
         self.env = ENVIRONMENT
-
-    def command(self):
-        command = [PYTHON, "-m", "levada", *self.arguments, "--pipeline", PIPELINE]
-        command += ["--node", self.node or self.task_id]
-        for folder in SOURCES:
-            command += ["--path", folder]
-        for clause in self.loops:  # "for d in params.depths" is --for "d in params.depths"
-            word, text = clause.split(" ", 1)
-            command += [f"--{word}", text]
-        if self.item is not None:
-            command += ["--map-index", self.item["index"]]
-        return command
 
     def execute(self, context):
         self.process = SubprocessHook()
         env = {**os.environ, **self.env}
         with TemporaryDirectory() as folder:
             result = Path(folder, "result.json")
-            command = [*self.command(), "--result", str(result)]
+            command = [PYTHON, "-m", "levada", *words_of(self), "--result", str(result)]
             code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
             if code == 65:  # it would fail again
                 raise AirflowFailException("a permanent error: see the log above")
             if code != 0:
                 raise AirflowException(f"exit code {code}: see the log above")
-            return xcom_of(result.read_text(encoding="utf-8"))
+            return xcom_of(json.loads(result.read_text(encoding="utf-8")))
 
     def on_kill(self):
         self.process.send_sigterm()
@@ -114,14 +132,14 @@ class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
     def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
-        arguments = [step, "--code", code]  # a difference is a warning
+        words = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
-            arguments += ["--input", f"{name}={text}"]
+            words += ["--input", f"{name}={text}"]
         if outputs:
-            arguments += ["--outputs", ",".join(outputs)]
+            words += ["--outputs", ",".join(outputs)]
         if settings:
-            arguments += ["--settings", json.dumps(settings)]
-        super().__init__(arguments=arguments, **kwargs)
+            words += ["--settings", json.dumps(settings)]
+        super().__init__(levada=words, **kwargs)
 
 
 class Items(Command):
@@ -131,8 +149,8 @@ class Items(Command):
     """
 
     def __init__(self, fail_items=False, **kwargs):
-        arguments = ["items", "--fail-items"] if fail_items else ["items"]
-        super().__init__(arguments=arguments, **kwargs)
+        words = ["items", "--fail-items"] if fail_items else ["items"]
+        super().__init__(levada=words, **kwargs)
 
 
 class Branch(Command, BranchMixIn):
@@ -141,7 +159,7 @@ class Branch(Command, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(arguments=["decide", "--expression", condition], **kwargs)
+        super().__init__(levada=["decide", "--expression", condition], **kwargs)
         self.then = then
         self.otherwise = otherwise
 
@@ -156,23 +174,10 @@ class Outputs(Command):
     """Records what the pipeline returns, and that the run is over."""
 
     def __init__(self, outputs, is_tuple=False, **kwargs):
-        arguments = ["outputs"]
+        words = ["outputs", "--tuple"] if is_tuple else ["outputs"]
         for name, text in outputs.items():
-            arguments += ["--output", f"{name}={text}"]
-        super().__init__(arguments=[*arguments, *(["--tuple"] if is_tuple else [])], **kwargs)
-
-
-def states_of(body, context):
-    """The states of these tasks in this run; an error if the run did not get to them."""
-    run = context["dag_run"]
-    if hasattr(run, "get_task_instances"):  # Airflow 2
-        states = {ti.state for ti in run.get_task_instances() if ti.task_id in body}
-    else:
-        found = context["ti"].get_task_states(run.dag_id, task_ids=body, run_ids=[run.run_id])
-        states = set(found.get(run.run_id, {}).values())
-    if "upstream_failed" in states and not states & {"failed", "success"}:
-        raise AirflowFailException("not reached: something before it failed")
-    return states
+            words += ["--output", f"{name}={text}"]
+        super().__init__(levada=words, **kwargs)
 
 
 class Finally(BaseOperator):
