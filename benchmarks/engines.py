@@ -19,6 +19,7 @@ UV = "uv==0.13.9"
 REQUIREMENTS = {
     "libcst": ["libcst==1.8.6"],
     "kfp": ["kfp==2.17.0"],
+    "kfp-images": ["kfp==2.17.0", "docker==7.1.0"],
     "metaflow": ["metaflow==2.19.39"],
     # ZenML lists the installed packages at every run: through uv, or much slower through pip.
     "zenml": ["zenml[local]==0.98.0", UV],

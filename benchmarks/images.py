@@ -1,114 +1,107 @@
-"""`python -m benchmarks.images`: a numpy and pandas step as an image, beside `docker build`.
+"""`python -m benchmarks.images [--rounds N] [--only NAME]`: a numpy and pandas step as an image.
 
-Everything is real: the wheels of the index, an engine and a registry of this machine, a base of
-this Python with pip. Each subject builds cold (its wheels are on disk for Levada, and for uv after
-its first build), again without a change, after a change of the code, and with a package more; all
-with a push. Times are of the builder alone, once each, in seconds.
+Everything is real: the packages of the index, an engine and a registry of this machine. Each tool
+makes the image cold, again without a change, after a change of the code, and with a package more,
+all with a push; the tools take turns, so that a busy moment falls on all of them. Each round has
+an engine and a registry of its own, so that each is cold. Printed: the median seconds of a whole
+process, how many times as long as Levada's, and what Levada's code alone takes.
 """
 
+import argparse
 import os
-import shutil
-import subprocess
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-from levada_backends.images.direct import DirectBuilder
-from levada_backends.images.docker_engine import DockerBuilder
-from levada_backends.images.image import ImageSpec, Wheel
-from levada_backends.images.layers import LayerCache
 from levada_backends.images.make_base import make_base
 
-from tests.engines import docker as engines
+from benchmarks import engines
+from benchmarks.image_builds import BUILDS, Build, Change
+from benchmarks.slices import closure
+from tests.engines import docker as docker_engine
 from tests.images import parts
 
-CODE = b"import pandas\n\n\ndef total(n):\n    return int(pandas.Series(range(n)).sum())\n"
-PACKAGES, MORE = ("numpy", "pandas"), ("click",)
-PIP = """FROM {base}
+PACKAGES = ("numpy", "pandas")
+PHASES = {
+    "cold": Change(1, PACKAGES),
+    "no change": Change(1, PACKAGES),
+    "code change": Change(2, PACKAGES),
+    "one package more": Change(2, (*PACKAGES, "click")),
+}
+AIMS = {"cold": 4.0, "no change": 0.1, "code change": 0.2}
+WITH_PIP = """FROM with-shell:1
 USER 0
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt
-RUN python{python} -m venv /venv
-RUN /venv/bin/pip install --no-cache-dir {packages}
-COPY . /app
+RUN ["python{python}", "-m", "ensurepip", "--default-pip"]
+RUN ["ln", "-sf", "python{python}", "/usr/local/bin/python"]
 """
-UV = """FROM {base}
-USER 0
-COPY uv /bin/uv
-RUN --mount=type=cache,target=/root/.cache/uv \\
-    UV_LINK_MODE=copy uv venv /venv && uv pip install --python /venv/bin/python {packages}
-COPY app /app
-"""
-Subject = tuple[str, Callable[[bytes, tuple[str, ...]], object]]
+Times = dict[str, dict[str, list[float]]]
 
 
 def main() -> None:
-    """Measure and print a Markdown table."""
-    with engines.start() as docker, tempfile.TemporaryDirectory() as folder:
+    """Measure and print Markdown."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.images", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", action="append", choices=[each.__name__ for each in BUILDS])
+    options = parser.parse_args()
+    chosen = [each for each in BUILDS if not options.only or each.__name__ in options.only]
+    engines.compile_levada()
+    times: Times = {each.name: {phase: [] for phase in PHASES} for each in chosen}
+    before = os.getloadavg()[0]
+    for number in range(options.rounds):
+        _round(number, chosen, times)
+    print(_table(times))
+    print(f"\nload {before:.0f} before, {os.getloadavg()[0]:.0f} after; {options.rounds} rounds")
+    print(f"\nclosure: {closure()}")
+
+
+def _round(number: int, chosen: list[type[Build]], times: Times) -> None:
+    with docker_engine.start() as docker, tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        base = f"oci:{work}/base.tar@{make_base(work / 'base.tar')}"
-        with_pip = parts.with_shell(docker, base, work / "shell")
-        wheels = _download(work / "wheels")
-        print("| subject | cold | no change | code change | one package more |")
-        print("|---|---|---|---|---|")
-        for name, build in _subjects(docker, work, base, with_pip, wheels):
-            more = (*PACKAGES, *MORE)
-            changed = CODE + b"# changed\n"
-            steps = ((CODE, PACKAGES), (CODE, PACKAGES), (changed, PACKAGES), (changed, more))
-            times = " | ".join(f"{_seconds(build, *step):.3f}" for step in steps)
-            print(f"| {name} | {times} |", flush=True)
+        base = _base(docker, work)
+        builds = []
+        for each in chosen:
+            print(f"preparing {each.name}", file=sys.stderr)
+            builds.append(each(docker, work, base, number))
+            builds[-1].warm_up(PHASES["cold"])
+        for phase, change in PHASES.items():
+            for build in builds:
+                build.prepare(change)
+                start = time.perf_counter()
+                build.run()
+                times[build.name][phase].append(time.perf_counter() - start)
+                print(f"{build.name}, {phase}: {times[build.name][phase][-1]:.2f}", file=sys.stderr)
 
 
-def _subjects(
-    docker: engines.Docker, work: Path, base: str, with_pip: str, wheels: dict[str, Wheel]
-) -> list[Subject]:
-    def spec(code: bytes, packages: tuple[str, ...]) -> ImageSpec:
-        names = set(wheels) - set(MORE) if "click" not in packages else set(wheels)
-        own = parts.make_spec(base, *(wheels[name] for name in names))
-        return replace(own, slice_files={"pipeline.py": code})
-
-    direct = DirectBuilder(LayerCache(work / "direct"), parts.fetch, docker_host=docker.host)
-    engine = DockerBuilder(LayerCache(work / "engine"), parts.fetch, docker_host=docker.host)
-    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-
-    def dockerfile(text: str, name: str, buildkit: str) -> Callable[..., object]:
-        def build(code: bytes, packages: tuple[str, ...]) -> object:
-            context = work / name
-            (context / "app").mkdir(parents=True, exist_ok=True)
-            shutil.copy(uv, context / "uv")
-            (context / "app" / "pipeline.py").write_bytes(code)
-            words = {"base": with_pip, "python": parts.PYTHON, "packages": " ".join(packages)}
-            (context / "Dockerfile").write_text(text.format(**words))
-            tag = f"{docker.registry}/{name}:1"
-            command = ["/usr/bin/docker", "--host", docker.host, "build", "--network", "host"]
-            environment = {**os.environ, "DOCKER_BUILDKIT": buildkit}
-            command += ["--quiet", "--tag", tag, str(context)]
-            subprocess.run(command, check=True, capture_output=True, env=environment)
-            return docker.run("push", tag)
-
-        return build
-
-    return [
-        ("levada, direct", lambda c, p: direct.build(spec(c, p), push=f"{docker.registry}/a")),
-        ("levada, docker", lambda c, p: engine.build(spec(c, p), push=f"{docker.registry}/b")),
-        ("docker build, pip", dockerfile(PIP, "pip", "0")),
-        ("docker build, uv with a cache, BuildKit", dockerfile(UV, "uv", "1")),
-    ]
+def _base(docker: docker_engine.Docker, work: Path) -> str:
+    """Put a base with this Python and pip into the registry; give its reference."""
+    archive = work / "base.tar"
+    parts.with_shell(docker, f"oci:{archive}@{make_base(archive)}", work / "shell")
+    (work / "pip").mkdir()
+    (work / "pip" / "Dockerfile").write_text(WITH_PIP.format(python=parts.PYTHON))
+    name = f"{docker.registry}/bases/python:1"
+    docker.run("build", "--tag", name, str(work / "pip"))
+    docker.run("push", name)
+    return name
 
 
-def _seconds(build: Callable[..., object], *arguments: object) -> float:
-    start = time.perf_counter()
-    build(*arguments)
-    return time.perf_counter() - start
+def _table(times: Times) -> str:
+    lines = [f"| | {' | '.join(PHASES)} |", f"|---|{'---|' * len(PHASES)}"]
+    levada = next(iter(times.values()))
+    for name, phases in times.items():
+        cells = [_cell(seconds, levada[phase]) for phase, seconds in phases.items()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    aims = [f"{AIMS[phase]:g} s" if phase in AIMS else "" for phase in PHASES]
+    return "\n".join([*lines, f"| aim | {' | '.join(aims)} |"])
 
 
-def _download(folder: Path) -> dict[str, Wheel]:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:"]
-    subprocess.run([*command, "--dest", str(folder), *PACKAGES, *MORE], check=True)
-    wheels = [parts.locked(path) for path in sorted(folder.glob("*.whl"))]
-    return {wheel.name: wheel for wheel in wheels}
+def _cell(seconds: list[float], levada: list[float]) -> str:
+    median = statistics.median(seconds)
+    if seconds is levada:
+        return f"{median:.2f} s (least {min(seconds):.2f})"
+    return f"{median:.2f} s ({median / statistics.median(levada):.1f}x)"
 
 
 if __name__ == "__main__":

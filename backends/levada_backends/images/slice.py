@@ -17,6 +17,7 @@ import ast
 import builtins
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from levada.code import VISIBLE_SETTINGS, Reach
 from levada.code_units import reference
@@ -120,9 +121,7 @@ class Slice:
             yield from self._exported(path)
         for name in _deleted(unit.statement) if unit.kind == "other" else ():
             yield from self.code.resolve(unit.path, name)
-        for other in self.code.units(unit.path):
-            if any(module == "__future__" for _, module, _ in other.early):
-                yield other
+        yield from _layout(self.code, unit.path).futures
 
     def _exported(self, path: str) -> Iterator[Unit]:
         """Yield ``__all__`` and what it names where ``import *`` brings private names too.
@@ -196,15 +195,16 @@ class Slice:
 
     def _loaded_by_kept(self, root: str) -> set[str]:
         """The modules that the kept statements import, beginning with those of one module."""
+        imported: dict[str, set[str]] = {}
+        for unit in self.units:
+            if not unit.is_typing:
+                imported.setdefault(unit.path, set()).update(self.code.links(unit).loads)
         loaded = {root}
         pending = [root]
         while pending:
-            path = pending.pop()
-            for unit in self.code.units(path):
-                if unit in self.units and not unit.is_typing:
-                    new = set(self.code.links(unit).loads) - loaded
-                    loaded |= new
-                    pending += new
+            new = imported.get(pending.pop(), set()) - loaded
+            loaded |= new
+            pending += new
         return loaded
 
     def _loaded_from(self, path: str) -> set[str]:
@@ -218,6 +218,73 @@ class Slice:
         return seen
 
 
+class _Layout:
+    """Where the statements of a module are: found once for all slices.
+
+    ``groups`` are the statements that share lines, with their place in ``data`` and their first
+    and last line; ``group_of`` says in which one each unit is.
+    """
+
+    def __init__(self, code: Code, path: str) -> None:
+        self.data = code.text(path).encode("utf-8", "surrogatepass")
+        if not self.data.endswith(b"\n"):
+            self.data += b"\n"
+        self.body = code.tree(path).body
+        self.starts = _line_starts(self.data)
+        self.units: dict[int, list[Unit]] = {}
+        for unit in code.units(path):
+            self.units.setdefault(id(unit.statement), []).append(unit)
+        self.groups = list(self._grouped())
+        self.group_of = {
+            unit: number
+            for number, group in enumerate(self.groups)
+            for statement in group
+            for unit in self.units_of(statement)
+        }
+        self.futures = [
+            unit
+            for unit in code.units(path)
+            if any(module == "__future__" for _, module, _ in unit.early)
+        ]
+
+    def units_of(self, statement: ast.stmt) -> list[Unit]:
+        """The units of a statement, also of those in an ``if TYPE_CHECKING`` block."""
+        parts = [statement, *(statement.body if isinstance(statement, ast.If) else ())]
+        return [unit for part in parts for unit in self.units.get(id(part), ())]
+
+    def lines(self, group: list[ast.stmt]) -> tuple[int, int]:
+        """The first line of a group, and the one after its last."""
+        return _first_line(group[0]), (group[-1].end_lineno or group[-1].lineno) + 1
+
+    def _grouped(self) -> Iterator[list[ast.stmt]]:
+        """The statements, those that share a line together."""
+        group: list[ast.stmt] = []
+        end = 0
+        for statement in self.body:
+            first = _first_line(statement)
+            if group and first > end and not self._is_continued(first - 1):
+                yield group
+                group = []
+            group.append(statement)
+            end = statement.end_lineno or first
+        if group:
+            yield group
+
+    def _is_continued(self, line: int) -> bool:
+        """Whether a line ends with a backslash."""
+        return self.data[self.starts[line - 1] : self.starts[line]].endswith(b"\\\n")
+
+
+_layouts: WeakKeyDictionary[Code, dict[str, _Layout]] = WeakKeyDictionary()
+
+
+def _layout(code: Code, path: str) -> _Layout:
+    known = _layouts.setdefault(code, {})
+    if path not in known:
+        known[path] = _Layout(code, path)
+    return known[path]
+
+
 class _ModuleText:
     """Writes one module: its text with everything replaced by newlines that is not kept."""
 
@@ -225,60 +292,44 @@ class _ModuleText:
         self, code: Code, path: str, kept: dict[Unit, None], loads: dict[Unit, list[str]]
     ) -> None:
         self.code = code
-        self.tree = code.tree(path)
-        self.data = code.text(path).encode("utf-8", "surrogatepass")
-        if not self.data.endswith(b"\n"):
-            self.data += b"\n"
-        self.starts = _line_starts(self.data)
-        self.units: dict[int, list[Unit]] = {}
+        self.layout = _layout(code, path)
+        self.data, self.starts, self.units = (
+            self.layout.data,
+            self.layout.starts,
+            self.layout.units,
+        )
         self.kept = kept
         self.loads = loads
-        for unit in code.units(path):
-            self.units.setdefault(id(unit.statement), []).append(unit)
+        self.own = [unit for unit in (*kept, *loads) if unit.path == path]
         self.is_documented = any(unit.reads_docstrings for unit in kept if unit.path == path)
 
     def text(self) -> bytes:
         """Return the text; as many lines as the source has up to the last one kept."""
         out = []
-        at = 0
-        for group in self._groups():
-            if not any(self._is_kept(statement) for statement in group):
-                continue
-            start, end = self._line_range(group)
+        line = 1
+        for number in self._groups():
+            group = self.layout.groups[number]
+            first, after = self.layout.lines(group)
             edits = [edit for statement in group for edit in self._edits(statement)]
-            out += [_blank(self.data[at:start]), _edited(self.data, start, end, edits)]
-            at = end
+            start, end = self.starts[first - 1], self.starts[after - 1]
+            out += [b"\n" * (first - line), _edited(self.data, start, end, edits)]
+            line = after
         text = b"".join(out).rstrip(b"\n")
         # A line that is continued needs one to be continued on.
         return text + (b"\n\n" if text.endswith(b"\\") else b"\n") if out else b""
 
-    def _groups(self) -> list[list[ast.stmt]]:
-        """The statements, those that share a line together."""
-        groups: list[list[ast.stmt]] = []
-        end = 0
-        for statement in self.tree.body:
-            first = _first_line(statement)
-            if groups and (first <= end or self._is_continued(first - 1)):
-                groups[-1].append(statement)
-            else:
-                groups.append([statement])
-            end = statement.end_lineno or first
-        return groups
-
-    def _is_continued(self, line: int) -> bool:
-        """Whether a line ends with a backslash."""
-        return self.data[self.starts[line - 1] : self.starts[line]].rstrip(b"\n").endswith(b"\\")
-
-    def _line_range(self, group: list[ast.stmt]) -> tuple[int, int]:
-        first, last = _first_line(group[0]), group[-1].end_lineno or group[-1].lineno
-        return self.starts[first - 1], self.starts[last]
+    def _groups(self) -> list[int]:
+        """The numbers of the groups of which something is kept."""
+        numbers = {self.layout.group_of[unit] for unit in self.own}
+        if self.layout.groups and self._is_kept(self.layout.body[0]):
+            numbers.add(0)
+        return sorted(numbers)
 
     def _is_kept(self, statement: ast.stmt) -> bool:
-        parts = [statement, *(statement.body if isinstance(statement, ast.If) else ())]
-        units = [unit for part in parts for unit in self.units.get(id(part), ())]
+        units = self.layout.units_of(statement)
         if any(unit in self.kept or unit in self.loads for unit in units):
             return True
-        return self.is_documented and statement is self.tree.body[0] and _is_text(statement)
+        return self.is_documented and statement is self.layout.body[0] and _is_text(statement)
 
     def _edits(self, statement: ast.stmt) -> Iterator[tuple[int, int, bytes]]:
         units = self.units.get(id(statement), [])
