@@ -35,7 +35,6 @@ WITH_PIP = """FROM with-shell:1
 USER 0
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 RUN ["python{python}", "-m", "ensurepip", "--default-pip"]
-RUN ["ln", "-sf", "python{python}", "/usr/local/bin/python"]
 """
 Times = dict[str, dict[str, list[float]]]
 
