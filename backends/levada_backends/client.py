@@ -111,7 +111,8 @@ class StepState:
     ``map_index`` is the engine's, None outside of loops; ``label`` says the item (``depth=4``)
     where the engine knows it. ``attempt`` counts from 1; 0 means none was started. ``is_control``
     marks what decides, lists or waits and calls no step. ``reason`` is why it waits or failed, in
-    the engine's words. ``key`` is for the client itself.
+    the engine's words. ``engine`` holds ids of the last attempt that its record has in ``engine``
+    too, by which it is found. ``key`` is for the client itself.
     """
 
     node: str
@@ -123,12 +124,16 @@ class StepState:
     cached: bool = False
     is_control: bool = False
     reason: str = ""
+    engine: Mapping[str, object] = field(default_factory=dict)
     key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """How far a run is. ``started`` and ``finished`` are ISO UTC, empty where there is none yet."""
+    """How far a run is. ``started`` and ``finished`` are ISO UTC, empty where there is none yet.
+
+    ``reason`` says why it failed apart from its steps, or why nothing goes on.
+    """
 
     run: Run
     status: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -79,18 +80,18 @@ class Project:
         (folder / "pyproject.toml").write_text(SETTINGS.format(**words))
         (folder / "pipeline.py").write_text(pipeline.replace("NAME", self.name))
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "levada_compiler.main", *arguments],
             cwd=self.folder,
-            env={**os.environ, "AIRFLOW_PASSWORD": PASSWORD},
+            env={**os.environ, "AIRFLOW_PASSWORD": PASSWORD, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def levada(self, *arguments: str) -> tuple[int, str, str]:
-        process = self.start(*arguments)
+    def levada(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
+        process = self.start(*arguments, **variables)
         out, err = process.communicate(timeout=180)
         return process.returncode, out, err
 
@@ -214,3 +215,40 @@ def test_the_errors_of_an_import_are_shown(airflow: Airflow, tmp_path: Path) -> 
     # The error on the file before is not taken for one on the file that was deployed over it.
     project.deploy()
     (airflow.dags_folder / file).unlink()
+
+
+WAITS = """
+from levada import pipeline, step
+
+@step(pool="nowhere", cache=False)
+def waits() -> int:
+    return 1
+
+@pipeline
+def NAME():
+    return waits()
+"""
+
+
+def test_why_nothing_goes_on_is_said(airflow: Airflow, tmp_path: Path) -> None:
+    project = Project(airflow, tmp_path, WAITS)
+    project.deploy()
+    watch = project.start("submit", "pipeline.py", "--run-id", "r", "--watch")
+    assert watch.stderr is not None
+    assert watch.stderr.readline() == f"{project.name} run r\n"
+    assert watch.stderr.readline() == " waiting the run  there is no pool `nowhere` in Airflow\n"
+    watch.send_signal(signal.SIGINT)
+    _, err = watch.communicate(timeout=60)
+    run = f"airflow:{project.name}/r"
+    assert (watch.returncode, err) == (130, f"the run goes on; to end it: levada cancel {run}\n")
+    assert project.levada("cancel", run)[0] == 0
+
+
+def test_a_ready_token_is_taken(airflow_3: Airflow, tmp_path: Path) -> None:
+    token = airflow_3.api.token
+    project = Project(airflow_3, tmp_path, SLEEPS)
+    project.deploy()
+    options = ("--set", "token_env=TOKEN", "--set", "password_env=", "--set", "username=")
+    parameters = ("--param", f"note={tmp_path / 'note'}", "--param", "seconds=0")
+    status, out, err = project.levada("submit", "pipeline.py", *options, *parameters, TOKEN=token)
+    assert (status, out.startswith(f"airflow:{project.name}/")) == (0, True), err

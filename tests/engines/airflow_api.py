@@ -26,6 +26,7 @@ class Api:
     def __init__(self, version: str, port: int) -> None:
         self.version: Final = version
         self.url: Final = f"http://127.0.0.1:{port}"
+        self.token = ""
         self._prefix = "/api/v2" if version == "3" else "/api/v1"
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         # A proxy that the environment names is not for this machine.
@@ -35,8 +36,8 @@ class Api:
         """Take a token of 3.x; 2.x gets name and password each time. `OSError` until it answers."""
         if self.version == "3":
             body = {"username": USERNAME, "password": PASSWORD}
-            token = self._request("POST", "/auth/token", body)["access_token"]
-            self._headers["Authorization"] = f"Bearer {token}"
+            self.token = self._request("POST", "/auth/token", body)["access_token"]
+            self._headers["Authorization"] = f"Bearer {self.token}"
         else:
             pair = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
             self._headers["Authorization"] = f"Basic {pair}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada.engine import new_run_id
 from levada_compiler import output
+from levada_compiler.slotted import replace
 
 from .. import client as protocol
 from ..client import Change, ClientError, NotDeployedError, Run, RunState, StepState, text_option
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 #: The task that records what the pipeline returned.
 _RETURN = "return"
+#: Seconds without a change after which Airflow is asked why.
+_PATIENCE = 10
+#: A task that waits for its pool; None has not been looked at, or its pool is not there.
+_AT_A_POOL = (None, "scheduled", "queued")
 #: The most failed steps of a run whose logs are read for the reason.
 _MOST_REASONS = 20
 
@@ -192,7 +198,28 @@ class AirflowClient(protocol.Client):
 
     def follow(self, run: Run) -> Iterator[RunState]:
         """By asking again and again: Airflow has nothing to wait for."""
-        return protocol.poll(lambda: self.status(run))
+        before, since = None, time.monotonic()
+        for state in protocol.poll(lambda: self.status(run)):
+            now = time.monotonic()
+            if before is None or state.steps != before.steps:
+                before, since = state, now
+            is_stuck = not state.is_over and now - since > _PATIENCE
+            yield replace(state, reason=self._obstacle(run, state)) if is_stuck else state
+
+    def _obstacle(self, run: Run, state: RunState) -> str:
+        """Why nothing goes on, if Airflow knows; a step that runs is no obstacle."""
+        if any(step.status == protocol.RUNNING for step in state.steps):
+            return ""
+        health = self._api.get("/health" if self._api.is_2 else "/monitor/health")["scheduler"]
+        if health["status"] != "healthy":
+            return (
+                f"the scheduler is {health['status']} since {health['latest_scheduler_heartbeat']}"
+            )
+        if self._api.get(f"/dags/{quoted(run.pipeline)}")["is_paused"]:
+            return "the DAG is paused"
+        wanted = {task["pool"] for task in self._tasks(run) if task["state"] in _AT_A_POOL}
+        missing = wanted - {pool["name"] for pool in self._api.get_all("/pools", "pools")}
+        return f"there is no pool `{min(missing)}` in Airflow" if missing else ""
 
     def log(self, run: Run, step: StepState, attempt: int, first: int = 0) -> Sequence[str]:
         """What the step wrote."""

@@ -96,6 +96,7 @@ def _step(task: Mapping[str, Any]) -> StepState:
         None if status in _NOT_STARTED else task["duration"],
         is_control=bool(_CONTROL.fullmatch(task.get("operator") or "")),
         reason="something before it failed" if state == "upstream_failed" else "",
+        engine={name: task[name] for name in ("task_id", "map_index", "try_number")},
     )
 
 

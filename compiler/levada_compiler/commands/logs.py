@@ -12,6 +12,7 @@ from levada_compiler.usage import UsageError
 
 from . import configuration, console, parameters, remote, results
 from .progress import log_line
+from .recorded import Recorded
 from .watching import Watch
 
 if TYPE_CHECKING:
@@ -50,11 +51,11 @@ def command(
     """
 
     def work() -> int:
-        _, client, found = remote.find(run, name, environment, overrides)
+        place, client, found = remote.find(run, name, environment, overrides)
         if follow:
             if attempt is not None:
                 raise UsageError("--follow shows the last attempt; leave out --attempt")
-            Watch(client, found, _printer(step), logs=True).follow()
+            Watch(client, found, Recorded(place, found), _printer(step), logs=True).follow()
             return 0
         steps = _chosen(client.status(found).steps, step)
         for each in steps:

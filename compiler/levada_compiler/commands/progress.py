@@ -116,6 +116,10 @@ class Progress:
         if event.attempt is None:  # a condition or the items of a loop: no attempt said so
             self._line("error", "failed", event.label, f"  {headline(event.details['error'])}")
 
+    def _on_waiting(self, event: Event) -> None:
+        label = event.label or "the run"
+        self._line("warning", "waiting", label, f"  {escape(event.details['reason'])}")
+
     def _on_log(self, event: Event) -> None:
         head = self._paint("dim", f"{event.label} |")
         lines = str(event.details.get("text", "")).removesuffix("\n").split("\n")

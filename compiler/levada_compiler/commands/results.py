@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from levada import records
 from levada.engine.events import node_label
-from levada.store import StoreError
 
 from levada_compiler.render.cells import escape
-from levada_compiler.slotted import dataclass
+from levada_compiler.slotted import dataclass, replace
 
-from . import stores
-from .progress import duration, headline
+from .progress import duration, headline, short
 from .summary import Row, shortened, state_of, table
 from .watching import error_of_step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from levada.store import Store
     from levada_backends.client import Client, RunState, StepState
 
     from levada_compiler.render.colours import Palette
 
+    from .recorded import Recorded
     from .remote import Place
+
+    Metrics = Mapping[str, Mapping[str, Any]]  # by the label of a step
 
 _EXITS = {"failed": 1, "cancelled": 130}
 _ROLES = {"succeeded": "good", "failed": "error", "cancelled": "warning"}
@@ -41,6 +38,7 @@ class Result:
     place: Place
     state: RunState
     outputs: Any
+    metrics: Metrics
 
     @property
     def status(self) -> int:
@@ -82,7 +80,8 @@ class Result:
     def text(self, colours: Palette) -> str:
         """For a terminal: the steps, what failed, the outputs, the status."""
         state = self.state
-        shown = [_row(step) for step in state.steps if not step.is_control or _is_news(step)]
+        listed = [step for step in state.steps if not step.is_control or _is_news(step)]
+        shown = [_row(step, self.metrics.get(label(step), {})) for step in listed]
         lines = ["", *table(shown, colours), ""] if shown else []
         failed = self.failed
         if failed is not None:
@@ -103,46 +102,24 @@ class Result:
         return "\n".join(lines) + "\n"
 
 
-def result(place: Place, client: Client, state: RunState) -> Result:
-    """The run with what it returned: from the store where it can be read from here, else asked."""
+def result(place: Place, client: Client, state: RunState, recorded: Recorded) -> Result:
+    """The run with what the records say of it, and what it returned."""
     outputs = None
     if state.status == "succeeded":
-        outcome = _outcome(place, state)
-        outputs = client.outputs(state.run) if outcome is None else _displayed(*outcome)
-    return Result(place, state, outputs)
-
-
-def _outcome(place: Place, state: RunState) -> tuple[dict[str, Any], Store] | None:
-    url = str(place.options.get("store") or stores.url(place.project))
-    if "://" not in url:
-        url = os.path.join(place.project.root, url)
-        if not os.path.isdir(url):
-            return None
-    store = stores.opened(url)
-    path = f"{records.run_path(state.run.pipeline, state.run.run_id)}/outcome.json"
-    try:
-        document = records.read_document(store, path)
-    except (StoreError, OSError) as error:
-        sys.stderr.write(f"warning: the store {url} cannot be read: {error}\n")
-        return None
-    return None if document is None else (document, store)
-
-
-def _displayed(document: dict[str, Any], store: Store) -> Any:
-    from levada import values
-
-    shown = [values.display(tree, store) for tree in document["outputs"]]
-    if document["is_tuple"]:
-        return shown
-    return shown[0] if shown else None
+        known = recorded.outputs()
+        outputs = client.outputs(state.run) if known is None else known[0]
+    steps = tuple(step if step.is_control else recorded.enriched(step) for step in state.steps)
+    metrics = {label(step): recorded.metrics(step) for step in steps if not step.is_control}
+    return Result(place, replace(state, steps=steps), outputs, metrics)
 
 
 def _is_news(step: StepState) -> bool:
     return step.status == "failed" and bool(step.attempt)
 
 
-def _row(step: StepState) -> Row:
-    words = [step.label, headline(error_of_step(step)) if step.reason else ""]
+def _row(step: StepState, metrics: Mapping[str, Any]) -> Row:
+    words = [step.label, *(f"{name} {short(value)}" for name, value in metrics.items())]
+    words += [headline(error_of_step(step))] if step.reason else []
     return Row(
         step.node,
         label(step),

@@ -8,6 +8,7 @@ import sys
 import click
 
 from . import console, parameters, remote, results
+from .recorded import Recorded
 from .submit import follow
 
 
@@ -43,7 +44,8 @@ def command(
         place, client, found = remote.find(run, name, environment, overrides)
         if watch:
             return follow(place, client, found, logs=logs, as_json=as_json, colour=colour)
-        result = results.result(place, client, client.status(found))
+        recorded = Recorded(place, found)
+        result = results.result(place, client, client.status(found), recorded)
         if as_json:
             sys.stdout.write(json.dumps(result.as_json(), indent=2, ensure_ascii=False) + "\n")
         else:

@@ -10,6 +10,7 @@ import click
 
 from . import arguments, console, parameters, remote, results, watching
 from .progress import Progress
+from .recorded import Recorded
 
 if TYPE_CHECKING:
     from levada_backends.client import Client, Compiled, Run
@@ -98,7 +99,7 @@ def _parameters(compiled: Compiled, file: str | None, given: tuple[str, ...]) ->
 
 def _tell(place: Place, client: Client, run: Run, as_json: bool) -> None:
     if as_json:
-        found = results.Result(place, client.status(run), None)
+        found = results.Result(place, client.status(run), None, {})
         sys.stdout.write(json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n")
         return
     sys.stderr.write(f"submitted to {client.address}\n" + (f"{run.url}\n" if run.url else ""))
@@ -110,13 +111,14 @@ def follow(
 ) -> int:
     """Show a run until it is over; the exit status is its result."""
     colours = console.palette(colour, sys.stderr)
+    recorded = Recorded(place, run)
     try:
         with Progress(sys.stderr, colours) as progress:
-            state = watching.Watch(client, run, progress.show, logs=logs).follow()
+            state = watching.Watch(client, run, recorded, progress.show, logs=logs).follow()
     except KeyboardInterrupt:
         sys.stderr.write(f"the run goes on; to end it: levada cancel {place.reference(run)}\n")
         raise
-    found = results.result(place, client, state)
+    found = results.result(place, client, state, recorded)
     sys.stderr.write(found.text(colours))
     if as_json:
         sys.stdout.write(json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n")

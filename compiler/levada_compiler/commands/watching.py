@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
     from levada_backends.client import Client, Run, RunState, StepState
 
+    from .recorded import Recorded
+
     Key = tuple[str, tuple[int, ...] | None]
 
+_WAITING = ("waiting", "queued")
 _STARTED = ("running", "retrying", "succeeded", "failed", "cancelled")
 
 
@@ -21,16 +24,24 @@ class Watch:
     """Follows a run to its end, and tells what changed from one state to the next."""
 
     def __init__(
-        self, client: Client, run: Run, show: Callable[[Event], None], *, logs: bool
+        self,
+        client: Client,
+        run: Run,
+        recorded: Recorded,
+        show: Callable[[Event], None],
+        *,
+        logs: bool,
     ) -> None:
         """``logs`` asks for what the steps write, too."""
         self._client = client
         self._run = run
+        self._recorded = recorded
         self._show = show
         self._logs = logs
         self._attempts: dict[Key, int] = {}  # the last one that was said to have started
         self._ended: dict[Key, int] = {}  # the last one that was said to be over
         self._lines: dict[tuple[Key, int], int] = {}
+        self._reasons: dict[Key | None, str] = {}  # why it waits, as it was said
 
     def follow(self) -> RunState:
         """Show all that happens until the run is over, and give its last state."""
@@ -38,11 +49,21 @@ class Watch:
         self._show(Event(events.RUN_STARTED, pipeline=run.pipeline, run_id=run.run_id))
         last = None
         for last in self._client.follow(run):
+            if not last.is_over:
+                self._tell_reason(None, last.reason)
             for step in last.steps:
                 self._step(step)
         return last or self._client.status(run)
 
+    def _tell_reason(self, key: Key | None, reason: str) -> None:
+        """Say why something waits, whenever that is another reason."""
+        if reason and self._reasons.get(key) != reason:
+            self._reasons[key] = reason
+            self._show(Event(events.WAITING, *(key or ()), reason=reason))
+
     def _step(self, step: StepState) -> None:
+        if step.status in _WAITING:
+            self._tell_reason((step.node, step.map_index), step.reason)
         if step.status not in _STARTED or (step.is_control and step.status != "failed"):
             return
         if step.is_control or not step.attempt:  # nothing that anybody saw starting
@@ -78,9 +99,11 @@ class Watch:
             self._tell(events.ATTEMPT_FAILED, step, before, error=error_of(reason))
 
     def _end(self, step: StepState, attempt: int) -> None:
+        step = self._recorded.enriched(step)
         if step.status == "succeeded":
             kind = events.NODE_CACHED if step.cached else events.NODE_FINISHED
-            self._tell(kind, step, attempt, seconds=step.seconds)
+            metrics = (self._recorded.of(step) or {}).get("metrics")
+            self._tell(kind, step, attempt, seconds=step.seconds, metrics=metrics)
             return
         error = error_of_step(step)
         self._tell(events.ATTEMPT_FAILED, step, attempt, seconds=step.seconds, error=error)

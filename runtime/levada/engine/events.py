@@ -18,6 +18,7 @@ NODE_CACHED = "node-cached"
 RETRY = "retry"  #: details: delay (seconds until the next attempt); ``attempt`` is the next one
 NODE_FAILED = "node-failed"  #: no further attempt; details: error
 NODE_SKIPPED = "node-skipped"  #: not started: a branch not taken, or after a failure
+WAITING = "waiting"  #: an engine elsewhere has no place for it, or for all; details: reason
 LOG = "log"  #: details: text (whole lines where possible)
 CANCELLING = "cancelling"  #: an interrupt came; details: reason, force
 RUN_FINISHED = "run-finished"  #: details: outcome (an :class:`levada.engine.Outcome`)
