@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 
-from . import advice, constants, docstrings, settings, types
+from . import advice, constants, docstrings, limits, settings, types
 from . import modules as m
 from .ir import NamedOutput, Parameter, Setting, Step, Type
 from .slotted import dataclass, replace
@@ -308,6 +308,7 @@ class Declarations:
                 doc.parameters.get(argument.arg, ""),
                 function.module.span(argument),
                 kind,
+                self._limits(function.module, argument.annotation),
             )
             if default is not None:
                 value, text = self._default(function, parameter, default)
@@ -316,6 +317,13 @@ class Declarations:
             parameters.append(parameter)
         read = self._settings(function, settings.PIPELINE)
         return Pipeline(function, tuple(parameters), defaults, read, doc.description)
+
+    def _limits(self, module: m.Module, annotation: ast.expr | None) -> str:
+        folder = constants.Folder(self.modules, module)
+        found = limits.read(
+            annotation, lambda dotted: self.modules.qualified(module, dotted), folder
+        )
+        return json.dumps(found, sort_keys=True) if found else ""
 
     def _refuse_variadic(self, function: m.Function, argument: ast.arg, kind: str) -> None:
         stars = "*" if kind == "variadic" else "**"
@@ -361,7 +369,20 @@ class Declarations:
                 f"not `{types.text(parameter.type)}`",
                 help="change the default or the annotation",
             )
+        elif parameter.limits:
+            self._check_limits(parameter, json.loads(text), span)
         return value, text
+
+    def _check_limits(self, parameter: Parameter, default: object, span: Span) -> None:
+        from levada.engine.parameters import violation
+
+        if problem := violation(default, limits.schema(parameter)):
+            self.reports.error(
+                "parameter-default",
+                span,
+                f"the default of `{parameter.name}` {problem}",
+                help="change the default or the limits in the annotation",
+            )
 
 
 def default_type(parameter: Parameter, value: Value) -> Type:

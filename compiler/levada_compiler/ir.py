@@ -284,6 +284,7 @@ class Parameter:
     """A parameter of a pipeline or of a step. ``default`` is canonical JSON text, or None.
 
     For a step only whether there is a default matters (``default`` may be the empty string).
+    ``limits`` of a pipeline's are JSON text, as :mod:`.limits` reads them; empty if there are none.
     """
 
     name: str
@@ -294,6 +295,7 @@ class Parameter:
     kind: str = (
         "plain"  #: plain, positional-only, keyword-only, variadic (*args) or keywords (**kw)
     )
+    limits: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from .ir import (
     Setting,
     Step,
 )
-from .types import json_schema
+from .limits import schema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     return {
         "name": parameter.name,
         "type": parameter.type.text,
-        "schema": json_schema(parameter.type),
+        "schema": schema(parameter),
         "description": parameter.description,
         "default": None if default is None else json.loads(default),
         "required": default is None,

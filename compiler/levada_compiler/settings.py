@@ -138,6 +138,10 @@ EXPECTED: Final = {
     "start_date": 'write an ISO date such as `"2026-01-31"`, or `date(2026, 1, 31)`',
     "tags": 'write `tags=["name"]`',
     "cache": "write `cache=True` or `cache=False`",
+    "on_failure": 'write `on_failure="module:function"`',
+    "produces": 'write `produces=["s3://bucket/model"]`',
+    "consumes": 'write `consumes=["s3://bucket/model"]`',
+    "triggered_by": 'write `triggered_by=["s3://bucket/model"]`',
 }
 
 

@@ -203,11 +203,13 @@ class Command:
 
     def _result(self, record: dict[str, Any], folder: str) -> dict[str, Any]:
         returned = Artifact.from_json(record["returns"])
+        metrics = {metric["name"]: metric["value"] for metric in record["metrics"]}
         return {
             "outputs": {name: entry["display"] for name, entry in record["outputs"].items()},
             "return": shown_artifact(returned, self._store),
             "digest": returned.digest,
             "record": f"{folder}/record.json",
+            **({"metrics": metrics} if metrics else {}),
         }
 
     # ---------------------------------------------------------------- loops

@@ -284,6 +284,21 @@ def _date(name, value):
     return _text(name, value)
 
 
+def _function_name(name, value):
+    module, colon, function = _text(name, value).partition(":")
+    parts = [*module.split("."), function]
+    if not colon or not all(part.isidentifier() for part in parts):
+        raise ValueError(f'{name} must be "module:function", not {value!r}')
+    return value
+
+
+def _assets(name, value):
+    for uri in _texts(name, value):
+        if not uri.isascii() or not uri.isprintable() or uri != uri.strip():
+            raise ValueError(f"{name} takes URIs of plain ASCII, not {uri!r}")
+    return list(dict.fromkeys(value))
+
+
 def _positive(name, value):
     return _whole(name, value, least=1)
 
@@ -301,11 +316,14 @@ SETTINGS = {
     "step": {
         **_DEFAULTS,
         "allow_pickle": _flag,
+        "consumes": _assets,
         "files": _texts,
         "image": _text,
         "node_selector": _mapping,
+        "on_failure": _function_name,
         "pool": _text,
         "priority": _priority,
+        "produces": _assets,
         "queue": _text,
         "requirements": _texts,
         "resources": _resources,
@@ -318,10 +336,12 @@ SETTINGS = {
         "catchup": _flag,
         "max_active_runs": _positive,
         "max_parallel": _positive,
+        "on_failure": _function_name,
         "owner": _text,
         "schedule": _schedule,
         "start_date": _date,
         "tags": _texts,
         "timezone": _text,
+        "triggered_by": _assets,
     },
 }

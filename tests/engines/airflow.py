@@ -106,6 +106,10 @@ class Airflow:
         self.api.post(f"/dags/{dag_id}/dagRuns", body)
         return Run(self.api, self.home / "logs", dag_id, name, dict(conf or {}))
 
+    def follow(self, dag_id: str, run_id: str) -> Run:
+        """A run that the scheduler started."""
+        return Run(self.api, self.home / "logs", dag_id, run_id, {})
+
     def start_runs(self, runs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Run]:
         """Trigger many: `(dag_id, conf)` each."""
         return [self.start_run(dag_id, conf) for dag_id, conf in runs]
@@ -162,7 +166,7 @@ class Airflow:
         return {
             self._relative(dag["fileloc"])
             for dag in dags
-            if (when := dag["last_parsed_time"]) and _seconds(when) >= moment
+            if (when := dag["last_parsed_time"]) and seconds(when) >= moment
         }
 
     def _failed_since(self, moment: float, paths: Collection[str]) -> list[str]:
@@ -170,7 +174,7 @@ class Airflow:
             f"{path}:\n{one['stack_trace']}"
             for one in self._errors()
             if (path := self._relative(one["filename"])) in paths
-            and _seconds(one["timestamp"]) >= moment
+            and seconds(one["timestamp"]) >= moment
         ]
 
     def _errors(self) -> list[Any]:
@@ -318,8 +322,8 @@ def _write(path: Path, text: str) -> None:
     beside.replace(path)
 
 
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
+def seconds(text: str) -> float:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def _tail(log: Path) -> str:

@@ -70,6 +70,8 @@ def test_a_decorator_gives_the_function_itself():
         ),
         ("requirements", ("pandas>=2",), ["pandas>=2"]),
         ("cache", False, False),
+        ("produces", ["s3://b/model", "s3://b/model"], ["s3://b/model"]),
+        ("on_failure", "team.alerts:tell", "team.alerts:tell"),
     ],
 )
 def test_what_a_setting_means(name, value, meaning):
@@ -94,6 +96,10 @@ def test_what_a_setting_of_a_pipeline_means():
         (lambda: step(timeout="soon"), ValueError, '"90s", "15m", "2h" or "1d"'),
         (lambda: step(timeout=0), ValueError, "more than 0"),
         (lambda: step(timeout=float("inf")), ValueError, "timeout"),
+        (lambda: step(produces="s3://b"), TypeError, "list of strings"),
+        (lambda: step(consumes=["s3://b/\u00e9"]), ValueError, "plain ASCII"),
+        (lambda: step(on_failure="tell"), ValueError, '"module:function"'),
+        (lambda: pipeline(on_failure="a b:c"), ValueError, '"module:function"'),
         (lambda: step(cache=1), TypeError, "cache must be True or False"),
         (lambda: step(requirements="pandas"), TypeError, "list of strings"),
         (lambda: step(environment={"A": 1}), TypeError, "environment['A'] must be a string"),

@@ -51,7 +51,8 @@ def _id(name: str, what: str, span: Span, way_out: str) -> Iterator[Diagnostic]:
 
 
 def _parameters(program: Program) -> Iterator[Diagnostic]:
-    scheduled = _values(program.settings).get("schedule") is not None
+    own = _values(program.settings)
+    scheduled = own.get("schedule") is not None or bool(own.get("triggered_by"))
     for parameter in program.parameters:
         if parameter.default is None:
             if scheduled:
@@ -78,6 +79,13 @@ def _parameters(program: Program) -> Iterator[Diagnostic]:
 def _schedule(program: Program) -> Iterator[Diagnostic]:
     own = _values(program.settings)
     for setting in program.settings:
+        if setting.name == "triggered_by" and own.get("schedule") and own["triggered_by"]:
+            yield Diagnostic(
+                "airflow-two-schedules",
+                "a pipeline runs by its `schedule` or when assets change, not by both",
+                setting.span,
+                help="remove one of them, or make a second pipeline that calls this one",
+            )
         if setting.name == "catchup" and own["catchup"] and own.get("start_date") is None:
             yield Diagnostic(
                 "airflow-catchup-start",

@@ -39,14 +39,9 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-
-    def __init__(self, levada, node=None, loops=(), item=None, **kwargs):
-        super().__init__(**kwargs)
-        self.levada = levada
-        self.node = node
-        self.loops = loops
-        self.item = item
-        self.env = ENVIRONMENT
+    env = ENVIRONMENT
+    node = item = None
+    loops = ()
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -71,10 +66,10 @@ class DockerCommand(DockerOperator):
 
     template_fields = ("environment",)
     pickling_library = json  # reads the result
+    node = item = None
+    loops = ()
 
-    def __init__(
-        self, levada, image, node=None, loops=(), item=None, secrets=(), mounts=(), **kwargs
-    ):
+    def __init__(self, image, secrets=(), mounts=(), **kwargs):
         super().__init__(
             image=image,
             entrypoint=["python"],
@@ -90,10 +85,6 @@ class DockerCommand(DockerOperator):
             **DOCKER,
             **kwargs,
         )
-        self.levada = levada
-        self.node = node
-        self.loops = loops
-        self.item = item
 
     def execute(self, context):
         self.command = ["-m", "levada", *words_of(self), "--result", self.retrieve_output_path]
@@ -116,10 +107,10 @@ class PodCommand(KubernetesPodOperator):
     """Runs `python -m levada` in a pod, which leaves its result as JSON for the sidecar."""
 
     template_fields = ("env_vars",)
+    node = item = None
+    loops = ()
 
-    def __init__(
-        self, levada, image, node=None, loops=(), item=None, pod=None, container=None, **kwargs
-    ):
+    def __init__(self, image, pod=None, container=None, **kwargs):
         super().__init__(
             image=image,
             cmds=["python"],
@@ -131,10 +122,6 @@ class PodCommand(KubernetesPodOperator):
             log_pod_spec_on_failure=False,
             **{"deferrable": False, **KUBERNETES, **kwargs},
         )
-        self.levada = levada
-        self.node = node
-        self.loops = loops
-        self.item = item
 
     def build_pod_request_obj(self, context=None, **kwargs):
         result = "/airflow/xcom/return.json"
@@ -169,15 +156,19 @@ _STEP = '''
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
-        words = [step, "--code", code]  # a difference is a warning
+    def __init__(
+        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.item = item
+        self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
-            words += ["--input", f"{name}={text}"]
+            self.levada += ["--input", f"{name}={text}"]
         if outputs:
-            words += ["--outputs", ",".join(outputs)]
+            self.levada += ["--outputs", ",".join(outputs)]
         if settings:
-            words += ["--settings", json.dumps(settings)]
-        super().__init__(levada=words, **kwargs)
+            self.levada += ["--settings", json.dumps(settings)]
 '''
 
 _ITEMS = '''
@@ -187,9 +178,11 @@ class Items(Command):
     With `fail_items`, an error in an expression is the failure of that item alone.
     """
 
-    def __init__(self, fail_items=False, **kwargs):
-        words = ["items", "--fail-items"] if fail_items else ["items"]
-        super().__init__(levada=words, **kwargs)
+    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.node = node
+        self.levada = ["items", "--fail-items"] if fail_items else ["items"]
 '''
 
 _BRANCH = '''
@@ -199,7 +192,8 @@ class Branch(Command, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(levada=["decide", "--expression", condition], **kwargs)
+        super().__init__(**kwargs)
+        self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise
 
@@ -215,10 +209,10 @@ class Outputs(Command):
     """Records what the pipeline returns, and that the run is over."""
 
     def __init__(self, outputs, is_tuple=False, **kwargs):
-        words = ["outputs", "--tuple"] if is_tuple else ["outputs"]
+        super().__init__(**kwargs)
+        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
         for name, text in outputs.items():
-            words += ["--output", f"{name}={text}"]
-        super().__init__(levada=words, **kwargs)
+            self.levada += ["--output", f"{name}={text}"]
 '''
 
 _REACHED = '''
@@ -290,6 +284,25 @@ class ItemsAfter(Items):
         return super().execute(context)
 '''
 
+_CALLBACK = '''
+def callback(reference):
+    """A function `module:name`, imported by Airflow's Python when it is called."""
+
+    def call(context):
+        module, name = reference.split(":")
+        getattr(import_module(module), name)(context)
+
+    return call
+'''
+
+_ANNOUNCE = '''
+def announce(context, result):
+    """Attaches what a step gave to the event of each asset that it produces."""
+    shown = {name: result[name] for name in ("digest", "metrics", "record") if name in result}
+    for asset in context["task"].outlets:
+        context["outlet_events"][asset].extra = shown
+'''
+
 #: kind of task -> the operator that it is, and the pieces of source that this needs
 _KINDS = {
     "step": ("Step", (_STEP,)),
@@ -310,6 +323,7 @@ _PREFIXED = re.compile(r"\b(Command|Step|Items|Branch|Outputs|ItemsAfter)\b")
 NAMES = frozenset(
     (
         *("Except", "Finally", "pod_of", "states_of", "words_of", "xcom_of"),
+        *("announce", "callback"),
         *(
             prefix + name
             for _, prefix in _COMMANDS.values()
@@ -325,10 +339,12 @@ def operator(kind: str, executor: str | None) -> str:
     return name if executor is None else _COMMANDS[executor][1] + name
 
 
-def source(tasks: Iterable[tuple[str, str | None]], *, deferrable: bool = False) -> list[str]:
+def source(
+    tasks: Iterable[tuple[str, str | None]], called: str, *, deferrable: bool = False
+) -> list[str]:
     """The lines of all definitions that tasks need, each after two empty lines.
 
-    A task is its kind and its executor.
+    A task is its kind and its executor; ``called`` is the text that may call a function.
     """
     wanted: dict[str | None, set[str]] = {}
     for kind, executor in tasks:
@@ -340,6 +356,8 @@ def source(tasks: Iterable[tuple[str, str | None]], *, deferrable: bool = False)
         if executor in wanted:
             pieces += _pieces(executor, wanted[executor], deferrable=deferrable)
     pieces += [piece for piece in _ORDER if piece in wanted.get(None, ())]
+    pieces += [_CALLBACK] if "callback(" in called else []
+    pieces += [_ANNOUNCE] if "=announce" in called else []
     return [line for piece in pieces for line in ("", *piece.rstrip("\n").split("\n"))]
 
 
@@ -348,10 +366,6 @@ def _pieces(executor: str, needed: set[str], *, deferrable: bool) -> list[str]:
     command, prefix = _COMMANDS[executor]
     found = [_PREFIXED.sub(rf"{prefix}\1", piece) for piece in _ORDER if piece in needed]
     if deferrable and executor == KUBERNETES:
-        found = [
-            piece.replace("(levada=words,", "(levada=words, deferrable=True,")
-            if "class PodStep(" in piece
-            else piece
-            for piece in found
-        ]
+        call, deferred = "super().__init__(**kwargs)", "super().__init__(deferrable=True, **kwargs)"
+        found = [one.replace(call, deferred) if "class PodStep(" in one else one for one in found]
     return [command, *found]

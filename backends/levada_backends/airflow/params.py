@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from levada_compiler.types import json_schema
+from levada_compiler import limits
 
 from .source_text import CallText, DictText, Text, call, literal, string
 
@@ -25,17 +25,32 @@ def _param(parameter: Parameter) -> CallText:
     positional: tuple[Text, ...] = ()
     if parameter.default is not None:
         positional = (literal(json.loads(parameter.default)),)
-    keywords: dict[str, Text] = {}
-    schema: dict[str, Any] = json_schema(parameter.type)
-    odd = {name: value for name, value in schema.items() if not name.isidentifier()}
-    for name, value in schema.items():
-        if name not in odd:
-            keywords[name] = literal(value)
+    schema = for_a_form(limits.schema(parameter))
+    keywords = {name: literal(value) for name, value in schema.items()}
     if parameter.description:
         keywords["description"] = string(parameter.description)
-    text = call("Param", *positional, **keywords)
-    return text if not odd else CallText("Param", (*positional, *_rest(odd)), text.keywords)
+    return call("Param", *positional, **keywords)
 
 
-def _rest(schema: dict[str, Any]) -> tuple[Text, ...]:
-    raise ValueError(f"a schema that Airflow's Param cannot hold: {sorted(schema)}")
+def for_a_form(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with its types in one list: Airflow's form looks at no other place.
+
+    That is `["null", "integer"]` for `int | None`, and the type of an enumeration's values.
+    """
+    flat = dict(schema)
+    if "anyOf" in flat and (members := _types(flat["anyOf"])):
+        flat = {"type": members, **{n: v for n, v in flat.items() if n != "anyOf"}}
+    if "enum" in flat and "type" not in flat:
+        kinds = sorted({_JSON_TYPES[type(value)] for value in flat["enum"]})
+        flat = {"type": kinds[0] if len(kinds) == 1 else kinds, **flat}
+    return flat
+
+
+_JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
+
+
+def _types(alternatives: list[dict[str, Any]]) -> list[str]:
+    """The types of alternatives that say nothing but a type, the one of null last."""
+    plain = all(set(each) == {"type"} and isinstance(each["type"], str) for each in alternatives)
+    found = [each["type"] for each in alternatives] if plain else []
+    return sorted(found, key=lambda kind: kind == "null")

@@ -13,7 +13,7 @@ from .graph import NONE_FAILED, Graph, Task
 from .options import PROCESS
 from .params import params
 from .placement import Placement
-from .settings import Settings, retry
+from .settings import Settings, assets, retry
 from .source_text import (
     WIDTH,
     CallText,
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 _TAKEN = operators.NAMES | frozenset(
     (
         *("json", "os", "sys", "Path", "TemporaryDirectory", "timedelta", "pendulum", "dag"),
-        *("DAG", "Param", "TaskGroup", "BaseOperator", "BranchMixIn", "EmptyOperator"),
+        *("import_module",),
+        *("DAG", "Param", "TaskGroup", "Asset", "BaseOperator", "BranchMixIn", "EmptyOperator"),
         *("SubprocessHook", "DockerOperator", "DeviceRequest", "Mount", "KubernetesPodOperator"),
         *("AirflowException", "AirflowFailException", "AirflowSkipException"),
         *("PIPELINE", "PROJECT", "PYTHON", "SOURCES", "ENVIRONMENT", "BACKOFF", "SWITCH"),
@@ -47,6 +48,7 @@ _TAKEN = operators.NAMES | frozenset(
 #: Where each name comes from: in Airflow 3, in Airflow 2.
 _AIRFLOW = {
     "DAG": ("airflow.sdk", "airflow"),
+    "Asset": ("airflow.sdk", "airflow.datasets"),
     "BaseOperator": ("airflow.sdk", "airflow.models"),
     "TaskGroup": ("airflow.sdk", "airflow.utils.task_group"),
     "Param": ("airflow.sdk.definitions.param", "airflow.models.param"),
@@ -67,6 +69,7 @@ _STANDARD = {
     "os": "import os",
     "sys": "import sys",
     "timedelta": "from datetime import timedelta",
+    "import_module": "from importlib import import_module",
     "Path": "from pathlib import Path",
     "TemporaryDirectory": "from tempfile import TemporaryDirectory",
 }
@@ -101,7 +104,7 @@ class _File:
 
     def text(self) -> str:
         tasks = {(t.kind, self._placed[t.id][0]) for t in self._graph.tasks.values()}
-        defined = operators.source(tasks, deferrable=self._where.deferrable)
+        defined = operators.source(tasks, "\n".join(self._body), deferrable=self._where.deferrable)
         rest = [*self._constants(), *defined, "", "", *self._body]
         return "\n".join([*self._head(), "", *_imports("\n".join(rest)), "", *rest]) + "\n"
 
@@ -182,6 +185,8 @@ class _File:
         if first:
             arguments["description"] = string(first)
         arguments["schedule"] = literal(own.get("schedule"))
+        if own.get("triggered_by"):
+            arguments["schedule"] = assets(own["triggered_by"])
         arguments["start_date"] = self._start_date(own)
         arguments["catchup"] = literal(own.get("catchup", False))
         for name, airflows in (
@@ -201,6 +206,8 @@ class _File:
         arguments["doc_md"] = '__doc__.replace("{", "&#123;")' if templated else "__doc__"
         if own.get("tags"):
             arguments["tags"] = literal(own["tags"])
+        if own.get("on_failure"):
+            arguments["on_failure_callback"] = call("callback", string(own["on_failure"]))
         return call("DAG", **arguments)
 
     def _start_date(self, own: Mapping[str, object]) -> Text:
@@ -404,7 +411,10 @@ def _airflow(words: set[str], version: int) -> list[str]:
     for name, places in _AIRFLOW.items():
         if name in words:
             modules.setdefault(places[version], []).append(name)
-    return [f"    from {module} import {', '.join(modules[module])}" for module in sorted(modules)]
+    lines = [f"    from {module} import {', '.join(modules[module])}" for module in sorted(modules)]
+    return [
+        line.replace("datasets import Asset", "datasets import Dataset as Asset") for line in lines
+    ]
 
 
 def _chain(names: list[str]) -> list[str]:

@@ -6,11 +6,11 @@ import json
 
 from levada_compiler.plan import merged_settings
 
-from .source_text import CallText, Text, call, literal
+from .source_text import CallText, ListText, Text, call, literal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from levada_compiler.ir import Call, Program, Setting
@@ -43,9 +43,9 @@ class Settings:
         """A call's own, then its step's, then the pipeline's."""
         return merged_settings(self.pipeline, self._steps[call.step], values(call.settings))
 
-    def arguments(self, call: Call) -> dict[str, Text]:
+    def arguments(self, node: Call) -> dict[str, Text]:
         """The arguments of a step's task, in the order to be written."""
-        own = self.of(call)
+        own = self.of(node)
         arguments: dict[str, Text] = {}
         inner = {name: own[name] for name in FOR_THE_STEP if name in own}
         if inner:
@@ -58,7 +58,18 @@ class Settings:
         for name, airflows in FOR_AIRFLOW.items():
             if own.get(name) is not None:
                 arguments[airflows] = literal(own[name])
+        if own.get("on_failure"):
+            arguments["on_failure_callback"] = call("callback", literal(own["on_failure"]))
+        if own.get("consumes"):
+            arguments["inlets"] = assets(own["consumes"])
+        if own.get("produces"):
+            arguments |= {"outlets": assets(own["produces"]), "post_execute": "announce"}
         return arguments
+
+
+def assets(uris: Iterable[str]) -> ListText:
+    """Assets by their URIs."""
+    return ListText(tuple(call("Asset", literal(uri)) for uri in uris))
 
 
 def retry(value: Mapping[str, Any] | None) -> dict[str, Text]:

@@ -40,6 +40,13 @@ def resolve(declared: list[dict[str, Any]], given: dict[str, Any]) -> dict[str, 
     return values
 
 
+def violation(value: Any, schema: dict[str, Any]) -> str:
+    """Say what is wrong with a value by a JSON schema; empty if nothing is."""
+    return next(
+        (f"{path} {problem}".strip() for path, problem in _violations(value, schema, "")), ""
+    )
+
+
 def _of_type(parameter: dict[str, Any]) -> str:
     return f" ({parameter['type']})" if parameter["type"] else ""
 
@@ -115,10 +122,41 @@ def _violations(value: Any, schema: Any, path: str) -> Iterator[tuple[str, str]]
         yield path, f"is none of {', '.join(_shown(one) for one in schema['enum'])}"
     if "anyOf" in schema and not any(_fits(value, one, path) for one in schema["anyOf"]):
         yield path, "fits none of the types"
-    if isinstance(value, list | tuple):
+    if _is(value, "number"):
+        yield from _number_violations(value, schema, path)
+    elif isinstance(value, str):
+        yield from _text_violations(value, schema, path)
+    elif isinstance(value, list | tuple):
         yield from _item_violations(value, schema, path)
     elif isinstance(value, dict):
         yield from _member_violations(value, schema, path)
+
+
+def _number_violations(
+    value: float, schema: dict[str, Any], path: str
+) -> Iterator[tuple[str, str]]:
+    if "minimum" in schema and value < schema["minimum"]:
+        yield path, f"is less than {schema['minimum']}"
+    if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
+        yield path, f"is not more than {schema['exclusiveMinimum']}"
+    if "maximum" in schema and value > schema["maximum"]:
+        yield path, f"is more than {schema['maximum']}"
+    if "exclusiveMaximum" in schema and value >= schema["exclusiveMaximum"]:
+        yield path, f"is not less than {schema['exclusiveMaximum']}"
+    if schema.get("multipleOf") and value % schema["multipleOf"]:
+        yield path, f"is no multiple of {schema['multipleOf']}"
+
+
+def _text_violations(value: str, schema: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    if len(value) < schema.get("minLength", 0):
+        yield path, f"has fewer than {schema['minLength']} characters"
+    if len(value) > schema.get("maxLength", len(value)):
+        yield path, f"has more than {schema['maxLength']} characters"
+    if "pattern" in schema:
+        import re
+
+        if not re.search(schema["pattern"], value):
+            yield path, f"does not match {schema['pattern']}"
 
 
 def _fits(value: Any, schema: Any, path: str) -> bool:

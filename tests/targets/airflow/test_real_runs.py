@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,9 @@ import pytest
 from levada_backends.airflow import TARGET
 from levada_compiler.compilation import compile_file
 
-from .emission import CASES, FOLDER, options
+from tests.conformance.records import run_folder
+
+from .emission import CASES, FOLDER, OPTIONS, options
 
 if TYPE_CHECKING:
     from tests.engines.airflow import Airflow
@@ -75,3 +79,78 @@ def deployable(case: str, airflow: Airflow) -> str:
     named = replace(program, name=PREFIX + case)
     (text,) = TARGET.emit(named, {**options(case), "project": project}).values()
     return text
+
+
+def test_what_airflow_has_of_its_own(airflow: Airflow) -> None:
+    """Assets with what a step gave, and a callback for the failure."""
+    airflow.deploy({f"{PREFIX}natives.py": deployable("natives", airflow)}, timeout=180)
+    said = airflow.home / "said"
+    alerts = ALERTS.format(file=str(said))
+    airflow.deploy({"alerts.py": alerts})
+    run = airflow.run(f"{PREFIX}natives", {"path": "raw/x"}, timeout=600)
+    assert run.state == "success", run.describe()
+    assert run.xcom("train")["metrics"] == {"loss": 0.5}
+    events = asset_events(airflow, run.run_id)
+    assert events["s3://lake/model"]["digest"] == run.xcom("train")["digest"]
+    assert events["s3://lake/report"]["metrics"] == {"loss": 0.5}
+    assert "digest" in events["s3://lake/parts"]
+    run = airflow.run(f"{PREFIX}natives", {"path": "raw", "depth": 10, "level": 3}, timeout=600)
+    assert run.state == "failed", run.describe()
+    assert said.read_text() == f"train {run.run_id}"
+
+
+def test_a_run_that_is_caught_up_knows_its_interval(airflow: Airflow, tmp_path: Path) -> None:
+    """Its id in the records is Airflow's, and `context()` has Airflow's dates."""
+    start = datetime.now(UTC).date() - timedelta(days=2)
+    module = tmp_path / "caught_up.py"
+    module.write_text(CAUGHT_UP.format(start=start.isoformat()))
+    program = compile_file(module).program
+    assert program is not None
+    (text,) = TARGET.emit(program, {**OPTIONS, "project": str(tmp_path)}).values()
+    airflow.deploy({"caught_up.py": text}, timeout=180)
+    listed = airflow.api.get_all("/dags/caught_up/dagRuns", "dag_runs")
+    runs = airflow.wait([airflow.follow("caught_up", one["dag_run_id"]) for one in listed], 600)
+    assert len(runs) >= 2
+    for run, dates in zip(runs, listed, strict=True):
+        assert run.state == "success", run.describe()
+        folder = run_folder(str(airflow.store), "caught_up", run.run_id)
+        engine = json.loads((folder / "run.json").read_text())["engine"]
+        names = ("logical_date", "data_interval_start", "data_interval_end")
+        expected = [datetime.fromisoformat(dates[name]) for name in names]
+        assert [datetime.fromisoformat(engine[name]) for name in names] == expected
+        told = run.xcom("return")["outputs"]["0"].split()
+        assert [datetime.fromisoformat(each) for each in told] == expected
+
+
+CAUGHT_UP = """
+from levada import context, pipeline, step
+
+@step
+def when() -> str:
+    now = context()
+    return f"{{now.logical_date}} {{now.data_interval_start}} {{now.data_interval_end}}"
+
+@pipeline(schedule="0 0 * * *", start_date="{start}", catchup=True)
+def caught_up():
+    return when()
+"""
+
+ALERTS = """
+def tell(context):
+    with open({file!r}, "w") as file:
+        file.write(context["ti"].task_id + " " + context["run_id"])
+
+
+def tell_all(context):
+    pass
+"""
+
+
+def asset_events(airflow: Airflow, run_id: str) -> dict[str, Any]:
+    """The extra of each event that a run left, by the asset's URI."""
+    name = "asset" if airflow.version == "3" else "dataset"
+    path = "/assets/events" if airflow.version == "3" else "/datasets/events"
+    key = "asset_events" if airflow.version == "3" else "dataset_events"
+    events = airflow.api.get_all(path, key)
+    mine = [event for event in events if event["source_run_id"] == run_id]
+    return {event.get("uri") or event[f"{name}_uri"]: event["extra"] for event in mine}

@@ -83,14 +83,9 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-
-    def __init__(self, levada, node=None, loops=(), item=None, **kwargs):
-        super().__init__(**kwargs)
-        self.levada = levada
-        self.node = node
-        self.loops = loops
-        self.item = item
-        self.env = ENVIRONMENT
+    env = ENVIRONMENT
+    node = item = None
+    loops = ()
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -112,15 +107,19 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
-        words = [step, "--code", code]  # a difference is a warning
+    def __init__(
+        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.item = item
+        self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
-            words += ["--input", f"{name}={text}"]
+            self.levada += ["--input", f"{name}={text}"]
         if outputs:
-            words += ["--outputs", ",".join(outputs)]
+            self.levada += ["--outputs", ",".join(outputs)]
         if settings:
-            words += ["--settings", json.dumps(settings)]
-        super().__init__(levada=words, **kwargs)
+            self.levada += ["--settings", json.dumps(settings)]
 
 
 class Items(Command):
@@ -129,19 +128,21 @@ class Items(Command):
     With `fail_items`, an error in an expression is the failure of that item alone.
     """
 
-    def __init__(self, fail_items=False, **kwargs):
-        words = ["items", "--fail-items"] if fail_items else ["items"]
-        super().__init__(levada=words, **kwargs)
+    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.node = node
+        self.levada = ["items", "--fail-items"] if fail_items else ["items"]
 
 
 class Outputs(Command):
     """Records what the pipeline returns, and that the run is over."""
 
     def __init__(self, outputs, is_tuple=False, **kwargs):
-        words = ["outputs", "--tuple"] if is_tuple else ["outputs"]
+        super().__init__(**kwargs)
+        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
         for name, text in outputs.items():
-            words += ["--output", f"{name}={text}"]
-        super().__init__(levada=words, **kwargs)
+            self.levada += ["--output", f"{name}={text}"]
 
 
 with DAG(

@@ -83,10 +83,10 @@ class DockerCommand(DockerOperator):
 
     template_fields = ("environment",)
     pickling_library = json  # reads the result
+    node = item = None
+    loops = ()
 
-    def __init__(
-        self, levada, image, node=None, loops=(), item=None, secrets=(), mounts=(), **kwargs
-    ):
+    def __init__(self, image, secrets=(), mounts=(), **kwargs):
         super().__init__(
             image=image,
             entrypoint=["python"],
@@ -102,10 +102,6 @@ class DockerCommand(DockerOperator):
             **DOCKER,
             **kwargs,
         )
-        self.levada = levada
-        self.node = node
-        self.loops = loops
-        self.item = item
 
     def execute(self, context):
         self.command = ["-m", "levada", *words_of(self), "--result", self.retrieve_output_path]
@@ -118,15 +114,19 @@ class DockerCommand(DockerOperator):
 class DockerStep(DockerCommand):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
-        words = [step, "--code", code]  # a difference is a warning
+    def __init__(
+        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.item = item
+        self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
-            words += ["--input", f"{name}={text}"]
+            self.levada += ["--input", f"{name}={text}"]
         if outputs:
-            words += ["--outputs", ",".join(outputs)]
+            self.levada += ["--outputs", ",".join(outputs)]
         if settings:
-            words += ["--settings", json.dumps(settings)]
-        super().__init__(levada=words, **kwargs)
+            self.levada += ["--settings", json.dumps(settings)]
 
 
 class DockerItems(DockerCommand):
@@ -135,9 +135,11 @@ class DockerItems(DockerCommand):
     With `fail_items`, an error in an expression is the failure of that item alone.
     """
 
-    def __init__(self, fail_items=False, **kwargs):
-        words = ["items", "--fail-items"] if fail_items else ["items"]
-        super().__init__(levada=words, **kwargs)
+    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.node = node
+        self.levada = ["items", "--fail-items"] if fail_items else ["items"]
 
 
 class DockerBranch(DockerCommand, BranchMixIn):
@@ -146,7 +148,8 @@ class DockerBranch(DockerCommand, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(levada=["decide", "--expression", condition], **kwargs)
+        super().__init__(**kwargs)
+        self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise
 
@@ -161,10 +164,10 @@ class DockerOutputs(DockerCommand):
     """Records what the pipeline returns, and that the run is over."""
 
     def __init__(self, outputs, is_tuple=False, **kwargs):
-        words = ["outputs", "--tuple"] if is_tuple else ["outputs"]
+        super().__init__(**kwargs)
+        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
         for name, text in outputs.items():
-            words += ["--output", f"{name}={text}"]
-        super().__init__(levada=words, **kwargs)
+            self.levada += ["--output", f"{name}={text}"]
 
 
 with DAG(

@@ -114,10 +114,10 @@ class PodCommand(KubernetesPodOperator):
     """Runs `python -m levada` in a pod, which leaves its result as JSON for the sidecar."""
 
     template_fields = ("env_vars",)
+    node = item = None
+    loops = ()
 
-    def __init__(
-        self, levada, image, node=None, loops=(), item=None, pod=None, container=None, **kwargs
-    ):
+    def __init__(self, image, pod=None, container=None, **kwargs):
         super().__init__(
             image=image,
             cmds=["python"],
@@ -129,10 +129,6 @@ class PodCommand(KubernetesPodOperator):
             log_pod_spec_on_failure=False,
             **{"deferrable": False, **KUBERNETES, **kwargs},
         )
-        self.levada = levada
-        self.node = node
-        self.loops = loops
-        self.item = item
 
     def build_pod_request_obj(self, context=None, **kwargs):
         result = "/airflow/xcom/return.json"
@@ -166,15 +162,19 @@ class PodCommand(KubernetesPodOperator):
 class PodStep(PodCommand):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
-        words = [step, "--code", code]  # a difference is a warning
+    def __init__(
+        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
+    ):
+        super().__init__(deferrable=True, **kwargs)
+        self.loops = loops
+        self.item = item
+        self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
-            words += ["--input", f"{name}={text}"]
+            self.levada += ["--input", f"{name}={text}"]
         if outputs:
-            words += ["--outputs", ",".join(outputs)]
+            self.levada += ["--outputs", ",".join(outputs)]
         if settings:
-            words += ["--settings", json.dumps(settings)]
-        super().__init__(levada=words, deferrable=True, **kwargs)
+            self.levada += ["--settings", json.dumps(settings)]
 
 
 class PodItems(PodCommand):
@@ -183,9 +183,11 @@ class PodItems(PodCommand):
     With `fail_items`, an error in an expression is the failure of that item alone.
     """
 
-    def __init__(self, fail_items=False, **kwargs):
-        words = ["items", "--fail-items"] if fail_items else ["items"]
-        super().__init__(levada=words, **kwargs)
+    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.node = node
+        self.levada = ["items", "--fail-items"] if fail_items else ["items"]
 
 
 class PodBranch(PodCommand, BranchMixIn):
@@ -194,7 +196,8 @@ class PodBranch(PodCommand, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(levada=["decide", "--expression", condition], **kwargs)
+        super().__init__(**kwargs)
+        self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise
 
@@ -209,10 +212,10 @@ class PodOutputs(PodCommand):
     """Records what the pipeline returns, and that the run is over."""
 
     def __init__(self, outputs, is_tuple=False, **kwargs):
-        words = ["outputs", "--tuple"] if is_tuple else ["outputs"]
+        super().__init__(**kwargs)
+        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
         for name, text in outputs.items():
-            words += ["--output", f"{name}={text}"]
-        super().__init__(levada=words, **kwargs)
+            self.levada += ["--output", f"{name}={text}"]
 
 
 with DAG(

@@ -117,14 +117,9 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-
-    def __init__(self, levada, node=None, loops=(), item=None, **kwargs):
-        super().__init__(**kwargs)
-        self.levada = levada
-        self.node = node
-        self.loops = loops
-        self.item = item
-        self.env = ENVIRONMENT
+    env = ENVIRONMENT
+    node = item = None
+    loops = ()
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -146,15 +141,19 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
-        words = [step, "--code", code]  # a difference is a warning
+    def __init__(
+        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.item = item
+        self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
-            words += ["--input", f"{name}={text}"]
+            self.levada += ["--input", f"{name}={text}"]
         if outputs:
-            words += ["--outputs", ",".join(outputs)]
+            self.levada += ["--outputs", ",".join(outputs)]
         if settings:
-            words += ["--settings", json.dumps(settings)]
-        super().__init__(levada=words, **kwargs)
+            self.levada += ["--settings", json.dumps(settings)]
 
 
 class Items(Command):
@@ -163,9 +162,11 @@ class Items(Command):
     With `fail_items`, an error in an expression is the failure of that item alone.
     """
 
-    def __init__(self, fail_items=False, **kwargs):
-        words = ["items", "--fail-items"] if fail_items else ["items"]
-        super().__init__(levada=words, **kwargs)
+    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.node = node
+        self.levada = ["items", "--fail-items"] if fail_items else ["items"]
 
 
 class DockerCommand(DockerOperator):
@@ -173,10 +174,10 @@ class DockerCommand(DockerOperator):
 
     template_fields = ("environment",)
     pickling_library = json  # reads the result
+    node = item = None
+    loops = ()
 
-    def __init__(
-        self, levada, image, node=None, loops=(), item=None, secrets=(), mounts=(), **kwargs
-    ):
+    def __init__(self, image, secrets=(), mounts=(), **kwargs):
         super().__init__(
             image=image,
             entrypoint=["python"],
@@ -192,10 +193,6 @@ class DockerCommand(DockerOperator):
             **DOCKER,
             **kwargs,
         )
-        self.levada = levada
-        self.node = node
-        self.loops = loops
-        self.item = item
 
     def execute(self, context):
         self.command = ["-m", "levada", *words_of(self), "--result", self.retrieve_output_path]
@@ -208,15 +205,19 @@ class DockerCommand(DockerOperator):
 class DockerStep(DockerCommand):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
-        words = [step, "--code", code]  # a difference is a warning
+    def __init__(
+        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.item = item
+        self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
-            words += ["--input", f"{name}={text}"]
+            self.levada += ["--input", f"{name}={text}"]
         if outputs:
-            words += ["--outputs", ",".join(outputs)]
+            self.levada += ["--outputs", ",".join(outputs)]
         if settings:
-            words += ["--settings", json.dumps(settings)]
-        super().__init__(levada=words, **kwargs)
+            self.levada += ["--settings", json.dumps(settings)]
 
 
 class DockerBranch(DockerCommand, BranchMixIn):
@@ -225,7 +226,8 @@ class DockerBranch(DockerCommand, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(levada=["decide", "--expression", condition], **kwargs)
+        super().__init__(**kwargs)
+        self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise
 
@@ -248,10 +250,10 @@ class PodCommand(KubernetesPodOperator):
     """Runs `python -m levada` in a pod, which leaves its result as JSON for the sidecar."""
 
     template_fields = ("env_vars",)
+    node = item = None
+    loops = ()
 
-    def __init__(
-        self, levada, image, node=None, loops=(), item=None, pod=None, container=None, **kwargs
-    ):
+    def __init__(self, image, pod=None, container=None, **kwargs):
         super().__init__(
             image=image,
             cmds=["python"],
@@ -263,10 +265,6 @@ class PodCommand(KubernetesPodOperator):
             log_pod_spec_on_failure=False,
             **{"deferrable": False, **KUBERNETES, **kwargs},
         )
-        self.levada = levada
-        self.node = node
-        self.loops = loops
-        self.item = item
 
     def build_pod_request_obj(self, context=None, **kwargs):
         result = "/airflow/xcom/return.json"
@@ -300,15 +298,19 @@ class PodCommand(KubernetesPodOperator):
 class PodStep(PodCommand):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
-        words = [step, "--code", code]  # a difference is a warning
+    def __init__(
+        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.item = item
+        self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
-            words += ["--input", f"{name}={text}"]
+            self.levada += ["--input", f"{name}={text}"]
         if outputs:
-            words += ["--outputs", ",".join(outputs)]
+            self.levada += ["--outputs", ",".join(outputs)]
         if settings:
-            words += ["--settings", json.dumps(settings)]
-        super().__init__(levada=words, **kwargs)
+            self.levada += ["--settings", json.dumps(settings)]
 
 
 with DAG(

@@ -100,14 +100,9 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-
-    def __init__(self, levada, node=None, loops=(), item=None, **kwargs):
-        super().__init__(**kwargs)
-        self.levada = levada
-        self.node = node
-        self.loops = loops
-        self.item = item
-        self.env = ENVIRONMENT
+    env = ENVIRONMENT
+    node = item = None
+    loops = ()
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -129,15 +124,19 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
-        words = [step, "--code", code]  # a difference is a warning
+    def __init__(
+        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.item = item
+        self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
-            words += ["--input", f"{name}={text}"]
+            self.levada += ["--input", f"{name}={text}"]
         if outputs:
-            words += ["--outputs", ",".join(outputs)]
+            self.levada += ["--outputs", ",".join(outputs)]
         if settings:
-            words += ["--settings", json.dumps(settings)]
-        super().__init__(levada=words, **kwargs)
+            self.levada += ["--settings", json.dumps(settings)]
 
 
 class Except(BaseOperator, BranchMixIn):
