@@ -109,6 +109,8 @@ def write(folder: str, contents: dict[str, bytes], before: dict[str, bytes | Non
             staged[path] = _beside(place, len(staged))
             with open(staged[path], "wb") as file:
                 file.write(data)
+            if before[path] is not None:  # who may read it stays as it is
+                os.chmod(staged[path], os.stat(place).st_mode & 0o7777)
         for path, temporary in staged.items():
             place = os.path.realpath(os.path.join(folder, path))
             os.replace(temporary, place)

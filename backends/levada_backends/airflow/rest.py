@@ -2,7 +2,7 @@
 
 Not through `apache-airflow-client`: one version of it reads one minor version of the server (3.3
 refuses answers of 3.0), 2.x and 3.x cannot be installed side by side, and importing it takes
-longer than everything else that a submit does.
+0.9 s of processor time.
 
 https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
 https://airflow.apache.org/docs/apache-airflow/2.11.2/stable-rest-api-ref.html
