@@ -2,6 +2,7 @@
 
 Only JSON's values are written. A string is plain where every reader of YAML 1.1 and 1.2 takes it
 for a string, a literal block where it has lines, and JSON's (which YAML has as well) elsewhere.
+A key that is a :class:`Key` has a comment above it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,33 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any
+    from typing import Any, Self
 
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
 _WORDS = frozenset(("y", "n", "yes", "no", "true", "false", "on", "off", "null"))
-#: What a literal block can hold: lines that end with a newline, of printable characters.
-_LITERAL = re.compile(r"(?:[\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\U00010000-\U0010ffff]*\n)+")
+#: What a literal block can hold: lines of printable characters.
+_LITERAL = re.compile(r"[\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\U00010000-\U0010ffff]+")
 _LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
+
+
+class Key(str):
+    """A key with a comment above it."""
+
+    __slots__ = ("comment",)
+
+    def __new__(cls, text: str, comment: str) -> Self:
+        """Make one."""
+        key = super().__new__(cls, text)
+        key.comment = comment
+        return key
+
+    comment: str
+
+
+def comment(text: str, indent: str = "") -> list[str]:
+    """The lines of a comment, without what cannot be seen."""
+    seen = ("".join(c if c.isprintable() else " " for c in line) for line in text.splitlines())
+    return [f"{indent}# {line.strip()}".rstrip() for line in seen]
 
 
 def dump(*documents: Mapping[str, Any]) -> str:
@@ -28,6 +49,8 @@ def dump(*documents: Mapping[str, Any]) -> str:
 
 def _mapping(value: Mapping[str, Any], indent: str) -> Iterator[str]:
     for key, item in value.items():
+        if isinstance(key, Key):
+            yield from comment(key.comment, indent)
         yield from _entry(f"{indent}{_text(key)}:", item, indent)
 
 
@@ -40,8 +63,9 @@ def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
         yield head
         yield from _sequence(value, indent)
     elif isinstance(value, str) and _is_literal(value):
-        yield f"{head} |"
-        yield from (f"{indent}  {line}" if line else "" for line in value.split("\n")[:-1])
+        yield f"{head} |" if value.endswith("\n") else f"{head} |-"
+        lines = value.removesuffix("\n").split("\n")
+        yield from (f"{indent}  {line}" if line else "" for line in lines)
     else:
         yield f"{head} {_scalar(value)}"
 
@@ -60,9 +84,10 @@ def _sequence(values: list[Any], indent: str) -> Iterator[str]:
 
 
 def _is_literal(text: str) -> bool:
-    """Whether a block gives it back: its first line sets the indent, its end is one newline."""
+    """Whether a block gives it back: its first line sets the indent, it ends with one newline."""
     return (
-        _LITERAL.fullmatch(text) is not None
+        "\n" in text
+        and _LITERAL.fullmatch(text) is not None
         and text[0] not in " \n"
         and not text.endswith("\n\n")
         and not _LINE_BREAKS.search(text)
@@ -72,7 +97,13 @@ def _is_literal(text: str) -> bool:
 def _scalar(value: Any) -> str:
     if isinstance(value, str):
         return _text(value)
-    return json.dumps(value)
+    return _float(value) if isinstance(value, float) else json.dumps(value)
+
+
+def _float(value: float) -> str:
+    """A float that is one in YAML 1.1 too, which wants a point before an exponent."""
+    mantissa, e, exponent = repr(value).partition("e")
+    return f"{mantissa if '.' in mantissa or not e else mantissa + '.0'}{e}{exponent}"
 
 
 def _text(text: str) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from levada.arguments import Arguments
 
-CALL, RUN = "levada-call", "levada-run"
+CALL = "levada-call"
 OUTPUT = "Output"
 #: How the texts in KFP's own scheme of paths are kept in the container (``LocalPathForURI``).
 _FOLDERS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
@@ -68,7 +68,7 @@ class Task:
     def _own(self, words: list[str]) -> list[str]:
         """Take the options that only this module knows; give the others."""
         others = []
-        self._text = ""
+        self._text = self._run_id = ""
         while words:
             word = words.pop(0)
             name, _, value = word.partition("=")
@@ -82,6 +82,8 @@ class Task:
                 self._kinds = _object(value, name)
             elif name == "--item":
                 self._item = value
+            elif name == "--run-id":
+                self._run_id = value
             else:
                 others.append(word)
         return others
@@ -104,9 +106,11 @@ class Task:
         return words
 
     def _run(self) -> list[str]:
-        run = str(self._values.get(RUN) or os.environ.get("LEVADA_RUN_ID", ""))
-        if not run or "{{" in run:
-            raise UsageError(f"Kubeflow did not say which run this is: {run or 'nothing'}")
+        run = self._run_id
+        if not run or "{{" in run:  # a cluster does not fill it in
+            run = os.environ.get("LEVADA_RUN_ID", "")
+        if not run:
+            raise UsageError("Kubeflow did not say which run this is: LEVADA_RUN_ID is not set")
         item = str(self._values.get(self._item, "")) if self._item else ""
         return [f"--run-id={run}", *([f"--map-index={item}"] if item else [])]
 

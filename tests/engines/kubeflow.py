@@ -42,7 +42,12 @@ class Kubeflow:
 
     def problems(self, files: list[Path]) -> dict[str, str]:
         """What the SDK and KFP's messages have against each compiled file; nothing for most."""
-        found: dict[str, str] = json.loads(self._run("kubeflow_check.py", [str(f) for f in files]))
+        names = [str(file) for file in files]
+        return dict(zip(names, json.loads(self._run("kubeflow_check.py", names)), strict=True))
+
+    def outputs(self, outputs: list[Any]) -> list[str]:
+        """What its own message has against each executor output; nothing for one that is right."""
+        found: list[str] = json.loads(self._run("kubeflow_check.py", outputs))
         return found
 
     def cel(self, questions: list[tuple[str, dict[str, Any]]]) -> list[Any]:

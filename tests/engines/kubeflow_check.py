@@ -1,14 +1,15 @@
 """Read compiled files as KFP would: in its own environment, by `tests.engines.kubeflow`.
 
-Standard input is a JSON list of files; the last line of standard output says what is wrong with
-each. `PipelineSpec` does not look into `deploymentSpec` and the platform documents, so these are
-read by their own messages.
+Standard input is a JSON list of files, or of executor outputs; the last line of standard output
+says what is wrong with each. `PipelineSpec` does not look into `deploymentSpec` and the platform
+documents, so these are read by their own messages.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import yaml
 from google.protobuf import json_format
@@ -38,6 +39,16 @@ def problem(path: str) -> str:
     return ""
 
 
+def output_problem(output: dict[str, Any]) -> str:
+    """What is wrong with an executor output, as the launcher reads it; nothing if it is right."""
+    try:
+        text = json.dumps(output, allow_nan=False)
+        json_format.Parse(text, pipeline_spec_pb2.ExecutorOutput())
+    except Exception as error:  # noqa: BLE001
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
 if __name__ == "__main__":
-    found = {path: problem(path) for path in json.load(sys.stdin)}
-    print(json.dumps(found))
+    asked = json.load(sys.stdin)
+    print(json.dumps([problem(a) if isinstance(a, str) else output_problem(a) for a in asked]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..target import Capabilities, Capability
+from .options import OPTIONS
 
 _CONSTRUCTS = {
     "step call": "a task; its outputs are artifacts in the store",
@@ -54,4 +55,5 @@ _SETTINGS = {
 CAPABILITIES = Capabilities(
     constructs=tuple(Capability(name, True, note) for name, note in _CONSTRUCTS.items()),
     settings=tuple(Capability(name, can, note) for name, (can, note) in _SETTINGS.items()),
+    options=OPTIONS,
 )

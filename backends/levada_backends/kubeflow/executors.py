@@ -34,6 +34,9 @@ COMMAND = ["python", "-m", "levada.kubeflow"]
 _FOR_THE_STEP = (
     *("cache", "secrets", "environment", "timeout", "allow_pickle", "requirements", "files"),
 )
+#: KFP's local runner fills it in; on a cluster it stays as it is, and the pod's label says the run.
+RUN_ID = "{{$.pipeline_job_uuid}}"
+RUN_LABEL = "metadata.labels['pipeline/runid']"
 #: Seconds that a pod has beyond a step's timeout: to be scheduled, to pull, to write its record.
 GRACE = 300
 _GIGABYTE = 10**9
@@ -74,8 +77,7 @@ class Executors:
             label = f"exec-{self._names.new(name)}"
             self._labels[key] = label
             self.containers[label] = {"container": container}
-            if kubernetes:
-                self.kubernetes[label] = kubernetes
+            self.kubernetes[label] = kubernetes
         return self._labels[key]
 
     # ------------------------------------------------------------------ containers
@@ -97,7 +99,7 @@ class Executors:
         content: dict[str, Any] = {
             "image": self.image(call),
             "command": list(COMMAND),
-            "args": [*(escape(text) for text in arguments), "--executor-input", "{{$}}"],
+            "args": [*map(escape, arguments), f"--run-id={RUN_ID}", "--executor-input", "{{$}}"],
         }
         if self._options.store_url:
             content["env"] = [{"name": "LEVADA_STORE", "value": self._options.store_url}]
@@ -127,7 +129,9 @@ class Executors:
 
     def _of_kubernetes(self, settings: dict[str, Any]) -> dict[str, Any]:
         options = self._options
-        content: dict[str, Any] = {}
+        content: dict[str, Any] = {
+            "fieldPathAsEnv": [{"name": "LEVADA_RUN_ID", "fieldPath": RUN_LABEL}]
+        }
         claims = [{"claim": options.claim, "path": options.mount}] if options.claim else []
         mounts = [*claims, *(settings.get("volumes") or [])]
         if mounts:

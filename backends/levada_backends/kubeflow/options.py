@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from levada_compiler.slotted import dataclass, field
 
+from ..target import Option
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,16 +13,28 @@ if TYPE_CHECKING:
 #: KFP's artifact types that an output can be given by name.
 ARTIFACT_TYPES = (*("Artifact", "Dataset", "Model", "ClassificationMetrics", "HTML", "Markdown"),)
 _TEXTS = {
-    "store": "where artifacts and records are kept: a URL, or a path that is in the claim's volume",
+    "store": "a URL, or a path in the claim's volume: where artifacts and records are kept; "
+    "`<mount>/store` where there is a claim",
     "claim": "a PersistentVolumeClaim that every task is given",
-    "mount": "where it is mounted",
+    "mount": "where that is mounted; `/levada`",
     "image": "the image of steps that have none, and of tasks that decide",
     "secret": "the Secret of references that do not name one",
     "pull_secret": "the Secret that images are pulled with",
     "pull_policy": "`Always`, `IfNotPresent` or `Never`",
 }
-#: Options of the compiler, and of what submits.
-_OTHERS = ("compiler", "project", "host", "namespace", "experiment")
+_FOR_THE_CLIENT = {
+    "host": "the URL of KFP's API, for `levada submit` and `levada deploy`",
+    "namespace": "the namespace of runs, where KFP has users of several",
+    "experiment": "the experiment that runs belong to; the pipeline's name",
+    "token_env": "the environment variable that holds the token for the API",
+    "certificates": "a file with the certificates of those who signed the API's",
+}
+#: All of them, for `levada targets`.
+OPTIONS = (
+    *(Option(name, note) for name, note in _TEXTS.items()),
+    Option("artifacts", 'KFP types of outputs: `{"train.report" = "HTML"}`'),
+    *(Option(name, note) for name, note in _FOR_THE_CLIENT.items()),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +66,7 @@ def read(given: Mapping[str, object]) -> Options:
         if name in _TEXTS and isinstance(value, str):
             known[name] = value
         elif name in _TEXTS:
-            problems.append(f"`{name}` is a string ({_TEXTS[name]}), not {value!r}")
-        elif name not in (*_OTHERS, "artifacts"):
-            names = ", ".join(f"`{one}`" for one in (*_TEXTS, "artifacts"))
-            problems.append(f"there is no option `{name}`; there are {names}")
+            problems.append(f"the option `{name}` is a string, not {value!r}: {_TEXTS[name]}")
     artifacts = _artifacts(given.get("artifacts", {}), problems)
     compiler = str(given.get("compiler", ""))
     return Options(**known, compiler=compiler, artifacts=artifacts, problems=tuple(problems))

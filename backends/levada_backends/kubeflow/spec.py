@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from levada_compiler.ir import Call
 
+from ..block_yaml import Key, comment, dump
 from . import artifacts, executors, parameters
 from .dags import INDEX, OUTPUT, Builder, channel
 from .names import plain
-from .yaml_text import Key, comment, document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from .options import Options
 
 SCHEMA_VERSION = "2.1.0"
-CALL, RUN, STATUS = "levada-call", "levada-run", "levada-status"
-#: KFP fills it in where it is the whole of a constant (``backend/src/v2/driver/resolve.go``).
-RUN_ID = "{{$.pipeline_job_uuid}}"
-_TYPES = {CALL: "STRING", RUN: "STRING", INDEX: "STRING"}
+CALL, STATUS = "levada-call", "levada-status"
+_TYPES = {CALL: "STRING", INDEX: "STRING"}
 _OUTPUT_TYPES = {"decide": "STRING", "items": "LIST"}
 
 
@@ -50,17 +48,15 @@ class Spec:
         }
 
     @property
-    def platform(self) -> dict[str, Any] | None:
-        """The document for Kubernetes, if there is anything to say."""
-        found = self.executors.kubernetes
-        deployment = {"deploymentSpec": {"executors": found}}
-        return {"platforms": {"kubernetes": deployment}} if found else None
+    def platform(self) -> dict[str, Any]:
+        """The document for Kubernetes."""
+        deployment = {"deploymentSpec": {"executors": self.executors.kubernetes}}
+        return {"platforms": {"kubernetes": deployment}}
 
     def text(self) -> str:
         """Both documents as YAML."""
         lines = comment(_HEADER.format(program=self.program, options=self._options))
-        text = "\n".join(lines) + "\n" + document(self.pipeline)
-        return text + ("---\n" + document(self.platform) if self.platform else "")
+        return "\n".join(lines) + "\n" + dump(self.pipeline, self.platform)
 
     def _info(self) -> dict[str, Any]:
         settings = executors.values(self.program.settings)
@@ -116,9 +112,8 @@ class Spec:
             content |= self._iterator(task.listed)
         if policy := executors.retry_policy(settings):
             content["retryPolicy"] = policy
-        # KFP would skip a task without looking at what it reads from the store: Levada's own
-        # cache, which does, is asked in the container.
-        return content | ({"cachingOptions": {}} if task.inner is None else {})
+        # No `cachingOptions`: KFP would skip a task without a look at what it reads from the store.
+        return content
 
     def _iterator(self, listed: Task) -> dict[str, Any]:
         items = {"inputParameter": channel(listed.name)}
@@ -131,7 +126,6 @@ class Spec:
         found: dict[str, tuple[Any, str]] = {}
         if task.inner is None:
             found[CALL] = _constant("\n".join(task.lines)), "STRING"
-            found[RUN] = _constant(RUN_ID), "STRING"
         for above in filter(None, (task.decided, task.listed)):
             given = {"producerTask": above.name, "outputParameterKey": OUTPUT}
             kind = _OUTPUT_TYPES[above.kind]
@@ -180,7 +174,8 @@ class Spec:
 
 _HEADER = """\
 {program.name} for Kubeflow Pipelines 2, written by Levada {options.compiler} from {program.file}.
-Do not edit it: change the pipeline and compile it again."""
+Do not edit it: change the pipeline and compile it again. A task does what its `levada-call` says.
+Values go through Levada's store, and its cache is asked: KFP's cannot see them, and is off."""
 
 
 def _constant(text: str) -> dict[str, Any]:

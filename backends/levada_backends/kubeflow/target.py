@@ -23,6 +23,7 @@ class KubeflowTarget:
     name = "kubeflow"
     description = "a PipelineSpec for Kubeflow Pipelines 2; each step is a pod"
     capabilities: Capabilities = CAPABILITIES
+    client = "levada_backends.kubeflow.client:KubeflowClient"
 
     def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:
         """What Kubeflow cannot do, or would refuse."""

@@ -102,5 +102,7 @@ def _as_given(file: Path, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _given(value: Any, declared: dict[str, Any]) -> Any:
+    if declared["parameterType"] == "NUMBER_DOUBLE":
+        return float(value)
     is_json = "(JSON: " in declared.get("description", "")
     return json.dumps(value) if is_json else value

@@ -44,5 +44,5 @@ OPTIONS = {"compiler": "0.1.0", "image": "registry.example.com/steps:1", "claim"
 WITHOUT: dict[str, dict[str, object]] = {
     "kubeflow-image": {"image": ""},
     "kubeflow-store": {"claim": ""},
-    "kubeflow-option": {"storage": "/levada"},
+    "kubeflow-option": {"secret": 3},
 }

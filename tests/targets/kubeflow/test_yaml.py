@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from levada_backends.kubeflow.yaml_text import Key, document
+from levada_backends.block_yaml import Key, dump
 
 HARD = (
     *("", " ", "null", "~", "True", "no", "On", "1", "1e3", "1_000", "0x1f", "0o7", ".5", "1:20"),
@@ -28,19 +28,21 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(texts, values, min_size=1, max_size=4))
 def test_it_is_read_as_it_was(content: dict[str, Any]) -> None:
-    assert same(yaml.safe_load(document(content)), content)
+    assert same(yaml.safe_load(dump(content)), content)
 
 
+@settings(deadline=None)
 @given(texts, values)
 def test_a_comment_changes_nothing(said: str, value: Any) -> None:
-    assert same(yaml.safe_load(document({Key("key", said): value})), {"key": value})
+    assert same(yaml.safe_load(dump({Key("key", said): value})), {"key": value})
 
 
 @pytest.mark.parametrize("text", HARD)
 def test_each_of_the_hard_ones(text: str) -> None:
-    assert yaml.safe_load(document({"key": text, text: [text]})) == {"key": text, text: [text]}
+    assert yaml.safe_load(dump({"key": text, text: [text]})) == {"key": text, text: [text]}
 
 
 def same(one: Any, other: Any) -> bool:

@@ -1,0 +1,489 @@
+"""Kubeflow Pipelines' API, by its own client: versions, runs and recurring runs.
+
+A pipeline is uploaded as a version whose name is the digest of its file, so that what is there
+already is known by name and never uploaded twice. ``kfp`` is imported only when something is asked
+of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..client import (
+    CANCELLED,
+    FAILED,
+    QUEUED,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    WAITING,
+    Change,
+    ClientError,
+    NotDeployedError,
+    Run,
+    RunState,
+    StepState,
+    poll,
+    secret_option,
+    text_option,
+)
+from .parameters import REPLACED, as_json
+from .run_details import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import TypeVar
+
+    from ..client import Compiled, Request
+
+    T = TypeVar("T")
+
+_STATES = {
+    "PENDING": QUEUED,
+    "RUNNING": RUNNING,
+    "PAUSED": RUNNING,
+    "CANCELING": RUNNING,
+    "SUCCEEDED": SUCCEEDED,
+    "SKIPPED": SKIPPED,
+    "FAILED": FAILED,
+    "CANCELED": CANCELLED,
+}
+_PAGE = 100
+_NOT_FOUND = 404
+
+
+class KubeflowClient:
+    """A Kubeflow Pipelines, in one namespace."""
+
+    def __init__(self, options: Mapping[str, object], root: str) -> None:
+        """The options are those of :mod:`.options`."""
+        self._host = text_option(options, "host").rstrip("/")
+        if not self._host:
+            raise ClientError(
+                "the target `kubeflow` has no `host` to talk to",
+                'set `host = "https://…/pipeline"` in [tool.levada.targets.kubeflow]',
+            )
+        self._namespace = text_option(options, "namespace")
+        self._experiment = text_option(options, "experiment")
+        self._token = secret_option(options, "token_env")
+        certificates = text_option(options, "certificates")
+        self._certificates = str(Path(root, certificates)) if certificates else None
+        self._made: Any = None
+
+    @property
+    def address(self) -> str:
+        """The host."""
+        return self._host
+
+    @property
+    def folder(self) -> str | None:
+        """None: the file is uploaded."""
+        return None
+
+    # ------------------------------------------------------------------ deploying
+
+    def deploy(self, compiled: Compiled, *, dry_run: bool = False) -> Sequence[Change]:
+        """Upload it as a version unless it is there, and make its recurring run."""
+        pipeline = self._pipeline_id(compiled)
+        version = self._version(pipeline, compiled) if pipeline else None
+        place = f"{self._host} {compiled.pipeline} {_version_name(compiled)}"
+        status = "unchanged" if version else "changed" if pipeline else "new"
+        schedule = self._schedule(compiled)
+        if not version and not dry_run:
+            pipeline, version = self._upload(pipeline, compiled)
+        changes = [Change(place, status)]
+        return [*changes, *self._recurring(compiled, pipeline, version, schedule, dry_run=dry_run)]
+
+    def _upload(self, pipeline: str | None, compiled: Compiled) -> tuple[str, str]:
+        name = _version_name(compiled)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, f"{compiled.pipeline}.yaml")
+            file.write_text(_text(compiled), encoding="utf-8")
+            if pipeline is None:
+                model = self._api.V2beta1Pipeline(
+                    display_name=compiled.pipeline, namespace=self._namespace or None
+                )
+                service = self._client._pipelines_api
+                made = self._asked(lambda: service.pipeline_service_create_pipeline(model))
+                pipeline = str(made.pipeline_id)
+            version = self._asked(
+                lambda: self._client.upload_pipeline_version(
+                    str(file), name, pipeline_id=pipeline, description=f"source {compiled.source}"
+                )
+            )
+        return pipeline, str(version.pipeline_version_id)
+
+    def verify(self, compiled: Compiled) -> None:
+        """Ask for the version of this digest."""
+        self._found(compiled)
+
+    def _found(self, compiled: Compiled) -> tuple[str, str]:
+        pipeline = self._pipeline_id(compiled)
+        version = self._version(pipeline, compiled) if pipeline else None
+        if pipeline is None or version is None:
+            what = "no such pipeline" if pipeline is None else "no version of it that is this one"
+            raise NotDeployedError(
+                f"`{compiled.pipeline}` is not deployed at {self._host}: there is {what}",
+                "run `levada deploy` first",
+            )
+        return pipeline, version
+
+    def _pipeline_id(self, compiled: Compiled) -> str | None:
+        equals = {"operation": "EQUALS", "key": "display_name", "stringValue": compiled.pipeline}
+        listed = self._listed(
+            "pipelines",
+            lambda token: self._client.list_pipelines(
+                page_token=token,
+                page_size=_PAGE,
+                namespace=self._namespace or None,
+                filter=json.dumps({"predicates": [equals]}),
+            ),
+        )
+        found = (str(p.pipeline_id) for p in listed if p.display_name == compiled.pipeline)
+        return next(found, None)
+
+    def _version(self, pipeline: str, compiled: Compiled) -> str | None:
+        name = _version_name(compiled)
+        listed = self._listed(
+            "pipeline_versions",
+            lambda token: self._client.list_pipeline_versions(
+                pipeline, page_token=token, page_size=_PAGE, sort_by="created_at desc"
+            ),
+        )
+        found = (str(v.pipeline_version_id) for v in listed if v.display_name == name)
+        return next(found, None)
+
+    # ------------------------------------------------------------------ schedules
+
+    def _schedule(self, compiled: Compiled) -> str:
+        """The schedule with seconds before it, as KFP has it; nothing without one."""
+        settings = compiled.plan["settings"]
+        schedule = settings.get("schedule")
+        zone = settings.get("timezone") or "UTC"
+        if schedule and zone.upper() not in ("UTC", "ETC/UTC"):
+            raise ClientError(
+                f"KFP runs a schedule by UTC, and that of `{compiled.pipeline}` is by {zone}",
+                "give the schedule in UTC, and remove `timezone`",
+            )
+        return f"0 {schedule}" if schedule else ""
+
+    def _recurring(
+        self,
+        compiled: Compiled,
+        pipeline: str | None,
+        version: str | None,
+        schedule: str,
+        *,
+        dry_run: bool,
+    ) -> Iterator[Change]:
+        """Make the recurring run of this version; take away those of others."""
+        right = False
+        for each in self._recurring_runs(compiled):
+            reference = each.pipeline_version_reference
+            cron = each.trigger.cron_schedule.cron if each.trigger.cron_schedule else ""
+            is_it = reference.pipeline_version_id == version and cron == schedule
+            if is_it and not right:
+                right = True
+                yield Change(f"recurring run {each.display_name} ({cron})", "unchanged")
+                continue
+            if not dry_run:
+                self._delete_recurring(str(each.recurring_run_id))
+            yield Change(f"recurring run {each.display_name} ({cron})", "removed")
+        if schedule and not right:
+            if not dry_run and pipeline and version:
+                self._make_recurring(compiled, pipeline, version, schedule)
+            yield Change(f"recurring run {compiled.pipeline} ({schedule})", "new")
+
+    def _delete_recurring(self, recurring_run: str) -> None:
+        self._asked(lambda: self._client.delete_recurring_run(recurring_run))
+
+    def _make_recurring(
+        self, compiled: Compiled, pipeline: str, version: str, schedule: str
+    ) -> None:
+        settings = compiled.plan["settings"]
+        experiment = self._experiment_id(compiled.pipeline)
+        start = settings.get("start_date")
+        self._asked(
+            lambda: self._client.create_recurring_run(
+                experiment,
+                compiled.pipeline,
+                cron_expression=schedule,
+                start_time=_utc(start) if start else None,
+                no_catchup=not settings.get("catchup"),
+                max_concurrency=settings.get("max_active_runs") or 1,
+                params={},
+                pipeline_id=pipeline,
+                version_id=version,
+            )
+        )
+
+    def _recurring_runs(self, compiled: Compiled) -> list[Any]:
+        listed = self._listed(
+            "recurring_runs",
+            lambda token: self._client.list_recurring_runs(
+                page_token=token, page_size=_PAGE, namespace=self._namespace or None
+            ),
+        )
+        return [each for each in listed if each.display_name == compiled.pipeline]
+
+    # ------------------------------------------------------------------ runs
+
+    def submit(self, compiled: Compiled, request: Request) -> Run:
+        """Run the version that was deployed, with what was given."""
+        if request.run_id is not None:
+            raise ClientError(
+                "KFP makes up the ids of its runs", "leave out `--run-id`: it is shown afterwards"
+            )
+        pipeline, version = self._found(compiled)
+        parameters = as_given(compiled, request.parameters)
+        experiment = self._experiment_id(compiled.pipeline)
+        name = f"{compiled.pipeline} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+        made = self._asked(
+            lambda: self._client.run_pipeline(
+                experiment, name, params=parameters, pipeline_id=pipeline, version_id=version
+            )
+        )
+        return self._run(compiled.pipeline, str(made.run_id))
+
+    def _experiment_id(self, pipeline: str) -> str:
+        name = self._experiment or pipeline
+        namespace = self._namespace or None
+        made = self._asked(lambda: self._client.create_experiment(name, namespace=namespace))
+        return str(made.experiment_id)
+
+    def find(self, pipeline: str, run_id: str) -> Run:
+        """The run of this id."""
+        self._get(run_id)
+        return self._run(pipeline, run_id)
+
+    def _run(self, pipeline: str, run_id: str) -> Run:
+        return Run(pipeline, run_id, f"{self._host}/#/runs/details/{run_id}")
+
+    def _get(self, run_id: str) -> Any:
+        return self._asked(lambda: self._client.get_run(run_id), f"there is no run `{run_id}`")
+
+    def status(self, run: Run) -> RunState:
+        """The state of the run and of what it has started."""
+        found = self._get(run.run_id)
+        status = _STATES.get(str(found.state), QUEUED)
+        error = found.error.message if found.error else ""
+        config = found.runtime_config
+        return RunState(
+            run,
+            status,
+            self._steps(found),
+            started=_iso(found.created_at),
+            finished=_iso(found.finished_at) if status in (SUCCEEDED, FAILED, CANCELLED) else "",
+            reason=error or "",
+            parameters=(config.parameters if config else None) or {},
+        )
+
+    def _steps(self, found: Any) -> list[StepState]:
+        details = found.run_details.task_details if found.run_details else None
+        return [
+            StepState(
+                place.node,
+                _STATES.get(str(detail.state), WAITING),
+                place.index,
+                attempt=1 if detail.start_time else 0,
+                seconds=_seconds(detail),
+                is_control=place.is_control,
+                reason=detail.error.message if detail.error else "",
+                key=place.pod,
+            )
+            for detail, place in Tasks(self._spec(found)).of(details or [])
+        ]
+
+    def _spec(self, found: Any) -> Any:
+        """The pipeline that a run is of."""
+        if found.pipeline_spec:
+            return found.pipeline_spec
+        reference = found.pipeline_version_reference
+        version = self._asked(
+            lambda: self._client.get_pipeline_version(
+                reference.pipeline_id, reference.pipeline_version_id
+            )
+        )
+        return version.pipeline_spec or {}
+
+    def follow(self, run: Run) -> Iterator[RunState]:
+        """Ask again and again: KFP's API has no watch."""
+        return poll(lambda: self.status(run))
+
+    def log(self, run: Run, step: StepState, attempt: int, first: int = 0) -> Sequence[str]:  # noqa: ARG002
+        """The log of the step's pod, as far as the API still has it."""
+        if not step.key:
+            return []
+        path = f"/apis/v1alpha1/runs/{run.run_id}/nodes/{step.key}/log"
+        client = self._client._run_api.api_client
+        answer = self._asked(
+            lambda: client.call_api(
+                path,
+                "GET",
+                response_type="str",
+                auth_settings=["Bearer"],
+                _return_http_data_only=True,
+                _preload_content=True,
+            )
+        )
+        return str(answer or "").splitlines()[first:]
+
+    def outputs(self, run: Run) -> Any:  # noqa: ARG002
+        """None: they are in the store."""
+        return None
+
+    def cancel(self, run: Run) -> None:
+        """Terminate it."""
+        self._asked(lambda: self._client.terminate_run(run.run_id))
+
+    def retry(self, run: Run) -> Run:
+        """Run again what failed; the run keeps its id."""
+        service = self._client._run_api
+        self._asked(lambda: service.run_service_retry_run(run.run_id))
+        return run
+
+    # ------------------------------------------------------------------ the API
+
+    @property
+    def _client(self) -> Any:
+        if self._made is None:
+            try:
+                import kfp
+            except ImportError as error:
+                raise ClientError(
+                    f"`kfp` cannot be imported: {error}",
+                    "install it: `pip install levada[kubeflow]`",
+                ) from error
+            self._made = self._asked(
+                lambda: kfp.Client(
+                    host=self._host,
+                    namespace=self._namespace or "kubeflow",
+                    existing_token=self._token,
+                    ssl_ca_cert=self._certificates,
+                )
+            )
+        return self._made
+
+    @property
+    def _api(self) -> Any:
+        import kfp_server_api
+
+        return kfp_server_api
+
+    def _asked(self, ask: Callable[[], T], not_found: str = "") -> T:
+        """The answer of the API; its errors in words. What `kfp` prints is dropped."""
+        import io
+        import logging
+        import warnings
+
+        from kfp_server_api import ApiException
+        from urllib3.exceptions import HTTPError
+
+        before = logging.root.manager.disable
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                logging.disable()
+                return ask()
+        except ApiException as error:
+            if error.status == _NOT_FOUND and not_found:
+                raise ClientError(f"{not_found} at {self._host}") from None
+            raise ClientError(_api_message(self._host, error), _way_out(error.status)) from None
+        except ValueError as error:  # what kfp has to say itself
+            raise ClientError(f"{self._host}: {error}") from None
+        except (HTTPError, OSError) as error:
+            raise ClientError(
+                f"{self._host} does not answer: {error}", "check `host`, and that it can be reached"
+            ) from None
+        finally:
+            logging.disable(before)
+
+    def _listed(self, name: str, page: Callable[[str], Any]) -> Iterator[Any]:
+        token = ""
+        while True:
+            answer = self._asked(lambda token=token: page(token))  # type: ignore[misc]
+            yield from getattr(answer, name) or []
+            token = answer.next_page_token
+            if not token:
+                return
+
+
+def as_given(compiled: Compiled, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as KFP takes them: what it has no type for is JSON in a string."""
+    kinds = declared(_text(compiled))
+    found: dict[str, Any] = {}
+    for name, value in parameters.items():
+        kind = kinds.get(name, "json")
+        if kind == "json":
+            found[name] = as_json(json.dumps(value, ensure_ascii=False))
+        else:
+            _refuse_replaced(name, value)
+            found[name] = float(value) if kind == "float" else value
+    return found
+
+
+def declared(text: str) -> dict[str, str]:
+    """What the runtime makes of each parameter, as the first tasks of a compiled file are told."""
+    for line in text.splitlines():
+        word = line.strip().removeprefix("- ")
+        if "--parameters=" in word[:16]:
+            argument = json.loads(word) if word.startswith('"') else word
+            kinds: dict[str, str] = json.loads(argument.partition("=")[2])
+            return kinds
+    return {}
+
+
+def _refuse_replaced(name: str, value: Any) -> None:
+    text = json.dumps(value)
+    for start in REPLACED:
+        if start in text:
+            raise ClientError(
+                f"Argo would replace the `{start}` in the parameter `{name}`",
+                f"annotate it as `{name}: str | None`: then it is given as JSON, with an escape",
+            )
+
+
+def _text(compiled: Compiled) -> str:
+    (text,) = compiled.files.values()
+    return text
+
+
+def _version_name(compiled: Compiled) -> str:
+    return f"levada-{hashlib.sha256(_text(compiled).encode()).hexdigest()[:16]}"
+
+
+def _api_message(host: str, error: Any) -> str:
+    """What the server says, without the headers and the stack that it sends along."""
+    try:
+        said = json.loads(error.body)
+        text = said.get("error_message") or said.get("message") or said.get("error") or ""
+    except (TypeError, ValueError, AttributeError):
+        text = ""
+    return f"{host} answered {error.status} {error.reason or ''}: {text}".rstrip(": ")
+
+
+def _way_out(status: int) -> str:
+    if status in (401, 403):
+        return "name the variable with a token of yours as `token_env`, and check `namespace`"
+    return ""
+
+
+def _utc(date: str) -> str:
+    found = datetime.fromisoformat(date)
+    return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _iso(time: Any) -> str:
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z") if time else ""
+
+
+def _seconds(detail: Any) -> float | None:
+    if not detail.start_time or not detail.end_time or detail.end_time < detail.start_time:
+        return None
+    return float((detail.end_time - detail.start_time).total_seconds())

@@ -1,0 +1,48 @@
+"""Steps as tasks of Kubeflow: what they return and log, and how they end."""
+
+import os
+import signal
+from typing import NamedTuple
+
+from levada import PermanentError, log_metric, step
+
+
+class Report(NamedTuple):
+    page: str
+    curve: dict
+    model: list
+
+
+@step
+def report(auc: float) -> Report:
+    log_metric("auc", auc)
+    log_metric("loss", float("nan"))
+    log_metric("epoch", 1, step=1)
+    log_metric("epoch", 2, step=2)
+    curve = {"confusionMatrix": {"rows": [1, 2]}, "empty": None, "bad": float("nan")}
+    return Report("<h1>ok</h1>", curve, [1.5, None, "ü"])
+
+
+@step
+def same(value):
+    return value
+
+
+@step
+def nothing() -> None:
+    print("nothing")
+
+
+@step
+def raises(text: str) -> str:
+    raise ValueError(text)
+
+
+@step
+def raises_for_good() -> None:
+    raise PermanentError("no use")
+
+
+@step
+def is_killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

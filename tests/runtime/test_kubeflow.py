@@ -1,0 +1,243 @@
+"""A task of Kubeflow: real processes, given an executor input, leaving an executor output."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import levada
+import pytest
+from levada import kubeflow
+
+from tests.engines.kubeflow import Kubeflow
+
+PROJECT = Path(__file__).parent / "cases" / "kubeflow"
+TYPES = {"page": "HTML", "curve": "ClassificationMetrics", "metrics": "Metrics"}
+
+
+class Tasks:
+    """Runs tasks of one run, as the launcher would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = folder / "store"
+        self.output = folder / "out" / "executor_output.json"
+
+    def input(self, call: str, artifacts: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+        """The executor input, as the driver makes it."""
+        values = {"levada-call": call, **given}
+        declared = {
+            name: {
+                "artifacts": [
+                    {
+                        "name": name,
+                        "type": {"schemaTitle": f"system.{TYPES.get(name, 'Artifact')}"},
+                        "uri": f"{self.folder}/out/{name}",
+                    }
+                ]
+            }
+            for name in artifacts
+        }
+        outputs = {"artifacts": declared, "outputFile": str(self.output)}
+        return {"inputs": {"parameterValues": values}, "outputs": outputs}
+
+    def run(
+        self,
+        mode: str,
+        *lines: str,
+        words: tuple[str, ...] = (),
+        artifacts: tuple[str, ...] = (),
+        code: int = 0,
+        run_id: str = "run-1",
+        variables: dict[str, str] | None = None,
+        **given: Any,
+    ) -> Any:
+        """Run a task; gives its executor output, None if it wrote none."""
+        self.output.unlink(missing_ok=True)
+        executor_input = json.dumps(self.input("\n".join(lines), artifacts, given))
+        command = [sys.executable, "-m", "levada.kubeflow", mode, "--pipeline=p", *words]
+        command.append(f"--run-id={run_id}")
+        done = subprocess.run(
+            [*command, "--executor-input", executor_input],
+            cwd=PROJECT,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(Path(levada.__file__).parents[1]),
+                "LEVADA_STORE": str(self.store),
+                **(variables or {}),
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.said = done.stdout + done.stderr
+        assert done.returncode == code, self.said
+        return json.loads(self.output.read_text()) if self.output.exists() else None
+
+    def records(self, node: str) -> list[dict[str, Any]]:
+        folder = self.store / "runs" / "p" / "run-1" / node
+        return [json.loads(path.read_text()) for path in sorted(folder.rglob("record.json"))]
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Tasks:
+    return Tasks(tmp_path)
+
+
+REPORT = ("--outputs=page,curve,model",)
+ARTIFACTS = ("page", "curve", "model", "metrics")
+
+
+def test_outputs_are_artifacts_of_kubeflow(tasks: Tasks) -> None:
+    found = tasks.run(
+        "tasks:report", "node report", "input auc=0.5", words=REPORT, artifacts=ARTIFACTS
+    )
+    assert list(found) == ["artifacts"]
+    shown = {name: each["artifacts"][0] for name, each in found["artifacts"].items()}
+    assert list(shown) == list(ARTIFACTS)
+    assert shown["metrics"]["metadata"] == {"auc": 0.5, "epoch": 2}
+    assert Path(shown["page"]["uri"]).read_text() == "<h1>ok</h1>"
+    assert shown["curve"]["metadata"]["confusionMatrix"] == {"rows": [1, 2]}
+    assert shown["model"]["metadata"]["value"] == '[1.5, null, "ü"]'
+    assert shown["model"]["uri"].startswith("file://")
+    assert (tasks.store / "blobs").exists()
+
+
+@pytest.mark.engine
+def test_kubeflow_reads_what_is_written(tasks: Tasks, kubeflow: Kubeflow) -> None:
+    """Strictly, by its own message."""
+    answers = [
+        tasks.run("tasks:report", "node report", "input auc=1", words=REPORT, artifacts=ARTIFACTS),
+        tasks.run("tasks:same", "node s", "input value=2**70", artifacts=("output", "metrics")),
+        tasks.run("tasks:same", "node t", 'input value=float("nan")', artifacts=("output",)),
+        tasks.run("tasks:same", "node u", "input value=None", artifacts=("output",)),
+        tasks.run("decide", "node if_1", "expression 1 > 2"),
+        tasks.run("items", "node for_x", "for x in [1, 2]"),
+        tasks.run("outputs", "output a=report", "output 0=s", artifacts=("a", "output_0")),
+    ]
+    assert None not in answers
+    assert kubeflow.outputs(answers) == [""] * len(answers)
+    answers[0]["artifacts"]["metrics"]["artifacts"][0]["metadata"]["x"] = float("nan")
+    assert kubeflow.outputs([answers[0], {"values": {}}]) != ["", ""]
+
+
+def test_decisions_and_items_are_parameters(tasks: Tasks) -> None:
+    tasks.run("tasks:same", "node same", "input value=[3, 4]")
+    given = {"parameterValues": {"Output": "then"}}
+    assert tasks.run("decide", "node if_1", "expression same[1] == 4") == given
+    items = tasks.run("items", "node for_x", "for x in same", "where x > 3")
+    assert items == {"parameterValues": {"Output": ["0"]}}
+
+
+def test_an_inner_loop_lists_within_the_item_of_the_outer_one(tasks: Tasks) -> None:
+    lines = ("node for_y", "for x in [[1], [2, 3]]", "for y in x")
+    found = tasks.run("items", *lines, words=("--item=levada-index",), **{"levada-index": "1"})
+    assert found == {"parameterValues": {"Output": ["1.0", "1.1"]}}
+
+
+def test_a_failure_is_one(tasks: Tasks) -> None:
+    assert tasks.run("tasks:raises", "node raises", 'input text="no"', code=1) is None
+    assert [record["status"] for record in tasks.records("raises")] == ["failed"]
+
+
+def test_what_comes_after_a_failure_was_not_reached(tasks: Tasks) -> None:
+    """It has no record of its own: it is not what failed."""
+    tasks.run("tasks:raises", "node raises", 'input text="no"', code=1)
+    tasks.run("tasks:same", "node same", "input value=raises", code=1)
+    assert "not reached" in tasks.said
+    assert tasks.records("same") == []
+
+
+def test_a_caught_failure_is_only_in_its_record(tasks: Tasks) -> None:
+    lines = ("node raises", 'input text="no"', "caught")
+    assert tasks.run("tasks:raises", *lines, artifacts=("output",)) == {}
+    assert [record["status"] for record in tasks.records("raises")] == ["failed"]
+    decided = tasks.run("decide", "node try_1.except", 'expression failed("raises")')
+    assert decided == {"parameterValues": {"Output": "then"}}
+
+
+def test_a_caught_failure_is_retried_first(tasks: Tasks) -> None:
+    lines = ("node raises", 'input text="no"', "caught")
+    for code in (1, 1, 0):
+        tasks.run("tasks:raises", *lines, words=("--retries=2",), code=code)
+    assert len(tasks.records("raises")) == 3
+
+
+def test_a_permanent_one_is_not(tasks: Tasks) -> None:
+    tasks.run("tasks:raises_for_good", "node r", "caught", words=("--retries=2",))
+    assert len(tasks.records("r")) == 1
+
+
+def test_a_killed_step_is_caught_too(tasks: Tasks) -> None:
+    tasks.run("tasks:is_killed", "node killed", "caught")
+    decided = tasks.run("decide", "node try_1.except", 'expression failed("killed")')
+    assert decided == {"parameterValues": {"Output": "then"}}
+
+
+@pytest.mark.parametrize(
+    ("mode", "line", "output"),
+    [
+        ("tasks:nothing", "", {}),
+        ("decide", "expression True", {"parameterValues": {"Output": "neither"}}),
+        ("items", "for x in [1]", {"parameterValues": {"Output": []}}),
+    ],
+)
+def test_what_a_failure_cuts_off_does_nothing(
+    tasks: Tasks, mode: str, line: str, output: dict[str, Any]
+) -> None:
+    tasks.run("tasks:raises", "node raises", 'input text="no"', "caught")
+    assert tasks.run(mode, "node later", line, 'unless "raises"', "caught") == output
+    assert tasks.records("later") == []
+
+
+def test_an_end_fails_if_something_before_it_failed(tasks: Tasks) -> None:
+    tasks.run("end", "node try_1", 'unless "close"')
+    tasks.run("tasks:raises", "node close", 'input text="no"', code=1)
+    tasks.run("end", "node try_1", 'unless "close"', code=65)
+
+
+def test_parameters_are_as_they_were_given(tasks: Tasks) -> None:
+    kinds = {"count": "int", "rate": "float", "sizes": "list[int]", "table": "json"}
+    given = {"count": 3.0, "rate": 2, "sizes": [1.0, 2.0], "table": '{"z": 1, "a": [1.5, 2]}'}
+    words = (f"--parameters={json.dumps(kinds)}",)
+    tasks.run("tasks:same", "node same", "input value=params.table", words=words, **given)
+    run = json.loads((tasks.store / "runs" / "p" / "run-1" / "run.json").read_text())
+    exact = {"count": 3, "rate": 2.0, "sizes": [1, 2], "table": {"z": 1, "a": [1.5, 2]}}
+    assert json.dumps(run["parameters"]["display"]) == json.dumps(exact)
+
+
+def test_escaped_text_arrives_as_it_was(tasks: Tasks) -> None:
+    tasks.run("tasks:same", "node same", 'input value="%7B{$.x}} %24(HOME) %257B 5%"')
+    text = "{{$.x}} $(HOME) %7B 5%"
+    found = tasks.run("decide", "node if_1", f"expression same == {kubeflow_escaped(text)}")
+    assert found == {"parameterValues": {"Output": "then"}}
+
+
+def kubeflow_escaped(text: str) -> str:
+    return '"' + text.replace("%", "%25").replace("{{", "%7B{").replace("$(", "%24(") + '"'
+
+
+def test_the_run_is_the_one_that_the_pod_says(tasks: Tasks) -> None:
+    """A cluster does not fill in the placeholder; the pod's label is in the environment."""
+    placeholder = "{{$.pipeline_job_uuid}}"
+    tasks.run("tasks:nothing", "node n", code=2, run_id=placeholder)
+    assert "which run this is" in tasks.said
+    tasks.run("tasks:nothing", "node n", run_id=placeholder, variables={"LEVADA_RUN_ID": "run-1"})
+    assert [record["run_id"] for record in tasks.records("n")] == ["run-1"]
+
+
+def test_a_missing_parameter_is_an_error(tasks: Tasks) -> None:
+    tasks.run("tasks:nothing", "node n", words=('--parameters={"depth": "int"}',), code=2)
+    assert "was not given depth" in tasks.said
+
+
+def test_a_uri_of_a_bucket_is_not_the_launchers_to_fetch() -> None:
+    declared = {"outputs": {"artifacts": {"a": {"artifacts": [{"name": "a", "uri": "s3://x/a"}]}}}}
+    report = kubeflow.Report(declared, {}, None)
+    found = report.entry("a", {"uri": "s3://b/c", "digest": "d", "type": "t", "size": 1})
+    assert found["artifacts"][0]["uri"] == "levada+s3://b/c"

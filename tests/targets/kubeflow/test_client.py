@@ -1,0 +1,186 @@
+"""`levada deploy`, `submit`, `status`, … by the real `kfp` client, against a stub of KFP's API."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import levada
+import pytest
+
+from tests.engines.kubeflow import Kubeflow
+from tests.targets.kubeflow.api_stub import Api, serve
+
+pytestmark = pytest.mark.engine
+
+ROOT = Path(levada.__file__).parents[2]
+PIPELINE = """\
+from levada import pipeline, step
+
+
+@step
+def train(depth: int) -> int:
+    return depth
+
+
+@pipeline(schedule="30 6 * * *", start_date="2026-01-01", max_active_runs=2)
+def nightly(
+    depths: list[int] = [1, 2], table: dict[str, int] = {}, note: str = "a", rate: float = 1
+):
+    for depth in depths:
+        train(depth)
+"""
+SETTINGS = """\
+[project]
+name = "nightly"
+version = "1"
+
+[tool.levada.targets.kubeflow]
+claim = "levada-store"
+image = "registry.example.com/steps:1"
+host = "{host}"
+token_env = "KFP_TOKEN"
+"""
+
+
+@dataclass
+class Project:
+    """A project, the stub that it talks to, and the command line in an environment with `kfp`."""
+
+    folder: Path
+    api: Api
+    python: Path
+
+    def levada(self, *words: str, code: int = 0, **variables: str) -> str:
+        """Run the command; gives what it says."""
+        packages = [ROOT / name for name in ("runtime", "compiler", "backends")]
+        path = os.pathsep.join(map(str, [*packages, self.folder.parent / "points"]))
+        done = subprocess.run(
+            [str(self.python), "-m", "levada_compiler.main", *words],
+            cwd=self.folder,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": path,
+                "HOME": str(self.folder),
+                "LEVADA_CACHE_DIR": str(self.folder.parent / "cache"),
+                "KFP_TOKEN": "secret-token",
+                **variables,
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def changes(self, *words: str) -> list[str]:
+        """What a deploy says of each thing."""
+        said = json.loads(self.levada("deploy", "pipeline.py", "-t", "kubeflow", "--json", *words))
+        return [change["status"] for change in said["changes"]]
+
+
+@pytest.fixture
+def project(tmp_path: Path, kubeflow: Kubeflow) -> Iterator[Project]:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    points = tmp_path / "points" / "levada-0.1.0.dist-info"
+    points.mkdir(parents=True)
+    text = "[levada.targets]\nkubeflow = levada_backends.kubeflow:TARGET\n"
+    (points / "entry_points.txt").write_text(text)
+    (folder / "pipeline.py").write_text(PIPELINE)
+    api = Api()
+    with serve(api) as host:
+        (folder / "pyproject.toml").write_text(SETTINGS.format(host=host))
+        yield Project(folder, api, kubeflow.python)
+
+
+def test_a_deploy_uploads_what_changed_and_nothing_else(project: Project) -> None:
+    assert project.changes("--dry-run") == ["new", "new"]
+    assert project.api.versions == {}
+    assert project.changes() == ["new", "new"]
+    (version,) = project.api.versions.values()
+    assert version["pipeline_spec"]["pipeline_spec"]["pipelineInfo"]["name"] == "nightly"
+    assert project.changes() == ["unchanged", "unchanged"]
+    (project.folder / "pipeline.py").write_text(PIPELINE.replace("[1, 2]", "[1, 2, 3]"))
+    assert project.changes() == ["changed", "removed", "new"]
+    assert (len(project.api.pipelines), len(project.api.versions)) == (1, 2)
+    assert project.api.tokens == {"Bearer secret-token"}
+
+
+def test_a_schedule_is_a_recurring_run(project: Project) -> None:
+    project.changes()
+    (recurring,) = project.api.recurring.values()
+    schedule = {"cron": "0 30 6 * * *", "start_time": "2026-01-01T00:00:00Z"}
+    assert recurring["trigger"]["cron_schedule"] == schedule
+    assert (recurring["max_concurrency"], recurring["no_catchup"]) == (2, True)
+    unscheduled = PIPELINE.replace('schedule="30 6 * * *", ', "")
+    (project.folder / "pipeline.py").write_text(unscheduled)
+    assert project.changes() == ["changed", "removed"]
+    assert project.api.recurring == {}
+
+
+def test_a_run_is_of_the_version_and_with_the_parameters_that_were_given(project: Project) -> None:
+    project.levada("submit", "pipeline.py", "-t", "kubeflow", code=1)
+    project.changes()
+    given = ("--param", "depths=[5]", "--param", 'table={"z": 1, "a": 2}', "--param", "rate=2")
+    said = project.levada("submit", "pipeline.py", "-t", "kubeflow", *given)
+    assert "nightly/run_id-0" in said
+    (run,) = project.api.runs.values()
+    reference = run["pipeline_version_reference"]
+    assert reference["pipeline_version_id"] in project.api.versions
+    parameters = {"depths": [5], "table": '{"z": 1, "a": 2}', "rate": 2.0}
+    assert run["runtime_config"]["parameters"] == parameters
+    braces = project.levada(
+        "submit", "pipeline.py", "-t", "kubeflow", "--param", "note={{x}}", code=1
+    )
+    assert "Argo would replace" in braces
+
+
+def test_the_state_of_a_run_is_that_of_its_steps(project: Project) -> None:
+    project.changes()
+    project.levada("submit", "pipeline.py", "-t", "kubeflow")
+    names = ("root", "for-depth", "iteration-iterations(1:1)", "iteration-item", "train")
+    chain = [details(name, number) for number, name in enumerate(names)]
+    chain.append(details("executor", 5, pod_name="pod-5"))
+    chain.append(details("train-driver", 6, parent_task_id="3"))
+    run = project.api.runs["run_id-0"]
+    run |= {"state": "RUNNING", "run_details": {"task_details": chain}}
+    said = json.loads(project.levada("status", "kubeflow:nightly/run_id-0", "--json"))
+    steps = [(s["node"], s["map_index"], s["status"]) for s in said["steps"]]
+    assert steps == [("train", [1], "succeeded")]
+    project.api.logs["pod-5"] = "first line\nsecond line"
+    assert "second line" in project.levada("logs", "kubeflow:nightly/run_id-0", "train")
+
+
+def test_a_run_can_be_cancelled_and_tried_again(project: Project) -> None:
+    project.changes()
+    project.levada("submit", "pipeline.py", "-t", "kubeflow")
+    project.levada("cancel", "kubeflow:nightly/run_id-0")
+    assert "POST /apis/v2beta1/runs/run_id-0:terminate" in project.api.calls
+    project.api.runs["run_id-0"]["state"] = "FAILED"
+    project.levada("retry", "kubeflow:nightly/run_id-0")
+    assert "POST /apis/v2beta1/runs/run_id-0:retry" in project.api.calls
+    assert "no run" in project.levada("status", "kubeflow:nightly/other", code=1)
+
+
+def test_what_the_server_refuses_is_said(project: Project) -> None:
+    project.api.refuses = 403
+    team = ("--set", "namespace=team")
+    said = project.levada("deploy", "pipeline.py", "-t", "kubeflow", *team, code=1)
+    assert "answered 403" in said
+    assert "token_env" in said
+    assert "secret-token" not in said
+
+
+def details(name: str, number: int, **more: Any) -> dict[str, Any]:
+    """A node of a run that is over."""
+    times = {"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:00:05Z"}
+    above = {"parent_task_id": str(number - 1)} if number else {}
+    content = {"task_id": str(number), "display_name": name, "state": "SUCCEEDED"}
+    return content | times | above | more
