@@ -39,7 +39,9 @@ def read(path: str) -> tuple[StepRequest, Lookup | None]:
 
     store = open_store(os.environ["LEVADA_STORE"])
     os.chdir(os.environ.get("LEVADA_PROJECT") or ".")
-    return handover.read(store.read(path))
+    request, looked_up = handover.read(store.read(path))
+    request.store = store.url  # the driver may have it mounted elsewhere
+    return request, looked_up
 
 
 def run(request: StepRequest, looked_up: Lookup | None) -> int:

@@ -38,6 +38,7 @@ class Options:
     - ``max_parallel``: steps at a time, where the pipeline does not say.
     - ``starting_deadline``: how late a scheduled run may start.
     - ``network_policy``, ``admission_policy``: whether these are written as well.
+    - ``context``, ``kubeconfig``: for who deploys and submits.
     """
 
     namespace: str | None = None
@@ -60,6 +61,8 @@ class Options:
     starting_deadline: float = 3600
     network_policy: bool = False
     admission_policy: bool = False
+    context: str | None = None
+    kubeconfig: str | None = None
 
     @property
     def claim(self) -> str | None:
@@ -197,4 +200,6 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "starting_deadline": _seconds,
     "network_policy": _flag,
     "admission_policy": _flag,
+    "context": _text,
+    "kubeconfig": _text,
 }

@@ -25,6 +25,7 @@ class KubernetesTarget:
     name = "kubernetes"
     description = "a folder for `kubectl apply -k`: a CronJob whose runs make a Job of each step"
     capabilities: Capabilities = CAPABILITIES
+    client = "levada_backends.kubernetes.client:KubernetesClient"
 
     def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:
         """What Kubernetes cannot do, or an API server would refuse."""

@@ -5,6 +5,7 @@ Exit codes: 0 the run succeeded, 3 it did not, 1 the driver was lost and is to b
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -72,7 +73,7 @@ def _refuse(api: Api, owner: dict[str, Any], problem: str) -> int:
     """There can be no such run."""
     sys.stderr.write(f"{problem}\n")
     tell({"status": "failed", "error": problem[:3000]})
-    progress = '{"status":"failed"}'
+    progress = json.dumps({"status": "failed", "error": problem[:2000]})
     change = {"metadata": {"annotations": {jobs.PROGRESS: progress}}}
     try:
         api.patch("jobs", owner["metadata"]["name"], change)

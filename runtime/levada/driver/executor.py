@@ -16,7 +16,7 @@ from levada.request import StepRequest
 from levada.runner import record_hit
 from levada.store import StoreError
 
-from . import environments, jobs, pods
+from . import earlier, environments, jobs, pods
 from .api import ApiError, Backoff
 from .journal import Journal
 from .watcher import Change, Watcher
@@ -102,6 +102,8 @@ class JobExecutor(Executor):
         self.cancellation: str | None = None
         #: what keeps attempts from starting, by Job: for people
         self.waiting: dict[str, str] = {}
+        #: the run that this one tries again: what succeeded there is not run again
+        self.retry_of: str | None = None
         #: called now and then
         self.on_look: Callable[[], None] | None = None
 
@@ -116,22 +118,20 @@ class JobExecutor(Executor):
 
         What is found is part of the request, which is written once: all drivers go by it.
         """
-        key = jobs.key_of(attempt)
         content = self._handed_over(attempt)
         if content is None:
-            request, looked_up = self._request(attempt), None
-            if self._context.use_cache and attempt.settings.get("cache") is not False:
-                looked_up = self._look_up(request)
-            content = self._hand_over(attempt, looked_up)
+            request = self._request(attempt)
+            content = self._hand_over(attempt, request, self._look_up(request))
         found = _lookup_of(content)
         if found is None or not found.hit:
             if found is not None:
                 self._looked_up[attempt] = found
             return None
-        path = self._record_path(key)
+        path = self._record_path(jobs.key_of(attempt))
         record = records.read_document(self._context.store, path)
         if record is None:
-            record = record_hit(self._request(attempt), found, self._context.store)
+            request = StepRequest.from_json(content["request"])
+            record = record_hit(request, found, self._context.store)
         return Ended(attempt, record, path)
 
     def start(self, attempt: Attempt) -> None:
@@ -276,7 +276,7 @@ class JobExecutor(Executor):
         if self._has_record(running):
             return
         if running.attempt.number > 1:  # of the first one the request was written by `lookup`
-            self._hand_over(running.attempt, None)
+            self._hand_over(running.attempt, self._request(running.attempt), None)
         template = self._driver["templates"][self._driver["jobs"][running.attempt.node]]
         manifest = jobs.manifest(template, self._owner, running.key, self._request_path(running))
         try:
@@ -498,17 +498,27 @@ class JobExecutor(Executor):
         return StepRequest.from_json(request)
 
     def _look_up(self, request: StepRequest) -> cache.Lookup | None:
-        """Ask the cache, where it is known what the step's image has."""
-        image = self._image_of(request.node)
-        described = environments.known(self._context.store, image, request)
-        if described is None:
+        """What is known of the same step with the same inputs; of the image, if that is known.
+
+        Of a run that this one tries again it is what succeeded there.
+        """
+        if self.retry_of:
+            found = earlier.look_up(self._context.store, request, self.retry_of)
+            if found is not None:
+                return found
+        if not self._context.use_cache or request.settings.get("cache") is False:
             return None
-        request.environment = described
+        image = self._image_of(request.node)
+        request.environment = environments.known(self._context.store, image, request)
+        if request.environment is None:
+            return None
         return cache.lookup(request, self._context.store)
 
-    def _hand_over(self, attempt: Attempt, looked_up: cache.Lookup | None) -> dict[str, Any]:
+    def _hand_over(
+        self, attempt: Attempt, request: StepRequest, looked_up: cache.Lookup | None
+    ) -> dict[str, Any]:
         """Write what the pod is to do, once; gives what is there then."""
-        content = handover.content(self._request(attempt).as_json(), looked_up)
+        content = handover.content(request.as_json(), looked_up)
         if looked_up is not None and looked_up.hit:
             content["entry"] = looked_up.entry
         path = f"{self._context.attempt_folder(attempt)}/request.json"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from levada.engine import Event
+    from levada.engine import Event, Outcome
 
     from .api import Api
 
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 _INTERVAL = 2.0
 #: Labels of nodes that the annotation lists at most.
 _LISTED = 20
+#: Characters of the run's outputs that it has at most.
+_LONGEST_OUTPUTS = 8192
+#: What has no Job of its own.
+_WITHOUT_JOB = {events.NODE_CACHED: "cached", events.NODE_SKIPPED: "skipped"}
+_MOST_WITHOUT_JOB = 200
 _COUNTED = {
     events.NODE_FINISHED: "succeeded",
     events.NODE_CACHED: "cached",
@@ -42,7 +47,8 @@ class Progress:
         self._waiting = waiting
         self._counts: dict[str, int] = {}
         self._running: dict[str, int] = {}
-        self._status = "running"
+        self._end: dict[str, Any] = {"status": "running"}
+        self._without_job: list[list[Any]] = []
         self._told = ""
         self._next = 0.0
 
@@ -55,8 +61,11 @@ class Progress:
             self._running[event.label] = event.attempt or 1
         elif event.node is not None:
             self._running.pop(event.label, None)
+        if event.kind in _WITHOUT_JOB and len(self._without_job) < _MOST_WITHOUT_JOB:
+            place = [event.node, list(event.map_index or ())]
+            self._without_job.append([*place, _WITHOUT_JOB[event.kind]])
         if event.kind == events.RUN_FINISHED:
-            self._status = event.details["outcome"].status
+            self._end = _end_of(event.details["outcome"])
         _say(_line(event))
         self.tell(now=event.kind == events.RUN_FINISHED)
 
@@ -77,12 +86,23 @@ class Progress:
     def _shown(self) -> dict[str, Any]:
         running = list(self._running)
         return {
-            "status": self._status,
+            **self._end,
             **self._counts,
             "running": running[:_LISTED],
             "more_running": max(0, len(running) - _LISTED),
+            "without_job": self._without_job,
             "waiting": [text[:300] for text in list(self._waiting.values())[:_LISTED]],
         }
+
+
+def _end_of(outcome: Outcome) -> dict[str, Any]:
+    """How it ended: the error, or what was returned, where that is short."""
+    error = outcome.error or {}
+    end: dict[str, Any] = {"status": outcome.status, "run_id": outcome.run_id}
+    if error:
+        end["error"] = f"{error.get('node')}: {error.get('message')}"[:2000]
+    shown = {"outputs": outcome.displayed_outputs()}
+    return end | (shown if len(json.dumps(shown)) <= _LONGEST_OUTPUTS else {})
 
 
 def _line(event: Event) -> str:

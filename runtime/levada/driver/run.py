@@ -6,7 +6,7 @@ import json
 import os
 
 from levada import environment, git, records, values
-from levada.engine import Event, Interpreter, Outcome, events
+from levada.engine import Event, Interpreter, Outcome, ParameterError, events
 from levada.engine.run import Run
 
 from . import parameters
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from levada.store import Store
 
     from .api import Api
+
+
+#: The run that this one tries again.
+RETRY_OF = "LEVADA_RETRY_OF"
 
 
 class Snapshot:
@@ -70,8 +74,7 @@ def _read(path: str) -> dict[str, Any]:
 def _document(
     store: Store, owner: dict[str, Any], plan: dict[str, Any], driver: dict[str, Any]
 ) -> dict[str, Any]:
-    given = parameters.read(plan["parameters"], os.environ)
-    trees = {name: values.encode(value, store) for name, value in given.items()}
+    trees = _parameters(store, plan)
     metadata = owner["metadata"]
     scheduled = (metadata.get("annotations") or {}).get(
         "batch.kubernetes.io/cronjob-scheduled-timestamp"
@@ -83,6 +86,8 @@ def _document(
         "uid": metadata["uid"],
         "jobs": _blob(store, driver),
     }
+    earlier = os.environ.get(RETRY_OF)
+    engine |= {"retry_of": earlier} if earlier else {}
     return {
         "schema": records.RUN_SCHEMA,
         "pipeline": plan["pipeline"],
@@ -97,6 +102,22 @@ def _document(
         "git": git.describe(".", store),
         "environment": environment.whole(),
     }
+
+
+def _parameters(store: Store, plan: dict[str, Any]) -> dict[str, Any]:
+    """The trees of the parameters: those of the run that is tried again, or what is given."""
+    earlier = os.environ.get(RETRY_OF)
+    if earlier:
+        path = f"{records.run_path(plan['pipeline'], earlier)}/run.json"
+        run = records.read_document(store, path)
+        if run is None:
+            raise ParameterError([f"there is no run {earlier} of {plan['pipeline']} in the store"])
+        trees: dict[str, Any] = run["parameters"]["trees"]
+        if trees.keys() == {parameter["name"] for parameter in plan["parameters"]}:
+            return trees
+        raise ParameterError([f"the pipeline takes other parameters now than the run {earlier}"])
+    given = parameters.read(plan["parameters"], os.environ)
+    return {name: values.encode(value, store) for name, value in given.items()}
 
 
 def _blob(store: Store, content: dict[str, Any]) -> str:
@@ -137,6 +158,7 @@ class DriverRun(Run):
             clock=executor.clock,
         )
         executor.on_look = progress.tell
+        executor.retry_of = self._engine.get("retry_of")
         try:
             interpreter.run()
         finally:

@@ -1,0 +1,207 @@
+"""How far a run and its steps are, told from the objects of a cluster."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from levada.driver import jobs as driver_jobs
+from levada.driver import pods as driver_pods
+
+from levada_backends.client import (
+    CANCELLED,
+    FAILED,
+    QUEUED,
+    RETRYING,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    WAITING,
+    RunState,
+    StepState,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from levada_backends.client import Run
+
+Object = dict[str, Any]
+_ENDS = {"Complete": SUCCEEDED, "Failed": FAILED}
+
+
+def of_run(
+    run: Run,
+    job: Object,
+    jobs: Sequence[Object],
+    pods: Sequence[Object],
+    drivers: Sequence[Object],
+) -> RunState:
+    """The state of a run from its driver's Job, its attempts' Jobs and pods, and its driver."""
+    said = progress(job)
+    status = _status(job, said, drivers)
+    by_job = {_job_of(pod): pod for pod in sorted(pods, key=_created)}
+    steps = [*_steps(jobs, by_job, is_over=status in (FAILED, CANCELLED, SUCCEEDED))]
+    steps += _without_job(said, {(step.node, step.map_index) for step in steps})
+    times = job.get("status", {})
+    return RunState(
+        run,
+        status,
+        steps,
+        started=times.get("startTime") or "",
+        finished=times.get("completionTime") or _ended_at(job),
+        reason=_reason(job, said, drivers),
+    )
+
+
+def progress(job: Object) -> Object:
+    """What the driver says in its Job's annotation."""
+    text = (job["metadata"].get("annotations") or {}).get(driver_jobs.PROGRESS) or "{}"
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def end_of(job: Object) -> str:
+    """`succeeded` or `failed` if the Job is over, else nothing."""
+    ends = (_ENDS[kind] for kind in _ENDS if driver_jobs.condition(job, kind))
+    return next(ends, "")
+
+
+def job_name(job: Object, step: StepState, attempt: int) -> str:
+    """The name of an attempt's Job."""
+    metadata = job["metadata"]
+    key = (step.node, step.map_index or (), attempt)
+    return driver_jobs.name(metadata["name"], metadata["uid"], key)
+
+
+def _status(job: Object, said: Object, drivers: Sequence[Object]) -> str:
+    ended = end_of(job)
+    if ended == FAILED and said.get("status") == CANCELLED:
+        return CANCELLED
+    if ended:
+        return ended
+    has_driver = any(pod["status"].get("phase") == "Running" for pod in drivers)
+    return RUNNING if said or has_driver else QUEUED
+
+
+def _reason(job: Object, said: Object, drivers: Sequence[Object]) -> str:
+    if "error" in said:
+        return str(said["error"])
+    if job["spec"].get("suspend"):
+        return "the run's Job is suspended"
+    for pod in drivers:
+        trouble = driver_pods.trouble(pod)
+        if trouble is not None:
+            return f"the driver waits: {trouble}"
+    failed = driver_jobs.condition(job, "Failed") or {}
+    return str(failed.get("message") or "")
+
+
+def _ended_at(job: Object) -> str:
+    failed = driver_jobs.condition(job, "Failed") or {}
+    return str(failed.get("lastTransitionTime") or "")
+
+
+# ---------------------------------------------------------------------------- steps
+
+
+def _steps(
+    jobs: Sequence[Object], pods: Mapping[str, Object], *, is_over: bool
+) -> Iterator[StepState]:
+    """The last attempt of each node and iteration, in the order in which they were started."""
+    last: dict[tuple[str, str], Object] = {}
+    for job in sorted(jobs, key=lambda each: (_created(each), _attempt(each))):
+        last[_annotation(job, driver_jobs.NODE), _annotation(job, driver_jobs.MAP_INDEX)] = job
+    for (node, index), job in last.items():
+        yield _step(node, index, job, pods.get(job["metadata"]["name"]), is_over=is_over)
+
+
+def _step(node: str, index: str, job: Object, pod: Object | None, *, is_over: bool) -> StepState:
+    status, reason = _status_of_step(job, pod)
+    if status == FAILED and not is_over and _may_retry(pod):
+        status = RETRYING
+    record = driver_pods.message(pod).get("record") or {} if pod is not None else {}
+    return StepState(
+        node,
+        status,
+        tuple(map(int, index.split("."))) if index else None,
+        attempt=_attempt(job),
+        seconds=record.get("seconds") or _seconds(pod),
+        cached=bool((record.get("cache") or {}).get("hit")),
+        reason=reason,
+        key=job["metadata"]["name"],
+    )
+
+
+def _status_of_step(job: Object, pod: Object | None) -> tuple[str, str]:
+    said = driver_pods.message(pod) if pod is not None else {}
+    record = said.get("record") or ({"status": said["status"]} if "status" in said else None)
+    if record is not None:
+        error = record.get("error") or {}
+        return record["status"], f"{error['type']}: {error['message']}" if error else ""
+    ended = end_of(job)
+    if ended == FAILED:
+        return FAILED, _lost(job, pod)
+    if ended or (job["spec"].get("suspend") and driver_jobs.condition(job, "Suspended")):
+        return ended or CANCELLED, ""
+    trouble = driver_pods.trouble(pod) if pod is not None else None
+    if trouble is not None:
+        return WAITING, str(trouble)
+    phase = pod["status"].get("phase") if pod is not None else "Pending"
+    return (RUNNING if phase == "Running" else WAITING), ""
+
+
+def _lost(job: Object, pod: Object | None) -> str:
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    limits = (container.get("resources") or {}).get("limits") or {}
+    found = driver_pods.lost(pod, job, limits.get("memory"))
+    return found.message or found.end or f"ended by signal {found.status}"
+
+
+def _may_retry(pod: Object | None) -> bool:
+    """Whether another attempt may follow: the driver has not come to it yet."""
+    error = ((driver_pods.message(pod) if pod else {}).get("record") or {}).get("error") or {}
+    return not error.get("permanent")
+
+
+def _without_job(
+    said: Object, known: set[tuple[str, tuple[int, ...] | None]]
+) -> Iterator[StepState]:
+    for node, index, status in said.get("without_job") or ():
+        place = tuple(index) or None
+        if (node, place) not in known:
+            is_cached = status == "cached"
+            yield StepState(node, SUCCEEDED if is_cached else SKIPPED, place, cached=is_cached)
+
+
+def _seconds(pod: Object | None) -> float | None:
+    state = driver_pods.container(pod).get("state", {}) if pod is not None else {}
+    times = state.get("terminated") or {}
+    if not times.get("startedAt") or not times.get("finishedAt"):
+        return None
+    taken = _time(times["finishedAt"]) - _time(times["startedAt"])
+    return taken.total_seconds()
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _created(thing: Object) -> str:
+    return str(thing["metadata"].get("creationTimestamp") or "")
+
+
+def _job_of(pod: Object) -> str:
+    return str((pod["metadata"].get("labels") or {}).get("batch.kubernetes.io/job-name") or "")
+
+
+def _attempt(job: Object) -> int:
+    return int(_annotation(job, driver_jobs.ATTEMPT) or 1)
+
+
+def _annotation(job: Object, name: str) -> str:
+    return str((job["metadata"].get("annotations") or {}).get(name) or "")

@@ -1,0 +1,40 @@
+"""What an earlier run of the same pipeline gave: for one that tries again what failed in it."""
+
+from __future__ import annotations
+
+from levada import cache, records, values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from levada.request import StepRequest
+    from levada.store import Store
+
+
+def look_up(store: Store, request: StepRequest, run_id: str) -> cache.Lookup | None:
+    """The record of the same node in the run, if it succeeded with the same code and inputs.
+
+    The request is then given the environment of that attempt.
+    """
+    record = records.latest_success(
+        store, request.pipeline, run_id, request.node, request.map_index
+    )
+    if record is None or not _is_same(record, request):
+        return None
+    request.environment = record["environment"]
+    entry = {
+        name: record[name] for name in ("returns", "outputs", "metrics", "params", "artifacts")
+    }
+    entry["from"] = {name: record[name] for name in ("run_id", "node", "map_index", "attempt")}
+    parts = cache.parts_of(request)
+    return cache.Lookup(cache.key_of(parts), parts, entry, [])
+
+
+def _is_same(record: dict[str, Any], request: StepRequest) -> bool:
+    inputs = {name: values.digest(tree) for name, tree in request.inputs.items()}
+    return (
+        record["step"] == request.key
+        and record["code"]["digest"] == request.step.get("code")
+        and {name: given["digest"] for name, given in record["inputs"].items()} == inputs
+    )
