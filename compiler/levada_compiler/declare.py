@@ -35,6 +35,8 @@ DATACLASS_DECORATORS: Final = (
 )
 NAMED_TUPLES: Final = ("typing.NamedTuple", "typing_extensions.NamedTuple")
 MODELS: Final = ("pydantic.BaseModel",)
+NEW_TYPES: Final = (m.External("typing.NewType"), m.External("typing_extensions.NewType"))
+TYPE_ALIASES: Final = (m.External("typing.TypeAlias"), m.External("typing_extensions.TypeAlias"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Declarations:
         self._steps: dict[ast.AST, tuple[m.Function, Step]] = {}
         self._pipelines: dict[ast.AST, Pipeline] = {}
         self._fields: dict[str, Fields | None] = {}
+        self._aliases: dict[ast.stmt, Type | None] = {}
 
     # -- decorators
 
@@ -108,7 +111,34 @@ class Declarations:
 
     def annotation(self, module: m.Module, node: ast.expr | None) -> Type:
         """The type that an annotation in ``module`` means."""
-        return types.read(node, lambda dotted: self.modules.qualified(module, dotted))
+        return types.read(node, lambda dotted: self._resolve(module, dotted))
+
+    def _resolve(self, module: m.Module, dotted: str) -> str | Type | None:
+        definition = self.modules.find(module, dotted)
+        if isinstance(definition, m.Constant):
+            return self._alias(definition)
+        return self.modules.qualified(module, dotted)
+
+    def _alias(self, constant: m.Constant) -> Type | None:
+        """The type that an alias or a new type stands for; None for any other constant."""
+        if constant.node not in self._aliases:
+            self._aliases[constant.node] = None  # for an alias of itself
+            written = self._aliased(constant)
+            if written is not None:
+                self._aliases[constant.node] = self.annotation(constant.module, written)
+        return self._aliases[constant.node]
+
+    def _aliased(self, constant: m.Constant) -> ast.expr | None:
+        match constant.value:
+            case ast.Call(func=func, args=[_, base]):
+                made = self.modules.resolve(constant.module, func)
+                return base if made in NEW_TYPES else None
+            case ast.Name() | ast.Attribute() | ast.Subscript() | ast.BinOp(op=ast.BitOr()):
+                return constant.value
+            case ast.Constant(value=str()) if isinstance(constant.node, ast.AnnAssign):
+                marked = self.modules.resolve(constant.module, constant.node.annotation)
+                return constant.value if marked in TYPE_ALIASES else None
+        return None
 
     def fields(self, kind: Type) -> Fields | None:
         """The named outputs of a type, None if it has none that are known."""

@@ -16,7 +16,7 @@ from .source import Source
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Final, TypeAlias
+    from typing import Any, Final, TypeAlias
 
     from levada.code import Code
     from levada.project import Project
@@ -150,11 +150,16 @@ class Module:
             self._bind_import(node)
         elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Delete):
             self._bind_assignment(node, certain=certain)
+        elif type(node).__name__ == "TypeAlias":  # `type Name = …`, from Python 3.12 on
+            self._bind_type_alias(node)
         else:
             for block in _blocks(node):
                 self._bind(block, certain=False)
             for name in _names_bound_by(node):
                 self.bindings[name] = Constant(self, name, None, node)
+
+    def _bind_type_alias(self, node: Any) -> None:
+        self.bindings[node.name.id] = Constant(self, node.name.id, node.value, node)
 
     def _bind_import(self, node: ast.Import | ast.ImportFrom) -> None:
         if isinstance(node, ast.ImportFrom):
@@ -440,17 +445,20 @@ class Modules:
 
     def qualified(self, module: Module, dotted: str) -> str | None:
         """The qualified name of a dotted name as written in ``module``; None if it is unknown."""
-        first, *rest = dotted.split(".")
-        definition = self.lookup(module, first)
-        if definition is None:
-            return dotted if first in BUILTINS else None
-        for name in rest:
-            found = self.member(definition, name)
-            if found is None:
-                return None
-            definition = found
+        first = dotted.partition(".")[0]
+        if first in BUILTINS and self.lookup(module, first) is None:
+            return dotted
+        definition = self.find(module, dotted)
         if isinstance(definition, External):
             return definition.name
         if isinstance(definition, Class):
             return definition.key
         return None
+
+    def find(self, module: Module, dotted: str) -> Definition | None:
+        """What a dotted name as written in ``module`` refers to."""
+        first, *rest = dotted.split(".")
+        definition = self.lookup(module, first)
+        for name in rest:
+            definition = None if definition is None else self.member(definition, name)
+        return definition

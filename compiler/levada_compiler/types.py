@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     #: Maps a dotted name as written to its qualified name, None where it is not known.
-    Resolve: TypeAlias = Callable[[str], str | None]
+    Resolve: TypeAlias = Callable[[str], str | Type | None]
     #: Maps the qualified name of a class to those of its bases, None where they are not known.
     Bases: TypeAlias = Callable[[str], Iterable[str] | None]
     #: What ``json.loads`` gives.
@@ -114,8 +114,8 @@ _RENAMED = {
 def read(node: ast.expr | None, resolve: Resolve) -> Type:
     """Return the type that an annotation stands for, ``any`` where it cannot be told.
 
-    ``resolve`` gives ``module:Class`` only for what is a class of the project; aliases, type
-    variables and new types are None to it.
+    ``resolve`` gives ``module:Class`` only for what is a class of the project, and for an alias
+    or a new type the type that it stands for; type variables are None to it.
     """
     if node is None:
         return ANY
@@ -151,19 +151,25 @@ class _Reader:
             case ast.BinOp(op=ast.BitOr()):
                 return union(self.read(each) for each in _alternatives(node))
             case ast.Name() | ast.Attribute():
-                return Type(self.qualified(node))
+                return self.named(node)
             case ast.Subscript():
                 return self.generic(self.qualified(node.value), _arguments(node.slice))
         return ANY
 
-    def qualified(self, node: ast.expr) -> str:
+    def named(self, node: ast.expr) -> Type:
         dotted = _dotted(node)
-        if dotted is None:
-            return "any"
-        name = self.resolve(dotted)
+        name = self.resolve(dotted) if dotted is not None else None
+        if isinstance(name, Type):
+            return name
         if name is None:
-            name = dotted if "." not in dotted and hasattr(builtins, dotted) else "any"
-        return _standard_name(name)
+            plain = dotted is not None and "." not in dotted and hasattr(builtins, dotted)
+            name = dotted if dotted is not None and plain else "any"
+        return Type(_standard_name(name))
+
+    def qualified(self, node: ast.expr) -> str:
+        """The name of what is given arguments; an alias that takes some is not known."""
+        found = self.named(node)
+        return found.name if not (found.arguments or found.values) else "any"
 
     def generic(self, name: str, arguments: list[ast.expr]) -> Type:
         last = name.rpartition(".")[2]

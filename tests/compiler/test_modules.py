@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -236,3 +237,17 @@ def test_a_module_of_steps_that_is_called_like_one_of_pythons_own(
     assert compiled.program is not None
     expected = [] if name == "jsons" else ["module-name"]
     assert [item.id for item in compiled.diagnostics] == expected
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="`type` statements are of Python 3.12")
+def test_a_type_statement_is_an_alias(tmp_path: Path) -> None:
+    file = tmp_path / "flow.py"
+    file.write_text(
+        "from levada import pipeline, step\n\ntype Rows = list[int]\ntype Pair[T] = tuple[T, T]\n\n"
+        "@step\ndef rows() -> Rows:\n    return [1]\n\n"
+        "@step\ndef pair[T](x: T) -> Pair[T]:\n    return x, x\n\n"
+        "@pipeline\ndef flow(size: int):\n    low, high = pair(size)\n"
+        "    return rows().x, low, high\n"
+    )
+    (found,) = compile_file(str(file)).diagnostics
+    assert found.message == "`rows()` is `Rows`, which has no named outputs such as `x`"
