@@ -44,6 +44,16 @@ def levada_calls(steps: int) -> Lines:
     yield "    return x"
 
 
+def kfp_calls(steps: int) -> Lines:
+    """The same for Kubeflow Pipelines."""
+    yield from ("from kfp import dsl", "", "")
+    yield '@dsl.component(base_image="python:3.11")'
+    yield from ("def add_one(x: int) -> int:", "    return x + 1", "", "")
+    yield from ('@dsl.pipeline(name="chain")', "def chain(x: int = 0) -> int:")
+    yield from ["    x = add_one(x=x).output"] * steps
+    yield "    return x"
+
+
 def zenml_calls(steps: int) -> Lines:
     """The same for ZenML; `CACHE=on` in the environment lets it cache."""
     yield from ("import os", "", "from zenml import pipeline, step", "", "")

@@ -40,15 +40,14 @@ _UNUSED = {
 
 def check(program: Program, options: Options) -> tuple[Diagnostic, ...]:
     """All that is wrong, sorted by place."""
+    mounted = [options.store_url] if options.claim else []
     found = [
         *_options(program, options),
         *_images(program, options),
         *_parameters(program),
         *_schedule(program),
         *_settings(program),
-        *SettingsCheck(options.secret or None, [options.mount] if options.claim else ()).of(
-            program
-        ),
+        *SettingsCheck(options.secret or None, mounted).of(program),
     ]
     if not any(one.severity is Severity.ERROR for one in found):
         found += _document(program, options)
@@ -60,16 +59,6 @@ def _options(program: Program, options: Options) -> Iterator[Diagnostic]:
     for problem in options.problems:
         way_out = f"change {table} in pyproject.toml"
         yield Diagnostic("kubeflow-option", problem, program.span, help=way_out)
-    store = options.store_url
-    if not store or ("://" not in store and not store.startswith("/")):
-        message = "no store that all pods see" if not store else f"`{store}` is a store in one pod"
-        yield Diagnostic(
-            "kubeflow-store",
-            message,
-            program.span,
-            label="each task is a pod of its own, and they pass values on through the store",
-            help=f'set `claim = "NAME"` in {table}, a claim that many may mount, or `store`',
-        )
 
 
 def _images(program: Program, options: Options) -> Iterator[Diagnostic]:

@@ -11,6 +11,7 @@ import json
 
 from levada_compiler.ir import Call
 from levada_compiler.plan import merged_settings
+from levada_compiler.references import all_nodes
 
 from ..pods import container as pod
 from ..pods import quantity
@@ -53,6 +54,8 @@ class Executors:
         self._options = options
         self._program = program
         self._steps = {step.key: step for step in program.steps}
+        nodes = all_nodes(program.body)
+        self._calls: dict[object, Call] = {n.id: n for n in nodes if isinstance(n, Call)}
         self._pipeline = values(program.settings)
         self._kinds = {p.name: parameters.kind(p) for p in program.parameters}
 
@@ -97,12 +100,11 @@ class Executors:
         if task.indexed:
             arguments.append(f"--item={INDEX}")
         content: dict[str, Any] = {
-            "image": self.image(call),
+            "image": self._image(task, call),
             "command": list(COMMAND),
             "args": [*map(escape, arguments), f"--run-id={RUN_ID}", "--executor-input", "{{$}}"],
         }
-        if self._options.store_url:
-            content["env"] = [{"name": "LEVADA_STORE", "value": self._options.store_url}]
+        content["env"] = [{"name": "LEVADA_STORE", "value": self._options.store_url}]
         wanted = _resources(settings.get("resources") or {})
         return content | ({"resources": wanted} if wanted else {})
 
@@ -118,12 +120,12 @@ class Executors:
         if count:
             yield f"--retries={count}"
 
-    def image(self, call: Call | None) -> str:
-        """The image of a call; without one, that of any step: each of them has Levada."""
-        if call is not None:
-            return str(self.settings(call).get("image") or self._options.image)
-        images = (values(step.settings).get("image") for step in self._program.steps)
-        return self._options.image or str(next(filter(None, images), ""))
+    def _image(self, task: Task, call: Call | None) -> str:
+        """The image of a call. What decides has that of a step whose value it looks at."""
+        asked = (self._calls[want] for want in task.wants if want in self._calls)
+        one = call or next(asked, None) or next(iter(self._calls.values()), None)
+        own = self.settings(one).get("image") if one else None
+        return str(own or self._options.image)
 
     # ------------------------------------------------------------------ Kubernetes
 
@@ -132,7 +134,7 @@ class Executors:
         content: dict[str, Any] = {
             "fieldPathAsEnv": [{"name": "LEVADA_RUN_ID", "fieldPath": RUN_LABEL}]
         }
-        claims = [{"claim": options.claim, "path": options.mount}] if options.claim else []
+        claims = [{"claim": options.claim, "path": options.store_url}] if options.claim else []
         mounts = [*claims, *(settings.get("volumes") or [])]
         if mounts:
             content["pvcMount"] = [_mount(volume) for volume in mounts]
@@ -144,10 +146,11 @@ class Executors:
             content["tolerations"] = [_toleration(each) for each in settings["tolerations"]]
         if settings.get("timeout"):
             content["activeDeadlineSeconds"] = str(int(settings["timeout"]) + GRACE)
-        if options.pull_secret:
-            content["imagePullSecret"] = [_named("secretName", options.pull_secret)]
-        if options.pull_policy:
-            content["imagePullPolicy"] = options.pull_policy
+        if options.image_pull_secrets:
+            names = options.image_pull_secrets
+            content["imagePullSecret"] = [_named("secretName", name) for name in names]
+        if options.image_pull_policy:
+            content["imagePullPolicy"] = options.image_pull_policy
         return content
 
 

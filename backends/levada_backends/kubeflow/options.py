@@ -1,30 +1,33 @@
-"""What ``[tool.levada.targets.kubeflow]`` may say."""
+"""What ``[tool.levada.targets.kubeflow]`` may say.
+
+What it has in common with ``kubernetes`` has the same name there.
+"""
 
 from __future__ import annotations
 
 from levada_compiler.slotted import dataclass, field
 
+from ..pods import names
 from ..target import Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 #: KFP's artifact types that an output can be given by name.
-ARTIFACT_TYPES = (*("Artifact", "Dataset", "Model", "ClassificationMetrics", "HTML", "Markdown"),)
+ARTIFACT_TYPES = ("Artifact", "Dataset", "Model", "ClassificationMetrics", "HTML", "Markdown")
+POLICIES = ("Always", "IfNotPresent", "Never")
+_STORE, _CLAIM = "/var/lib/levada", "levada-store"
 _TEXTS = {
-    "store": "a URL, or a path in the claim's volume: where artifacts and records are kept; "
-    "`<mount>/store` where there is a claim",
-    "claim": "a PersistentVolumeClaim that every task is given",
-    "mount": "where that is mounted; `/levada`",
-    "image": "the image of steps that have none, and of tasks that decide",
-    "secret": "the Secret of references that do not name one",
-    "pull_secret": "the Secret that images are pulled with",
-    "pull_policy": "`Always`, `IfNotPresent` or `Never`",
+    "image": "of steps that have none, and of the tasks that decide",
+    "store": f"where `store_claim` is mounted (`{_STORE}`), or a URL without a claim",
+    "store_claim": f"the PersistentVolumeClaim of the store (`{_CLAIM}`), for all pods",
+    "secret": "the Secret of references that name a key alone",
+    "image_pull_policy": "`Always`, `IfNotPresent` or `Never`; the cluster's",
 }
 _FOR_THE_CLIENT = {
-    "host": "the URL of KFP's API, for `levada submit` and `levada deploy`",
-    "namespace": "the namespace of runs, where KFP has users of several",
+    "host": "the URL of KFP's API, for `levada deploy` and `levada submit`",
+    "namespace": "the namespace of runs, where KFP has several users",
     "experiment": "the experiment that runs belong to; the pipeline's name",
     "token_env": "the environment variable that holds the token for the API",
     "certificates": "a file with the certificates of those who signed the API's",
@@ -32,6 +35,7 @@ _FOR_THE_CLIENT = {
 #: All of them, for `levada targets`.
 OPTIONS = (
     *(Option(name, note) for name, note in _TEXTS.items()),
+    Option("image_pull_secrets", "a list of Secrets that images are pulled with"),
     Option("artifacts", 'KFP types of outputs: `{"train.report" = "HTML"}`'),
     *(Option(name, note) for name, note in _FOR_THE_CLIENT.items()),
 )
@@ -41,45 +45,79 @@ OPTIONS = (
 class Options:
     """The options, and what is wrong with what was given."""
 
-    store: str = ""
-    claim: str = ""
-    mount: str = "/levada"
     image: str = ""
+    store: str = ""
+    store_claim: str = ""
     secret: str = ""
-    pull_secret: str = ""
-    pull_policy: str = ""
-    compiler: str = ""
+    image_pull_policy: str = ""
+    image_pull_secrets: tuple[str, ...] = ()
     artifacts: dict[str, str] = field(default_factory=dict)
+    compiler: str = ""
     problems: tuple[str, ...] = ()
 
     @property
+    def claim(self) -> str:
+        """The claim of the store: of that name where nothing is said of a store."""
+        return self.store_claim or ("" if self.store else _CLAIM)
+
+    @property
     def store_url(self) -> str:
-        """The store; in the claim's volume where nothing is said."""
-        return self.store or (f"{self.mount}/store" if self.claim else "")
+        """The store, as all pods have it."""
+        return self.store or _STORE
 
 
 def read(given: Mapping[str, object]) -> Options:
     """The options that were given."""
-    known: dict[str, str] = {}
-    problems: list[str] = []
-    for name, value in given.items():
-        if name in _TEXTS and isinstance(value, str):
-            known[name] = value
-        elif name in _TEXTS:
-            problems.append(f"the option `{name}` is a string, not {value!r}: {_TEXTS[name]}")
-    artifacts = _artifacts(given.get("artifacts", {}), problems)
-    compiler = str(given.get("compiler", ""))
-    return Options(**known, compiler=compiler, artifacts=artifacts, problems=tuple(problems))
+    texts = {name: str(given[name]) for name in _TEXTS if isinstance(given.get(name), str)}
+    secrets = given.get("image_pull_secrets", [])
+    artifacts = given.get("artifacts", {})
+    return Options(
+        **texts,
+        image_pull_secrets=tuple(map(str, secrets)) if isinstance(secrets, list) else (),
+        artifacts=dict(artifacts) if isinstance(artifacts, dict) else {},
+        compiler=str(given.get("compiler", "")),
+        problems=tuple(_problems(given, texts)),
+    )
 
 
-def _artifacts(given: object, problems: list[str]) -> dict[str, str]:
-    if not isinstance(given, dict):
-        problems.append('`artifacts` is a table such as {"train.report" = "HTML"}')
-        return {}
-    for output, kind in given.items():
+def _problems(given: Mapping[str, object], texts: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each that is wrong."""
+    for name in _TEXTS:
+        if name in given and name not in texts:
+            yield f"`{name}` is a string, not {given[name]!r}"
+    policy = texts.get("image_pull_policy")
+    if policy and policy not in POLICIES:
+        yield f"`image_pull_policy` is one of {', '.join(POLICIES)}, not `{policy}`"
+    wanted = [(name, texts[name]) for name in ("store_claim", "secret") if texts.get(name)]
+    secrets = given.get("image_pull_secrets", [])
+    if isinstance(secrets, list):
+        wanted += [("image_pull_secrets", str(name)) for name in secrets]
+    else:
+        yield f"`image_pull_secrets` is a list of names, not {secrets!r}"
+    for option, name in wanted:
+        if problem := names.subdomain_problem(name):
+            yield f"`{option}` is `{name}`, which is no name in Kubernetes: {problem}"
+    yield from _store_problems(texts)
+    yield from _artifact_problems(given.get("artifacts", {}))
+
+
+def _store_problems(texts: Mapping[str, str]) -> Iterator[str]:
+    store, claim = texts.get("store"), texts.get("store_claim")
+    if store is None:
+        return
+    if "://" in store and claim:
+        yield f"`store_claim` is mounted at a path, but `store` is the URL {store}"
+    elif "://" not in store and not store.startswith("/"):
+        yield f"`store` is an absolute path in the pods or a URL, not `{store}`"
+    elif "://" not in store and not claim:
+        yield f"`store` is the path {store}: name the `store_claim` that is mounted there"
+
+
+def _artifact_problems(artifacts: object) -> Iterator[str]:
+    if not isinstance(artifacts, dict):
+        yield '`artifacts` is a table such as {"train.report" = "HTML"}'
+        return
+    for output, kind in artifacts.items():
         if kind not in ARTIFACT_TYPES:
-            problems.append(
-                f"`artifacts` gives `{output}` the type {kind!r}, which is none of "
-                + ", ".join(ARTIFACT_TYPES)
-            )
-    return {output: kind for output, kind in given.items() if kind in ARTIFACT_TYPES}
+            types = ", ".join(ARTIFACT_TYPES)
+            yield f"`artifacts` gives `{output}` the type {kind!r}, which is none of {types}"

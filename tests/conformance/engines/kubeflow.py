@@ -20,11 +20,7 @@ from tests.conformance.trace import Trace
 from tests.engines.docker import Docker
 from tests.engines.kubeflow import Kubeflow
 
-STORE = "/levada/store"
-OPTIONS = f"""
-[tool.levada.targets.kubeflow]
-store = "{STORE}"
-"""
+STORE = "/var/lib/levada"
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def make_project(folder: Path, docker: Docker, kubeflow: Kubeflow) -> Project:
     root = folder / "project"
     shutil.copytree(CASES, root, ignore=shutil.ignore_patterns("*.json", "__pycache__"))
     digest = make_base(root / "base.tar")
-    text = PYPROJECT.format(digest=digest, python=PYTHON) + OPTIONS
+    text = PYPROJECT.format(digest=digest, python=PYTHON)
     (root / "pyproject.toml").write_text(text)
     return Project(root, docker, kubeflow)
 

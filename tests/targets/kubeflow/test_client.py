@@ -41,7 +41,6 @@ name = "nightly"
 version = "1"
 
 [tool.levada.targets.kubeflow]
-claim = "levada-store"
 image = "registry.example.com/steps:1"
 host = "{host}"
 token_env = "KFP_TOKEN"

@@ -39,10 +39,9 @@ def found(source: str, rule: str, folder: Path) -> set[str]:
     return {one.id for one in diagnostics}
 
 
-OPTIONS = {"compiler": "0.1.0", "image": "registry.example.com/steps:1", "claim": "levada-store"}
+OPTIONS = {"compiler": "0.1.0", "image": "registry.example.com/steps:1"}
 #: What is wrong is in the options, and not in the module.
 WITHOUT: dict[str, dict[str, object]] = {
     "kubeflow-image": {"image": ""},
-    "kubeflow-store": {"claim": ""},
     "kubeflow-option": {"secret": 3},
 }
