@@ -17,6 +17,7 @@ WORDS = st.sampled_from(
     (
         *("pipeline.py", "pipeline.py:nightly", "a:b", "", "-", "--", "airflow", "out", "é ü"),
         *("--target", "-t", "-tir", "--target=ir", "--output", "-o", "-oout", "--check", "--json"),
+        *("--env", "prod", "--env=prod", "--set", "executor=docker", "--set=a=-b"),
         *("--format", "full", "concise", "FULL", "--color", "never", "auto", "--help", "-h", "--x"),
     )
 )
@@ -25,6 +26,7 @@ PLAIN = {
     "pipeline.py -t airflow -o dags": ("airflow",),
     "--target airflow --target ir a.py:nightly": ("airflow", "ir"),
     "a.py --check --json --format concise --color never": (),
+    "a.py --env prod --set a=1 --set b.c=-2 --target ir": ("ir",),
 }
 
 FOR_CLICK = ("", "a.py b.py", "a.py -h", "a.py -o", "a.py -o -", "a.py -tir", "a.py --format html")

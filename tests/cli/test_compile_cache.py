@@ -225,6 +225,28 @@ TARGET = Shout()
     assert "the name, loud" not in project.levada("targets").stdout
 
 
+def test_the_environment_and_the_overrides_count(project: Project) -> None:
+    project.write(
+        "pyproject.toml",
+        "[tool.levada.targets.airflow]\nexecutor = 'process'\n"
+        "[tool.levada.targets.airflow.environments.prod]\nexecutor = 'kubernetes'\n"
+        "store = '/store'\nimage = 'example.com/x@sha256:" + "a" * 64 + "'\n"
+        "volumes = [{claim = 'store', path = '/store'}]\n",
+    )
+    compile_ = ("compile", "pipeline.py", "-t", "airflow", "-o", "-")
+    for options, word in (
+        ((), "SubprocessHook"),
+        (("--env", "prod"), "KubernetesPodOperator"),
+        (("--env", "prod", "--set", "executor=docker"), "DockerOperator"),
+        (("--env", "prod", "--set", "executor=process"), "SubprocessHook"),
+    ):
+        done = [project.levada(*compile_, *options) for _ in range(2)]  # the second one is a hit
+        assert done[0].returncode == 0, done[0].stderr
+        assert done[0].stdout == done[1].stdout
+        words = {"SubprocessHook", "KubernetesPodOperator", "DockerOperator"}
+        assert {known for known in words if known in done[0].stdout} == {word}
+
+
 def test_only_the_target_that_is_asked_for_is_imported(project: Project) -> None:
     program = (
         "import sys; sys.argv[1:] = ['compile', 'pipeline.py', '--target', 'ir', '-o', 'out'];"

@@ -155,6 +155,19 @@ def test_what_is_completed(project: Project) -> None:
     assert done.stdout == "plain,ir\n"
 
 
+def test_environments_are_completed(project: Project) -> None:
+    project.write(
+        "pyproject.toml",
+        "[tool.levada.targets.airflow.environments]\nprod = {}\nprobe = {}\ndev = {}\n",
+    )
+    project.variables |= {
+        "_LEVADA_COMPLETE": "bash_complete",
+        "COMP_WORDS": "levada submit pipeline.py --env pro",
+        "COMP_CWORD": "4",
+    }
+    assert project.levada().stdout == "plain,probe\nplain,prod\n"
+
+
 @pytest.mark.parametrize("form", ["full", "concise", "json", "github", "sarif"])
 def test_a_file_name_that_is_not_text(project: Project, form: str) -> None:
     done = project.levada("check", "\udcff.py", "--format", form)

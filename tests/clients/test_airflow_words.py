@@ -62,11 +62,7 @@ def log_3(*lines: str, error: str = "exit code 1: see the log above") -> list[di
         {"event": "Output:", "logger": HOOK},
         *({"event": line, "logger": HOOK} for line in lines),
         {"event": "Command exited with return code 1", "logger": HOOK},
-        {
-            "event": "Task failed with exception",
-            "logger": "task",
-            "error_detail": [{"exc_type": "AirflowException", "exc_value": error}],
-        },
+        failed("AirflowException", error),
     ]
 
 
@@ -94,6 +90,64 @@ def test_the_answer_of_the_step_is_no_line_of_its_log() -> None:
     like_one = '{"outputs": {}, "record": '
     entries = task_log.entries_of_json(log_3("a", like_one, answer))
     assert task_log.step_lines(entries) == ["a", like_one]
+
+
+OPERATORS = "airflow.task.operators.unusual_prefix_0512_churn"
+
+
+def test_of_a_container_only_its_output_is_shown() -> None:
+    """As 3.3.2 gives it, with apache-airflow-providers-docker 4."""
+    lines = (
+        "::group::Pulling docker image example.com/train@sha256:1",
+        "2500fe2a311d: Pull complete",
+        "::endgroup::",
+        "Starting docker container from image example.com/train@sha256:1",
+        "fitting",
+        "Traceback (most recent call last):",
+        '  File "/app/pipeline.py", line 13, in train',
+        "KeyError: 'value 3'",
+    )
+    error = "Docker container failed: {'Error': None, 'StatusCode': 1}"
+    entries = [{"event": line, "logger": f"{OPERATORS}.DockerStep"} for line in lines]
+    entries.append(failed("DockerContainerFailedException", error))
+    found = list(task_log.entries_of_json(entries))
+    assert task_log.step_lines(found) == list(lines[4:])
+    assert task_log.failure(found) == "KeyError: 'value 3'"
+
+    killed = failed("DockerContainerFailedException", error.replace("1}", "137}"))
+    assert task_log.failure(task_log.entries_of_json([*entries[:5], killed])) == (
+        "DockerContainerFailedException: "
+        "Docker container failed: {'Error': None, 'StatusCode': 137}"
+    )
+
+
+def test_of_a_pod_its_output_is_shown_and_what_is_wrong_with_it() -> None:
+    """In the form of apache-airflow-providers-cncf-kubernetes, utils/pod_manager.py."""
+    manager = "airflow.providers.cncf.kubernetes.utils.pod_manager.PodManager"
+    found = task_log.entries_of_json(
+        [
+            {"event": "Building pod train-x1", "logger": f"{OPERATORS}.PodStep", "level": "info"},
+            {"event": "::group::Waiting up to 600s …", "logger": manager, "level": "info"},
+            {"event": "no node has room", "logger": manager, "level": "warning"},
+            {"event": "::endgroup::", "logger": manager, "level": "info"},
+            {"event": "[base] fitting\non two lines", "logger": manager, "level": "info"},
+            {"event": "[base] level=error of the step", "logger": manager, "level": "error"},
+            {"event": "Pod train-x1 has phase Running", "logger": manager, "level": "info"},
+            failed("AirflowException", "Pod train-x1 returned a failure.\nremote_pod: {…}"),
+        ]
+    )
+    assert task_log.step_lines(found) == [
+        "no node has room",
+        "fitting",
+        "on two lines",
+        "level=error of the step",
+        "AirflowException: Pod train-x1 returned a failure.",
+    ]
+
+
+def failed(kind: str, words: str) -> dict[str, object]:
+    detail = [{"exc_type": kind, "exc_value": words}]
+    return {"event": "Task failed with exception", "logger": "task", "error_detail": detail}
 
 
 DAG = '''"""churn.

@@ -16,23 +16,47 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 #: A line of a log of 2.x: `[2026-01-02T15:04:05.678+0000] {subprocess.py:106} INFO - text`.
-_HEAD = re.compile(r"^\[[0-9T:.+ -]+\] \{([\w.]+):\d+\} [A-Z]+ - ")
+_HEAD = re.compile(r"^\[[0-9T:.+ -]+\] \{([\w.]+):\d+\} ([A-Z]+) - ")
+#: Who writes a line: the source file in a log of 2.x.
+_FILES = {
+    "subprocess.py": "process",
+    "docker.py": "docker",
+    "pod.py": "pod",
+    "pod_manager.py": "pod",
+    **dict.fromkeys(
+        (
+            *("", "local_task_job_runner.py", "standard_task_runner.py"),
+            *("task_command.py", "taskinstance.py"),
+        ),
+        "airflow",
+    ),
+}
+#: The same of a log of 3.x, by the name of the logger; the classes are those of the DAG file.
+_LOGGERS = (
+    ("process", re.compile(r".*\.SubprocessHook")),
+    ("docker", re.compile(r"airflow\.task\.operators\..*\.Docker\w+")),
+    ("pod", re.compile(r"airflow\.task\.operators\..*\.Pod\w+|.*\.pod_manager\.\w+")),
+    ("airflow", re.compile(r"(task)?")),
+)
 #: What the hook that runs a process says before and after the output of that.
 _PROLOGUE = re.compile(r"Tmp dir root location: |Running command: |Output:$")
 _EPILOGUE = re.compile(r"Command exited with return code -?\d+$")
+_DOCKERS_OWN = re.compile(r"(Starting|Stopping) docker container")
+#: What a pod's container writes; other lines of these sources are about the pod.
+_IN_POD = "[base] "
 #: Airflow's error where the step's own stands above it.
-_ABOVE = "see the log above"
+_ABOVE = re.compile(r"see the log above|'StatusCode': (1|65)\}$")
 _FAILED = "Task failed with exception"
 _TRACEBACK = "Traceback (most recent call last)"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a log. ``is_output`` marks what a process wrote; ``error`` is an exception."""
+    """One entry of a log: what ``source`` wrote, or an exception with which the task ended."""
 
+    source: str
     text: str
-    is_output: bool = False
-    is_ours: bool = False  # Airflow's own words about the task
+    is_warning: bool = False
     error: str = ""
 
 
@@ -43,46 +67,32 @@ def entries_of_json(content: Iterable[Any]) -> Iterator[Entry]:
         errors = each.get("error_detail") or ()
         last = errors[-1] if errors else None
         yield Entry(
+            next((name for name, pattern in _LOGGERS if pattern.fullmatch(logger)), "other"),
             str(each.get("event", "")),
-            is_output=logger.endswith("SubprocessHook"),
-            is_ours=logger in ("", "task"),
-            error=f"{last['exc_type']}: {last['exc_value']}" if last else "",
+            each.get("level") in ("warning", "error", "critical"),
+            f"{last['exc_type']}: {last['exc_value']}" if last else "",
         )
 
 
 def entries_of_text(text: str) -> Iterator[Entry]:
     """Of 2.x, which gives the file; the lines of a traceback stand below their entry."""
-    source, lines = "", [""]
+    source, level, lines = "", "INFO", [""]
     for line in text.splitlines():
         head = _HEAD.match(line)
         if head is None and not line.startswith(" INFO - ::"):
             lines.append(line)
             continue
-        yield from _entry(source, lines)
-        source = head[1] if head else ""
+        yield _entry(source, level, lines)
+        source, level = (head[1], head[2]) if head else ("", "INFO")
         lines = [line[head.end() :] if head else line.removeprefix(" INFO - ")]
-    yield from _entry(source, lines)
+    yield _entry(source, level, lines)
 
 
-def _entry(source: str, lines: list[str]) -> Iterator[Entry]:
-    is_output = source == "subprocess.py"
+def _entry(source: str, level: str, lines: list[str]) -> Entry:
     if lines[0].startswith(_FAILED):
         errors = [line for line in lines[1:] if line and not line.startswith((" ", _TRACEBACK))]
-        yield Entry(lines[0], is_ours=True, error=errors[-1] if errors else "")
-        return
-    for line in lines:
-        yield Entry(line, is_output, is_ours=not is_output and source in _AIRFLOWS)
-
-
-_AIRFLOWS = frozenset(
-    (
-        "",
-        "local_task_job_runner.py",
-        "standard_task_runner.py",
-        "task_command.py",
-        "taskinstance.py",
-    )
-)
+        return Entry("airflow", lines[0], error=errors[-1] if errors else "")
+    return Entry(_FILES.get(source, "other"), "\n".join(lines), level not in ("INFO", "DEBUG"))
 
 
 def step_lines(entries: Iterable[Entry]) -> list[str]:
@@ -90,20 +100,35 @@ def step_lines(entries: Iterable[Entry]) -> list[str]:
     kept: list[str] = []
     depth, has_started = 0, False
     for entry in entries:
-        if entry.is_output:
-            if not has_started and _PROLOGUE.match(entry.text):
-                has_started = entry.text == "Output:"
-            elif not _is_result(entry.text) and not _EPILOGUE.match(entry.text):
-                kept.append(entry.text)
-        elif entry.text.startswith("::group::"):
-            depth += 1
-        elif entry.text.startswith("::endgroup::"):
-            depth = max(depth - 1, 0)
+        text = entry.text
+        if entry.source == "process":
+            if not has_started and _PROLOGUE.match(text):
+                has_started = text == "Output:"
+            elif not _EPILOGUE.match(text):
+                kept += _shown(text)
+        elif entry.source == "pod" and text.startswith(_IN_POD):
+            kept += _shown(text.removeprefix(_IN_POD))
         elif entry.error:
-            kept += [] if _ABOVE in entry.error else [entry.error]
-        elif not depth and not entry.is_ours:
-            kept.append(entry.text)
+            if not (kept and _ABOVE.search(entry.error)):
+                kept.append(entry.error.partition("\n")[0])
+        elif text.startswith(("::group::", "::endgroup::")):
+            depth = depth + 1 if text.startswith("::group") else max(depth - 1, 0)
+        elif _is_news(entry, depth):
+            kept += _shown(text)
     return kept
+
+
+def _is_news(entry: Entry, depth: int) -> bool:
+    """Whether a line is worth showing that no step wrote, as far as can be told."""
+    if entry.source == "pod":  # what Kubernetes says of it
+        return entry.is_warning
+    if entry.source == "docker" and _DOCKERS_OWN.match(entry.text):
+        return False
+    return not depth and entry.source != "airflow"
+
+
+def _shown(text: str) -> list[str]:
+    return [line for line in text.split("\n") if not _is_result(line)]
 
 
 def failure(entries: Iterable[Entry]) -> str:

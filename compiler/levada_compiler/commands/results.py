@@ -47,9 +47,15 @@ class Result:
 
     @property
     def failed(self) -> StepState | None:
-        """The first step that failed by itself."""
+        """The step whose failure counts: of the last node that failed, as others were handled.
+
+        None if the run did not fail, or by no step.
+        """
+        if self.state.status != "failed":
+            return None
         found = [step for step in self.state.steps if step.status == "failed"]
-        return next((step for step in found if step.attempt), found[0] if found else None)
+        found = [step for step in found if step.attempt] or found
+        return next((step for step in found if step.node == found[-1].node), None)
 
     def as_json(self) -> dict[str, Any]:
         """Like what ``levada run --json`` prints, and where the run is."""
