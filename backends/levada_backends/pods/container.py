@@ -31,7 +31,7 @@ def literal(text: str) -> str:
 def resources(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """The resources of a container: it is given what it asks for, no less and no more."""
     amounts = {
-        kubernetes: str(quantity.parse(wanted[name]))
+        kubernetes: str(quantity.parse(wanted[name]).in_thousandths())
         for name, kubernetes in _RESOURCES.items()
         if wanted.get(name)
     }

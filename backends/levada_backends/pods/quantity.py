@@ -38,6 +38,10 @@ class Quantity:
     value: Fraction
     style: str = "decimal"
 
+    def in_thousandths(self) -> Quantity:
+        """Rounded up, as an API server keeps the amount of a resource."""
+        return Quantity(Fraction(math.ceil(self.value * 1000), 1000), self.style)
+
     def __str__(self) -> str:
         """The canonical form: what an API server gives back for it."""
         if self.value == 0:

@@ -1,0 +1,55 @@
+"""Cases as Jobs of a real cluster, in the restricted profile, do what plain Python does.
+
+The driver decides with the same interpreter as the local engine, which `test_local` tries on every
+input; containers and their values are `test_docker`'s. So here it is a case for each kind of thing
+that passes between the driver, the store and pods; with `LEVADA_EVERY_INPUT=1` all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.conformance import plain
+from tests.conformance.case import Case, all_cases
+from tests.conformance.engines.kubernetes import Runs
+from tests.conformance.trace import differences
+
+pytestmark = pytest.mark.engine
+CHOSEN = (
+    *("branch_in_fan_out-0", "churn_shape-0", "churn_shape-2", "failing_condition-0", "frames-0"),
+    *("fan_out_nested-0", "overrides-0", "strings-0", "sub_pipeline-0", "try_except_finally-0"),
+    *("values-0", "variadic-0"),
+)
+
+
+def chosen_cases() -> list[Case]:
+    """The inputs to run."""
+    every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
+    return [case for case in all_cases() if every or case.id in CHOSEN]
+
+
+@pytest.fixture(scope="module")
+def runs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """All runs, started."""
+    with cluster.namespace() as space:
+        started = Runs(space, cluster.registry, tmp_path_factory.mktemp("conformance"))
+        started.start(chosen_cases())
+        yield started
+        started.close()
+
+
+def test_the_chosen_ones_are_there() -> None:
+    assert {case.id for case in chosen_cases()} >= set(CHOSEN)
+
+
+@pytest.mark.parametrize("case", chosen_cases(), ids=lambda case: case.id)
+def test_kubernetes(runs: Runs, case: Case, tmp_path: Path) -> None:
+    """Outputs, the steps that ran and on what, and how the run ended."""
+    expected = plain.run(case, tmp_path)
+    found = runs.result(case)
+    assert differences(expected, found, case.may_also_run) == []
