@@ -179,7 +179,7 @@ class Items(Command):
     """
 
     def __init__(self, loops, node=None, fail_items=False, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(task_display_name=loops[-1][:80], **kwargs)
         self.loops = loops
         self.node = node
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
@@ -192,7 +192,7 @@ class Branch(Command, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(task_display_name=f"if {condition}"[:80], **kwargs)
         self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise

@@ -37,7 +37,16 @@ _TAKEN = operators.NAMES | frozenset(
     (
         *("json", "os", "sys", "Path", "TemporaryDirectory", "timedelta", "pendulum", "dag"),
         *("import_module",),
-        *("DAG", "Param", "TaskGroup", "Asset", "BaseOperator", "BranchMixIn", "EmptyOperator"),
+        *(
+            "DAG",
+            "Param",
+            "TaskGroup",
+            "Asset",
+            "Label",
+            "BaseOperator",
+            "BranchMixIn",
+            "EmptyOperator",
+        ),
         *("SubprocessHook", "DockerOperator", "DeviceRequest", "Mount", "KubernetesPodOperator"),
         *("AirflowException", "AirflowFailException", "AirflowSkipException"),
         *("PIPELINE", "PROJECT", "PYTHON", "SOURCES", "ENVIRONMENT", "BACKOFF", "SWITCH"),
@@ -50,6 +59,7 @@ _AIRFLOW = {
     "DAG": ("airflow.sdk", "airflow"),
     "Asset": ("airflow.sdk", "airflow.datasets"),
     "BaseOperator": ("airflow.sdk", "airflow.models"),
+    "Label": ("airflow.sdk", "airflow.utils.edgemodifier"),
     "TaskGroup": ("airflow.sdk", "airflow.utils.task_group"),
     "Param": ("airflow.sdk.definitions.param", "airflow.models.param"),
     "BranchMixIn": ("airflow.providers.standard.operators.branch", "airflow.operators.branch"),
@@ -300,14 +310,23 @@ class _File:
         for task in self._graph.tasks.values():
             # `.expand(item=….output)` is an edge already.
             above = [name for name in task.upstream if name != task.source or task.kind != "step"]
-            if not above:
-                continue
-            if len(above) == 1 and chains and chains[-1][-1] == self._name(above[0]):
-                chains[-1].append(self._name(task.id))
-            else:
-                chains.append([self._joined(above), self._name(task.id)])
+            labels = {name: self._label(name, task) for name in above}
+            plain = [name for name in above if not labels[name]]
+            if plain:
+                _extend(chains, [self._joined(plain), self._name(task.id)])
+            for name in above:
+                if labels[name]:
+                    _extend(chains, [self._name(name), labels[name], self._name(task.id)])
         lines = [line for chain in chains for line in _chain(chain)]
         return ["", *lines] if lines else []
+
+    def _label(self, gate: str, task: Task) -> str:
+        """What the edge from a gate to a task on one side of it says; empty for other edges."""
+        side = dict(task.gates).get(gate)
+        if side is None or task.id not in self._sides.get((gate, side), ()):
+            return ""
+        words = {"branch": {"then": "true", "otherwise": "false"}, "except": {"then": "failed"}}
+        return f'Label("{words[self._graph.tasks[gate].kind][side]}")'
 
     def _joined(self, names: list[str]) -> str:
         own = [self._name(name) for name in names]
@@ -417,6 +436,14 @@ def _airflow(words: set[str], version: int) -> list[str]:
     ]
 
 
+def _extend(chains: list[list[str]], chain: list[str]) -> None:
+    """Add a chain, or go on with the last one where that ends at its start."""
+    if chains and chains[-1][-1] == chain[0]:
+        chains[-1] += chain[1:]
+    else:
+        chains.append(chain)
+
+
 def _chain(names: list[str]) -> list[str]:
     """``a >> b >> c``, in as many lines as it takes."""
     lines: list[str] = []
@@ -424,6 +451,8 @@ def _chain(names: list[str]) -> list[str]:
         count = 2
         while count < len(names) and len(" >> ".join(names[: count + 1])) + 4 <= WIDTH:
             count += 1
+        if names[count - 1].startswith("Label("):  # it belongs to the edge that it stands in
+            count += -1 if count > 2 else 1
         line = " >> ".join(names[:count])
         if len(line) + 4 > WIDTH and names[0].startswith("["):
             items = names[0][1:-1].split(", ")

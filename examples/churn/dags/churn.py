@@ -17,7 +17,7 @@ import pendulum
 try:  # Airflow 3
     from airflow.providers.standard.hooks.subprocess import SubprocessHook
     from airflow.providers.standard.operators.branch import BranchMixIn
-    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk import DAG, BaseOperator, Label
     from airflow.sdk.definitions.param import Param
 except ImportError:  # Airflow 2
     from airflow import DAG
@@ -25,6 +25,7 @@ except ImportError:  # Airflow 2
     from airflow.models import BaseOperator
     from airflow.models.param import Param
     from airflow.operators.branch import BranchMixIn
+    from airflow.utils.edgemodifier import Label
 
 try:  # Airflow 3.2
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -102,14 +103,9 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-
-    def __init__(self, levada, node=None, loops=(), item=None, **kwargs):
-        super().__init__(**kwargs)
-        self.levada = levada
-        self.node = node
-        self.loops = loops
-        self.item = item
-        self.env = ENVIRONMENT
+    env = ENVIRONMENT
+    node = item = None
+    loops = ()
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -131,15 +127,19 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
-        words = [step, "--code", code]  # a difference is a warning
+    def __init__(
+        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.item = item
+        self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
-            words += ["--input", f"{name}={text}"]
+            self.levada += ["--input", f"{name}={text}"]
         if outputs:
-            words += ["--outputs", ",".join(outputs)]
+            self.levada += ["--outputs", ",".join(outputs)]
         if settings:
-            words += ["--settings", json.dumps(settings)]
-        super().__init__(levada=words, **kwargs)
+            self.levada += ["--settings", json.dumps(settings)]
 
 
 class Items(Command):
@@ -148,9 +148,11 @@ class Items(Command):
     With `fail_items`, an error in an expression is the failure of that item alone.
     """
 
-    def __init__(self, fail_items=False, **kwargs):
-        words = ["items", "--fail-items"] if fail_items else ["items"]
-        super().__init__(levada=words, **kwargs)
+    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+        super().__init__(task_display_name=loops[-1][:80], **kwargs)
+        self.loops = loops
+        self.node = node
+        self.levada = ["items", "--fail-items"] if fail_items else ["items"]
 
 
 class Branch(Command, BranchMixIn):
@@ -159,7 +161,8 @@ class Branch(Command, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(levada=["decide", "--expression", condition], **kwargs)
+        super().__init__(task_display_name=f"if {condition}"[:80], **kwargs)
+        self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise
 
@@ -174,10 +177,10 @@ class Outputs(Command):
     """Records what the pipeline returns, and that the run is over."""
 
     def __init__(self, outputs, is_tuple=False, **kwargs):
-        words = ["outputs", "--tuple"] if is_tuple else ["outputs"]
+        super().__init__(**kwargs)
+        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
         for name, text in outputs.items():
-            words += ["--output", f"{name}={text}"]
-        super().__init__(levada=words, **kwargs)
+            self.levada += ["--output", f"{name}={text}"]
 
 
 class Finally(BaseOperator):
@@ -311,7 +314,7 @@ with DAG(
         trigger_rule="none_failed",
     )
 
-    load >> split >> train >> pick >> if_1 >> publish
-    if_1 >> notify
+    load >> split >> train >> pick >> if_1 >> Label("true") >> publish
+    if_1 >> Label("false") >> notify
     [publish, notify] >> try_1_finally >> close
     [publish, notify, close] >> return_

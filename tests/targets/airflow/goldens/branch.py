@@ -16,7 +16,7 @@ import pendulum
 try:  # Airflow 3
     from airflow.providers.standard.hooks.subprocess import SubprocessHook
     from airflow.providers.standard.operators.branch import BranchMixIn
-    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk import DAG, BaseOperator, Label
     from airflow.sdk.definitions.param import Param
 except ImportError:  # Airflow 2
     from airflow import DAG
@@ -24,6 +24,7 @@ except ImportError:  # Airflow 2
     from airflow.models import BaseOperator
     from airflow.models.param import Param
     from airflow.operators.branch import BranchMixIn
+    from airflow.utils.edgemodifier import Label
 
 try:  # Airflow 3.2
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -130,7 +131,7 @@ class Branch(Command, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(task_display_name=f"if {condition}"[:80], **kwargs)
         self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise
@@ -209,6 +210,6 @@ with DAG(
     # The pipeline's outputs.
     return_ = Outputs(task_id="return", outputs={"0": "notify"})
 
-    measure >> if_1 >> deploy
-    if_1 >> if_2 >> ask
+    measure >> if_1 >> Label("true") >> deploy
+    if_1 >> Label("false") >> if_2 >> Label("true") >> ask
     [deploy, ask] >> notify >> return_

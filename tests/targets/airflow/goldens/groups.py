@@ -16,7 +16,7 @@ import pendulum
 try:  # Airflow 3
     from airflow.providers.standard.hooks.subprocess import SubprocessHook
     from airflow.providers.standard.operators.branch import BranchMixIn
-    from airflow.sdk import DAG, BaseOperator, TaskGroup
+    from airflow.sdk import DAG, BaseOperator, Label, TaskGroup
     from airflow.sdk.definitions.param import Param
 except ImportError:  # Airflow 2
     from airflow import DAG
@@ -24,6 +24,7 @@ except ImportError:  # Airflow 2
     from airflow.models import BaseOperator
     from airflow.models.param import Param
     from airflow.operators.branch import BranchMixIn
+    from airflow.utils.edgemodifier import Label
     from airflow.utils.task_group import TaskGroup
 
 try:  # Airflow 3.2
@@ -132,7 +133,7 @@ class Items(Command):
     """
 
     def __init__(self, loops, node=None, fail_items=False, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(task_display_name=loops[-1][:80], **kwargs)
         self.loops = loops
         self.node = node
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
@@ -144,7 +145,7 @@ class Branch(Command, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(task_display_name=f"if {condition}"[:80], **kwargs)
         self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise
@@ -258,8 +259,10 @@ with DAG(
 
     one_region_clean >> one_region_size
     one_region_2_clean >> one_region_2_size
-    if_1 >> for_region
-    [size, if_1] >> total
-    [one_region_size, one_region_2_size, if_1] >> total_2
+    if_1 >> Label("true") >> for_region
+    size >> total
+    if_1 >> Label("true") >> total
+    [one_region_size, one_region_2_size] >> total_2
+    if_1 >> Label("false") >> total_2
     [total, total_2] >> archive
     [one_region_size, one_region_2_size, archive] >> return_

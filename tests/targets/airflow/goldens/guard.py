@@ -16,7 +16,7 @@ import pendulum
 try:  # Airflow 3
     from airflow.providers.standard.hooks.subprocess import SubprocessHook
     from airflow.providers.standard.operators.branch import BranchMixIn
-    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk import DAG, BaseOperator, Label
     from airflow.sdk.definitions.param import Param
 except ImportError:  # Airflow 2
     from airflow import DAG
@@ -24,6 +24,7 @@ except ImportError:  # Airflow 2
     from airflow.models import BaseOperator
     from airflow.models.param import Param
     from airflow.operators.branch import BranchMixIn
+    from airflow.utils.edgemodifier import Label
 
 try:  # Airflow 3.2
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -230,5 +231,5 @@ with DAG(
     # The pipeline's outputs.
     return_ = Outputs(task_id="return", outputs={"0": "use"})
 
-    fetch >> parse >> try_1_except >> fallback >> try_1_finally >> close
+    fetch >> parse >> try_1_except >> Label("failed") >> fallback >> try_1_finally >> close
     [fallback, close] >> use >> return_

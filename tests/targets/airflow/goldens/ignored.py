@@ -17,7 +17,7 @@ try:  # Airflow 3
     from airflow.providers.standard.hooks.subprocess import SubprocessHook
     from airflow.providers.standard.operators.branch import BranchMixIn
     from airflow.providers.standard.operators.empty import EmptyOperator
-    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk import DAG, BaseOperator, Label
     from airflow.sdk.definitions.param import Param
 except ImportError:  # Airflow 2
     from airflow import DAG
@@ -26,6 +26,7 @@ except ImportError:  # Airflow 2
     from airflow.models.param import Param
     from airflow.operators.branch import BranchMixIn
     from airflow.operators.empty import EmptyOperator
+    from airflow.utils.edgemodifier import Label
 
 try:  # Airflow 3.2
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -145,7 +146,7 @@ class Branch(Command, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(task_display_name=f"if {condition}"[:80], **kwargs)
         self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise
@@ -226,5 +227,6 @@ with DAG(
 
     risky >> use >> try_1_except >> risky_2
     try_1_except >> if_1
-    [risky_2, if_1] >> use_2
+    risky_2 >> use_2
+    if_1 >> Label("true") >> use_2
     [risky_2, use_2] >> end

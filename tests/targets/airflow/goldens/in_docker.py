@@ -15,12 +15,13 @@ from docker.types import DeviceRequest, Mount
 
 try:  # Airflow 3
     from airflow.providers.standard.operators.branch import BranchMixIn
-    from airflow.sdk import DAG
+    from airflow.sdk import DAG, Label
     from airflow.sdk.definitions.param import Param
 except ImportError:  # Airflow 2
     from airflow import DAG
     from airflow.models.param import Param
     from airflow.operators.branch import BranchMixIn
+    from airflow.utils.edgemodifier import Label
 
 try:  # Airflow 3.2
     from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
@@ -136,7 +137,7 @@ class DockerItems(DockerCommand):
     """
 
     def __init__(self, loops, node=None, fail_items=False, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(task_display_name=loops[-1][:80], **kwargs)
         self.loops = loops
         self.node = node
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
@@ -148,7 +149,7 @@ class DockerBranch(DockerCommand, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(task_display_name=f"if {condition}"[:80], **kwargs)
         self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise
@@ -249,4 +250,4 @@ with DAG(
     )
 
     load >> for_depth
-    train >> pick >> if_1 >> deploy >> return_
+    train >> pick >> if_1 >> Label("true") >> deploy >> return_

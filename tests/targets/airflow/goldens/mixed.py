@@ -19,7 +19,7 @@ from docker.types import Mount
 try:  # Airflow 3
     from airflow.providers.standard.hooks.subprocess import SubprocessHook
     from airflow.providers.standard.operators.branch import BranchMixIn
-    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk import DAG, BaseOperator, Label
     from airflow.sdk.definitions.param import Param
 except ImportError:  # Airflow 2
     from airflow import DAG
@@ -27,6 +27,7 @@ except ImportError:  # Airflow 2
     from airflow.models import BaseOperator
     from airflow.models.param import Param
     from airflow.operators.branch import BranchMixIn
+    from airflow.utils.edgemodifier import Label
 
 try:  # Airflow 3.2
     from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
@@ -163,7 +164,7 @@ class Items(Command):
     """
 
     def __init__(self, loops, node=None, fail_items=False, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(task_display_name=loops[-1][:80], **kwargs)
         self.loops = loops
         self.node = node
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
@@ -226,7 +227,7 @@ class DockerBranch(DockerCommand, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(task_display_name=f"if {condition}"[:80], **kwargs)
         self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise
@@ -365,5 +366,5 @@ with DAG(
         inputs={"text": 'f"{measure} is too small"'},
     )
 
-    measure >> check >> if_1 >> for_number
-    if_1 >> report
+    measure >> check >> if_1 >> Label("true") >> for_number
+    if_1 >> Label("false") >> report

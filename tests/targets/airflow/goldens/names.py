@@ -17,7 +17,7 @@ try:  # Airflow 3
     from airflow.providers.standard.hooks.subprocess import SubprocessHook
     from airflow.providers.standard.operators.branch import BranchMixIn
     from airflow.providers.standard.operators.empty import EmptyOperator
-    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk import DAG, BaseOperator, Label
     from airflow.sdk.definitions.param import Param
 except ImportError:  # Airflow 2
     from airflow import DAG
@@ -26,6 +26,7 @@ except ImportError:  # Airflow 2
     from airflow.models.param import Param
     from airflow.operators.branch import BranchMixIn
     from airflow.operators.empty import EmptyOperator
+    from airflow.utils.edgemodifier import Label
 
 try:  # Airflow 3.2
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -206,5 +207,5 @@ with DAG(
     # Fails the run if anything above has failed, caught failures aside.
     end_ = EmptyOperator(task_id="end_", trigger_rule="none_failed")
 
-    end >> try_1_except >> states_of_ >> try_1_finally >> pendulum_
+    end >> try_1_except >> Label("failed") >> states_of_ >> try_1_finally >> pendulum_
     [states_of_, pendulum_] >> end_

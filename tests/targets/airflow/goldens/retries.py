@@ -17,7 +17,7 @@ import pendulum
 try:  # Airflow 3
     from airflow.providers.standard.hooks.subprocess import SubprocessHook
     from airflow.providers.standard.operators.branch import BranchMixIn
-    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk import DAG, BaseOperator, Label
     from airflow.sdk.definitions.param import Param
 except ImportError:  # Airflow 2
     from airflow import DAG
@@ -25,6 +25,7 @@ except ImportError:  # Airflow 2
     from airflow.models import BaseOperator
     from airflow.models.param import Param
     from airflow.operators.branch import BranchMixIn
+    from airflow.utils.edgemodifier import Label
 
 try:  # Airflow 3.2
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -216,5 +217,5 @@ with DAG(
         trigger_rule="none_failed",
     )
 
-    hopeless >> try_1_except >> instead
+    hopeless >> try_1_except >> Label("failed") >> instead
     [flaky, instead] >> return_
