@@ -7,11 +7,12 @@ machine has it.
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 import sys
 import urllib.parse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -47,7 +48,7 @@ class LocalDriver:
             found["certificate-authority-data"] = base64.b64encode(text).decode()
         return found
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, parameters: dict[str, Any]) -> subprocess.Popen[str]:
         """Start one more."""
         address = urllib.parse.urlparse(self._cluster()["server"])
         return subprocess.Popen(
@@ -59,7 +60,7 @@ class LocalDriver:
                 "LEVADA_NAMESPACE": self._run.space.name,
                 "LEVADA_JOB": self._run.name,
                 "LEVADA_STORE": str(self._run.space.store),
-                "LEVADA_PARAMS": f'{{"folder": "{self._run.name}", "count": 8}}',
+                "LEVADA_PARAMS": json.dumps(parameters),
                 "PYTHONDONTWRITEBYTECODE": "1",
             },
             cwd="/",

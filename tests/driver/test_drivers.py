@@ -41,6 +41,10 @@ def begin(deployment: Deployment, name: str, folder: Path) -> tuple[ClusterRun, 
     return run, LocalDriver(run, folder)
 
 
+def start(run: ClusterRun, drivers: LocalDriver) -> subprocess.Popen[str]:
+    return drivers.start({"folder": run.name, "count": COUNT})
+
+
 def check(run: ClusterRun, space: Namespace) -> None:
     """Once each: what ran, the Jobs, the pods, the records; and what came out."""
     ran = Counter((space.store / f"trace-{run.name}").read_text().splitlines())
@@ -70,7 +74,7 @@ def test_it_is_killed_at_any_moment(deployment: Deployment, tmp_path: Path) -> N
     moments = random.Random(7)
     kills = 0
     while kills < KILLS:
-        driver = drivers.start()
+        driver = start(run, drivers)
         try:
             driver.wait(moments.uniform(0.1, 2.5))
             break
@@ -78,7 +82,7 @@ def test_it_is_killed_at_any_moment(deployment: Deployment, tmp_path: Path) -> N
             driver.kill()
             driver.communicate()
             kills += 1
-    out, _ = driver.communicate() if kills < KILLS else drivers.start().communicate()
+    out, _ = driver.communicate() if kills < KILLS else start(run, drivers).communicate()
     assert "succeeded" in out, out
     assert kills >= KILLS // 2, "it was over before it could be killed"
     check(run, deployment.space)
@@ -86,7 +90,7 @@ def test_it_is_killed_at_any_moment(deployment: Deployment, tmp_path: Path) -> N
 
 def test_two_of_them_agree(deployment: Deployment, tmp_path: Path) -> None:
     run, drivers = begin(deployment, "doubled", tmp_path / "driver")
-    both = [drivers.start(), drivers.start()]
+    both = [start(run, drivers), start(run, drivers)]
     said = [driver.communicate()[0] for driver in both]
     assert [driver.returncode for driver in both] == [0, 0], said
     check(run, deployment.space)
@@ -96,7 +100,7 @@ def test_the_api_server_is_away_for_a_while(
     deployment: Deployment, cluster: Cluster, tmp_path: Path
 ) -> None:
     run, drivers = begin(deployment, "away", tmp_path / "driver")
-    driver = drivers.start()
+    driver = start(run, drivers)
     for pause, absence in ((2.0, cluster.away), (1.0, cluster.freeze)):
         time.sleep(pause)
         with absence():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..target import Capabilities, Capability
+from ..target import Capabilities, Capability, Option
 
 _CONSTRUCTS = {
     "step call": "a Job for each attempt",
@@ -49,7 +49,33 @@ _SETTINGS = {
     "tags": (True, "an annotation"),
 }
 
+_OPTIONS = {
+    "namespace": "of all objects; that of `kubectl`",
+    "image": "of steps that have none",
+    "driver_image": "of the driver; that of the first step",
+    "store": "a URL, or where the claim is mounted; /var/lib/levada",
+    "store_claim": "the PersistentVolumeClaim of the store; levada-store",
+    "user": "uid, gid and fsGroup of all pods, or false; 65532",
+    "secret": "the Secret of references that are a key alone",
+    "image_pull_secrets": "a list of names",
+    "priority_class": "of all pods",
+    "priority_classes": 'of steps, by their priority: { "10" = "high" }',
+    "queue": "the Kueue LocalQueue of steps that have none",
+    "stuck_after": 'patience with images, configuration, admission; "5m"',
+    "unschedulable_after": 'patience with a lack of nodes or quota; "1h"',
+    "timeout": "of a whole run",
+    "keep": 'how long the Jobs of a finished run stay; "7d"',
+    "history": "how many finished runs of the schedule stay; 10",
+    "max_parallel": "steps at a time, where the pipeline does not say; 100",
+    "starting_deadline": 'how late a scheduled run may start; "1h"',
+    "network_policy": "write one: nothing connects to the pods; false",
+    "admission_policy": "write one: the driver makes Jobs of these steps only; false",
+    "context": "of the kubeconfig, for who deploys and submits",
+    "kubeconfig": "its path; that of KUBECONFIG, or ~/.kube/config",
+}
+
 CAPABILITIES = Capabilities(
     constructs=tuple(Capability(name, True, note) for name, note in _CONSTRUCTS.items()),
     settings=tuple(Capability(name, can, note) for name, (can, note) in _SETTINGS.items()),
+    options=tuple(Option(name, note) for name, note in _OPTIONS.items()),
 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import levada_backends.kubernetes.check as check_module
 import pytest
 from levada_backends.kubernetes import TARGET
+from levada_backends.kubernetes.options import Options
 from levada_compiler.compilation import compile_file
 
 RULES = Path(check_module.__file__).parent / "rules"
@@ -26,6 +28,11 @@ def work(size: int) -> int:
 def nightly(size: int = 1):
     work(size)
 """
+
+
+def test_every_option_is_listed() -> None:
+    listed = [option.name for option in TARGET.capabilities.options or ()]
+    assert listed == [field.name for field in fields(Options)]
 
 
 def test_every_diagnostic_has_a_page() -> None:

@@ -1,0 +1,120 @@
+"""What a driver costs in a real cluster: `python -m benchmarks.kubernetes [ITEMS]`.
+
+A chain of five steps beside bare Jobs that are made by hand one after the other, the time from a
+finished step to the next Job, and the driver's memory over a fan-out.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tests.cluster import attached, cluster
+from tests.cluster.cluster import Cluster, Namespace
+from tests.driver.deployment import ClusterRun, Deployment, build_image, manifests
+from tests.driver.local_driver import LocalDriver
+
+MODULE = Path(__file__).parent / "pipelines" / "cluster_steps.py"
+STEPS = 5
+
+
+def main(items: int) -> None:
+    """Measure all of it and print it."""
+    running = attached.find(api_only=False)
+    if isinstance(running, Cluster):
+        measure(running, items)
+        return
+    with cluster.start() as own:
+        measure(own, items)
+
+
+def measure(cluster: Cluster, items: int) -> None:
+    folder = Path(tempfile.mkdtemp())
+    root = folder / "project"
+    root.mkdir()
+    shutil.copy(MODULE, root)
+    image = build_image(root, cluster.registry)
+    with cluster.namespace() as space:
+        chain = Deployment.apply(space, manifests(MODULE, "chain", image))
+        size = chain.made.size / STEPS
+        print(f"manifest: {size:,.0f} bytes a step of {STEPS}")
+        chain.submit("warm").wait()
+        run = chain.submit("chain")
+        run.wait()
+        gaps = between_steps(run)
+        bare = bare_jobs(space, chain)
+        took = run.outcome()["seconds"]
+        print(f"chain of {STEPS}: {took:.1f} s; bare Jobs: {bare:.1f} s; {took / bare:.2f}x")
+        print(f"finished step to next Job: {statistics.median(gaps) * 1000:.0f} ms (median)")
+        fan_out(space, manifests(MODULE, "fan_out", image, max_parallel=20), items, folder)
+
+
+def between_steps(run: ClusterRun) -> list[float]:
+    """Seconds from the end of each step to when the request of the next one is written."""
+    ends, starts = [], []
+    for number in range(1, STEPS + 1):
+        place = run.folder / ("work" if number == 1 else f"work_{number}") / "1"
+        record = json.loads((place / "record.json").read_text())
+        ends.append(datetime.fromisoformat(record["finished"]).timestamp())
+        starts.append((place / "request.json").stat().st_mtime)
+    return [start - end for end, start in zip(ends, starts[1:], strict=False)]
+
+
+def bare_jobs(space: Namespace, deployment: Deployment) -> float:
+    """Seconds for as many Jobs of such steps, each made when the one before is complete."""
+    (template,) = deployment.made.step_jobs()
+    started = time.monotonic()
+    for number in range(STEPS):
+        job = json.loads(json.dumps(template))
+        job["metadata"]["name"] = f"bare-{number}"
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        container["command"] = ["python", "-c", "print(1)"]
+        space.kubectl("create", "--filename=-", stdin=json.dumps(job))
+        space.wait(f"job/bare-{number}", "condition=complete", 120)
+    return time.monotonic() - started
+
+
+def fan_out(space: Namespace, made: Any, items: int, folder: Path) -> None:
+    run = Deployment.apply(space, made).submit("fan-out", suspend=True)
+    parameters = {"items": items}
+    driver = LocalDriver(run, folder / "driver").start(parameters)
+    peak: list[int] = [0]
+
+    def watch() -> None:
+        while driver.poll() is None:
+            peak[0] = max(peak[0], resident(driver.pid))
+            time.sleep(0.2)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    started = time.monotonic()
+    driver.communicate()
+    watcher.join()
+    seconds = time.monotonic() - started
+    entries = len(list((run.folder / "driver-journal").iterdir()))
+    print(
+        f"{items} items: {seconds:.0f} s, driver's peak {peak[0] / 2**20:.0f} MiB,"
+        f" {entries} entries of the journal, {len(run.jobs())} Jobs"
+    )
+
+
+def resident(pid: int) -> int:
+    """Bytes that a process has had at its peak."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    found = [line for line in lines if line.startswith("VmHWM:")]
+    return int(found[0].split()[1]) * 1024 if found else 0
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
