@@ -24,6 +24,7 @@ from ..client import (
     SUCCEEDED,
     WAITING,
     Change,
+    Client,
     ClientError,
     NotDeployedError,
     Run,
@@ -58,7 +59,7 @@ _PAGE = 100
 _NOT_FOUND = 404
 
 
-class KubeflowClient:
+class KubeflowClient(Client):
     """A Kubeflow Pipelines, in one namespace."""
 
     def __init__(self, options: Mapping[str, object], root: str) -> None:

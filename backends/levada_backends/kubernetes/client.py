@@ -24,6 +24,7 @@ from levada_backends.client import (
     SUCCEEDED,
     WAITING,
     Change,
+    Client,
     ClientError,
     NotDeployedError,
     Run,
@@ -48,7 +49,7 @@ _TIMEOUT = 30
 _READER_SECONDS = 120
 
 
-class KubernetesClient:
+class KubernetesClient(Client):
     """A namespace of a cluster, by a context of the user's kubeconfig or the pod's account."""
 
     def __init__(self, options: Mapping[str, object], root: str) -> None:
