@@ -34,7 +34,7 @@ from ..client import (
     secret_option,
     text_option,
 )
-from .parameters import REPLACED, as_json
+from .escaping import as_json, is_replaced
 from .run_details import Tasks
 
 if TYPE_CHECKING:
@@ -441,13 +441,11 @@ def declared(text: str) -> dict[str, str]:
 
 
 def _refuse_replaced(name: str, value: Any) -> None:
-    text = json.dumps(value)
-    for start in REPLACED:
-        if start in text:
-            raise ClientError(
-                f"Argo would replace the `{start}` in the parameter `{name}`",
-                f"annotate it as `{name}: str | None`: then it is given as JSON, with an escape",
-            )
+    if is_replaced(json.dumps(value, ensure_ascii=False)):
+        raise ClientError(
+            f"Argo or Kubernetes would replace what `{name}` has: `{{{{`, `$(`, `$$`, or `$é`",
+            f"annotate it as `{name}: str | None`: then it is given as JSON, with an escape",
+        )
 
 
 def _text(compiled: Compiled) -> str:

@@ -10,6 +10,8 @@ import json
 
 from levada_compiler.types import json_schema
 
+from .escaping import as_json, is_replaced, shown
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,15 +21,13 @@ if TYPE_CHECKING:
 
 #: KFP's types of the plain ones, and what the runtime makes of their values.
 _PLAIN = {"str": "STRING", "bool": "BOOLEAN", "int": "NUMBER_INTEGER", "float": "NUMBER_DOUBLE"}
-#: What starts something that Argo or Kubernetes would put in the place of a user's text.
-REPLACED = ("{{", "$(")
 #: The largest integer up to which a double has all of them.
 LARGEST_INTEGER = 2**53
 
 
 def kind(parameter: Parameter) -> str:
     """What the runtime makes of a value: a plain type, ``list[…]`` of one, or ``json``."""
-    if _is_replaced(parameter.default or ""):
+    if is_replaced(parameter.default or ""):
         return "json"
     return _kind(parameter.type)
 
@@ -41,11 +41,6 @@ def _kind(type_: Type) -> str:
     return "json"
 
 
-def _is_replaced(text: str) -> bool:
-    """Whether Argo or Kubernetes would replace something in a text, or refuse it."""
-    return any(start in text for start in REPLACED)
-
-
 def kfp_type(parameter: Parameter) -> str:
     """KFP's ``parameterType``."""
     own = kind(parameter)
@@ -56,13 +51,6 @@ def default(parameter: Parameter) -> Any:
     """The default as KFP is given it. There is one."""
     text = parameter.default or "null"
     return as_json(text) if kind(parameter) == "json" else json.loads(text)
-
-
-def as_json(text: str) -> str:
-    """JSON text without anything that would be replaced: its strings have escapes for that."""
-    for start in REPLACED:
-        text = text.replace(start, f"\\u{ord(start[0]):04x}{start[1:]}")
-    return text
 
 
 def definitions(parameters: Iterable[Parameter]) -> dict[str, Any]:
@@ -79,7 +67,7 @@ def _definition(parameter: Parameter) -> dict[str, Any]:
         schema = json.dumps(json_schema(parameter.type)) if json_schema(parameter.type) else "any"
         description = f"{description} (JSON: {parameter.type.text or schema})".strip()
     if description:
-        content["description"] = description
+        content["description"] = shown(description)
     return content | {"parameterType": kfp_type(parameter)}
 
 

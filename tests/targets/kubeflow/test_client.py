@@ -138,7 +138,7 @@ def test_a_run_is_of_the_version_and_with_the_parameters_that_were_given(project
     braces = project.levada(
         "submit", "pipeline.py", "-t", "kubeflow", "--param", "note={{x}}", code=1
     )
-    assert "Argo would replace" in braces
+    assert "would replace" in braces
 
 
 def test_the_state_of_a_run_is_that_of_its_steps(project: Project) -> None:
