@@ -224,6 +224,12 @@ class Meaning:
         value = self.value(expr.value)
         if expr.name.isdigit():
             return value[int(expr.name)]
+        if expr.name[:1].isdigit():  # "0of2": the first of as many items as there must be
+            index, count = map(int, expr.name.split("of"))
+            items = list(value)
+            if len(items) != count:
+                raise ValueError(f"{len(items)} items, not {count}")
+            return items[index]
         if isinstance(value, tuple) and not hasattr(value, expr.name):
             assert isinstance(expr.value, ir.Output)
             key = self.calls[expr.value.node].step

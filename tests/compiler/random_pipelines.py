@@ -53,7 +53,10 @@ NUMBERS = ("a", "b", "c")
 LISTS = ("p", "q")
 LOOPS = (("i", "{}"), ("c", "{}"), ("i, a", "enumerate({})"), ("i, j", "zip({}, xs)"))
 
-number = st.sampled_from([*NUMBERS, "n", "0", "1", "2"])
+#: Where a number stands that may not be there, in modules with a handler.
+SHAKY = "shaky"
+
+number = st.sampled_from([*NUMBERS, "n", "0", "1", "2", SHAKY])
 listing = st.sampled_from(
     [*LISTS, "xs", "xs[1:]", "xs[:n]", "SIZES", "many(n)", "range(n)", "[1, n, a]", "range(2)"]
 )
@@ -171,5 +174,9 @@ def modules(draw: st.DrawFn) -> str:
         f"{item} = {draw(st.sampled_from(['[]', '[n]', '[add(i) for i in xs]']))}" for item in LISTS
     ]
     body = draw(blocks(0))
+    shaky = draw(st.sampled_from(["n", "(6 // n)", "xs[n]", "xs[0]", "(10 // xs[1])"]))
+    if shaky != "n":
+        body += ["try:", "    a = add(a)", "except Exception:", "    a = 0"]
     end = [f"return {draw(st.sampled_from(['a, b, c, p, q', 'a', 'p', 'c, q']))}"]
-    return HEADER + "\n".join(indented([*start, *body, *end])) + "\n"
+    text = "\n".join(indented([*start, *body, *end])).replace(SHAKY, shaky)
+    return f"{HEADER}{text}\n"
