@@ -252,3 +252,42 @@ def test_a_ready_token_is_taken(airflow_3: Airflow, tmp_path: Path) -> None:
     parameters = ("--param", f"note={tmp_path / 'note'}", "--param", "seconds=0")
     status, out, err = project.levada("submit", "pipeline.py", *options, *parameters, TOKEN=token)
     assert (status, out.startswith(f"airflow:{project.name}/")) == (0, True), err
+
+
+ITEMS = """
+from pathlib import Path
+from levada import pipeline, step
+
+@step(cache=False)
+def item(x: int, flag: str) -> int:
+    if x == 1 and not Path(flag).exists():
+        raise ValueError("no flag")
+    return x
+
+@step(cache=False)
+def total(xs: list[int]) -> int:
+    return sum(xs)
+
+@pipeline
+def NAME(flag: str, xs: list[int] = [0, 1]):
+    return total([item(x, flag) for x in xs])
+"""
+
+
+def test_a_retry_keeps_the_items_that_succeeded(airflow_3: Airflow, tmp_path: Path) -> None:
+    project = Project(airflow_3, tmp_path, ITEMS)
+    project.deploy()
+    flag, run = tmp_path / "flag", f"airflow:{project.name}/r"
+    options = ("--watch", "--no-logs", "--json")
+    parameters = ("--param", f"flag={flag}", "--run-id", "r")
+    status, out, err = project.levada("submit", "pipeline.py", *parameters, *options)
+    error = json.loads(out)["error"]
+    assert (status, error["node"], error["map_index"]) == (1, "item", [1]), err
+    assert (error["type"], error["message"]) == ("ValueError", "no flag")
+
+    flag.touch()
+    status, out, err = project.levada("retry", run, *options)
+    found = json.loads(out)
+    assert (status, found["outputs"], found["error"]) == (0, 1, None), err
+    attempts = {(s["node"], s["label"]): s["attempts"] for s in found["steps"] if not s["control"]}
+    assert attempts == {("item", "x=0"): 1, ("item", "x=1"): 2, ("total", None): 1}

@@ -228,7 +228,7 @@ class AirflowClient(protocol.Client):
     def failure(self, run: Run, step: StepState, attempt: int) -> str:
         """Why an attempt failed, from its log; read once, and not for very many."""
         key = (run.run_id, step.node, step.map_index, attempt)
-        if key not in self._reasons and len(self._reasons) < _MOST_REASONS:
+        if not self._reasons.get(key) and len(self._reasons) < _MOST_REASONS:
             self._reasons[key] = task_log.failure(self._log(run, step, attempt))
         return self._reasons.get(key, "")
 
@@ -276,13 +276,18 @@ class AirflowClient(protocol.Client):
             self._api.patch(path, {"note": "Retried by levada."})
         return run
 
-    def _unfinished(self, run: Run, state: RunState) -> list[str]:
-        """The tasks that failed; of a run that was cancelled those too that it did not get to."""
+    def _unfinished(self, run: Run, state: RunState) -> list[object]:
+        """The tasks that failed; of a run that was cancelled those too that it did not get to.
+
+        In a loop only these items, with 3.x; 2.x takes no less than all of a task.
+        """
         names = {"failed", "upstream_failed"}
         if state.status == protocol.CANCELLED:
             names |= {"skipped"}
-        states = {(task["task_id"], task["state"] or "skipped") for task in self._tasks(run)}
-        return sorted({name for name, state in states if state in names})
+        failed = [task for task in self._tasks(run) if (task["state"] or "skipped") in names]
+        whole = {t["task_id"] for t in failed if t["map_index"] < 0 or self._api.is_2}
+        items = [[t["task_id"], t["map_index"]] for t in failed if t["task_id"] not in whole]
+        return [*sorted(whole), *items]
 
     def _log(self, run: Run, step: StepState, attempt: int) -> Iterator[task_log.Entry]:
         path = f"{_path(run)}/taskInstances/{quoted(step.node)}/logs/{attempt}"
@@ -319,7 +324,8 @@ def _change(folder: str, path: str, before: bytes | None, now: bytes) -> Change:
     if before == now:
         return Change(place, "unchanged")
     old, new = before.decode("utf-8", "replace"), now.decode("utf-8", "replace")
-    return Change(place, "changed", f"what was there {deployed.difference(old, new)}")
+    words = deployed.difference(old, new) or "finds the project elsewhere"
+    return Change(place, "changed", f"what was there {words}")
 
 
 def _is_on(error: Mapping[str, Any], compiled: Compiled) -> bool:
