@@ -2,7 +2,7 @@
 
 parse: how long Airflow 3 takes to read the file, beside one that does the same with BashOperators,
 written by hand; alternately in one process, after Airflow itself is imported.
-size: bytes a step in the file, beside the hand-written one, and what Metaflow and ZenML export.
+size: bytes a step in the file, by processes and by pods, beside the hand-written one.
 overhead: how long a task of a trivial step takes in a running Airflow 3, beside a BashOperator
 that runs `true`.
 """
@@ -27,6 +27,8 @@ VERSION = "3"
 STEPS = (10, 100, 1000)
 ROUNDS = {10: 21, 100: 15, 1000: 7}
 RUNS, TASKS = 3, 10
+IMAGE = "registry.example.com/chain/step@sha256:" + 64 * "a"
+PODS = {"executor": "kubernetes", "image": IMAGE, "store": "s3://bucket/levada"}
 
 PARSER = """
 import json, sys, time, warnings
@@ -85,20 +87,23 @@ def parse_times(ours: Path, theirs: Path, rounds: int) -> tuple[list[float], lis
 
 def size(folder: Path) -> None:
     """Print the bytes of files, and of each step in them."""
-    print("\n| steps | generated | a step | by hand | a step |")
-    print("|---|---|---|---|---|")
+    print("\n| steps | processes | a step | pods | a step | by hand | a step |")
+    print("|---|---|---|---|---|---|---|")
     for steps in STEPS:
-        sizes = [make(steps, folder).stat().st_size for make in (generated, by_hand)]
-        row = " | ".join(f"{total:,} | {total / steps:,.0f}" for total in sizes)
+        paths = (generated(steps, folder), generated(steps, folder, **PODS), by_hand(steps, folder))
+        row = " | ".join(f"{size:,} | {size / steps:,.0f}" for size in map(_bytes, paths))
         print(f"| {steps} | {row} |")
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size
 
 
 def overhead(folder: Path) -> None:
     """Print how long a task takes, and a run of ten in a row."""
     modules = {"chain": generated(TASKS, folder), "bash": bash_true(folder)}
-    project = os.path.relpath(folder, Path("/"))
     with engine.start(VERSION) as airflow:
-        modules["chain"] = generated(TASKS, folder, f"/{project}")
+        modules["chain"] = generated(TASKS, folder, project=str(folder))
         airflow.deploy({f"{name}.py": path.read_text() for name, path in modules.items()})
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in modules}
         for number in range(RUNS + 1):
@@ -130,15 +135,14 @@ def timed_run(airflow: engine.Airflow, name: str, number: int) -> tuple[float, f
 # ---------------------------------------------------------------------------- the files
 
 
-def generated(steps: int, folder: Path, project: str = "..") -> Path:
-    """The DAG file of a chain of steps."""
+def generated(steps: int, folder: Path, **options: object) -> Path:
+    """The DAG file of a chain of steps, with these options of the target."""
     module = folder / f"chain_{steps}.py"
     module.write_text("\n".join(generate.levada_module(steps)))
     program = compile_file(module, "chain").program
     assert program is not None
-    options = {"compiler": "0.1.0", "project": project}
-    (text,) = TARGET.emit(program, options).values()
-    path = folder / f"generated_{steps}.py"
+    (text,) = TARGET.emit(program, {"compiler": "0.1.0"} | options).values()
+    path = folder / f"{options.get('executor', 'generated')}_{steps}.py"
     path.write_text(text)
     return path
 

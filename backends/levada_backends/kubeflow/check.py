@@ -35,6 +35,10 @@ _UNUSED = {
     "queue": "KFP has none",
     "executor": "each step is a pod",
     "priority": "KFP has none",
+    "on_failure": "KFP calls nothing",
+    "produces": "KFP has no assets that pipelines share",
+    "consumes": "KFP has no assets that pipelines share",
+    "triggered_by": "KFP has no assets that pipelines share",
 }
 
 

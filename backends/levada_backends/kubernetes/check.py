@@ -28,6 +28,10 @@ _REFERENCE = re.compile(
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[a-z0-9]+:[0-9a-fA-F]{32,})?"
 )
 _UNUSED = {
+    "on_failure": "nothing is called in the cluster when a run fails",
+    "produces": "Kubernetes has no assets",
+    "consumes": "Kubernetes has no assets",
+    "triggered_by": "Kubernetes has no assets: a CronJob has a schedule",
     "pool": "a ResourceQuota or a Kueue queue limits what runs at a time",
     "start_date": "a CronJob starts when it is applied",
     "catchup": "a CronJob does not run what it has missed, but by `startingDeadlineSeconds`",
