@@ -59,6 +59,7 @@ class LocalDriver:
                 "LEVADA_SERVICE_ACCOUNT": str(self._folder / "account"),
                 "LEVADA_NAMESPACE": self._run.space.name,
                 "LEVADA_JOB": self._run.name,
+                "LEVADA_PIPELINE": self._run.deployment.made.plan["pipeline"],
                 "LEVADA_STORE": str(self._run.space.store),
                 "LEVADA_PARAMS": json.dumps(parameters),
                 "PYTHONDONTWRITEBYTECODE": "1",

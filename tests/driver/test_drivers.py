@@ -104,7 +104,7 @@ def test_the_api_server_is_away_for_a_while(
     for pause, absence in ((2.0, cluster.away), (1.0, cluster.freeze)):
         time.sleep(pause)
         with absence():
-            time.sleep(8)
+            time.sleep(6)
     out = _ended(driver, 240)
     assert driver.returncode == 0, out
     check(run, deployment.space)

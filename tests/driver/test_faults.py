@@ -34,6 +34,36 @@ def space(cluster: Cluster) -> Iterator[Namespace]:
         yield space
 
 
+#: Runs that need nothing done to them: pipeline, parameters, options.
+TEXT = "$(HOME) $(LEVADA_STORE) $$ ${x} {{ ds }} '\"\\ \N{BALLOON} $é"
+RUNS: dict[str, tuple[str, dict[str, Any] | None, dict[str, Any]]] = {
+    "well": ("chain", {"folder": "well"}, {}),
+    "late": ("waiting", {"folder": "late"}, {"timeout": 20}),
+    "eating": ("eating", {"folder": "eating"}, {}),
+    "missing-image": ("missing_image", None, {}),
+    "missing-node": ("missing_node", None, {}),
+    "missing-secret": ("missing_secret", None, {}),
+    "missing-volume": ("missing_volume", None, {}),
+    "slow": ("timed_out", {"folder": "slow"}, {}),
+    "exiting": ("exiting", {"folder": "exiting"}, {}),
+    "literally": ("literally", {"text": TEXT}, {}),
+    "wrong": ("chain", {"folder": 5}, {}),
+}
+
+
+@pytest.fixture(scope="module")
+def runs(space: Namespace, image: str) -> dict[str, ClusterRun]:
+    """All of these, started together."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "api"}}
+    space.apply(secret | {"stringData": {"token": "very secret"}})
+    started = {}
+    for name, (pipeline, parameters, own) in RUNS.items():
+        options = {"stuck_after": 3, "unschedulable_after": 3, **own}
+        made = manifests(CASES / "faults.py", pipeline, image, **options)
+        started[name] = Deployment.apply(space, made).submit(name, parameters)
+    return started
+
+
 @pytest.fixture
 def deploy(space: Namespace, image: str) -> Any:
     def deploy(pipeline: str, **options: Any) -> Deployment:
@@ -55,13 +85,12 @@ def error(run: ClusterRun) -> dict[str, Any]:
     return found
 
 
-def test_all_goes_well(deploy: Any) -> None:
+def test_all_goes_well(runs: dict[str, ClusterRun]) -> None:
     """Retries have their own Jobs, and nothing runs twice."""
-    run = deploy("chain").submit("well", {"folder": "well"})
+    run = runs["well"]
     assert run.wait() == "succeeded"
-    assert run.outcome()["outputs"][0] == {"$artifact": run.outcome()["outputs"][0]["$artifact"]}
-    assert set(trace(run, "well").values()) <= {1, 2}
-    assert trace(run, "well")["total"] == 2
+    doubled = {f"doubled {number}": 1 for number in range(4)}
+    assert trace(run, "well") == Counter({"listed": 1, **doubled, "total": 2, "closed": 1})
     attempts = [path for path in run.records() if path.startswith("doubled/[1]")]
     assert attempts == ["doubled/[1]/1", "doubled/[1]/2"]
     assert run.progress()["status"] == "succeeded"
@@ -92,20 +121,21 @@ def test_it_is_cancelled(deploy: Any, space: Namespace) -> None:
     assert run.records()["waits/1"]["status"] == "cancelled"
 
 
-def test_it_is_out_of_time(deploy: Any) -> None:
+def test_it_is_out_of_time(runs: dict[str, ClusterRun]) -> None:
     """The exit handler runs then, too."""
-    run = deploy("waiting", timeout=8).submit("late", {"folder": "late"})
+    run = runs["late"]
     assert run.wait() == "failed"
     assert run.outcome()["status"] == "cancelled"
     assert trace(run, "late")["closed"] == 1
 
 
 def test_it_is_suspended_and_goes_on(deploy: Any, space: Namespace) -> None:
-    """The driver goes and comes; the step that runs goes on."""
+    """The driver goes and comes, its plan pruned meanwhile; the step that runs goes on."""
     run = deploy("waiting").submit("suspended", {"folder": "suspended", "seconds": 6})
     run.until(lambda: trace(run, "suspended")["waits"])
     space.kubectl("patch", "job", "suspended", "--patch", '{"spec": {"suspend": true}}')
     run.until(lambda: trace(run, "suspended")["waited"])
+    space.kubectl("delete", "configmap", run.deployment.made.config_map()["metadata"]["name"])
     time.sleep(1)
     assert trace(run, "suspended")["closed"] == 0
     space.kubectl("patch", "job", "suspended", "--patch", '{"spec": {"suspend": false}}')
@@ -127,8 +157,8 @@ def test_an_eviction_is_no_failure(deploy: Any, space: Namespace) -> None:
     assert list(run.records()) == ["closed/1", "waits/1"]
 
 
-def test_out_of_memory_says_so(deploy: Any) -> None:
-    run = deploy("eating").submit("eating", {"folder": "eating"})
+def test_out_of_memory_says_so(runs: dict[str, ClusterRun]) -> None:
+    run = runs["eating"]
     assert run.wait() == "failed"
     assert error(run)["kind"] == "killed"
     assert "OOMKilled" in error(run)["message"]
@@ -136,17 +166,17 @@ def test_out_of_memory_says_so(deploy: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pipeline", "said"),
+    ("name", "said"),
     [
-        ("missing_image", "Err"),
-        ("missing_node", "Insufficient nvidia.com/gpu"),
-        ("missing_secret", 'secret "not-there" not found'),
-        ("missing_volume", 'persistentvolumeclaim "not-there" not found'),
+        ("missing-image", "Err"),
+        ("missing-node", "Insufficient nvidia.com/gpu"),
+        ("missing-secret", 'secret "not-there" not found'),
+        ("missing-volume", 'persistentvolumeclaim "not-there" not found'),
     ],
 )
-def test_what_is_stuck_says_why(deploy: Any, pipeline: str, said: str) -> None:
+def test_what_is_stuck_says_why(runs: dict[str, ClusterRun], name: str, said: str) -> None:
     """In Kubernetes' words, after a while; the Job stays to be looked at."""
-    run = deploy(pipeline).submit(pipeline.replace("_", "-"))
+    run = runs[name]
     assert run.wait() == "failed"
     assert said in error(run)["message"]
     (job,) = run.jobs()
@@ -179,36 +209,34 @@ def test_a_pod_that_is_not_admitted_is_stuck(cluster: Cluster, image: str) -> No
         assert "violates PodSecurity" in error(run)["message"]
 
 
-def test_a_timeout_is_one_and_tried_again(deploy: Any) -> None:
-    run = deploy("timed_out").submit("slow", {"folder": "slow"})
+def test_a_timeout_is_one_and_tried_again(runs: dict[str, ClusterRun]) -> None:
+    run = runs["slow"]
     assert run.wait() == "failed"
     assert [each["error"]["kind"] for each in run.records().values()] == ["timeout", "timeout"]
     assert trace(run, "slow") == Counter(("stays", "stays"))
 
 
-def test_a_process_that_ends_without_a_word(deploy: Any) -> None:
-    run = deploy("exiting").submit("exiting", {"folder": "exiting"})
+def test_a_process_that_ends_without_a_word(runs: dict[str, ClusterRun]) -> None:
+    run = runs["exiting"]
     assert run.wait() == "failed"
     assert "exit code 7" in error(run)["message"]
 
 
-def test_texts_stay_as_they_are_and_secrets_hidden(deploy: Any, space: Namespace) -> None:
-    data = {"token": "very secret"}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "api"}}
-    space.apply(secret | {"stringData": data})
-    text = "$(HOME) $(LEVADA_STORE) $$ ${x} {{ ds }} '\"\\ \N{BALLOON} $é"
-    run = deploy("literally").submit("literally", {"text": text})
+def test_texts_stay_as_they_are_and_secrets_hidden(
+    runs: dict[str, ClusterRun], space: Namespace
+) -> None:
+    run = runs["literally"]
     assert run.wait() == "succeeded"
     (record,) = run.records().values()
     blob = record["returns"]["digest"].removeprefix("sha256:")
     kept = json.loads((space.store / "blobs" / "sha256" / blob[:2] / blob).read_bytes())
-    assert kept == [text, "$(HOME) $$ ${x}", "11"]
+    assert kept == [TEXT, "$(HOME) $$ ${x}", "11"]
     everything = [path for path in run.folder.rglob("*") if path.is_file()]
     assert not any(b"very secret" in path.read_bytes() for path in everything)
     assert "***" in (run.folder / "literal" / "1" / "log").read_text()
 
 
-def test_a_parameter_that_cannot_be(deploy: Any) -> None:
-    run = deploy("chain").submit("wrong", {"folder": 5})
+def test_a_parameter_that_cannot_be(runs: dict[str, ClusterRun]) -> None:
+    run = runs["wrong"]
     assert run.wait() == "failed"
     assert "the parameter `folder` takes str" in run.log()

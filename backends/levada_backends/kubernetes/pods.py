@@ -100,7 +100,8 @@ def _step_pod(pipeline: str, settings: Mapping[str, Any], options: Options) -> d
 def driver_pod(pipeline: str, image: str, plan: str, options: Options) -> dict[str, Any]:
     """The pod of the driver; ``plan`` is the name of the ConfigMap."""
     volumes = _volumes(options)
-    volumes.volumes.append({"configMap": {"name": plan}, "name": "plan"})
+    # A run that has begun has its plan in the store: it goes on when this is gone.
+    volumes.volumes.append({"configMap": {"name": plan, "optional": True}, "name": "plan"})
     volumes.mounts.append({"mountPath": PLAN_FOLDER, "name": "plan", "readOnly": True})
     downward = {
         "LEVADA_JOB": "metadata.labels['batch.kubernetes.io/job-name']",
@@ -115,7 +116,7 @@ def driver_pod(pipeline: str, image: str, plan: str, options: Options) -> dict[s
                 for name, path in downward.items()
             ),
             *_store_variables(options),
-            *container.variables({"HOME": container.TEMPORARY}),
+            *container.variables({"HOME": container.TEMPORARY, "LEVADA_PIPELINE": pipeline}),
         ],
         "resources": container.resources(_DRIVER_RESOURCES),
     }

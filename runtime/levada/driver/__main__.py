@@ -44,8 +44,8 @@ def main(words: list[str]) -> int:
         snapshot = settle(store, owner, words[0])
     except ParameterError as error:
         return _refuse(api, owner, str(error))
-    except StoreError as error:
-        sys.stderr.write(f"{error}\n")
+    except (StoreError, OSError, ValueError) as error:
+        sys.stderr.write(f"the run cannot begin yet: {error}\n")
         return LOST
     project = os.environ.get("LEVADA_PROJECT") or os.getcwd()
     os.chdir(project)

@@ -54,10 +54,10 @@ def settle(store: Store, owner: dict[str, Any], folder: str) -> Snapshot:
 
     Raises ParameterError, and OSError or ValueError if the plan cannot be read.
     """
-    plan, driver = _read(f"{folder}/plan.json"), _read(f"{folder}/driver.json")
-    path = f"{records.run_path(plan['pipeline'], run_id(owner))}/run.json"
+    path = f"{records.run_path(os.environ['LEVADA_PIPELINE'], run_id(owner))}/run.json"
     found = records.read_document(store, path)
     if found is None:
+        plan, driver = _read(f"{folder}/plan.json"), _read(f"{folder}/driver.json")
         document = _document(store, owner, plan, driver)
         if not store.write_once(path, records.document(document)):
             document = json.loads(store.read(path))
