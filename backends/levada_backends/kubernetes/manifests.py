@@ -25,7 +25,7 @@ NAME_LENGTH = 52
 LARGEST_PLAN = 1024 * 1024 - 16 * 1024
 DRIVER_SCHEMA = "levada.driver/1"
 #: As often as a driver may be lost, beside evictions, before its run is given up.
-DRIVER_LOSSES = 100
+DRIVER_LOSSES = 30
 
 
 class Manifests:
