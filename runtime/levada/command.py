@@ -354,14 +354,20 @@ def _label(variables: dict[str, Variable]) -> str:
 
 
 def _short(value: object) -> str:
-    tree = value.tree if isinstance(value, expressions.Reference) else None
+    shown = _shown(value)
+    text = json.dumps(shown, default=str) if isinstance(shown, (list, dict)) else str(shown)
+    return text[:_LONGEST_LABEL]
+
+
+def _shown(value: object) -> object:
+    """A value as a label shows it: what is not loaded, at any depth, as JSON."""
     if isinstance(value, expressions.Reference):
-        value = values.display(tree)
-    if isinstance(value, str):
-        return value[:_LONGEST_LABEL]
-    if isinstance(value, (list, dict)):
-        return json.dumps(value)[:_LONGEST_LABEL]
-    return str(value)[:_LONGEST_LABEL]
+        return values.display(value.tree)
+    if isinstance(value, (list, tuple)):
+        return [_shown(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _shown(item) for key, item in value.items()}
+    return value
 
 
 def _say(text: str) -> None:

@@ -253,6 +253,14 @@ class TestModes:
         asked = ("--for", "x in params.xs", "--if", "failed('if_1')")
         assert engine.mode("items", *asked, node="try_1") == []
 
+    def test_items_that_hold_what_steps_gave(self, engine):
+        engine.step("pair", "--outputs", "0,1")
+        words = ("--for", "x in [[pair._0, (pair._1, 2)], {'a': pair._0, 1: [{3}]}]")
+        assert engine.mode("items", *words) == [
+            {"index": "0", "label": 'x=[1, ["two", 2]]'},
+            {"index": "1", "label": 'x={"a": 1, "1": ["{3}"]}'},
+        ]
+
     def test_no_items(self, engine):
         assert engine.mode("items", "--for", "d in []") == []
 
