@@ -20,6 +20,7 @@ engines: .venv/.dev  ## Install the engines that tests use, outside the tree (LE
 	$(BIN)/python -m tests.engines.airflow install
 	$(BIN)/python -m tests.engines.docker install
 	$(BIN)/python -m tests.engines.kubeflow install
+	$(BIN)/python -m tests.cluster install
 
 lint: .venv/.dev  ## Lint, format, types, layers.
 	$(BIN)/ruff check
