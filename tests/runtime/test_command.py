@@ -267,7 +267,10 @@ class TestModes:
     def test_outputs_end_the_run(self, engine):
         engine.step("pair", "--outputs", "0,1")
         words = ("--output", "one=pair._0", "--output", "both=[pair._1]", "--tuple")
-        assert engine.mode("outputs", *words) == {"outputs": {"one": 1, "both": ["two"]}}
+        assert engine.mode("outputs", *words) == {
+            "outputs": {"one": 1, "both": ["two"]},
+            "return": [1, ["two"]],
+        }
         path = next(engine.store.glob("runs/p/*/outcome.json"))
         outcome = json.loads(path.read_text())
         assert (outcome["outputs"], outcome["names"]) == ([1, ["two"]], ["one", "both"])
