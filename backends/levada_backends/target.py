@@ -64,7 +64,11 @@ class Target(Protocol):
         """What it can do."""
 
     def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:
-        """Whatever this target cannot do, or its engine would refuse, with spans."""
+        """Whatever this target cannot do, or its engine would refuse, with spans.
+
+        One that is about an option has ``pyproject.toml#<option>`` as the file of its span; whoever
+        asks finds the place.
+        """
 
     def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
         """The files, by POSIX path relative to the output folder. Pure; ``check`` gave no error.

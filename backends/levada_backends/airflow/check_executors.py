@@ -229,7 +229,7 @@ def _option(name: str, problem: str) -> Diagnostic:
     return Diagnostic(
         "airflow-option",
         f"`{name}` in {_TABLE} {problem}",
-        Span("pyproject.toml", 1, 1, 1, 2),
+        Span(f"pyproject.toml#{name}", 1, 1, 1, 2),
         help="`levada targets airflow` lists the options",
     )
 

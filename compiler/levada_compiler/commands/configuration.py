@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from levada_compiler.slotted import dataclass
+from levada_compiler.diagnostic import Span
+from levada_compiler.slotted import dataclass, replace
 from levada_compiler.usage import UsageError
 
 TYPE_CHECKING = False
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
     from levada.project import Project
     from levada_backends.target import Target
+
+    from levada_compiler.diagnostic import Diagnostic
 
     Table = dict[str, object]
 
@@ -75,6 +78,42 @@ def merged(base: Mapping[str, object], over: Mapping[str, object]) -> Table:
         else:
             result[key] = value
     return result
+
+
+def located(
+    diagnostic: Diagnostic, target: Target, project: Project, environment: str | None
+) -> Diagnostic:
+    """With the place of the option that its span names, as ``pyproject.toml#option``.
+
+    It is the start of the file where the option is not in it: ``--set`` has given it.
+    """
+    import os
+
+    file, named, option = diagnostic.span.file.partition("#")
+    if not named:
+        return diagnostic
+    try:
+        with open(os.path.join(project.root, file), encoding="utf-8") as opened:
+            lines = opened.read().splitlines()
+    except OSError:
+        lines = []
+    table = f"tool.levada.targets.{target.name}"
+    places = _places(file, lines, option)
+    span = places.get(f"{table}.{ENVIRONMENTS}.{environment}") or places.get(table)
+    return replace(diagnostic, span=span or Span(file, 1, 1, 1, 1))
+
+
+def _places(file: str, lines: Sequence[str], option: str) -> dict[str, Span]:
+    """Where an option is set, by the name of the table."""
+    found: dict[str, Span] = {}
+    table = ""
+    for number, line in enumerate(lines, 1):
+        if line.startswith("["):
+            table = line.partition("#")[0].strip("[] \t").replace('"', "")
+        elif line.partition("=")[0].strip(' \t"') == option:
+            start = len(line) - len(line.lstrip()) + 1
+            found[table] = Span(file, number, start, number, start + len(line.strip()))
+    return found
 
 
 def _in_environment(table: Table, environment: str | None) -> Table:

@@ -74,10 +74,12 @@ def check(
     project = projects.find(path)
     configured = configuration.tables(project)
     asked = tuple(targets.load(name) for name in configured) if chosen is None else tuple(chosen)
-    options = configuration.resolve(configured, asked, choice or configuration.Choice())
+    choice = choice or configuration.Choice()
+    options = configuration.resolve(configured, asked, choice)
     compilation = compile_file(path, pipeline)
     wanted = compilation.pipelines if every and not pipeline else ()
     results = [compile_file(path, name) for name in wanted] if len(wanted) > 1 else [compilation]
+    located, environment = configuration.located, choice.environment
     problems: list[Diagnostic] = []
     pins = [_pins(result.program, project) if asked else None for result in results]
     for result, pinned in zip(results, pins, strict=True):
@@ -85,7 +87,8 @@ def check(
         if result.program is not None:
             for target in asked:
                 program = with_images(result.program, pinned, target)
-                problems += target.check(program, target_options(options, target))
+                found = target.check(program, target_options(options, target))
+                problems += (located(one, target, project, environment) for one in found)
     sources = {file: text for result in results for file, text in result.sources.items()}
     files = {file: digest for result in results for file, digest in result.files.items()}
     return Checked(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -73,7 +75,7 @@ def test_every_option_is_listed() -> None:
         ({"volumes": [{"claim": "a", "path": "/a", "readonly": True}]}, ["volumes"]),
         (
             {"deferrable": "yes", "startup_timeout_seconds": True},
-            ["startup_timeout_seconds", "deferrable"],
+            ["deferrable", "startup_timeout_seconds"],
         ),
         ({"executor": "kubernetes", "user": 0}, ["user"]),
         ({"executor": "kubernetes", "namespace": "A"}, ["namespace"]),
@@ -93,3 +95,16 @@ def test_an_option_that_cannot_be_right_is_named(
     shared = {"image": "a", "store": "s3://bucket"}
     messages = [one.message for one in TARGET.check(program, shared | options)]
     assert [message.split("`")[1] for message in messages] == names
+
+
+def test_the_place_of_an_option_is_that_of_the_environment(tmp_path: Path) -> None:
+    """Also where the table says something else."""
+    (tmp_path / "nightly.py").write_text(STEP)
+    table = "[tool.levada.targets.airflow"
+    lines = [f"{table}]", 'executor = "process"', f"{table}.environments.prod]", "  executor = 1"]
+    (tmp_path / "pyproject.toml").write_text("\n".join(lines))
+    command = [str(Path(sys.executable).with_name("levada")), "check", "nightly.py"]
+    command += ["--target", "airflow", "--env", "prod", "--format", "concise"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("pyproject.toml:4:3: error[airflow-option]"), done.stdout
+    assert done.returncode == 1
