@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SERVICE = "10.96.0.1"
 SERVICES = "10.96.0.0/16"
 
-_SECONDS = 120
+_SECONDS = 240
 # /run is where runc, shims and network namespaces leave files that no setting moves.
 _HOLD = f"""
 set -e
