@@ -149,7 +149,7 @@ class Items(Command):
     """
 
     def __init__(self, loops, node=None, fail_items=False, **kwargs):
-        super().__init__(task_display_name=loops[-1][:80], **kwargs)
+        super().__init__(task_display_name=" ".join(loops)[:80], **kwargs)
         self.loops = loops
         self.node = node
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
