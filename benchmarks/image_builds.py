@@ -47,7 +47,7 @@ RUN /venv/bin/pip install --no-cache-dir {packages}
 COPY app /app
 """
 UV = """FROM {base}
-ENV ROUND={round}
+ENV ROUND="{round}"
 COPY uv /bin/uv
 RUN --mount=type=cache,target=/root/.cache/uv \\
     UV_LINK_MODE=copy uv venv /venv && uv pip install --python /venv/bin/python {packages}
@@ -148,11 +148,14 @@ class Build:
 
     def run(self) -> None:
         for command in self.commands():
-            done = subprocess.run(
-                command, cwd=self.work, env=self.environment, capture_output=True, text=True
-            )
-            if done.returncode:
-                raise RuntimeError(f"{self.name}: {(done.stdout + done.stderr)[-2000:]}")
+            self.call(command)
+
+    def call(self, command: list[str]) -> None:
+        done = subprocess.run(
+            command, cwd=self.work, env=self.environment, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError(f"{self.name}: {(done.stdout + done.stderr)[-2000:]}")
 
 
 class Levada(Build):
@@ -172,7 +175,7 @@ class Levada(Build):
         self.run()
         self.target = registry
         for folder in ("layers", "compile"):
-            shutil.rmtree(self.cache / "levada" / folder)
+            shutil.rmtree(self.cache / "levada" / folder, ignore_errors=True)
         (self.work / "levada.lock").unlink()
 
     def prepare(self, change: Change) -> None:
@@ -264,13 +267,7 @@ class Zenml(Build):
         self.prepare(change)
         for line in ZENML_STACK.format(registry=self.docker.registry).split("\n"):
             if line:
-                subprocess.run(
-                    [self.zenml, *line.split()],
-                    cwd=self.work,
-                    env=self.environment,
-                    check=True,
-                    capture_output=True,
-                )
+                self.call([self.zenml, *line.split()])
 
     def prepare(self, change: Change) -> None:
         words = change.words() | {"packages": list(change.packages)}

@@ -24,8 +24,8 @@ def main() -> int:
     arguments = sys.argv[1:]
     if arguments[:1] in (["compile"], ["build"]):
         status = guarded(lambda: _replay(arguments))
-        if status is None and arguments[0] == "compile":
-            status = guarded(lambda: _compile(arguments))
+        if status is None:
+            status = guarded(lambda: _run_plain(arguments))
         if status is not None:
             return status
     return guarded(lambda: _run(arguments)) or 0
@@ -67,15 +67,16 @@ def _replay(arguments: list[str]) -> int | None:
     return None if product is None else output.deliver(product)
 
 
-def _compile(arguments: list[str]) -> int | None:
+def _run_plain(arguments: list[str]) -> int | None:
     import gc
-
-    from .commands import compiling
+    from importlib import import_module
 
     # All that a compilation makes lives until the end: looking for garbage in it takes 5% of the
     # time, and doing so once more when the interpreter ends another 10%.
     gc.disable()
-    status = compiling.run_plain(arguments[1:])
+    modules = {"compile": "compiling", "build": "building"}
+    command = import_module(f"levada_compiler.commands.{modules[arguments[0]]}")
+    status: int | None = command.run_plain(arguments[1:])
     gc.freeze()
     return status
 

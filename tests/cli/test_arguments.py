@@ -9,7 +9,7 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from levada_compiler.commands import compiling
+from levada_compiler.commands import build, building, compiling, plain
 from levada_compiler.commands.cli import cli
 from levada_compiler.commands.compile import command
 
@@ -43,16 +43,33 @@ def by_click(words: list[str]) -> compiling.Options | None:
 
 @given(st.lists(WORDS, max_size=8))
 def test_what_is_read_plainly_is_what_click_reads(words: list[str]) -> None:
-    plain = compiling.read_plain(words)
-    assert plain is None or plain == by_click(words)
+    found = compiling.read_plain(words)
+    assert found is None or found == by_click(words)
+
+
+BUILD_WORDS = st.sampled_from(
+    (
+        *("pipeline.py", "a:b", "", "-", "--", "--push", "--push=a", "reg:5000/x", "--platform"),
+        *("--builder", "--dry-run", "--dockerfile", "--upgrade", "--rebuild", "--insecure"),
+        *("--json", "--color", "never", "always", "blue", "--help", "--dry"),
+    )
+)
+
+
+@given(st.lists(BUILD_WORDS, max_size=8))
+def test_a_build_that_is_read_plainly_is_what_click_reads(words: list[str]) -> None:
+    found = plain.read(words, building.COMMAND_LINE)
+    if found is not None:
+        params = build.command.make_context("build", list(words)).params
+        assert building.Options(**found) == building.Options(**params)
 
 
 @pytest.mark.parametrize("line", PLAIN)
 def test_usual_command_lines_are_plain(line: str) -> None:
-    plain = compiling.read_plain(line.split())
-    assert plain is not None
-    assert plain.names == PLAIN[line]
-    assert plain == by_click(line.split())
+    found = compiling.read_plain(line.split())
+    assert found is not None
+    assert found.names == PLAIN[line]
+    assert found == by_click(line.split())
 
 
 @pytest.mark.parametrize("line", FOR_CLICK)

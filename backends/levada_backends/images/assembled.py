@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from levada_compiler.slotted import dataclass
 
 from . import oci, sbom
 from .dockerfile import variables

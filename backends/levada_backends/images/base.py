@@ -14,9 +14,10 @@ import posixpath
 import re
 import tarfile
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from levada_compiler.slotted import dataclass
 
 from . import oci
 from .image import ImageError

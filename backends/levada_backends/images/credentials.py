@@ -11,9 +11,10 @@ import binascii
 import json
 import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from levada_compiler.slotted import dataclass
 
 from .image import ImageError
 

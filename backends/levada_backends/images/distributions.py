@@ -11,13 +11,15 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from levada.environment import requirement_name
+from levada.environment import normalised, requirement_name
+from levada_compiler.slotted import dataclass
 
 from . import places
+from .layers import LayerCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from .image import Wheel
 
 _FORMAT = 1
+_DECLARED = re.compile(
+    r"\s*([A-Z0-9](?:[A-Z0-9._-]*[A-Z0-9])?)\s*(?:\[([^\]]*)\])?\s*(?:[<>=!~;@(].*)?$", re.I | re.S
+)
 _SUFFIXES = re.compile(r"(\.py|(\.[\w-]+)?\.so)$")
 _IN_SDIST = frozenset(("tests", "test", "docs", "doc", "examples", "benchmarks", "setup"))
 
@@ -52,11 +57,11 @@ def contents(wheel: Wheel) -> Contents:
 
     Raises ImageError if it cannot be had, or is not the archive that its name says.
     """
-    place = places.cache_folder("wheels") / wheel.sha256[:2] / wheel.sha256 / "contents.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(place.read_text(encoding="utf-8"))
-        if known["format"] == _FORMAT:
-            return Contents(frozenset(known["modules"]), tuple(known["requires"]))
+    notes = LayerCache(places.cache_folder("layers"))
+    name = f"contents/{_FORMAT}-{wheel.sha256}"
+    if (data := notes.recall(name)) is not None:
+        known = json.loads(data)
+        return Contents(frozenset(known["modules"]), tuple(known["requires"]))
     from .archives import read_archive
 
     names, metadata = read_archive(wheel)
@@ -65,24 +70,20 @@ def contents(wheel: Wheel) -> Contents:
         if wheel.filename.endswith(".whl")
         else _of_sdist(names, metadata)
     )
-    _remember(place, found)
+    document = {"modules": sorted(found.modules), "requires": list(found.requires)}
+    notes.remember(name, json.dumps(document).encode())
     return found
 
 
-def _remember(place: Path, found: Contents) -> None:
-    import tempfile
+def declared_name(requirement: str) -> tuple[str, set[str]] | None:
+    """Give the name and the extras of a requirement; None for a path or a URL of its own.
 
-    document = {
-        "format": _FORMAT,
-        "modules": sorted(found.modules),
-        "requires": list(found.requires),
-    }
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=places.unfinished(places.cache_folder("wheels")), delete=False, encoding="utf-8"
-    ) as file:
-        json.dump(document, file)
-    Path(file.name).replace(place)
+    Source: PEP 508. The library that has all of it takes 50 ms to import.
+    """
+    found = _DECLARED.match(requirement)
+    if found is None:
+        return None
+    return normalised(found[1]), {normalised(word) for word in (found[2] or "").split(",") if word}
 
 
 def _of_wheel(names: list[str], metadata: str) -> Contents:
@@ -132,9 +133,6 @@ class Locked:
         environments: Sequence[Mapping[str, str]],
     ) -> None:
         """Know the packages; their contents are read when they are asked for."""
-        from packaging.requirements import InvalidRequirement, Requirement
-        from packaging.utils import canonicalize_name
-
         self.packages = {wheel.name: wheel for wheel in packages}
         self._environments = environments
         self._contents: dict[str, Contents] = {}
@@ -142,10 +140,8 @@ class Locked:
         self._by_top: dict[str, list[str]] | None = None
         self.declared: dict[str, set[str]] = {}
         for text in declared:
-            with suppress(InvalidRequirement):  # a path or a URL of its own: uv knows its name
-                requirement = Requirement(text)
-                extras = self.declared.setdefault(canonicalize_name(requirement.name), set())
-                extras.update(requirement.extras)
+            if (named := declared_name(text)) is not None:
+                self.declared.setdefault(named[0], set()).update(named[1])
 
     def read(self) -> None:
         """Read the contents of all packages at once; what is cached costs nothing."""
@@ -236,6 +232,24 @@ class Locked:
 
         The first ones have themselves. Breadth first, so that the chain back is a shortest one.
         """
+        wanted = {name: sorted(extras) for name, extras in names.items()}
+        notes = LayerCache(places.cache_folder("layers"))
+        key = f"closures/{self._key(wanted)}"
+        if (data := notes.recall(key)) is not None:
+            known: dict[str, str] = json.loads(data)
+            return known
+        found = self._closure(names)
+        notes.remember(key, json.dumps(found).encode())
+        return found
+
+    def _key(self, wanted: Mapping[str, Sequence[str]]) -> str:
+        """The digest of all that a closure depends on."""
+        packages = sorted((wheel.name, wheel.sha256) for wheel in self.packages.values())
+        declared = {name: sorted(extras) for name, extras in self.declared.items()}
+        everything = [_FORMAT, packages, declared, [dict(e) for e in self._environments], wanted]
+        return sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+    def _closure(self, names: Mapping[str, Iterable[str]]) -> dict[str, str]:
         parents = {name: name for name in names}
         extras = {name: set(each) | self.declared.get(name, set()) for name, each in names.items()}
         pending = list(names)

@@ -17,11 +17,12 @@ import tarfile
 import tempfile
 import uuid
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
+
+from levada_compiler.slotted import replace
 
 from . import dockerfile, engine, interpreters, oci, places, sbom
 from .base import FILE, Bases

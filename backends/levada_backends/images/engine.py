@@ -11,10 +11,11 @@ import http.client
 import json
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
+
+from levada_compiler.slotted import dataclass
 
 from . import credentials
 from .image import ImageError

@@ -7,7 +7,6 @@ say which, and where these say nothing, of those that their code reaches.
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
 
 from levada_compiler.ir import (
@@ -103,8 +102,8 @@ class _Given:
                 found |= self._value(item.value.node, item.name)
             elif isinstance(item, tuple):
                 pending += item
-            elif is_dataclass(item):
-                pending += [getattr(item, field.name) for field in fields(item)]
+            elif names := getattr(type(item), "__match_args__", ()):
+                pending += [getattr(item, name) for name in names]
                 pending += self._decisions(item)
         return found
 

@@ -8,8 +8,9 @@ and its lock: no clock, no machine, no credentials. Two equal specs give equal i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from levada_compiler.slotted import dataclass, field
 
 #: The folder of the project in every image: ``slice_files`` are relative to it, and it is the
 #: working directory and ``LEVADA_PROJECT``.

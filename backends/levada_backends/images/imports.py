@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from levada_compiler.slotted import dataclass
 from levada_compiler.source import Source
 
 if TYPE_CHECKING:

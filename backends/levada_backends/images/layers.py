@@ -17,9 +17,10 @@ import tarfile
 import tempfile
 import threading
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+from levada_compiler.slotted import dataclass
 
 from . import places
 from .image import ImageError

@@ -10,9 +10,10 @@ import json
 import os
 import tempfile
 import tomllib
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from levada_compiler.slotted import dataclass, field, replace
 
 from .image import ImageError, Wheel
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levada_compiler.diagnostic import Diagnostic
+from levada_compiler.slotted import dataclass, field
 
 from . import flow
+from .distributions import declared_name
 from .imports import ImportFinder
 from .slice import Slice
 
@@ -158,14 +159,8 @@ class NeedsFinder:
                     needs.reasons.setdefault(name, reason)
 
     def _add_required(self, needs: StepNeeds, requirements: Iterable[str]) -> None:
-        from packaging.requirements import InvalidRequirement, Requirement
-        from packaging.utils import canonicalize_name
-
         for text in requirements:
-            try:
-                name = str(canonicalize_name(Requirement(text).name))
-            except InvalidRequirement:
-                continue  # uv has accepted it: a file of requirements, say
+            name, _ = declared_name(text) or ("", ())
             if name in needs.locked.packages:
                 needs.reasons[name] = Reason(f'`requirements=["{text}"]`', needs.step.span)
 

@@ -12,8 +12,9 @@ import hashlib
 import io
 import json
 import tarfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+from levada_compiler.slotted import dataclass
 
 from .image import ImageError
 

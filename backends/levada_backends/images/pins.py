@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levada.code import Code
 from levada_compiler.diagnostic import Diagnostic
 from levada_compiler.ir import Setting
+from levada_compiler.slotted import replace
 
-from . import flow, lock, requirements, settings
+from . import lock, requirements, settings
 from .image import ImageError
 from .plan import Planner
 from .runtime_files import runtime_digest
@@ -112,7 +112,7 @@ class _Comparison:
         self._project = project
         self._wanted = wanted
         self._base = found.base(wanted.base, wanted.platform) or wanted.base
-        self._given = flow.producers(program)
+        self._given = self._planner.given
         self.steps = self._planner.steps
         self.files = requirements.files(self._planner.sources)
         self._digests = self._requirement_digests()

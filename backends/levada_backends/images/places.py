@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from levada_compiler.slotted import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,13 +10,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada.code import Code
 from levada.environment import requirement_name
 from levada_compiler.diagnostic import Diagnostic
+from levada_compiler.slotted import dataclass, replace
 
 from . import flow, places, requirements
 from .distributions import Locked
@@ -85,6 +85,7 @@ class Planner:
         self.code = Code(project)
         self.sources = requirements.sources(Path(project.root), settings)
         self.steps = [step for step in program.steps if "image" not in _settings(step)]
+        self.given = flow.producers(program)
 
     def plan(self, pin: Pin | None = None, *, upgrade: bool = False) -> Plan:
         """Lock, resolve every import, and put the steps into images.
@@ -213,11 +214,10 @@ class Planner:
             for each in resolutions.values()
         }
         places.set_indexes(self.sources.indexes())
-        producers = flow.producers(self.program)
         return {
             step.key: finder.find(
                 step,
-                producers[step.key],
+                self.given[step.key],
                 _requirements(step),
                 locked[resolutions[step.key].digest],
             )
@@ -276,12 +276,11 @@ class Planner:
         )
         before = self._built(name)
         changes = ("new",) if before is None else differences(before.inputs, inputs)
-        producers = flow.producers(self.program)
         return PlannedImage(
             self._spec(name, steps, needs, inputs),
             inputs,
             resolutions[steps[0].key].digest,
-            tuple(sorted({key for step in steps for key in producers[step.key]})),
+            tuple(sorted({key for step in steps for key in self.given[step.key]})),
             before,
             changes,
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from levada_compiler.slotted import dataclass
 
 from .image import ImageError
 

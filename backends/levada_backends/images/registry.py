@@ -11,9 +11,10 @@ import http.client
 import json
 import re
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+from levada_compiler.slotted import dataclass
 
 from . import credentials
 from .connections import BROKEN, CHUNK, Body, Connections, RegistryError, is_loopback

@@ -14,9 +14,10 @@ import json
 import os
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from levada_compiler.slotted import dataclass
 
 from . import places
 from .image import ImageError, Wheel

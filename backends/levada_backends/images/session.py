@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+from levada_compiler.slotted import dataclass, replace
 
 from . import delivery, lock, requirements, settings
 from .engine import Engine, address

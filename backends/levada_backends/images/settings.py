@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
+
+from levada_compiler.slotted import dataclass, replace
 
 from .image import ImageError
 
@@ -23,6 +24,9 @@ PLATFORMS = {
     "linux/arm64": "aarch64-manylinux_2_28",
 }
 _MACHINES = {"x86_64": "linux/amd64", "amd64": "linux/amd64", "aarch64": "linux/arm64"}
+
+
+_LISTS = frozenset(("groups", "extras", "apt"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def read(project: Project, platform: str = "", locked: Iterable[LockedImage] = (
     table = project.settings.get("images", {})
     if not isinstance(table, dict):
         raise ImageError("`[tool.levada.images]` in pyproject.toml has to be a table")
-    known = {field.name: field for field in fields(ImageSettings)}
+    known = ImageSettings.__match_args__
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
@@ -67,7 +71,7 @@ def read(project: Project, platform: str = "", locked: Iterable[LockedImage] = (
                 f"`[tool.levada.images]` has no setting `{key}`",
                 f"did you mean `{near[0]}`?" if near else f"it has: {', '.join(known)}",
             )
-        values[key] = _checked(key, value, is_list=known[key].default == ())
+        values[key] = _checked(key, value, is_list=key in _LISTS)
     if platform:
         values["platform"] = platform
     inputs = [image.inputs for image in locked]
@@ -88,8 +92,6 @@ def _checked(key: str, value: object, *, is_list: bool) -> object:
 
 
 def _completed(settings: ImageSettings) -> ImageSettings:
-    from dataclasses import replace
-
     python = settings.python or f"{sys.version_info.major}.{sys.version_info.minor}"
     platform = settings.platform or own_platform()
     if platform not in PLATFORMS:

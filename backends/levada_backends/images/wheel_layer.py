@@ -14,9 +14,10 @@ import io
 import re
 import struct
 import zipfile
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+
+from levada_compiler.slotted import dataclass
 
 from .bytecode import UNCHECKED
 from .image import ImageError

@@ -11,7 +11,7 @@ from levada_compiler.render.colours import CHOICES, palette
 from levada_compiler.slotted import dataclass
 from levada_compiler.usage import UsageError
 
-from . import configuration, front
+from . import configuration, front, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 
     from levada_compiler.ir import Program
 
-_FLAGS = {"--check": "checking", "--json": "as_json"}
-_VALUES = {
-    **dict.fromkeys(("--target", "-t"), "names"),
-    **dict.fromkeys(("--output", "-o"), "folder"),
-    "--format": "form",
-    "--color": "colour",
-    "--env": "environment",
-    "--set": "overrides",
-}
-#: What may be given several times.
-_LISTS = ("names", "overrides")
+_COMMAND_LINE = plain.CommandLine(
+    flags={"--check": "checking", "--json": "as_json"},
+    values={
+        **dict.fromkeys(("--target", "-t"), "names"),
+        **dict.fromkeys(("--output", "-o"), "folder"),
+        "--format": "form",
+        "--color": "colour",
+        "--env": "environment",
+        "--set": "overrides",
+    },
+    lists=("names", "overrides"),
+    choices={"form": FORMATS, "colour": CHOICES},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,56 +50,14 @@ class Options:
 
 
 def run_plain(arguments: list[str]) -> int | None:
-    """Carry out a plain command line; None where click has to read it, or to explain it.
-
-    Click takes 35 ms to import: as long as a small pipeline takes to compile.
-    """
-    given = read_plain(arguments)
-    if given is None or os.environ.get("_LEVADA_COMPLETE"):
-        return None
-    try:
-        return execute(given)
-    except Exception as error:
-        if isinstance(error, UsageError) or _is_of_click(error):
-            return None
-        raise
-
-
-def _is_of_click(error: Exception) -> bool:
-    click = sys.modules.get("click")
-    return click is not None and isinstance(error, click.ClickException)
+    """Carry out a plain command line; None where click has to read it, or to explain it."""
+    return plain.run(arguments, _COMMAND_LINE, lambda found: execute(Options(**found)))
 
 
 def read_plain(arguments: list[str]) -> Options | None:
-    """The options where they are what click would read: whole names, values as own words."""
-    found: dict[str, str | bool] = {}
-    lists: dict[str, tuple[str, ...]] = {}
-    words = iter(arguments)
-    for word in words:
-        if word in _FLAGS:
-            found[_FLAGS[word]] = True
-        elif word in _VALUES:
-            value = next(words, "-")
-            if value.startswith("-"):
-                return None
-            name = _VALUES[word]
-            if name in _LISTS:
-                lists[name] = (*lists.get(name, ()), value)
-            else:
-                found[name] = value
-        elif word.startswith("-") or not word or "reference" in found:
-            return None
-        else:
-            found["reference"] = word
-    return _options(found, lists)
-
-
-def _options(found: dict[str, str | bool], lists: dict[str, tuple[str, ...]]) -> Options | None:
-    known = found.get("form", "full") in FORMATS and found.get("colour", "auto") in CHOICES
-    if "reference" not in found or not known:
-        return None
-    reference = front.split_reference(str(found.pop("reference")))
-    return Options(reference, **lists, **found)  # type: ignore[arg-type]  # by their names
+    """The options of a plain command line."""
+    found = plain.read(arguments, _COMMAND_LINE)
+    return None if found is None else Options(**found)
 
 
 def execute(given: Options) -> int:

@@ -7,9 +7,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import click
-
-from . import console
+from levada_compiler.output import OutputError
+from levada_compiler.render.colours import palette
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,14 +19,14 @@ _PACKAGES = frozenset(("cyclonedx", "docker", "jinja2", "packaging", "packageurl
 def load(module: str = "session") -> Any:
     """A module of ``levada_backends.images``, which the compiler does not import otherwise.
 
-    Raises click.ClickException if a package of ``levada[build]`` is not installed.
+    Raises OutputError if a package of ``levada[build]`` is not installed.
     """
     try:
         return import_module(f"levada_backends.images.{module}")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _PACKAGES:
             raise
-        raise click.ClickException(
+        raise OutputError(
             f"images need the package `{error.name}`: pip install 'levada[build]'"
         ) from error
 
@@ -44,7 +43,8 @@ def guarded(action: Callable[[], int]) -> int:
         _interrupted()
     except problem as error:
         first, *rest = str(error).splitlines()
-        console.error(first)
+        colours = palette("auto", sys.stderr)
+        sys.stderr.write(f"{colours.paint('error', 'error')}: {first}\n")
         sys.stderr.write("".join(f"  {line}\n" for line in rest))
         way_out = getattr(error, "way_out", "")
         if way_out:
