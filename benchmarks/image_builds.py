@@ -77,6 +77,7 @@ docker = DockerSettings(
     parent_image="{base}",
     requirements={packages},
     install_stack_requirements=False,
+    python_package_installer_args={{"system": None}},
     allow_download_from_artifact_store=False,
     build_config={{"build_options": {{"network_mode": "host"}}}},
 )
@@ -95,7 +96,7 @@ def sums(n: int = 10):
 ZENML_STACK = """
 init
 image-builder register local-docker --flavor local
-container-registry register here --flavor default --uri {registry}
+container-registry register here --flavor default --uri={registry}
 orchestrator register containers --flavor local_docker
 stack register images -a default -o containers -c here -i local-docker
 stack set images

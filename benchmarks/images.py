@@ -9,6 +9,7 @@ process, how many times as long as Levada's, and what Levada's code alone takes.
 
 import argparse
 import os
+import shutil
 import statistics
 import sys
 import tempfile
@@ -34,6 +35,7 @@ AIMS = {"cold": 4.0, "no change": 0.1, "code change": 0.2}
 WITH_PIP = """FROM with-shell:1
 USER 0
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+COPY chmod /bin/chmod
 RUN ["python{python}", "-m", "ensurepip", "--default-pip"]
 """
 Times = dict[str, dict[str, list[float]]]
@@ -80,6 +82,7 @@ def _base(docker: docker_engine.Docker, work: Path) -> str:
     parts.with_shell(docker, f"oci:{archive}@{make_base(archive)}", work / "shell")
     (work / "pip").mkdir()
     (work / "pip" / "Dockerfile").write_text(WITH_PIP.format(python=parts.PYTHON))
+    shutil.copy("/bin/chmod", work / "pip" / "chmod")  # ZenML's Dockerfile wants it
     name = f"{docker.registry}/bases/python:1"
     docker.run("build", "--tag", name, str(work / "pip"))
     docker.run("push", name)

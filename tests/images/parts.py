@@ -124,7 +124,7 @@ def make_spec(base: str, *wheels: Wheel, pipeline: bytes = PIPELINE) -> ImageSpe
         requirements="".join(f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in wheels),
         runtime_files=runtime_files(),
         slice_files={"pipeline.py": pipeline},
-        labels={"io.levada.steps": "pipeline:greet"},
+        labels={"dev.levada.steps": "pipeline:greet"},
     )
 
 

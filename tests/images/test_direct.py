@@ -187,8 +187,8 @@ def test_configuration(builder: DirectBuilder, base: str, greeting: Wheel) -> No
     assert environment["PATH"].startswith("/opt/levada/bin:/usr/local/bin")
     assert environment["GREETING"] == "a b"
     assert environment["LANG"] == "C.UTF-8"  # the base's
-    assert settings["Labels"]["io.levada.steps"] == "pipeline:greet"
-    assert settings["Labels"]["io.levada.sbom"] == "/opt/levada/sbom.cdx.json"
+    assert settings["Labels"]["dev.levada.steps"] == "pipeline:greet"
+    assert settings["Labels"]["dev.levada.sbom"] == "/opt/levada/sbom.cdx.json"
     layers = [entry for entry in config["history"] if not entry.get("empty_layer")]
     assert len(layers) == len(config["rootfs"]["diff_ids"])
     assert [entry["created_by"] for entry in layers][1:] == [

@@ -312,7 +312,7 @@ def committed() -> ImageSpec:
         python="3.11",
         apt=("libgomp1",),
         environment={"COST": '5$ "each" \\ {{ x }}'},
-        labels={"io.levada.steps": "pipeline:greet"},
+        labels={"dev.levada.steps": "pipeline:greet"},
     )
 
 

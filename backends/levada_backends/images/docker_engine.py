@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     _Maker = Callable[[LayerCache], tuple[CachedLayer, bool]]
 
 BUILDER = "docker"
-_CONTEXT_LABEL = "io.levada.context"
+_CONTEXT_LABEL = "dev.levada.context"
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 _INSTALL = "pip install 'levada[build]'"
 _COMPILE = """\

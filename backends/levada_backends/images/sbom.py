@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 #: Where it is in an image, from the root, and the label that says so.
 FILE = "opt/levada/sbom.cdx.json"
-LABEL = "io.levada.sbom"
+LABEL = "dev.levada.sbom"
 _NAMES = uuid.UUID("6f0a3c52-0d0b-5f0c-9a51-2f4c3f7f6b1d")  # a namespace of its own for uuid5
 
 

@@ -129,7 +129,7 @@ def _document(explanation: Explanation, items: Sequence[Item]) -> dict[str, Any]
         "step": explanation.needs.step.key,
         "image": spec.name,
         "steps": list(spec.steps),
-        "base": spec.base,
+        "base": explanation.image.inputs.base,
         "items": [
             {"kind": item.kind, "name": item.name, "size": item.size, "because": list(item.chain)}
             for item in items
@@ -154,7 +154,7 @@ def _listing(explanation: Explanation, items: Sequence[Item], colours: Palette) 
     shared = f", which {', '.join(others)} {'share' if len(others) > 1 else 'shares'}"
     lines = [
         f"{colours.paint('bold', step.function)} runs in {spec.name}{shared if others else ''}",
-        f"  base  {spec.base}",
+        f"  base  {explanation.image.inputs.base}",
     ]
     most = max((len(item.name) for item in items), default=0)
     for title, kind in (("packages", "package"), ("files", "module"), ("data files", "data")):
