@@ -11,6 +11,7 @@ import argparse
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -62,18 +63,36 @@ def _round(number: int, chosen: list[type[Build]], times: Times) -> None:
     with docker_engine.start() as docker, tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         base = _base(docker, work)
-        builds = []
-        for each in chosen:
-            print(f"preparing {each.name}", file=sys.stderr)
-            builds.append(each(docker, work, base, number))
-            builds[-1].warm_up(PHASES["cold"])
+        builds = [made for each in chosen if (made := _prepared(each, docker, work, base, number))]
         for phase, change in PHASES.items():
             for build in builds:
-                build.prepare(change)
-                start = time.perf_counter()
-                build.run()
-                times[build.name][phase].append(time.perf_counter() - start)
-                print(f"{build.name}, {phase}: {times[build.name][phase][-1]:.2f}", file=sys.stderr)
+                _time(build, phase, change, times)
+
+
+def _time(build: Build, phase: str, change: Change, times: Times) -> None:
+    build.prepare(change)
+    start = time.perf_counter()
+    try:
+        build.run()
+    except RuntimeError as error:
+        print(f"{build.name} CANNOT RUN ({phase}): {error}", file=sys.stderr)
+        return
+    times[build.name][phase].append(time.perf_counter() - start)
+    print(f"{build.name}, {phase}: {times[build.name][phase][-1]:.2f}", file=sys.stderr)
+
+
+def _prepared(
+    kind: type[Build], docker: docker_engine.Docker, work: Path, base: str, number: int
+) -> Build | None:
+    """Give a tool that is ready and whose warm-up went well; say why one is not."""
+    print(f"preparing {kind.name}", file=sys.stderr)
+    try:
+        build = kind(docker, work, base, number)
+        build.warm_up(PHASES["cold"])
+    except (RuntimeError, subprocess.CalledProcessError) as error:
+        print(f"{kind.name} CANNOT RUN: {error}", file=sys.stderr)
+        return None
+    return build
 
 
 def _base(docker: docker_engine.Docker, work: Path) -> str:
@@ -100,6 +119,8 @@ def _table(times: Times) -> str:
 
 
 def _cell(seconds: list[float], levada: list[float]) -> str:
+    if not seconds:
+        return "cannot run"
     median = statistics.median(seconds)
     if seconds is levada:
         return f"{median:.2f} s (least {min(seconds):.2f})"

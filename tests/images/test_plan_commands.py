@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,19 @@ def test_what_is_gone_from_this_machine_is_built_again(folder: Folder) -> None:
     again = folder.build()
     assert changes(again) == {"flow/one": [], "flow/two": ["not on this machine"]}
     assert [image["digest"] for image in again["images"]] == digests
+
+
+def test_pipelines_of_a_project_are_built_at_once(folder: Folder) -> None:
+    """Each finds its images in the lock afterwards, whoever wrote it last."""
+    names = [f"flow{number}" for number in range(4)]
+    more = "".join(f"\n\n@pipeline\ndef {name}():\n    return one(two())\n" for name in names)
+    (folder.path / "pipeline.py").write_text(SOURCE + more)
+    with ThreadPoolExecutor(4) as pool:
+        built = list(pool.map(lambda name: folder.levada("build", f"pipeline.py:{name}"), names))
+    assert [done.returncode for done in built] == [0] * 4, built
+    for name in names:
+        again = folder.levada("build", f"pipeline.py:{name}")
+        assert again.stderr == "unchanged levada.lock\n"
 
 
 def test_the_plan_is_a_table(folder: Folder) -> None:

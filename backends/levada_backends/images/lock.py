@@ -6,6 +6,8 @@ diff. It holds no credentials, no path of a machine and no time.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import tempfile
@@ -18,7 +20,7 @@ from levada_compiler.slotted import dataclass, field, replace
 from .image import ImageError, Wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 FILE = "levada.lock"
 _VERSION = 1
@@ -116,6 +118,11 @@ class Lock:
             {name: base for name, base in sorted(self.bases.items()) if base in bases},
         )
 
+    def with_news(self, other: Lock) -> Lock:
+        """The same with what another one has resolved and pinned."""
+        bases = {**self.bases, **other.bases}
+        return replace(self.with_resolutions(other.resolutions), bases=bases)
+
     def with_resolutions(self, new: Iterable[Resolution]) -> Lock:
         """The same with more resolutions."""
         by_digest = {each.digest: each for each in (*self.resolutions, *new)}
@@ -199,6 +206,18 @@ def read(root: Path) -> Lock:
         raise ImageError(
             f"`{FILE}` cannot be read: {reason}", "remove it, and run `levada build` again"
         ) from error
+
+
+@contextlib.contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Be the only one who reads and writes the lock of a project, where the system can say so."""
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems cannot
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def write(root: Path, lock: Lock) -> bool:

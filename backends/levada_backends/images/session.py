@@ -155,7 +155,10 @@ class Session:
         """Write ``levada.lock``; say whether it changed."""
         images = [locked for each in outcomes if (locked := self._locked(each)) is not None]
         file, pipeline, platform = self.program.file, self.program.name, self.settings.platform
-        return lock.write(self.root, plan.lock.with_pipeline(file, pipeline, platform, images))
+        with lock.alone(self.root):
+            # Meanwhile other pipelines of the project may have been built.
+            now = lock.read(self.root).with_news(plan.lock)
+            return lock.write(self.root, now.with_pipeline(file, pipeline, platform, images))
 
     def _locked(self, outcome: Outcome) -> LockedImage | None:
         planned, built = outcome.planned, outcome.built

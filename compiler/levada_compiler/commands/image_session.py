@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -41,6 +42,10 @@ def guarded(action: Callable[[], int]) -> int:
         return action()
     except KeyboardInterrupt:
         _interrupted()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _no_space()
     except problem as error:
         first, *rest = str(error).splitlines()
         colours = palette("auto", sys.stderr)
@@ -50,6 +55,26 @@ def guarded(action: Callable[[], int]) -> int:
         if way_out:
             sys.stderr.write(f"help: {way_out}\n")
         return 1
+
+
+def _no_space() -> int:
+    """Say which folder is full: the system does not, of a file that is open."""
+    import tempfile
+
+    cache = load("places").cache_folder("")
+    folders = [folder for folder in (cache, os.getcwd(), tempfile.gettempdir()) if _is_full(folder)]
+    sys.stderr.write(f"error: no space is left in {' and '.join(map(str, folders or [cache]))}\n")
+    sys.stderr.write("help: make room; XDG_CACHE_HOME and TMPDIR put these files elsewhere\n")
+    return 2
+
+
+def _is_full(folder: str | os.PathLike[str]) -> bool:
+    """Whether less than 64 MB are left, about the largest file that a build could not write."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < 64_000_000
 
 
 def _interrupted() -> NoReturn:
