@@ -63,9 +63,9 @@ def _made(cls: type, frozen: bool, eq: bool, order: bool) -> Any:
         __match_args__=names,
         __dataclass_fields__=_Fields(defaults),
         __qualname__=cls.__qualname__,
-        __repr__=_repr,
         __replace__=replace,
     )
+    body.setdefault("__repr__", _repr)  # one of its own may keep a secret
     if frozen:
         body.update(__setattr__=_refuse, __delattr__=_refuse)
         body.update(__getstate__=_state, __setstate__=_set_state)

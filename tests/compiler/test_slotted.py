@@ -119,3 +119,15 @@ def test_compiling_imports_nothing_that_is_slow_to_import(tmp_path: Path) -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_repr_of_its_own_stays() -> None:
+    @slotted.dataclass(frozen=True, slots=True)
+    class Login:
+        user: str
+        secret: str
+
+        def __repr__(self) -> str:
+            return f"Login({self.user!r}, ***)"
+
+    assert repr([Login("me", "hush")]) == "[Login('me', ***)]"

@@ -77,20 +77,6 @@ def test_bytecode_does_not_depend_on_what_else_the_process_holds() -> None:
     assert packed.crc == zlib.crc32(first)
 
 
-def test_bytecode_is_the_same_from_this_process_and_another(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A few files are compiled here, many by a process of their own."""
-    interpreter = interpreters.find(parts.PYTHON)
-    assert interpreter is not None
-    files = {path: data for path, data in parts.runtime_files().items() if path.endswith(".py")}
-    monkeypatch.setattr(interpreters, "_SMALL", 1 << 30)
-    here = interpreter.compiled(files, bytecode.CHECKED)
-    monkeypatch.setattr(interpreters, "_SMALL", 0)
-    assert interpreter.compiled(files, bytecode.CHECKED) == here
-    assert len(here) == len(files)
-
-
 # ------------------------------------------------------------------------- what is in the layers
 
 

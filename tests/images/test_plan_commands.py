@@ -359,6 +359,8 @@ def test_an_interrupt_ends_at_once_and_the_next_build_goes_on(folder: Folder) ->
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            # What a shell starts in the background ignores it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         with silent.accept()[0]:
             process.send_signal(signal.SIGINT)

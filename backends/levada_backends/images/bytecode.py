@@ -57,17 +57,6 @@ def _hold(value: object, held: list[object]) -> None:
             _hold(part, held)
 
 
-def deflated(data: bytes) -> bytes:
-    """Give the bytes as deflate has them, without a head (RFC 1951)."""
-    packer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return packer.compress(data) + packer.flush()
-
-
-def place(path: str) -> str:
-    """Give the file name in the bytecode for a path from the root of the image."""
-    return f"/{path}"
-
-
 def _main() -> None:
     read, write = sys.stdin.buffer.read, sys.stdout.buffer.write
     sys.setrecursionlimit(20_000)
@@ -75,7 +64,8 @@ def _main() -> None:
         path_length, length, flags = _FRAME.unpack(head)
         path = read(path_length).decode("utf-8", "surrogateescape")
         bytecode = compile_source(path, read(length), flags)
-        packed = deflated(bytecode)
+        packer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+        packed = packer.compress(bytecode) + packer.flush()
         write(_ANSWER.pack(len(bytecode), zlib.crc32(bytecode), len(packed)))
         write(packed)
 

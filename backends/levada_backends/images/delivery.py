@@ -76,18 +76,21 @@ class _Push:
             with ThreadPoolExecutor(_UPLOADS) as pool:
                 list(pool.map(self._base_layer, dict.fromkeys(image.base.manifest.layers)))
                 list(pool.map(self._own_layer, image.layers))
-            self._upload(oci.describe(oci.CONFIG, image.config), lambda: image.config)
+            config = oci.describe(oci.CONFIG, image.config)
+            self._upload(config, "configuration", lambda: image.config)
             self._registry.put_manifest(self._repository, image.tag, image.manifest, oci.MANIFEST)
         reference = f"{self._host}/{self._repository}@{image.digest}"
         return image.built(reference, pushed=True)
 
     def _base_layer(self, layer: oci.Descriptor) -> None:
-        self._upload(layer, partial(self._bases.layer, self._image.base, layer))
+        self._upload(layer, "base", partial(self._bases.layer, self._image.base, layer))
 
     def _own_layer(self, layer: tuple[CachedLayer, bool]) -> None:
-        self._upload(layer[0].descriptor, lambda: layer[0].path)
+        self._upload(layer[0].descriptor, layer[0].title, lambda: layer[0].path)
 
-    def _upload(self, blob: oci.Descriptor, content: Callable[[], bytes | Path]) -> None:
+    def _upload(
+        self, blob: oci.Descriptor, title: str, content: Callable[[], bytes | Path]
+    ) -> None:
         digest = blob.digest
         if self._registry.has_blob(self._repository, digest, blob.size):
             self._note(digest)
@@ -95,7 +98,7 @@ class _Push:
         data = content()
 
         def sent(count: int) -> None:
-            self._tell(Event("push", self._image.spec.name, digest, count, blob.size))
+            self._tell(Event("push", self._image.spec.name, title, count, blob.size))
 
         try:
             self._registry.put_blob(

@@ -18,9 +18,8 @@ from . import bytecode
 from .image import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-_SMALL = 100_000  # bytes of source
 _FRAME = struct.Struct("<III")
 _ASK = """\
 import json, sys, zlib
@@ -55,8 +54,6 @@ class Interpreter:
         """
         if not files:
             return {}
-        if self.program == sys.executable and sum(map(len, files.values())) < _SMALL:
-            return {path: pyc for path, pyc in self._compiled_here(files, flags) if pyc.size}
         order = sorted(files)
         request = b"".join(_frame(path, files[path], flags) for path in order)
         command = [self.program, "-I", "-S", "-X", "utf8", bytecode.__file__]
@@ -72,15 +69,6 @@ class Interpreter:
             if size:
                 found[self._bytecode_path(path)] = Packed(size, crc, data)
         return found
-
-    def _compiled_here(
-        self, files: Mapping[str, bytes], flags: int
-    ) -> Iterator[tuple[str, Packed]]:
-        """Compile in this process: to start another takes longer for a few files."""
-        for path in sorted(files):
-            data = bytecode.compile_source(bytecode.place(path), files[path], flags)
-            packed = Packed(len(data), zlib.crc32(data), bytecode.deflated(data))
-            yield self._bytecode_path(path), packed
 
     def _bytecode_path(self, path: str) -> str:
         folder, _, name = path.rpartition("/")
@@ -108,5 +96,5 @@ def _version(python: str, zlib_version: str) -> str:
 
 
 def _frame(path: str, source: bytes, flags: int) -> bytes:
-    name = bytecode.place(path).encode("utf-8", "surrogateescape")
+    name = f"/{path}".encode("utf-8", "surrogateescape")
     return _FRAME.pack(len(name), len(source), flags) + name + source

@@ -72,8 +72,9 @@ class Session:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not KeyboardInterrupt:  # a connection that is read from cannot be closed
+            self._stack.close()
 
     @property
     def registry(self) -> str:
