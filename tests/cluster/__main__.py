@@ -65,11 +65,12 @@ def _start(api_only: bool) -> None:
 
 
 def _stop(api_only: bool) -> None:
-    file = attached.state_file(api_only=api_only)
-    while (pid := attached.server_process(api_only=api_only)) is not None:
+    pid = attached.server_process(api_only=api_only)
+    if pid is not None:
         os.kill(pid, signal.SIGTERM)
-        time.sleep(0.2)
-    file.unlink(missing_ok=True)
+    while pid is not None and attached.is_tool(pid):
+        time.sleep(0.1)
+    attached.state_file(api_only=api_only).unlink(missing_ok=True)
 
 
 def _status(api_only: bool) -> None:

@@ -40,10 +40,17 @@ def find(*, api_only: bool) -> ApiServer | None:
 
 
 def server_process(*, api_only: bool) -> int | None:
-    """The process that keeps it, if it is there and still the tool: ids are used again."""
+    """The process that keeps it, if it is there."""
     try:
         pid = int(json.loads(state_file(api_only=api_only).read_text())["pid"])
-        is_tool = b"tests.cluster" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:
         return None
-    return pid if is_tool else None
+    return pid if is_tool(pid) else None
+
+
+def is_tool(pid: int) -> bool:
+    """Whether it is there and still the tool: ids are used again."""
+    try:
+        return b"tests.cluster" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
