@@ -60,6 +60,7 @@ class _Check:
         self._placed = {call.id: placement.of_step(call) for call in calls}
         self._calls = calls
         self._steps = {step.key: step for step in program.steps}
+        self._spans = {step.span for step in program.steps}
         self._used: dict[str, set[str]] = {}
         for call in calls:
             self._used.setdefault(call.step, set()).add(self._placed[call.id][0])
@@ -116,7 +117,7 @@ class _Check:
         """Settings without an effect where their step runs."""
         for executors, setting in self._placed_settings():
             value = json.loads(setting.value)
-            if not value:
+            if not value or self._is_of_the_lock(setting):
                 continue
             if setting.name == "volumes" and executors == {PROCESS}:
                 yield _no_volumes(setting.span)
@@ -125,6 +126,10 @@ class _Check:
                 yield _no_effect(f"`{setting.name}`", str(reasons[0]), setting.span)
             elif setting.name == "resources" and value.get("disk") and executors == {DOCKER}:
                 yield _no_effect("`disk`", "Docker has no limit for it", setting.span)
+
+    def _is_of_the_lock(self, setting: Setting) -> bool:
+        """Whether it is an image that nobody wrote down: where steps are processes it is unused."""
+        return setting.name == "image" and setting.span in self._spans
 
     def containers(self) -> Iterator[Diagnostic]:
         """What Docker or Kubernetes would refuse."""

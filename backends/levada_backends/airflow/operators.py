@@ -136,7 +136,17 @@ class PodCommand(KubernetesPodOperator):
             if variable.value:
                 variable.value = variable.value.replace("$", "$$")
         return pod
+'''
 
+_POD_WAITS = """
+    def execute(self, context):
+        try:
+            return xcom_of(super().execute(context))
+        except AirflowSkipException as error:  # it would fail again
+            raise AirflowFailException("a permanent error: see the log above") from error
+"""
+
+_POD_DEFERS = """
     def execute(self, context):
         return self.outcome(super().execute, context)
 
@@ -150,7 +160,7 @@ class PodCommand(KubernetesPodOperator):
             raise AirflowFailException("a permanent error: see the log above") from error
         # After a deferral the pod may be gone; what it gave is in the store all the same.
         return None if result is None and self.deferrable else xcom_of(result)
-'''
+"""
 
 _STEP = '''
 class Step(Command):
@@ -365,6 +375,8 @@ def _pieces(executor: str, needed: set[str], *, deferrable: bool) -> list[str]:
     """The pieces of one executor, its word in front of their names."""
     command, prefix = _COMMANDS[executor]
     found = [_PREFIXED.sub(rf"{prefix}\1", piece) for piece in _ORDER if piece in needed]
+    if executor == KUBERNETES:
+        command += _POD_DEFERS if deferrable else _POD_WAITS
     if deferrable and executor == KUBERNETES:
         call, deferred = "super().__init__(**kwargs)", "super().__init__(deferrable=True, **kwargs)"
         found = [one.replace(call, deferred) if "class PodStep(" in one else one for one in found]

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from levada_backends.airflow import TARGET
 from levada_backends.airflow.options import KINDS, Options
 from levada_compiler.compilation import compile_file
+from levada_compiler.ir import Setting
 
 STEP = """\
 from levada import pipeline, step
@@ -108,3 +109,16 @@ def test_the_place_of_an_option_is_that_of_the_environment(tmp_path: Path) -> No
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("pyproject.toml:4:3: error[airflow-option]"), done.stdout
     assert done.returncode == 1
+
+
+def test_an_image_of_the_lock_is_no_setting_without_effect(tmp_path: Path) -> None:
+    """`levada build` was run for another target, or for containers elsewhere."""
+    module = tmp_path / "nightly.py"
+    module.write_text(STEP)
+    program = compile_file(module).program
+    assert program is not None
+    pinned = [
+        replace(step, settings=(Setting("image", '"a@sha256:b"', step.span),))
+        for step in program.steps
+    ]
+    assert TARGET.check(replace(program, steps=tuple(pinned)), {"compiler": "0.1.0"}) == ()

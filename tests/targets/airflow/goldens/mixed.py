@@ -282,18 +282,10 @@ class PodCommand(KubernetesPodOperator):
         return pod
 
     def execute(self, context):
-        return self.outcome(super().execute, context)
-
-    def trigger_reentry(self, context, event):  # where a deferred task goes on
-        return self.outcome(super().trigger_reentry, context, event)
-
-    def outcome(self, run, *arguments):
         try:
-            result = run(*arguments)
+            return xcom_of(super().execute(context))
         except AirflowSkipException as error:  # it would fail again
             raise AirflowFailException("a permanent error: see the log above") from error
-        # After a deferral the pod may be gone; what it gave is in the store all the same.
-        return None if result is None and self.deferrable else xcom_of(result)
 
 
 class PodStep(PodCommand):
