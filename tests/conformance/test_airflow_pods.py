@@ -21,6 +21,7 @@ from tests.conformance.engines import airflow as engine
 from tests.conformance.engines.airflow_docker import ContainerProject
 from tests.conformance.engines.airflow_pods import connect, make
 from tests.conformance.trace import differences
+from tests.engines import airflow
 from tests.engines.airflow import Airflow, Run
 
 pytestmark = pytest.mark.engine
@@ -86,3 +87,20 @@ def test_every_step_ran_in_its_image(project: ContainerProject, runs: dict[str, 
     assert found
     assert all("@sha256:" in record["environment"]["image"] for record in found)
     assert {record["engine"]["name"] for record in found} == {"airflow"}
+
+
+def test_deferred_pods_do_the_same(cluster: Cluster, tmp_path: Path) -> None:
+    """With the option `deferrable` a step waits in the triggerer."""
+    case = next(case for case in all_cases() if case.name == "try_except_finally")
+    images.write_shell(tmp_path / "shell.tar")
+    sidecar = cluster.containerd.import_image(tmp_path / "shell.tar", "levada.local/shell")
+    folder = tmp_path / "deferred"
+    folder.mkdir()
+    with cluster.namespace() as space, airflow.start("3", triggerer=True) as server:
+        project = make(folder, space, connect(server, space, sidecar), "deferrable = true\n")
+        run = project.start_all(server, [case])[case.id]
+        found = engine.trace(server, case, run, project.store)
+        logs = (server.home / "logs").rglob("*.log")
+        assert any("DEFERRED" in log.read_text(errors="replace") for log in logs)
+    expected = plain.run(case, tmp_path)
+    assert differences(expected, found, case.may_also_run) == []

@@ -193,7 +193,9 @@ class Airflow:
 
 
 @contextlib.contextmanager
-def start(version: str, variables: Mapping[str, str] | None = None) -> Iterator[Airflow]:
+def start(
+    version: str, variables: Mapping[str, str] | None = None, *, triggerer: bool = False
+) -> Iterator[Airflow]:
     """An Airflow with an empty database and DAG folder; all of it is gone after the context.
 
     `variables` are added to the environment of every task. They find the Python of the steps in
@@ -210,7 +212,10 @@ def start(version: str, variables: Mapping[str, str] | None = None) -> Iterator[
         airflow = Airflow(version, home, _free_port(), keeper.check)
         env = _environment(version, home, database.url, airflow.port)
         env |= {"LEVADA_PYTHON": sys.executable, "LEVADA_STORE": str(airflow.store)}
-        for name, arguments in _processes(version).items():
+        processes = _processes(version)
+        if triggerer:  # what deferred tasks wait in
+            processes["triggerer"] = ("triggerer", "--skip-serve-logs")
+        for name, arguments in processes.items():
             command = [str(_program(version)), *arguments]
             keeper.start(name, command, env=env | dict(variables or {}), log=home / f"{name}.log")
         airflow.wait_until_healthy()

@@ -20,7 +20,7 @@ volumes = [{{claim = {claim}, path = {volume}}}]
 """
 
 
-def make(folder: Path, space: Namespace, connection: str) -> ContainerProject:
+def make(folder: Path, space: Namespace, connection: str, more: str = "") -> ContainerProject:
     """Copy the cases to where they have requirements, a base image and options of the target.
 
     The volume is in each pod where it is on this machine, for cases are told of files in it.
@@ -39,6 +39,7 @@ def make(folder: Path, space: Namespace, connection: str) -> ContainerProject:
     }
     with (project.root / "pyproject.toml").open("a") as file:
         file.write(OPTIONS.format(**{name: json.dumps(value) for name, value in options.items()}))
+        file.write(more)
     return ContainerProject(project, space.cluster.registry, *places)
 
 
