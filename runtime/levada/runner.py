@@ -239,6 +239,44 @@ class Signals:
         raise Cancelled("the step was told to end (SIGTERM)")
 
 
+#: The masks of signals of threads that fork just now.
+_masks: dict[int, Any] = {}
+
+
+def _hold_sigterm() -> None:
+    """Keep SIGTERM from a process that is being forked: with a handler in Python it is lost then.
+
+    CPython forgets what arrives between the fork and its own preparation of the child
+    (``PyOS_AfterFork_Child``), so a pool that ends at once would wait for good.
+    """
+    _masks[_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _release_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.pop(_ident()))
+
+
+def _end_as_without_us() -> None:
+    """Give SIGTERM its default in a process that the step has forked."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if getattr(handler, "__func__", None) is Signals._cancel:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _release_sigterm()
+
+
+def _ident() -> int:
+    from _thread import get_ident
+
+    return get_ident()
+
+
+os.register_at_fork(
+    before=_hold_sigterm,
+    after_in_parent=_release_sigterm,
+    after_in_child=_end_as_without_us,
+)
+
+
 def disarm() -> None:
     """Let nothing interrupt what has to be written now."""
     if _in_main_thread():

@@ -97,11 +97,25 @@ def test_pools_end_their_processes_quietly(tmp_path: Path) -> None:
     project = one_step(
         tmp_path,
         "import multiprocessing as m\n"
-        "with m.get_context('fork').Pool(2) as pool:\n    return pool.map(abs, [-1])[0]",
+        "for _ in range(50):\n"  # SIGTERM reaches some of them while they are being forked
+        "    with m.get_context('fork').Pool(2) as pool:\n        x = pool.map(abs, [-1])[0]\n"
+        "return x",
     )
     outcome = project.run(logs=True)
     assert outcome.displayed_outputs() == 2
     assert project.log(outcome, "work") == ""
+
+
+def test_sigterm_has_its_default_in_what_a_step_forks(tmp_path: Path) -> None:
+    """A pool's process that had a handler could miss it while it waits, and the step with it."""
+    project = one_step(
+        tmp_path,
+        "import os, signal\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n    os._exit(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)\n"
+        "return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])",
+    )
+    assert project.run(logs=True).displayed_outputs() == 2
 
 
 def test_retries_until_it_works(tmp_path: Path) -> None:
