@@ -13,29 +13,26 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from levada import cache, handover, records
-from levada.engine import Attempt, Ended, Executor, Executors
-from levada.engine.lost import record_lost
+from levada import cache, handover
+from levada.engine import Attempt, Ended, Executors
+from levada.engine.machine import GRACE, MachineExecutor, Running
 from levada.request import StepRequest
-from levada.runner import record_hit
 
 from levada_backends.images.image import ImageError
 
 from . import container
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from levada.engine.local import RunContext
+    from levada.engine.run_context import RunContext
 
     from .container import StepImage
     from .containers import ContainerEngine
     from .provision import StepImages
 
-#: Seconds that a step has to end after SIGTERM before its container is killed.
-GRACE = 10.0
-#: Seconds between two looks at the logs of what runs.
-_LOG_INTERVAL = 0.1
+#: Seconds between two signals to an attempt that may have missed the first.
+_SIGNAL_INTERVAL = 0.1
 #: Seconds after its own timeout at which an attempt that has not ended itself is killed: its
 #: Python starts only after its container has.
 _TIMEOUT_MARGIN = 5.0
@@ -60,18 +57,18 @@ class DockerExecutors(Executors):
         return DockerExecutor(context, on_log, self._engine, self._images, self._folders)
 
 
-class _Running:
-    """An attempt whose container runs. Times are of the monotonic clock."""
+class _Container(Running):
+    """An attempt whose container runs."""
 
-    def __init__(self, attempt: Attempt, log: str | None) -> None:
-        self.attempt = attempt
-        self.log = log
-        self.looked_up: cache.Lookup | None = None
-        self.offset = 0
-        self.started = time.time_ns()
-        self.deadline: float | None = None
-        #: why it is ended from outside: "timeout", "cancelled" or nothing
-        self.end = ""
+    def __init__(
+        self,
+        attempt: Attempt,
+        log: str | None,
+        looked_up: cache.Lookup | None,
+        engine: ContainerEngine,
+    ) -> None:
+        super().__init__(attempt, log, looked_up)
+        self._engine = engine
         self.container = ""
         self.image: StepImage | None = None
         #: what went wrong around the step
@@ -80,9 +77,22 @@ class _Running:
         #: held while the container is created, and to decide that none is to be
         self.lock = threading.Lock()
 
+    def kill(self) -> None:
+        """End it at once, if it is there."""
+        self.signal("KILL")
 
-class DockerExecutor(Executor):
-    """Runs attempts in containers. ``on_log`` is given what running attempts print."""
+    def signal(self, name: str) -> None:
+        """Send its first process a signal, if it is there."""
+        if not self.container:
+            return
+        try:
+            self._engine.kill(self.container, name)
+        except ImageError:  # who waits for the container will hear of it
+            return
+
+
+class DockerExecutor(MachineExecutor):
+    """Runs attempts in containers."""
 
     def __init__(
         self,
@@ -92,53 +102,22 @@ class DockerExecutor(Executor):
         images: StepImages,
         folders: Sequence[str],
     ) -> None:
-        self._context = context
-        self._on_log = on_log
+        super().__init__(context, on_log)
         self._engine = engine
         self._images = images
         self._store = _local_folder(context)
         self._folders = [self._store, *folders]
         self._user = "0:0" if engine.is_rootless() else f"{os.getuid()}:{os.getgid()}"
-        self._running: list[_Running] = []
+        self._running: list[_Container] = []
         self._threads: list[threading.Thread] = []
-        self._over: queue.SimpleQueue[_Running] = queue.SimpleQueue()
-        self._looked_up: dict[Attempt, cache.Lookup] = {}
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_write, False)
-        os.set_blocking(self._wake_read, False)
-
-    def wake(self) -> None:
-        """Have :meth:`poll` return soon; may be called from a signal handler or a thread."""
-        try:
-            os.write(self._wake_write, b"!")
-        except BlockingIOError:
-            return
+        self._over: queue.SimpleQueue[_Container] = queue.SimpleQueue()
 
     # ---------------------------------------------------------------- the executor
 
-    def lookup(self, attempt: Attempt) -> Ended | None:
-        """The end of the attempt as a hit of the cache, with its record written.
-
-        The versions that count are those in the image.
-        """
-        if not self._context.use_cache or attempt.settings.get("cache") is False:
-            return None
-        try:
-            request = self._request(attempt, self._image(attempt))
-        except ImageError:  # starting it will meet it again, and tell it
-            return None
-        looked_up = cache.lookup(request, self._context.store)
-        if not looked_up.hit:
-            self._looked_up[attempt] = looked_up
-            return None
-        record = record_hit(request, looked_up, self._context.store)
-        return Ended(attempt, record, self._record_path(attempt))
-
     def start(self, attempt: Attempt) -> None:
         """Start a container for the attempt."""
-        folder = self._context.attempt_folder(attempt)
-        running = _Running(attempt, self._context.store.log_path(f"{folder}/log"))
-        running.looked_up = self._looked_up.pop(attempt, None)
+        looked_up = self._looked_up.pop(attempt, None)
+        running = _Container(attempt, self._context.log_file(attempt), looked_up, self._engine)
         self._running.append(running)
         thread = threading.Thread(target=self._attend, args=(running,), daemon=True)
         self._threads = [each for each in self._threads if each.is_alive()] + [thread]
@@ -146,14 +125,15 @@ class DockerExecutor(Executor):
 
     def poll(self, timeout: float | None) -> list[Ended]:
         """Wait for ends, deadlines and wake-ups."""
-        ready, _, _ = select.select([self._wake_read], [], [], self._wait_seconds(timeout))
+        if any(running.end for running in self._running):
+            timeout = _SIGNAL_INTERVAL if timeout is None else min(timeout, _SIGNAL_INTERVAL)
+        ready, _, _ = select.select([self._wake_up], [], [], self._wait_seconds(timeout))
         if ready:
-            os.read(self._wake_read, 4096)
+            self._wake_up.clear()
         ended = []
         while not self._over.empty():
             ended.append(self._end(self._over.get()))
-        for running in self._running:
-            self._read_log(running, last=False)
+        self._follow_logs()
         self._pass_deadlines()
         self._signal_again()
         return ended
@@ -166,7 +146,7 @@ class DockerExecutor(Executor):
                     running.end = "cancelled"
                 running.deadline = time.monotonic() + (0 if force else GRACE)
                 if not force:
-                    self._kill(running, "TERM")
+                    running.signal("TERM")
         self.wake()
 
     def close(self) -> None:
@@ -174,15 +154,24 @@ class DockerExecutor(Executor):
         for running in self._running:
             with running.lock:
                 running.end = running.end or "cancelled"
-            self._kill(running, "KILL")
+            running.kill()
         for thread in self._threads:
             thread.join()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        self._wake_up.close()
+
+    def _cache_request(self, attempt: Attempt) -> StepRequest | None:
+        """The versions that count are those in the image."""
+        try:
+            return self._request(attempt, self._image(attempt))
+        except ImageError:  # starting it will meet it again, and tell it
+            return None
+
+    def _all_running(self) -> Iterable[_Container]:
+        return self._running
 
     # ---------------------------------------------------------------- one container
 
-    def _attend(self, running: _Running) -> None:
+    def _attend(self, running: _Container) -> None:
         """From the container's creation to its removal; in a thread of its own."""
         name = f"levada-{uuid.uuid4().hex[:16]}"
         try:
@@ -194,7 +183,7 @@ class DockerExecutor(Executor):
             self._over.put(running)
             self.wake()
 
-    def _run(self, running: _Running, name: str) -> None:
+    def _run(self, running: _Container, name: str) -> None:
         image = running.image = self._image(running.attempt)
         settings = self._settings(running, image)
         with running.lock:
@@ -216,7 +205,7 @@ class DockerExecutor(Executor):
             if lines := said.splitlines():
                 running.problem = f"the step could not be started in {image.reference}: {lines[-1]}"
 
-    def _settings(self, running: _Running, image: StepImage) -> dict[str, Any]:
+    def _settings(self, running: _Container, image: StepImage) -> dict[str, Any]:
         attempt = running.attempt
         request = self._context.request(attempt)
         project = self._context.project
@@ -235,7 +224,7 @@ class DockerExecutor(Executor):
             labels={"dev.levada.run": self._context.run_id, "dev.levada.node": attempt.node},
         )
 
-    def _clean_up(self, running: _Running, name: str) -> None:
+    def _clean_up(self, running: _Container, name: str) -> None:
         try:
             self._engine.remove(name)
         except ImageError as error:
@@ -243,31 +232,10 @@ class DockerExecutor(Executor):
         with contextlib.suppress(OSError):
             self._request_file(running.attempt).unlink()
 
-    def _kill(self, running: _Running, signal: str) -> None:
-        if not running.container:
-            return
-        try:
-            self._engine.kill(running.container, signal)
-        except ImageError:  # who waits for the container will hear of it
-            return
-
-    def _end(self, running: _Running) -> Ended:
-        """The end of a container: the step's record, or one that says how it was lost."""
+    def _end(self, running: _Container) -> Ended:
         self._running.remove(running)
-        self._read_log(running, last=True)
-        path = self._record_path(running.attempt)
-        record = records.read_document(self._context.store, path)
-        if record is None:
-            record = record_lost(
-                self._request(running.attempt, running.image),
-                self._context.store,
-                looked_up=running.looked_up,
-                status=running.status,
-                end=running.end,
-                started=running.started,
-                message=running.problem,
-            )
-        return Ended(running.attempt, record, path)
+        request = self._request(running.attempt, running.image)
+        return self._ended(running, request, running.status, running.problem)
 
     # ---------------------------------------------------------------- what an attempt is
 
@@ -291,29 +259,6 @@ class DockerExecutor(Executor):
         path = f"{self._context.attempt_folder(attempt)}/request.json"
         return Path(self._context.store.log_path(path) or "")
 
-    def _record_path(self, attempt: Attempt) -> str:
-        return f"{self._context.attempt_folder(attempt)}/record.json"
-
-    # ---------------------------------------------------------------- time and logs
-
-    def _wait_seconds(self, timeout: float | None) -> float | None:
-        """Seconds until something is due; None if nothing is."""
-        due = [] if timeout is None else [timeout]
-        now = time.monotonic()
-        due += [max(0.0, r.deadline - now) for r in self._running if r.deadline is not None]
-        if self._running and (self._on_log or any(running.end for running in self._running)):
-            due.append(_LOG_INTERVAL)
-        return min(due, default=None)
-
-    def _pass_deadlines(self) -> None:
-        now = time.monotonic()
-        for running in self._running:
-            if running.deadline is not None and running.deadline <= now:
-                running.deadline = None
-                with running.lock:
-                    running.end = running.end or "timeout"
-                self._kill(running, "KILL")
-
     def _signal_again(self) -> None:
         """SIGTERM once more for those that had no handler yet: a first process ignores it then.
 
@@ -321,23 +266,7 @@ class DockerExecutor(Executor):
         """
         for running in self._running:
             if running.end == "cancelled" and not Path(running.log or "").exists():
-                self._kill(running, "TERM")
-
-    def _read_log(self, running: _Running, *, last: bool) -> None:
-        """Pass on what was printed since the last look: whole lines, but for the last."""
-        if self._on_log is None or running.log is None:
-            return
-        try:
-            with Path(running.log).open("rb") as file:
-                file.seek(running.offset)
-                data = file.read()
-        except OSError:
-            return
-        if not last:
-            data = data[: data.rfind(b"\n") + 1]
-        running.offset += len(data)
-        if data:
-            self._on_log(running.attempt, data.decode("utf-8", "replace"))
+                running.signal("TERM")
 
 
 def _local_folder(context: RunContext) -> str:

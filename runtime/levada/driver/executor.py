@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from levada.engine import Attempt
-    from levada.engine.local import RunContext
+    from levada.engine.run_context import RunContext
 
     from .api import Api
     from .jobs import Key

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from levada.engine.local import RunContext
+    from levada.engine.run_context import RunContext
     from levada.store import Store
 
     from .api import Api

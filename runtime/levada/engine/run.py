@@ -15,9 +15,10 @@ from levada.store import open_store
 from . import events
 from .events import Event
 from .interpreter import Interpreter, describe
-from .local import LocalExecutor, RunContext
+from .local import LocalExecutor
 from .outcome import Outcome, error_of, summarise
 from .parameters import resolve
+from .run_context import RunContext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,114 @@
+"""What all attempts of a run have in common."""
+
+from __future__ import annotations
+
+from levada import records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from levada.store import Store
+
+    from .executor import Attempt
+
+
+class RunContext:
+    """What all attempts of a run have in common.
+
+    ``project`` is the absolute path of the project's root, ``parameters`` are trees, ``git``
+    is the git part of its records, ``packages`` the imports and the requirements of each
+    step, ``use_cache`` is False where every step must run.
+    """
+
+    __slots__ = (
+        "engine",
+        "git",
+        "modules",
+        "packages",
+        "parameters",
+        "pipeline",
+        "project",
+        "run_id",
+        "search",
+        "store",
+        "use_cache",
+    )
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        run_id: str,
+        parameters: dict[str, Any],
+        project: str,
+        search: list[str],
+        store: Store,
+        engine: dict[str, Any],
+        git: dict[str, Any] | None,
+        packages: list[tuple[list[str], list[str]]],
+        use_cache: bool,
+    ) -> None:
+        self.pipeline = pipeline
+        self.run_id = run_id
+        self.parameters = parameters
+        self.project = project
+        self.search = search  # the folders that modules are imported from
+        self.store = store
+        self.engine = engine
+        self.git = git
+        self.packages = packages
+        #: what a server may load once: the modules of the steps
+        self.modules: list[str] = []
+        self.use_cache = use_cache
+
+    @property
+    def folder(self) -> str:
+        """The run's folder in the store."""
+        return records.run_path(self.pipeline, self.run_id)
+
+    def attempt_folder(self, attempt: Attempt) -> str:
+        """An attempt's folder in the store."""
+        return records.attempt_path(
+            self.pipeline, self.run_id, attempt.node, attempt.map_index, attempt.number
+        )
+
+    def record_path(self, attempt: Attempt) -> str:
+        """The path of an attempt's record in the store."""
+        return f"{self.attempt_folder(attempt)}/record.json"
+
+    def log_file(self, attempt: Attempt) -> str | None:
+        """The file of this machine that an attempt's log is written to, if the store has such."""
+        return self.store.log_path(f"{self.attempt_folder(attempt)}/log")
+
+    def request(self, attempt: Attempt) -> dict[str, Any]:
+        """What the step's process is asked to do, as JSON."""
+        plan = attempt.step
+        settings = attempt.settings
+        if not self.use_cache:
+            settings = settings | {"cache": False}
+        return {
+            "pipeline": self.pipeline,
+            "run_id": self.run_id,
+            "node": attempt.node,
+            "map_index": list(attempt.map_index) or None,
+            "attempt": attempt.number,
+            "step": {
+                "module": plan["module"],
+                "function": plan["function"],
+                "source_roots": self.search,
+                "code": plan["code"],
+                "imports": plan["imports"],
+                "outputs": plan["outputs"],
+                "file": plan.get("file"),
+                "line": plan.get("line"),
+                "settings": settings,
+            },
+            "inputs": attempt.inputs,
+            "sources": attempt.sources,
+            "parameters": self.parameters,
+            "store": self.store.url,
+            "engine": self.engine,
+            "git": self.git,
+            "project": self.project,
+        }
