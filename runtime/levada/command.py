@@ -129,8 +129,7 @@ class Command:
             "error": None,
             "resources": {},
         }
-        path = f"{records.run_path(self._pipeline, self._run_id)}/outcome.json"
-        self._store.write_once(path, records.document(document))
+        records.write_outcome(self._store, document)
         shown = {name: values.display(tree, self._store) for name, tree in trees.items()}
         listed = list(shown.values())
         single = listed[0] if listed else None

@@ -57,6 +57,32 @@ def write_record(store: Store, record: dict[str, Any]) -> str:
     return path
 
 
+def write_outcome(store: Store, outcome: dict[str, Any]) -> None:
+    """Write how a run ended; where it ended before and was started over, beside that."""
+    folder = run_path(outcome["pipeline"], outcome["run_id"])
+    number = len(_outcomes(store, folder)) + 1
+    while not store.write_once(f"{folder}/{_outcome_name(number)}", document(outcome)):
+        number += 1
+
+
+def read_outcome(store: Store, pipeline: str, run_id: str) -> dict[str, Any] | None:
+    """Read how a run ended, the last time that it did; None if it has not."""
+    folder = run_path(pipeline, run_id)
+    found = _outcomes(store, folder)
+    return read_document(store, f"{folder}/{_outcome_name(max(found))}") if found else None
+
+
+def _outcomes(store: Store, folder: str) -> list[int]:
+    """Give the numbers of the outcomes of a run."""
+    parts = [name.split(".") for name in store.list(folder)]
+    found = [p[1:-1] or ["1"] for p in parts if p[0] == "outcome" and p[-1] == "json"]
+    return [int(number) for number, *more in found if number.isdecimal() and not more]
+
+
+def _outcome_name(number: int) -> str:
+    return f"outcome.{number}.json" if number > 1 else "outcome.json"
+
+
 def document(content: dict[str, Any]) -> bytes:
     """Give a document's bytes: JSON, one field a line at the top."""
     lines = (f"{json.dumps(name)}: {_compact(value)}" for name, value in content.items())

@@ -274,8 +274,8 @@ def NAME(flag: str, xs: list[int] = [0, 1]):
 """
 
 
-def test_a_retry_keeps_the_items_that_succeeded(airflow_3: Airflow, tmp_path: Path) -> None:
-    project = Project(airflow_3, tmp_path, ITEMS)
+def test_a_retry_keeps_the_items_that_succeeded(airflow: Airflow, tmp_path: Path) -> None:
+    project = Project(airflow, tmp_path, ITEMS)
     project.deploy()
     flag, run = tmp_path / "flag", f"airflow:{project.name}/r"
     options = ("--watch", "--no-logs", "--json")

@@ -124,6 +124,7 @@ def test_of_a_container_only_its_output_is_shown() -> None:
 def test_of_a_pod_its_output_is_shown_and_what_is_wrong_with_it() -> None:
     """In the form of apache-airflow-providers-cncf-kubernetes, utils/pod_manager.py."""
     manager = "airflow.providers.cncf.kubernetes.utils.pod_manager.PodManager"
+    ended = "Container 'base': state='TERMINATED', reason='{}', exit_code={}, message='None'"
     found = task_log.entries_of_json(
         [
             {"event": "Building pod train-x1", "logger": f"{OPERATORS}.PodStep", "level": "info"},
@@ -133,6 +134,9 @@ def test_of_a_pod_its_output_is_shown_and_what_is_wrong_with_it() -> None:
             {"event": "[base] fitting\non two lines", "logger": manager, "level": "info"},
             {"event": "[base] level=error of the step", "logger": manager, "level": "error"},
             {"event": "Pod train-x1 has phase Running", "logger": manager, "level": "info"},
+            {"event": "stderr from command: kill", "logger": manager, "level": "warning"},
+            {"event": ended.format("OOMKilled", 137), "logger": manager, "level": "error"},
+            {"event": ended.format("Error", 1), "logger": manager, "level": "error"},
             failed("AirflowException", "Pod train-x1 returned a failure.\nremote_pod: {…}"),
         ]
     )
@@ -141,7 +145,7 @@ def test_of_a_pod_its_output_is_shown_and_what_is_wrong_with_it() -> None:
         "fitting",
         "on two lines",
         "level=error of the step",
-        "AirflowException: Pod train-x1 returned a failure.",
+        ended.format("OOMKilled", 137),
     ]
 
 

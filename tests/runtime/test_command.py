@@ -12,7 +12,7 @@ from pathlib import Path
 import levada
 import pytest
 from jsonschema import Draft202012Validator
-from levada import cache
+from levada import cache, records
 from levada.store import open_store
 
 PROJECT = Path(__file__).parent / "cases" / "attempts"
@@ -275,6 +275,15 @@ class TestModes:
         outcome = json.loads(path.read_text())
         assert (outcome["outputs"], outcome["names"]) == ([1, ["two"]], ["one", "both"])
         assert outcome["is_tuple"] is True
+
+    def test_the_last_end_of_a_run_counts(self, engine):
+        for number in range(1, 12):
+            engine.mode("outputs", "--output", f"n={number}")
+        store = open_store(str(engine.store))
+        (run,) = engine.store.glob("runs/p/*")
+        assert records.read_outcome(store, "p", "manual 1/ä")["outputs"] == [11]
+        assert json.loads((run / "outcome.json").read_text())["outputs"] == [1]
+        assert records.read_outcome(store, "p", "another") is None
 
     def test_the_first_that_is_heard_of_a_run_is_its_document(self, engine):
         given = {"name": "airflow", "dag_id": "p", "trigger": "scheduled"}

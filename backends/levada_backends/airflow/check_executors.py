@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 _TABLE = "[tool.levada.targets.airflow]"
 _ON_THE_WORKER = "a step is a process of the worker"
+#: What people call the executors elsewhere.
+_ALSO_CALLED = {
+    PROCESS: ("local", "subprocess", "worker"),
+    DOCKER: ("container", "containers"),
+    KUBERNETES: ("pod", "pods", "k8s", "job"),
+}
 #: For each executor what has no effect there, and why.
 _UNUSED = {
     PROCESS: {
@@ -74,7 +80,7 @@ class _Check:
                     "airflow-executor",
                     f"Airflow has no executor `{name}` for a step",
                     setting.span,
-                    help='write `"process"`, `"docker"` or `"kubernetes"`',
+                    help=_executor_advice(name),
                 )
 
     def images(self) -> Iterator[Diagnostic]:
@@ -166,6 +172,11 @@ class _Check:
             yield from ((self._used.get(step.key, set()), one) for one in step.settings)
         for call in self._calls:
             yield from (({self._placed[call.id][0]}, one) for one in call.settings)
+
+
+def _executor_advice(name: str) -> str:
+    meant = next((one for one, words in _ALSO_CALLED.items() if name.lower() in words), None)
+    return f'write `"{meant}"`' if meant else 'write `"process"`, `"docker"` or `"kubernetes"`'
 
 
 def _only(name: str, settings: Iterable[Setting]) -> tuple[Setting, ...]:

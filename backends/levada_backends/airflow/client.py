@@ -17,7 +17,7 @@ from . import deployed, task_log, task_states
 from .rest import Api, RefusedError, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from ..client import Compiled, Request
 
@@ -27,6 +27,8 @@ _RETURN = "return"
 _PATIENCE = 10
 #: A task that waits for its pool; None has not been looked at, or its pool is not there.
 _AT_A_POOL = (None, "scheduled", "queued")
+#: States of tasks that 2.x takes for failed when it clears only such.
+_FAILED = ("failed", "upstream_failed")
 #: The most failed steps of a run whose logs are read for the reason.
 _MOST_REASONS = 20
 
@@ -262,6 +264,43 @@ class AirflowClient(protocol.Client):
         tasks = self._unfinished(run, state)
         if not tasks:
             raise ClientError(f"nothing of the run failed: it has {state.status}")
+        if self._api.is_2:
+            self._clear_by_tasks(run, tasks)
+        else:
+            self._clear(run, [[*task] if task[1] >= 0 else task[0] for task in tasks])
+        if state.status == protocol.CANCELLED:
+            path = f"{_path(run)}/setNote" if self._api.is_2 else _path(run)
+            self._api.patch(path, {"note": "Retried by levada."})
+        return run
+
+    def _unfinished(self, run: Run, state: RunState) -> list[tuple[str, int]]:
+        """The tasks that failed; of a run that was cancelled those too that it did not get to.
+
+        In a loop only these items, else with the index -1.
+        """
+        names = {"failed", "upstream_failed"}
+        if state.status == protocol.CANCELLED:
+            names |= {"skipped"}
+        failed = [task for task in self._tasks(run) if (task["state"] or "skipped") in names]
+        # 2.x clears all items of a task, or those that failed.
+        unfailed = {t["task_id"] for t in failed if self._api.is_2 and t["state"] not in _FAILED}
+        whole = {t["task_id"] for t in failed if t["map_index"] < 0} | unfailed
+        items = [(t["task_id"], t["map_index"]) for t in failed if t["task_id"] not in whole]
+        return [*((name, -1) for name in sorted(whole)), *items]
+
+    def _clear_by_tasks(self, run: Run, tasks: Sequence[tuple[str, int]]) -> None:
+        """Clear them in a 2.x, where a request names no items: of a loop those that failed."""
+        listed = self._api.get(f"/dags/{quoted(run.pipeline)}/tasks")["tasks"]
+        below = _below({name for name, _ in tasks}, listed)
+        whole = below | {name for name, index in tasks if index < 0}
+        in_part = {name for name, _ in tasks} - whole
+        if whole:  # the run goes on only when all is cleared
+            alone = not in_part
+            self._clear(run, sorted(whole), include_downstream=False, reset_dag_runs=alone)
+        if in_part:
+            self._clear(run, sorted(in_part), include_downstream=False, only_failed=True)
+
+    def _clear(self, run: Run, tasks: Sequence[object], **options: bool) -> None:
         body = {
             "dry_run": False,
             "dag_run_id": run.run_id,
@@ -269,25 +308,9 @@ class AirflowClient(protocol.Client):
             "include_downstream": True,
             "only_failed": False,
             "reset_dag_runs": True,
+            **options,
         }
         self._api.post(f"/dags/{quoted(run.pipeline)}/clearTaskInstances", body)
-        if state.status == protocol.CANCELLED:
-            path = f"{_path(run)}/setNote" if self._api.is_2 else _path(run)
-            self._api.patch(path, {"note": "Retried by levada."})
-        return run
-
-    def _unfinished(self, run: Run, state: RunState) -> list[object]:
-        """The tasks that failed; of a run that was cancelled those too that it did not get to.
-
-        In a loop only these items, with 3.x; 2.x takes no less than all of a task.
-        """
-        names = {"failed", "upstream_failed"}
-        if state.status == protocol.CANCELLED:
-            names |= {"skipped"}
-        failed = [task for task in self._tasks(run) if (task["state"] or "skipped") in names]
-        whole = {t["task_id"] for t in failed if t["map_index"] < 0 or self._api.is_2}
-        items = [[t["task_id"], t["map_index"]] for t in failed if t["task_id"] not in whole]
-        return [*sorted(whole), *items]
 
     def _log(self, run: Run, step: StepState, attempt: int) -> Iterator[task_log.Entry]:
         path = f"{_path(run)}/taskInstances/{quoted(step.node)}/logs/{attempt}"
@@ -311,6 +334,18 @@ class AirflowClient(protocol.Client):
 
 def _path(run: Run) -> str:
     return f"/dags/{quoted(run.pipeline)}/dagRuns/{quoted(run.run_id)}"
+
+
+def _below(names: Collection[str], tasks: Iterable[Mapping[str, Any]]) -> set[str]:
+    """All tasks that come after one of these."""
+    after = {task["task_id"]: task["downstream_task_ids"] for task in tasks}
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        new = set(after.get(waiting.pop(), ())) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def _shown(folder: str, path: str) -> str:

@@ -26,7 +26,7 @@ _FILES = {
     **dict.fromkeys(
         (
             *("", "local_task_job_runner.py", "standard_task_runner.py"),
-            *("task_command.py", "taskinstance.py"),
+            *("task_command.py", "taskinstance.py", "baseoperator.py", "base.py"),
         ),
         "airflow",
     ),
@@ -44,8 +44,12 @@ _EPILOGUE = re.compile(r"Command exited with return code -?\d+$")
 _DOCKERS_OWN = re.compile(r"(Starting|Stopping) docker container")
 #: What a pod's container writes; other lines of these sources are about the pod.
 _IN_POD = "[base] "
+#: Warnings about a pod that say no more: of its sidecar, and that a step has failed.
+_OF_THE_POD = re.compile(
+    r"stderr from command|Container 'base': state='TERMINATED', reason='Error', exit_code=(1|65),"
+)
 #: Airflow's error where the step's own stands above it.
-_ABOVE = re.compile(r"see the log above|'StatusCode': (1|65)\}$")
+_ABOVE = re.compile(r"see the log above|'StatusCode': (1|65)\}$|^[\w.]+: Pod \S+ returned a failure")
 _FAILED = "Task failed with exception"
 _TRACEBACK = "Traceback (most recent call last)"
 
@@ -121,7 +125,7 @@ def step_lines(entries: Iterable[Entry]) -> list[str]:
 def _is_news(entry: Entry, depth: int) -> bool:
     """Whether a line is worth showing that no step wrote, as far as can be told."""
     if entry.source == "pod":  # what Kubernetes says of it
-        return entry.is_warning
+        return entry.is_warning and not _OF_THE_POD.match(entry.text)
     if entry.source == "docker" and _DOCKERS_OWN.match(entry.text):
         return False
     return not depth and entry.source != "airflow"

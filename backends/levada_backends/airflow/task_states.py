@@ -66,7 +66,8 @@ def steps(
     ended = _ended_by_cancelling(run)
     starts: dict[str, str] = {}
     for task in tasks:
-        start = task["start_date"] or "~"  # after every date
+        has_run = _STATES.get(task["state"] or "", protocol.WAITING) not in _NOT_STARTED
+        start = (has_run and task["start_date"]) or "~"  # after every date
         starts[task["task_id"]] = min(start, starts.get(task["task_id"], "~"))
     in_order = sorted(
         (task for task in tasks if task["state"] != "removed"),

@@ -39,7 +39,7 @@ _SETTINGS = {
     "pool": (False, "no effect, a warning"),
     "queue": (False, "no effect, a warning"),
     "image": (True, "the container's; that of `levada build` where there is none"),
-    "executor": (False, "no effect, a warning: each step is a pod"),
+    "executor": (False, "each step is a pod: another than `kubernetes` is a warning"),
     "priority": (False, "no effect, a warning"),
     "allow_pickle": (True, _BY_THE_STEP),
     "on_failure": (False, "no effect, a warning"),

@@ -128,7 +128,7 @@ def _settings(program: Program) -> Iterator[Diagnostic]:
 
 
 def _setting(setting: Setting, value: Any) -> Iterator[Diagnostic]:
-    if not value:
+    if not value or (setting.name, value) == ("executor", "kubernetes"):
         return
     if setting.name in _UNUSED:
         yield _unused(setting.name, _UNUSED[setting.name], setting.span)

@@ -36,7 +36,7 @@ _SETTINGS = {
     "pool": (False, "a warning: a ResourceQuota or Kueue limits what runs at a time"),
     "queue": (True, "the label of a Kueue LocalQueue"),
     "image": (True, "image; `levada build` and levada.lock give it"),
-    "executor": (True, "`pod` only"),
+    "executor": (True, "`kubernetes` only"),
     "priority": (True, "priorityClassName, by the option `priority_classes`"),
     "allow_pickle": (True, _BY_THE_STEP),
     "on_failure": (False, "a warning: nothing is called in the cluster"),

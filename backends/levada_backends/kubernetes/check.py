@@ -76,12 +76,12 @@ def _setting(setting: Setting, value: Any, options: Options) -> Iterator[Diagnos
     span = setting.span
     if setting.name in _UNUSED:
         yield _unused(setting, _UNUSED[setting.name])
-    elif setting.name == "executor" and value != "pod":
+    elif setting.name == "executor" and value != "kubernetes":
         yield Diagnostic(
             "kubernetes-executor",
             f"this target runs steps in pods, not in {value!r}",
             span,
-            help='remove the setting, or write `executor="pod"`',
+            help='remove the setting, or write `executor="kubernetes"`',
         )
     elif setting.name == "max_active_runs" and value > 1:
         yield _unused(setting, "a CronJob has one run at a time, or any number of them")

@@ -45,8 +45,11 @@ class Recorded:
         """What the pipeline returned, in a tuple of one; None if that is not known."""
         if self._store is None:
             return None
-        path = f"{records.run_path(self._run.pipeline, self._run.run_id)}/outcome.json"
-        outcome = self._document(path)
+        try:
+            outcome = records.read_outcome(self._store, self._run.pipeline, self._run.run_id)
+        except (StoreError, OSError) as error:
+            self._give_up(error)
+            return None
         if outcome is None:
             return None
         shown = [values.display(tree, self._store) for tree in outcome["outputs"]]
