@@ -49,7 +49,9 @@ _OF_THE_POD = re.compile(
     r"stderr from command|Container 'base': state='TERMINATED', reason='Error', exit_code=(1|65),"
 )
 #: Airflow's error where the step's own stands above it.
-_ABOVE = re.compile(r"see the log above|'StatusCode': (1|65)\}$|^[\w.]+: Pod \S+ returned a failure")
+_ABOVE = re.compile(
+    r"see the log above|'StatusCode': (1|65)\}$|^[\w.]+: Pod \S+ returned a failure"
+)
 _FAILED = "Task failed with exception"
 _TRACEBACK = "Traceback (most recent call last)"
 
