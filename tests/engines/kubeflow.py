@@ -1,10 +1,10 @@
-"""Kubeflow Pipelines' SDK: its messages, its local runner, and a CEL that is not ours.
+"""Kubeflow Pipelines' SDK and its compiler to Argo: messages, a local runner, and a CEL not ours.
 
     python -m tests.engines.kubeflow install
 
 It is in an environment of its own (`kfp` pins what others need unpinned), so everything that needs
 it runs there as a program: `kubeflow_check` reads compiled files, `kubeflow_run` runs them on a
-Docker engine, `kubeflow_cel` decides conditions.
+Docker engine, `kubeflow_cel` decides conditions. The compiler is built by `kubeflow_programs`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import environments
+from . import environments, kubeflow_programs
 
 LOCK = environments.REQUIREMENTS / "kubeflow.txt"
 INSTALL = "python -m tests.engines.kubeflow install"
@@ -25,13 +25,15 @@ HERE = Path(__file__).parent
 
 
 def is_installed() -> bool:
-    """Whether the environment is there, and whole."""
-    return environments.is_installed(environments.location("kubeflow", LOCK))
+    """Whether the environment is there, and whole, and the compiler."""
+    is_whole = environments.is_installed(environments.location("kubeflow", LOCK))
+    return is_whole and kubeflow_programs.is_installed()
 
 
 def install() -> None:
-    """Make the environment if it is not there."""
+    """Make the environment and build the compiler if they are not there."""
     environments.install("kubeflow", LOCK)
+    kubeflow_programs.install()
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,22 @@ class Kubeflow:
         """What the SDK and KFP's messages have against each compiled file; nothing for most."""
         names = [str(file) for file in files]
         return dict(zip(names, json.loads(self._run("kubeflow_check.py", names)), strict=True))
+
+    def compile(self, questions: list[tuple[Path, dict[str, Any]]]) -> list[dict[str, Any]]:
+        """What KFP and Argo make of each compiled file with these parameters.
+
+        That is the `workflow`, or the `error` of the API server or of Argo's validation.
+        """
+        asked = ({"file": str(file), "parameters": given} for file, given in questions)
+        done = subprocess.run(
+            [str(kubeflow_programs.COMPILER.location("compile"))],
+            input="".join(f"{json.dumps(question)}\n" for question in asked),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     def outputs(self, outputs: list[Any]) -> list[str]:
         """What its own message has against each executor output; nothing for one that is right."""

@@ -1,8 +1,7 @@
 """The part of KFP's API (v2beta1) that the client uses, with a memory and nothing behind it.
 
-No API server of Kubeflow can be run here: it is published neither as a package nor as a Go module
-that can be had. So the real `kfp` client talks to this over HTTP; what is shown is that Levada asks
-the right things of that client, not that a server agrees.
+The real `kfp` client talks to this over HTTP; what is shown is that Levada asks the right things of
+that client, not that a server agrees.
 """
 
 from __future__ import annotations

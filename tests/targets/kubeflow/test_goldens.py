@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from levada_backends.kubeflow.verify import Verifier
 
-from tests.conformance.case import CASES as CONFORMANCE
 from tests.conformance.case import all_cases
 from tests.engines.kubeflow import Kubeflow
 from tests.targets.kubeflow.emission import CASES, FOLDER, emit, emit_file, golden
@@ -27,16 +27,46 @@ def test_there_is_no_golden_without_a_case() -> None:
     assert sorted(path.stem for path in (FOLDER / "goldens").glob("*.yaml")) == CASES
 
 
-@pytest.mark.engine
-def test_kubeflow_reads_every_file(kubeflow: Kubeflow, tmp_path: Path) -> None:
-    """All messages by which KFP reads it, and its SDK."""
-    files = [golden(case) for case in CASES]
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Every file that is compiled for Kubeflow anywhere in the tests."""
+    folder = tmp_path_factory.mktemp("compiled")
+    found = [golden(case) for case in CASES]
     for module, pipeline in OTHERS:
-        file = tmp_path / f"{module.parent.name}-{module.stem}.yaml"
-        file.write_text(emit_file(module, pipeline or None))
-        files.append(file)
-    assert len(files) > len(CONFORMANCE.name)
+        found.append(folder / f"{module.parent.name}-{module.stem}.yaml")
+        found[-1].write_text(emit_file(module, pipeline or None))
+    return found
+
+
+@pytest.mark.engine
+def test_kubeflow_reads_every_file(kubeflow: Kubeflow, files: list[Path]) -> None:
+    """All messages by which KFP reads it, and its SDK."""
     assert {path: said for path, said in kubeflow.problems(files).items() if said} == {}
+
+
+@pytest.mark.engine
+def test_kubeflow_compiles_every_file_to_argo(kubeflow: Kubeflow, files: list[Path]) -> None:
+    """By its own compiler, as its API server calls it; and Argo takes what it gives."""
+    specs = [next(iter(yaml.load_all(file.read_text(), yaml.CSafeLoader))) for file in files]
+    asked = [required_parameters(spec) for spec in specs]
+    made = kubeflow.compile(list(zip(files, asked, strict=True)))
+    errors = (one.get("error") for one in made)
+    assert {file.stem: said for file, said in zip(files, errors, strict=True) if said} == {}
+    for spec, one in zip(specs, made, strict=True):
+        templates = {template["name"] for template in one["workflow"]["spec"]["templates"]}
+        components = spec["components"].items()
+        assert {name for name, component in components if "dag" in component} <= templates
+
+
+def required_parameters(spec: dict[str, Any]) -> dict[str, Any]:
+    """Something of its type for each parameter without a default."""
+    values = {"STRING": "", "BOOLEAN": True, "LIST": [], "STRUCT": {}}
+    declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    return {
+        name: values.get(definition["parameterType"], 1)
+        for name, definition in declared.items()
+        if "defaultValue" not in definition
+    }
 
 
 @pytest.mark.engine

@@ -1,7 +1,9 @@
 """Each kind of broken file that KFP's own messages take is refused; `broken.json` has them.
 
 An entry changes the compiled example: `at` a place it puts `set` (or so many characters, `fill`),
-or takes away what is there; `rename` and `copy` are for keys.
+or takes away what is there; `rename` and `copy` are for keys. `says` is in what we say of it, `kfp`
+in what KFP's compiler or Argo's validation says, where one refuses it. The others get as far as a
+pod, or run with a meaning that is not theirs.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import pytest
 import yaml
 from levada_backends.kubeflow.verify import Verifier
 
+from tests.engines.kubeflow import Kubeflow
 from tests.targets.kubeflow.emission import emit_file
 
 HERE = Path(__file__).parent
@@ -36,6 +39,20 @@ def test_it_is_refused(example: dict[str, Any], broken: dict[str, Any]) -> None:
     change(changed, broken)
     said = [problem.message for problem in Verifier(changed).problems()]
     assert any(broken["says"] in message for message in said), said
+
+
+@pytest.mark.engine
+def test_kubeflow_refuses_those_that_it_looks_at(kubeflow: Kubeflow, tmp_path: Path) -> None:
+    documents = list(yaml.safe_load_all(emit_file(EXAMPLE)))
+    asked: list[tuple[Path, dict[str, Any]]] = []
+    for number, broken in enumerate(BROKEN):
+        changed = copy.deepcopy(documents)
+        change(changed[0], broken)
+        asked.append((tmp_path / f"{number}.yaml", {}))
+        asked[-1][0].write_text(yaml.safe_dump_all(changed))
+    for broken, said in zip(BROKEN, kubeflow.compile(asked), strict=True):
+        assert ("error" in said) == ("kfp" in broken), (broken["what"], said.get("error"))
+        assert broken.get("kfp", "") in said.get("error", ""), broken["what"]
 
 
 def change(document: dict[str, Any], broken: dict[str, Any]) -> None:
