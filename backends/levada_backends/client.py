@@ -166,6 +166,10 @@ class Client(Protocol):
     def deploy(self, compiled: Compiled, *, dry_run: bool = False) -> Sequence[Change]:
         """Put the pipeline there, all of it or nothing, and say what changed (or would)."""
 
+    def next_step(self, compiled: Compiled) -> str:  # noqa: ARG002
+        """What is left to do by hand after :meth:`deploy`, in words; "" if there is nothing."""
+        return ""
+
     def verify(self, compiled: Compiled) -> None:
         """Return if what is there is what was compiled here.
 

@@ -6,6 +6,8 @@ A real one does none of that when asked, so here a server plays it.
 from __future__ import annotations
 
 import json
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -24,7 +26,9 @@ Answer = tuple[int, Any, dict[str, str]]
 class Server:
     """Answers by a function of method and path, and keeps what it was asked."""
 
-    def __init__(self, answer: Callable[[str, str], Answer]) -> None:
+    def __init__(
+        self, answer: Callable[[str, str], Answer], tls: ssl.SSLContext | None = None
+    ) -> None:
         asked = self.asked = []  # type: list[tuple[str, str, str | None]]
 
         class Handler(BaseHTTPRequestHandler):
@@ -47,7 +51,9 @@ class Server:
                 pass
 
         self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
@@ -160,3 +166,44 @@ def test_a_token_that_has_run_out_is_taken_anew(
     ready = rest.Api({"url": server.url, "token_env": "TOKEN"}, ".")
     with pytest.raises(ClientError, match="does not let us in: Token expired"):
         ready.get("/dags/x")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """That of a server at 127.0.0.1 that signs itself, with its key in the file, too."""
+    file = tmp_path / "server.pem"
+    subject = ["-subj", "/CN=airflow", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    files = ["-keyout", str(tmp_path / "key"), "-out", str(file)]
+    subprocess.run([*command, *files], check=True, capture_output=True)
+    file.write_text(file.read_text() + (tmp_path / "key").read_text())
+    return file
+
+
+def test_the_certificate_authority_of_a_server(certificate: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server = Server(lambda *_: VERSION, context)
+
+    def said(**options: str) -> str:
+        try:
+            return rest.Api({"url": server.url, **options}, str(certificate.parent)).version
+        except ClientError as error:
+            return f"{error}: {error.way_out}"
+
+    try:
+        assert said(ca_file="server.pem") == "3.3.2"
+        assert "is not trusted: self-signed certificate: name the file of its" in said()
+        assert said(ca_file="key").startswith("cannot use the `ca_file` key: ")
+        other = server.url.replace("127.0.0.1", "localhost")
+        assert "give as `url` the name that its" in said(url=other, ca_file="server.pem")
+        plain = server.url.replace("https", "http")
+        assert "It may want https://" in said(url=plain)
+    finally:
+        server.close()
+
+
+def test_a_server_without_tls(start: Start) -> None:
+    address = start(lambda *_: VERSION).url.replace("http", "https")
+    with pytest.raises(ClientError, match="cannot be reached: it does not speak TLS"):
+        _ = rest.Api({"url": address}, ".").version

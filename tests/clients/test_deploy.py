@@ -78,6 +78,32 @@ def test_what_changed_is_said(folder: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o640  # who could read it can still
 
 
+def test_in_a_checkout_the_way_to_the_repository_is_said(folder: Path) -> None:
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *who, *words], cwd=dags, check=True, capture_output=True)
+
+    dags = folder / "dags"
+    subprocess.run(["git", "init", "-q", "--bare", folder / "remote.git"], check=True)
+    git("init", "-q", "-b", "main")
+    git("remote", "add", "origin", str(folder / "remote.git"))
+    said = deploy(folder).stderr
+    assert said == (
+        "new       dags/small.py\n"
+        "help: an Airflow that reads this repository has it after: git -C dags add -- small.py && "
+        "git -C dags commit -m 'Deploy small' -- small.py && git -C dags push\n"
+    )
+    git("add", "small.py")
+    assert "git -C dags add -- small.py" in deploy(folder).stderr
+    git("commit", "-m", "Deploy small")
+    assert deploy(folder).stderr.endswith(" has it after: git -C dags push\n")
+    git("push", "-q", "origin", "main")
+    assert deploy(folder).stderr == "unchanged dags/small.py\n"
+    (dags / ".gitignore").write_text("*.py\n")
+    git("rm", "-q", "--cached", "small.py")
+    assert deploy(folder).stderr == "unchanged dags/small.py\n"
+
+
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_full_disk_leaves_what_was_there(folder: Path, is_new: bool) -> None:
     old = None

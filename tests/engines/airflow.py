@@ -12,6 +12,7 @@ Tests take the running one of the session from the fixtures `airflow_3`, `airflo
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import socket
@@ -46,6 +47,7 @@ __all__ = [
 VERSIONS = ("3", "2")
 
 _START_SECONDS = 180.0
+_ENVIRONMENT = "environment.json"  # that of its processes, in its home
 # Airflow's own guess at what is a DAG file is coarser; this one never waits for a plain module.
 _DAG_FILE = re.compile(r"\bDAG\(|@dag\b")
 
@@ -135,6 +137,22 @@ class Airflow:
         """Trigger a run and wait until it is over."""
         return self.wait([self.start_run(dag_id, conf, run_id)], timeout)[0]
 
+    def command(self, *arguments: str) -> str:
+        """Run `airflow` with these arguments, as on the machine of its scheduler; what it said."""
+        env = json.loads((self.home / _ENVIRONMENT).read_text())
+        command = [str(_program(self.version)), *arguments]
+        done = subprocess.run(
+            command,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise AssertionError(f"airflow {' '.join(arguments)}:\n{done.stdout}")
+        return done.stdout
+
     def log_tails(self) -> str:
         """The end of what each of its processes wrote, for a failed test."""
         logs = sorted(self.home.glob("*.log"))
@@ -212,12 +230,14 @@ def start(
         airflow = Airflow(version, home, _free_port(), keeper.check)
         env = _environment(version, home, database.url, airflow.port)
         env |= {"LEVADA_PYTHON": sys.executable, "LEVADA_STORE": str(airflow.store)}
+        env |= dict(variables or {})
+        (home / _ENVIRONMENT).write_text(json.dumps(env))
         processes = _processes(version)
         if triggerer:  # what deferred tasks wait in
             processes["triggerer"] = ("triggerer", "--skip-serve-logs")
         for name, arguments in processes.items():
             command = [str(_program(version)), *arguments]
-            keeper.start(name, command, env=env | dict(variables or {}), log=home / f"{name}.log")
+            keeper.start(name, command, env=env, log=home / f"{name}.log")
         airflow.wait_until_healthy()
         yield airflow
 

@@ -13,7 +13,7 @@ from levada_compiler.slotted import replace
 
 from .. import client as protocol
 from ..client import Change, ClientError, NotDeployedError, Run, RunState, StepState, text_option
-from . import deployed, task_log, task_states
+from . import deployed, task_log, task_states, worktree
 from .rest import Api, RefusedError, quoted
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ _PATIENCE = 10
 _AT_A_POOL = (None, "scheduled", "queued")
 #: States of tasks that 2.x takes for failed when it clears only such.
 _FAILED = ("failed", "upstream_failed")
+#: msgpack's integers, in which 3.x tells a task its parameters.
+_LEAST, _MOST = -(2**63), 2**64 - 1
 #: The most failed steps of a run whose logs are read for the reason.
 _MOST_REASONS = 20
 
@@ -79,6 +81,12 @@ class AirflowClient(protocol.Client):
             output.write(folder, contents, before)
         return [_change(folder, path, before[path], data) for path, data in contents.items()]
 
+    def next_step(self, compiled: Compiled) -> str:
+        """In a checkout of a git repository the files have to be committed."""
+        folder = output.display_path(self._existing_folder())
+        command = worktree.next_step(folder, compiled.files, compiled.pipeline)
+        return f"an Airflow that reads this repository has it after: {command}" if command else ""
+
     def verify(self, compiled: Compiled) -> None:
         """The DAG is known, imports, and is the one that was compiled here."""
         errors = self._import_errors(compiled)
@@ -106,7 +114,7 @@ class AirflowClient(protocol.Client):
             raise ClientError(
                 "the target has no `dags_folder`: where Airflow finds its DAG files",
                 "set it in [tool.levada.targets.airflow]; for a bundle that is a git repository, "
-                "compile into a checkout of that and push",
+                "name a folder in a checkout of that",
             )
         if not Path(folder).is_dir():
             raise ClientError(
@@ -153,10 +161,11 @@ class AirflowClient(protocol.Client):
         body: dict[str, Any] = {"dag_run_id": run_id, "conf": dict(request.parameters)}
         if not self._api.is_2:
             body["logical_date"] = None
+            _refuse_what_tasks_cannot_be_told(request.parameters)
         try:
             self._api.post(f"/dags/{quoted(name)}/dagRuns", body)
         except RefusedError as error:
-            raise _not_started(error, name, run_id) from None
+            raise _not_started(error, name, run_id, request.parameters) from None
         return Run(name, run_id, self._url(name, run_id))
 
     def _unpause(self, name: str, *, allowed: bool) -> None:
@@ -387,15 +396,51 @@ def _is_gone(dag: Mapping[str, Any]) -> bool:
     return bool(dag.get("is_stale")) or dag.get("is_active") is False
 
 
-def _not_started(error: RefusedError, name: str, run_id: str) -> ClientError:
+def _not_started(
+    error: RefusedError, name: str, run_id: str, parameters: Mapping[str, Any]
+) -> ClientError:
     if error.status == 409:
         return ClientError(
             f"there is a run `{run_id}` of `{name}` already", "give another --run-id"
+        )
+    unkept = [name for name, value in parameters.items() if any(map(_is_unkept, _leaves(value)))]
+    if error.status == 422 and unkept:
+        return ClientError(
+            f"Airflow's database keeps no NUL, and no half of a surrogate pair: `{unkept[0]}`",
+            "leave it out of the parameter, or let a step make it",
         )
     if error.status in (400, 422):
         words = error.detail.partition("\n\n")[0]  # below that jsonschema repeats the schema
         return ClientError(f"Airflow refuses the run: {words}")
     return error
+
+
+def _refuse_what_tasks_cannot_be_told(parameters: Mapping[str, Any]) -> None:
+    """3.x takes larger integers, and then each task of the run fails before it begins."""
+    for name, value in parameters.items():
+        if any(isinstance(leaf, int) and not _LEAST <= leaf <= _MOST for leaf in _leaves(value)):
+            raise ClientError(
+                f"Airflow 3 has no integers of more than 64 bits for its tasks: `{name}`",
+                "let the pipeline take a text",
+            )
+
+
+def _is_unkept(leaf: object) -> bool:
+    """Whether PostgreSQL refuses a text in JSON, and with it the run."""
+    characters = leaf if isinstance(leaf, str) else ""
+    return any(one == "\0" or "\ud800" <= one <= "\udfff" for one in characters)
+
+
+def _leaves(value: object) -> Iterator[object]:
+    """The texts, numbers and keys in a JSON value."""
+    if isinstance(value, dict):
+        yield from value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
 
 
 def _as_json(value: Any) -> Any:

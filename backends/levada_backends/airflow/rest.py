@@ -31,6 +31,15 @@ _TIMEOUT = 60
 #: Seconds before asking again, where a server that has answered before does not.
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 _BUSY = frozenset((429, 502, 503, 504))
+_UNKNOWN_AUTHORITY = "name the file of its certificate authority as `ca_file`, or in SSL_CERT_FILE"
+_ANOTHER_NAME = "give as `url` the name that its certificate is for"
+#: By OpenSSL's codes (X509_V_ERR_…, x509_vfy.h) what to do about a certificate.
+_UNTRUSTED = {
+    9: "it is not valid yet: is the clock of this machine right?",
+    10: "its certificate has to be renewed",
+    62: _ANOTHER_NAME,
+    64: _ANOTHER_NAME,
+}
 #: As many entries of a list as are asked for at once; a server may give fewer.
 _PAGE = 500
 
@@ -272,7 +281,8 @@ def _tls(options: Mapping[str, object], root: str) -> ssl.SSLContext:
         try:
             context.load_verify_locations(Path(root, file).expanduser())
         except (OSError, ssl.SSLError) as error:
-            raise ClientError(f"cannot use the `ca_file` {file}: {error}") from error
+            words = error.strerror or str(error)
+            raise ClientError(f"cannot use the `ca_file` {file}: {words}") from error
     return context
 
 
@@ -303,10 +313,15 @@ def _not_airflow(url: str) -> ClientError:
 def _no_answer(url: str, error: Exception) -> _NoAnswerError:
     reason = getattr(error, "reason", None) or error
     if isinstance(reason, ssl.SSLCertVerificationError):
-        way_out = "name the file of its certificate authority as `ca_file`, or in SSL_CERT_FILE"
+        way_out = _UNTRUSTED.get(reason.verify_code, _UNKNOWN_AUTHORITY)
         return _NoAnswerError(f"{url} is not trusted: {reason.verify_message}", way_out)
     words = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-    return _NoAnswerError(f"{url} cannot be reached: {words}", "is it running, and is `url` right?")
+    way_out = "is it running, and is `url` right?"
+    if getattr(reason, "reason", "") == "WRONG_VERSION_NUMBER":
+        words, way_out = "it does not speak TLS", "give its address as `url` with http://"
+    elif isinstance(reason, ConnectionResetError) and url.startswith("http:"):
+        way_out = "is it running? It may want https:// in the `url`"
+    return _NoAnswerError(f"{url} cannot be reached: {words}", way_out)
 
 
 def _wait(pauses: Any) -> bool:

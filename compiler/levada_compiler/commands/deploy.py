@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from levada_compiler.render.colours import palette
+
 from . import console, parameters, remote
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ def command(
         if compiled is None:
             return 1
         changes = client.deploy(compiled, dry_run=dry_run)
-        _tell(place, client, changes, dry_run=dry_run, as_json=as_json)
+        left = "" if dry_run else client.next_step(compiled)
+        _tell(place, client, changes, left, dry_run=dry_run, as_json=as_json)
         if seconds and not dry_run:
             _wait(client, compiled, seconds)
         return 0
@@ -69,7 +72,13 @@ def command(
 
 
 def _tell(
-    place: Place, client: Client, changes: Sequence[Change], *, dry_run: bool, as_json: bool
+    place: Place,
+    client: Client,
+    changes: Sequence[Change],
+    left: str,
+    *,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     if as_json:
         document: dict[str, Any] = {
@@ -81,6 +90,7 @@ def _tell(
                 {"place": change.place, "status": change.status, "note": change.note or None}
                 for change in changes
             ],
+            "next_step": left or None,
         }
         sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
         return
@@ -89,6 +99,8 @@ def _tell(
         sys.stderr.write(f"{change.status:<9} {change.place}{note}\n")
     if dry_run and any(change.status != "unchanged" for change in changes):
         sys.stderr.write("nothing was written: it is a dry run\n")
+    if left:
+        sys.stderr.write(f"{palette('auto', sys.stderr).paint('help', 'help')}: {left}\n")
 
 
 def _wait(client: Client, compiled: Compiled, seconds: int) -> None:

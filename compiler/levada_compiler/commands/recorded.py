@@ -74,7 +74,8 @@ class Recorded:
         return {metric["name"]: metric["value"] for metric in listed}
 
     def _matching(self, step: StepState) -> dict[str, Any] | None:
-        for record in self._found.get(step.node, ()):
+        found = self._found.get(step.node, [])
+        for record in found[::-1]:  # the last one, where a run was done anew
             ids = record.get("engine") or {}
             if all(ids.get(name) == value for name, value in step.engine.items()):
                 return record

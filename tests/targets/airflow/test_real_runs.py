@@ -19,7 +19,7 @@ from tests.conformance.records import run_folder
 from .emission import CASES, FOLDER, OPTIONS, options
 
 if TYPE_CHECKING:
-    from tests.engines.airflow import Airflow
+    from tests.engines.airflow import Airflow, Run
 
 pytestmark = pytest.mark.engine
 ROOT = Path(__file__).resolve().parents[3]
@@ -122,6 +122,50 @@ def test_a_run_that_is_caught_up_knows_its_interval(airflow: Airflow, tmp_path: 
         assert [datetime.fromisoformat(each) for each in told] == expected
 
 
+def test_a_backfill_is_a_run_for_each_interval_and_doing_it_again_an_attempt(
+    airflow: Airflow, tmp_path: Path
+) -> None:
+    module = tmp_path / "filled.py"
+    module.write_text(FILLED)
+    program = compile_file(module).program
+    assert program is not None
+    (text,) = TARGET.emit(program, {**OPTIONS, "project": str(tmp_path)}).values()
+    airflow.deploy({"filled.py": text}, timeout=180)
+    for attempt in (1, 2):
+        runs = [airflow.follow("filled", f"backfill__2026-03-{day}+00:00") for day in DAYS]
+        airflow.command(*backfill(airflow.version, again=attempt == 2))
+        wait_until_over(airflow, runs, attempt)
+        for run, day in zip(runs, DAYS, strict=True):
+            folder = run_folder(str(airflow.store), "filled", run.run_id)
+            assert sorted(path.name for path in (folder / "when").iterdir()) == [
+                str(number) for number in range(1, attempt + 1)
+            ]
+            start, end, number = run.xcom("return")["outputs"]["0"].split()
+            assert (start, number) == (f"2026-03-{day}+00:00", str(attempt))
+            assert end == (start if airflow.version == "3" else ENDS[day])
+
+
+def backfill(version: str, *, again: bool) -> list[str]:
+    """The command that fills these days, or does so once more."""
+    if version == "2":
+        command = ["dags", "backfill", "filled", "-s", "2026-03-28", "-e", "2026-03-29T23:00"]
+        return [*command, "--yes", *(["--reset-dagruns"] if again else [])]
+    command = ["backfill", "create", "--dag-id=filled"]
+    command += ["--from-date=2026-03-28", "--to-date=2026-03-29T23:00"]
+    return [*command, *(["--reprocess-behavior=completed"] if again else [])]
+
+
+def wait_until_over(airflow: Airflow, runs: list[Run], attempt: int) -> None:
+    """Return when each has an end of this number in the store, and none goes on."""
+    name = "outcome.json" if attempt == 1 else f"outcome.{attempt}.json"
+    ends = [run_folder(str(airflow.store), run.dag_id, run.run_id) / name for run in runs]
+    deadline = time.monotonic() + 300
+    while not all(end.exists() for end in ends):
+        assert time.monotonic() < deadline, [run.refresh().describe() for run in runs]
+        time.sleep(0.5)
+    assert {run.state for run in airflow.wait(runs, 60)} == {"success"}
+
+
 def started_runs(airflow: Airflow, dag_id: str, count: int) -> list[dict[str, Any]]:
     """The runs that the scheduler has started, as soon as there are so many."""
     deadline = time.monotonic() + 120
@@ -141,6 +185,22 @@ def when() -> str:
 
 @pipeline(schedule="0 0 * * *", start_date="{start}", catchup=True)
 def caught_up():
+    return when()
+"""
+
+#: Six in the morning in Berlin, before and after its clocks go forward.
+DAYS = ("28T05:00:00", "29T04:00:00")
+ENDS = {DAYS[0]: "2026-03-29T04:00:00+00:00", DAYS[1]: "2026-03-30T04:00:00+00:00"}
+FILLED = """
+from levada import context, pipeline, step
+
+@step(cache=False)
+def when() -> str:
+    now = context()
+    return f"{now.logical_date} {now.data_interval_end} {now.attempt}"
+
+@pipeline(schedule="0 6 * * *", timezone="Europe/Berlin", start_date="2026-01-01")
+def filled():
     return when()
 """
 
