@@ -104,6 +104,27 @@ def test_in_a_checkout_the_way_to_the_repository_is_said(folder: Path) -> None:
     assert deploy(folder).stderr == "unchanged dags/small.py\n"
 
 
+def test_the_plugin_of_the_link_is_written_where_it_is_asked_for(folder: Path) -> None:
+    (folder / "plugins").mkdir()
+    asked = ("--set", "plugins_folder=plugins")
+    file = folder / "plugins" / "levada_record_link.py"
+    said = "new       plugins/levada_record_link.py"
+    assert deploy(folder, *asked, "--dry-run").stderr.startswith(said)
+    assert not file.exists()
+    assert deploy(folder, *asked).stderr.startswith(said)
+    assert "class RecordLink(BaseOperatorLink)" in file.read_text()
+    assert deploy(folder, *asked).stderr.startswith(said.replace("new      ", "unchanged"))
+
+    file.write_text("# somebody's own")
+    (folder / "dags" / "small.py").unlink()
+    done = deploy(folder, *asked)
+    assert done.stderr == (
+        "error: `plugins/levada_record_link.py` is there, and was not made by Levada\n"
+        "help: remove it, or set no `plugins_folder`\n"
+    )
+    assert (done.returncode, files(folder)) == (1, [])
+
+
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_full_disk_leaves_what_was_there(folder: Path, is_new: bool) -> None:
     old = None

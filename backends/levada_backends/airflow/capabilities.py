@@ -88,6 +88,10 @@ _OPTIONS = {
     "token_env": "the environment variable with a token: instead of a password",
     "ca_file": "the certificate authority of the address, where the system does not know it",
     "dags_folder": "where `levada deploy` puts the file",
+    "airflow": "2 or 3: the only version that the file is for; it serves both",
+    "record_url": "the address of a step's record, with {pipeline}, {run_id}, {step}, {item}, "
+    "{attempt} and {path}; that in a `store` at http(s)://",
+    "plugins_folder": "where `levada deploy` puts the plugin by which Airflow 2 shows that link",
 }
 
 CAPABILITIES = Capabilities(

@@ -10,6 +10,7 @@ from levada_compiler.ir import Branch, Call, Expr, Loop, Node, Program, Setting
 from levada_compiler.references import all_nodes
 
 from . import check_executors
+from . import options as reads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,9 +33,23 @@ def check(program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, 
         *_schedule(program),
         *_settings(program),
         *_texts(program),
+        *_links(options),
         *check_executors.check(program, options),
     ]
     return tuple(sorted(found, key=lambda one: (one.span, one.id)))
+
+
+def _links(options: Mapping[str, object]) -> Iterator[Diagnostic]:
+    own = reads.read(options)
+    if own.record_url and own.airflow != 3 and not own.plugins_folder:
+        yield Diagnostic(
+            "airflow-record-link",
+            "Airflow 2 shows the button `Record` only with a plugin",
+            Span("pyproject.toml#record_url", 1, 1, 1, 2),
+            Severity.WARNING,
+            label="there it is an address in the log and in XCom",
+            help="set `plugins_folder`, where `levada deploy` puts it, or `airflow = 3`",
+        )
 
 
 def _ids(program: Program) -> Iterator[Diagnostic]:

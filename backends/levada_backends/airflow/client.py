@@ -13,7 +13,7 @@ from levada_compiler.slotted import replace
 
 from .. import client as protocol
 from ..client import Change, ClientError, NotDeployedError, Run, RunState, StepState, text_option
-from . import deployed, task_log, task_states, worktree
+from . import deployed, record_link, task_log, task_states, worktree
 from .rest import Api, RefusedError, quoted
 
 if TYPE_CHECKING:
@@ -53,7 +53,10 @@ class AirflowClient(protocol.Client):
     @property
     def folder(self) -> str | None:
         """The DAG folder."""
-        folder = text_option(self._options, "dags_folder")
+        return self._folder("dags_folder")
+
+    def _folder(self, option: str) -> str | None:
+        folder = text_option(self._options, option)
         return str(Path(self._root, folder).expanduser()) if folder else None
 
     @property
@@ -71,15 +74,30 @@ class AirflowClient(protocol.Client):
         before = output.read(folder, contents)
         for path, old in before.items():
             if old is not None and deployed.source_of(old.decode("utf-8", "replace")) is None:
-                raise ClientError(
-                    f"`{_shown(folder, path)}` is there, and was not made by Levada",
-                    "remove it, or give the pipeline another name",
-                )
+                raise _not_ours(folder, path, "remove it, or give the pipeline another name")
+        plugin = self._plugin(dry_run=dry_run)
         changed = any(before[path] != data for path, data in contents.items())
         if changed and not dry_run:
             self._note_errors(compiled)
             output.write(folder, contents, before)
-        return [_change(folder, path, before[path], data) for path, data in contents.items()]
+        changes = [_change(folder, path, before[path], data) for path, data in contents.items()]
+        return [*plugin, *changes]
+
+    def _plugin(self, *, dry_run: bool) -> list[Change]:
+        """Write the plugin by which Airflow 2 shows the link to a record, where it is asked for."""
+        if not self._folder("plugins_folder"):
+            return []
+        folder = self._existing_folder("plugins_folder", "where Airflow finds its plugins")
+        contents = {record_link.FILE: record_link.SOURCE.encode()}
+        before = output.read(folder, contents)
+        old, new = before[record_link.FILE], contents[record_link.FILE]
+        if old is not None and b"Made by Levada." not in old:
+            raise _not_ours(folder, record_link.FILE, "remove it, or set no `plugins_folder`")
+        if not dry_run:
+            output.write(folder, contents, before)
+        status = "new" if old is None else "unchanged" if old == new else "changed"
+        note = "" if old == new else "Airflow 2 shows it when its web server starts again"
+        return [Change(_shown(folder, record_link.FILE), status, note)]
 
     def next_step(self, compiled: Compiled) -> str:
         """In a checkout of a git repository the files have to be committed."""
@@ -108,18 +126,20 @@ class AirflowClient(protocol.Client):
                 "levada deploy, and wait until Airflow has read the file (--wait SECONDS)",
             )
 
-    def _existing_folder(self) -> str:
-        folder = self.folder
+    def _existing_folder(
+        self, option: str = "dags_folder", what: str = "where Airflow finds its DAG files"
+    ) -> str:
+        folder = self._folder(option)
         if folder is None:
             raise ClientError(
-                "the target has no `dags_folder`: where Airflow finds its DAG files",
+                f"the target has no `{option}`: {what}",
                 "set it in [tool.levada.targets.airflow]; for a bundle that is a git repository, "
                 "name a folder in a checkout of that",
             )
         if not Path(folder).is_dir():
             raise ClientError(
                 f"there is no folder `{output.display_path(folder)}`",
-                "is `dags_folder` right, and the file system mounted?",
+                f"is `{option}` right, and the file system mounted?",
             )
         return folder
 
@@ -359,6 +379,10 @@ def _below(names: Collection[str], tasks: Iterable[Mapping[str, Any]]) -> set[st
 
 def _shown(folder: str, path: str) -> str:
     return output.display_path(str(Path(folder, path)))
+
+
+def _not_ours(folder: str, path: str, way_out: str) -> ClientError:
+    return ClientError(f"`{_shown(folder, path)}` is there, and was not made by Levada", way_out)
 
 
 def _change(folder: str, path: str, before: bytes | None, now: bytes) -> Change:

@@ -181,6 +181,39 @@ class Step(Command):
             self.levada += ["--settings", json.dumps(settings)]
 '''
 
+_LINK = '''
+def record_url(task, ti):
+    """Where the record of an attempt is, or will be."""
+    run_id, attempt = ti.run_id, str(ti.try_number)
+    step, item = task.node or task.task_id, task.item["index"] if task.item else ""
+    names = {"pipeline": PIPELINE, "run_id": run_id, "step": step, "item": item, "attempt": attempt}
+    folders = [quote(name, safe="+:@=").replace("~", "%7E") for name in (PIPELINE, run_id, step)]
+    path = "/".join(["runs", *folders, *([f"[{item}]"] if item else []), attempt])  # in the store
+    names = {name: quote(value, safe="") for name, value in names.items()}
+    return RECORD.format(path=quote(path), **names)
+
+
+class RecordLink(BaseOperatorLink):
+    """The button of a task that leads to its record."""
+
+    __module__ = "levada_record_link"  # the plugin that Airflow 2 needs for it
+    name = "Record"
+    xcom_key = "record_url"
+
+    def get_link(self, operator, *, ti_key):
+        return record_url(operator, ti_key)
+'''
+
+_STEP_LINKED = """
+    operator_extra_links = (RecordLink(),)
+
+    def execute(self, context):
+        url = record_url(self, context["ti"])
+        self.log.info("Record: %s", url)
+        context["ti"].xcom_push(RecordLink.xcom_key, url)  # at once, and for Airflow 2
+        return super().execute(context)
+"""
+
 _ITEMS = '''
 class Items(Command):
     """Lists what the mapped tasks below it run for: `{"index": "0", "label": "d=4"}` each.
@@ -333,7 +366,7 @@ _PREFIXED = re.compile(r"\b(Command|Step|Items|Branch|Outputs|ItemsAfter)\b")
 NAMES = frozenset(
     (
         *("Except", "Finally", "pod_of", "states_of", "words_of", "xcom_of"),
-        *("announce", "callback"),
+        *("announce", "callback", "record_url", "RecordLink"),
         *(
             prefix + name
             for _, prefix in _COMMANDS.values()
@@ -350,31 +383,41 @@ def operator(kind: str, executor: str | None) -> str:
 
 
 def source(
-    tasks: Iterable[tuple[str, str | None]], called: str, *, deferrable: bool = False
+    tasks: Iterable[tuple[str, str | None]],
+    called: str,
+    *,
+    deferrable: bool = False,
+    linked: bool = False,
 ) -> list[str]:
     """The lines of all definitions that tasks need, each after two empty lines.
 
-    A task is its kind and its executor; ``called`` is the text that may call a function.
+    A task is its kind and its executor; ``called`` is the text that may call a function. Tasks of
+    steps are ``linked`` to their records.
     """
     wanted: dict[str | None, set[str]] = {}
     for kind, executor in tasks:
         wanted.setdefault(executor, set()).update(_KINDS[kind][1])
     pieces = [_WORDS] if wanted.keys() - {None} else []
+    linked = linked and any(_STEP in needed for needed in wanted.values())
+    pieces += [_LINK] if linked else []
     if any({_EXCEPT, _FINALLY, _ITEMS_AFTER} & needed for needed in wanted.values()):
         pieces.append(_REACHED)
     for executor in _COMMANDS:
         if executor in wanted:
-            pieces += _pieces(executor, wanted[executor], deferrable=deferrable)
+            pieces += _pieces(executor, wanted[executor], deferrable=deferrable, linked=linked)
     pieces += [piece for piece in _ORDER if piece in wanted.get(None, ())]
     pieces += [_CALLBACK] if "callback(" in called else []
     pieces += [_ANNOUNCE] if "=announce" in called else []
     return [line for piece in pieces for line in ("", *piece.rstrip("\n").split("\n"))]
 
 
-def _pieces(executor: str, needed: set[str], *, deferrable: bool) -> list[str]:
+def _pieces(executor: str, needed: set[str], *, deferrable: bool, linked: bool) -> list[str]:
     """The pieces of one executor, its word in front of their names."""
     command, prefix = _COMMANDS[executor]
-    found = [_PREFIXED.sub(rf"{prefix}\1", piece) for piece in _ORDER if piece in needed]
+    own = [piece for piece in _ORDER if piece in needed]
+    if linked:
+        own = [piece + _STEP_LINKED if piece is _STEP else piece for piece in own]
+    found = [_PREFIXED.sub(rf"{prefix}\1", piece) for piece in own]
     if executor == KUBERNETES:
         command += _POD_DEFERS if deferrable else _POD_WAITS
     if deferrable and executor == KUBERNETES:

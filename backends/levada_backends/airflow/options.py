@@ -13,6 +13,8 @@ PROCESS, DOCKER, KUBERNETES = "process", "docker", "kubernetes"
 EXECUTORS = (PROCESS, DOCKER, KUBERNETES)
 #: The uid that is in images that Levada builds, and what a cluster is asked for.
 UID = 65532
+#: What the address of a record may name.
+RECORD_FIELDS = ("pipeline", "run_id", "step", "item", "attempt", "path")
 #: A ``user`` that the cluster assigns, as OpenShift does.
 ASSIGNED = "assigned"
 
@@ -43,6 +45,17 @@ class Options:
     priority_class_name: str | None = None
     startup_timeout_seconds: int = 600
     deferrable: bool = False
+    airflow: int | None = None
+    record_url: str | None = None
+    plugins_folder: str | None = None
+
+    @property
+    def record(self) -> str | None:
+        """The pattern of the address of a record: in the store where that has one."""
+        if self.record_url is None and (self.store or "").startswith(("http://", "https://")):
+            store = str(self.store).rstrip("/").replace("{", "{{").replace("}", "}}")
+            return f"{store}/{{path}}/record.json"
+        return self.record_url
 
 
 def read(table: Mapping[str, object]) -> Options:
@@ -97,6 +110,19 @@ def _is_volume(value: object) -> bool:
     return flag and _is_text(value.get("claim")) and _is_text(value.get("path"))
 
 
+def _is_record_url(value: object) -> bool:
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        return False
+    from string import Formatter
+
+    try:
+        parts = list(Formatter().parse(value))
+    except ValueError:  # a brace without its other half
+        return False
+    plain = all(not format_spec and not conversion for _, _, format_spec, conversion in parts)
+    return plain and all(name is None or name in RECORD_FIELDS for _, name, _, _ in parts)
+
+
 def _is_tables(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
@@ -121,11 +147,16 @@ KINDS: dict[str, tuple[Callable[[object], bool], str]] = {
     "tolerations": (_is_tables, 'a list such as [{key = "gpu", operator = "Exists"}]'),
     "startup_timeout_seconds": (_is_whole, "a whole number of seconds"),
     "deferrable": (_is_flag, "true or false"),
+    "airflow": (lambda value: value in (2, 3) and not isinstance(value, float), "2 or 3"),
+    "record_url": (
+        _is_record_url,
+        "an address with any of " + ", ".join(f"{{{name}}}" for name in RECORD_FIELDS),
+    ),
     **dict.fromkeys(
         (
             *("image", "store", "docker_url", "docker_conn_id", "network_mode", "secret"),
             *("kubernetes_conn_id", "cluster_context", "namespace", "service_account_name"),
-            "priority_class_name",
+            *("priority_class_name", "plugins_folder"),
         ),
         _TEXT,
     ),

@@ -49,6 +49,7 @@ _TAKEN = operators.NAMES | frozenset(
         ),
         *("SubprocessHook", "DockerOperator", "DeviceRequest", "Mount", "KubernetesPodOperator"),
         *("AirflowException", "AirflowFailException", "AirflowSkipException"),
+        *("RECORD", "BaseOperatorLink", "quote"),
         *("PIPELINE", "PROJECT", "PYTHON", "SOURCES", "ENVIRONMENT", "BACKOFF", "SWITCH"),
         *("STORE", "DOCKER", "MOUNTS", "KUBERNETES", "POD", "CONTAINER"),
     )
@@ -59,6 +60,7 @@ _AIRFLOW = {
     "DAG": ("airflow.sdk", "airflow"),
     "Asset": ("airflow.sdk", "airflow.datasets"),
     "BaseOperator": ("airflow.sdk", "airflow.models"),
+    "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),
     "Label": ("airflow.sdk", "airflow.utils.edgemodifier"),
     "TaskGroup": ("airflow.sdk", "airflow.utils.task_group"),
     "Param": ("airflow.sdk.definitions.param", "airflow.models.param"),
@@ -82,10 +84,22 @@ _STANDARD = {
     "import_module": "from importlib import import_module",
     "Path": "from pathlib import Path",
     "TemporaryDirectory": "from tempfile import TemporaryDirectory",
+    "quote": "from urllib.parse import quote",
 }
+
+#: Strings and comments.
+_NO_CODE = re.compile(r'"""[\s\S]*?"""|"(?:\\.|[^"\\\n])*"|' r"'(?:\\.|[^'\\\n])*'|#[^\n]*")
 
 #: Characters of a code digest that are given: enough to tell a change.
 _CODE_LENGTH = len("sha256:") + 12
+
+#: How a retry's delay doubles: in Airflow 2, and in all versions.
+_DOUBLES = ["BACKOFF = True  # the delay of a retry doubles"]
+_SWITCHES = [
+    "# How a retry's delay doubles: a switch up to Airflow 3.1, a factor since.",
+    'SWITCH = getattr(BaseOperator, "retry_exponential_backoff", False) is False',
+    "BACKOFF = True if SWITCH else 2.0",
+]
 
 #: What a DAG without a start date starts from: Airflow 2 insists on one.
 _START = "2024-01-01"
@@ -114,9 +128,15 @@ class _File:
 
     def text(self) -> str:
         tasks = {(t.kind, self._placed[t.id][0]) for t in self._graph.tasks.values()}
-        defined = operators.source(tasks, "\n".join(self._body), deferrable=self._where.deferrable)
+        defined = operators.source(
+            tasks,
+            "\n".join(self._body),
+            deferrable=self._where.deferrable,
+            linked=bool(self._where.record),
+        )
         rest = [*self._constants(), *defined, "", "", *self._body]
-        return "\n".join([*self._head(), "", *_imports("\n".join(rest)), "", *rest]) + "\n"
+        imports = _imports("\n".join(rest), self._where.airflow)
+        return "\n".join([*self._head(), "", *imports, "", *rest]) + "\n"
 
     # ------------------------------------------------------------------ the top of the file
 
@@ -139,12 +159,11 @@ class _File:
         if used:
             lines.append("# Where steps are imported from, within the project.")
             lines += statement("SOURCES = ", strings(self._program.search), "", 0)
+        if self._where.record:
+            lines.append("# Where the record of an attempt is shown.")
+            lines += statement("RECORD = ", string(self._where.record), "", 0)
         if "BACKOFF" in "\n".join(self._body):
-            lines += [
-                "# How a retry's delay doubles: a switch up to Airflow 3.1, a factor since.",
-                'SWITCH = getattr(BaseOperator, "retry_exponential_backoff", False) is False',
-                "BACKOFF = True if SWITCH else 2.0",
-            ]
+            lines += _DOUBLES if self._where.airflow == 2 else _SWITCHES
         if used - {PROCESS}:
             from . import containers
 
@@ -403,36 +422,38 @@ def _open_groups(old: tuple[Group, ...], new: tuple[Group, ...]) -> list[str]:
     return lines
 
 
-def _imports(text: str) -> list[str]:
+def _imports(text: str, version: int | None) -> list[str]:
     """The imports that the text needs, in the order that isort gives them."""
-    words = set(re.findall(r"[A-Za-z_]+", text))
+    words = set(re.findall(r"[A-Za-z_]+", _NO_CODE.sub("", text)))
     lines = [line for name, line in _STANDARD.items() if name in words]
-    lines += ["", "import pendulum", *_providers(words), "", "try:  # Airflow 3"]
-    lines += _airflow(words, 0)
-    lines += ["except ImportError:  # Airflow 2", *_airflow(words, 1)]
-    exceptions = ", ".join(name for name in _EXCEPTIONS if name in words)
+    lines += ["", "import pendulum"]
+    places = {name: module for name, module in _PROVIDERS.items() if name in words}
+    places_3 = {name: modules[0] for name, modules in _AIRFLOW.items() if name in words}
+    places_2 = {name: modules[1] for name, modules in _AIRFLOW.items() if name in words}
+    exceptions = [name for name in _EXCEPTIONS if name in words]
+    in_2 = dict.fromkeys(exceptions, "airflow.exceptions")
+    if version == 2:
+        return [*lines, *_from({**places, **places_2, **in_2}, "")]
+    if version == 3:
+        lines += _from({**places, **places_3}, "")
+    else:
+        lines += [*_from(places, ""), "", "try:  # Airflow 3", *_from(places_3)]
+        lines += ["except ImportError:  # Airflow 2", *_from(places_2)]
     if exceptions:
-        lines += ["", "try:  # Airflow 3.2", f"    from airflow.sdk.exceptions import {exceptions}"]
-        lines += ["except ImportError:", f"    from airflow.exceptions import {exceptions}"]
+        lines += ["", "try:  # Airflow 3.2"]
+        lines += _from(dict.fromkeys(exceptions, "airflow.sdk.exceptions"))
+        lines += ["except ImportError:", *_from(in_2)]
     return lines
 
 
-def _providers(words: set[str]) -> list[str]:
+def _from(places: Mapping[str, str], margin: str = "    ") -> list[str]:
+    """The imports of names from modules."""
     modules: dict[str, list[str]] = {}
-    for name, module in _PROVIDERS.items():
-        if name in words:
-            modules.setdefault(module, []).append(name)
-    return [f"from {module} import {', '.join(modules[module])}" for module in sorted(modules)]
-
-
-def _airflow(words: set[str], version: int) -> list[str]:
-    modules: dict[str, list[str]] = {}
-    for name, places in _AIRFLOW.items():
-        if name in words:
-            modules.setdefault(places[version], []).append(name)
-    lines = [f"    from {module} import {', '.join(modules[module])}" for module in sorted(modules)]
+    for name, module in places.items():
+        own = "Dataset as Asset" if module.endswith("datasets") else name
+        modules.setdefault(module, []).append(own)
     return [
-        line.replace("datasets import Asset", "datasets import Dataset as Asset") for line in lines
+        f"{margin}from {module} import {', '.join(modules[module])}" for module in sorted(modules)
     ]
 
 

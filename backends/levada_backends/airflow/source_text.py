@@ -79,7 +79,15 @@ def call(function: str, *positional: Text, **keywords: Text) -> CallText:
 def statement(prefix: str, value: Text, suffix: str, indent: int) -> list[str]:
     """The lines of ``prefix value suffix``."""
     flat = " " * indent + prefix + one_line(value) + suffix
-    if len(flat) <= WIDTH or isinstance(value, str) or not _parts(value)[1]:
+    is_long = len(flat) > WIDTH
+    if (
+        is_long
+        and isinstance(value, str)
+        and prefix.endswith(" = ")
+        and len(value) + indent + 4 <= WIDTH
+    ):
+        return [" " * indent + prefix + "(", " " * (indent + 4) + value, " " * indent + ")"]
+    if not is_long or isinstance(value, str) or not _parts(value)[1]:
         return [flat]
     opening, parts, closing = _parts(value)
     lines = [" " * indent + prefix + opening]

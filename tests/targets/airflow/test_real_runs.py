@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 import pytest
-from levada_backends.airflow import TARGET
+from levada_backends.airflow import TARGET, record_link
 from levada_compiler.compilation import compile_file
 
 from tests.conformance.records import run_folder
+from tests.engines import airflow as engine
+from tests.engines.required import require_engine
 
-from .emission import CASES, FOLDER, OPTIONS, options
+from .emission import CASES, FOLDER, OPTIONS, golden, options
 
 if TYPE_CHECKING:
     from tests.engines.airflow import Airflow, Run
@@ -50,7 +54,9 @@ RUNS: list[tuple[str, dict[str, Any], str, dict[str, Any], list[str]]] = [
 
 
 def test_runs_go_as_plain_python_would(airflow: Airflow) -> None:
-    airflow.deploy({f"{PREFIX}{case}.py": deployable(case, airflow) for case in CASES}, timeout=180)
+    version = int(airflow.version)
+    cases = [case for case in CASES if options(case).get("airflow", version) == version]
+    airflow.deploy({f"{PREFIX}{case}.py": deployable(case, airflow) for case in cases}, timeout=180)
     runs = airflow.start_runs([(PREFIX + name, parameters) for name, parameters, *_ in RUNS])
     for run, (name, parameters, state, outputs, idle) in zip(
         airflow.wait(runs, timeout=900), RUNS, strict=True
@@ -70,6 +76,52 @@ def test_a_permanent_error_is_not_tried_again(airflow: Airflow) -> None:
     assert run.task("flaky").try_number == 2
     assert run.task("hopeless").try_number == 1
     assert run.xcom("return")["outputs"] == {"attempt": 2, "outcome": TEXT}
+
+
+def test_a_task_leads_to_its_record(airflow: Airflow) -> None:
+    """Also one that failed, and one of a loop."""
+    airflow.deploy({f"{PREFIX}linked.py": deployable("linked", airflow)}, timeout=180)
+    run = airflow.run(f"{PREFIX}linked", {}, "a run~1", timeout=600)
+    for task, index in (("load", -1), ("train", 0), ("train", 1)):
+        url = link(airflow, run.dag_id, run.run_id, task, index)
+        page, _, path = url.partition("#")
+        assert page == (
+            f"https://levada.example.com/{run.dag_id}/a%20run~1/{task}"
+            f"?item={index if index >= 0 else ''}&attempt=1"
+        )
+        assert (airflow.store / unquote(path) / "record.json").is_file()
+
+
+def link(airflow: Airflow, dag_id: str, run_id: str, task: str, index: int) -> str:
+    """The address that the button has; in Airflow 2, what its plugin takes."""
+    path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task}"
+    if airflow.version == "3":
+        found = airflow.api.get(f"{path}/links", map_index=index)["extra_links"]["Record"]
+    else:
+        found = airflow.api.get(f"{path}/xcomEntries/record_url", map_index=index)["value"]
+    return str(found)
+
+
+def test_airflow_2_finds_the_plugin_by_the_name_that_is_in_the_dag(tmp_path: Path) -> None:
+    install = "python -m tests.engines.airflow install"
+    require_engine("Airflow 2", is_installed=engine.is_installed("2"), install=install)
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / record_link.FILE).write_text(record_link.SOURCE)
+    (tmp_path / "linked.py").write_text(golden("linked").read_text())
+    command = [str(engine.python("2")), "-c", SHOWN_LINKS, str(tmp_path / "linked.py")]
+    env = {"AIRFLOW_HOME": str(tmp_path), "PATH": os.defpath}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "load ['Record'] train ['Record']"
+
+
+SHOWN_LINKS = """
+import sys
+from airflow.models import DagBag
+from airflow.serialization.serialized_objects import SerializedDAG
+(dag,) = DagBag(sys.argv[1], include_examples=False).dags.values()
+tasks = SerializedDAG.from_json(SerializedDAG.to_json(dag)).task_dict
+print(*(f"{name} {tasks[name].extra_links}" for name in ("load", "train")))
+"""
 
 
 def deployable(case: str, airflow: Airflow) -> str:

@@ -84,6 +84,12 @@ def test_every_option_is_listed() -> None:
         ({"executor": "kubernetes", "tolerations": [{"effect": "No"}]}, ["tolerations"]),
         ({"executor": "kubernetes", "user": "assigned", "annotations": {"a/b": "c d"}}, []),
         ({"executor": "docker", "user": 0}, []),
+        ({"airflow": 1}, ["airflow"]),
+        ({"record_url": "https://a/{path}/{run}", "airflow": 3}, ["record_url"]),
+        ({"record_url": "https://a/{run_id!r}", "airflow": 3}, ["record_url"]),
+        ({"record_url": "https://a/{run_id", "airflow": 3}, ["record_url"]),
+        ({"record_url": "/runs/{path}", "airflow": 3}, ["record_url"]),
+        ({"record_url": "https://a/{path}?x={{}}", "airflow": 3}, []),
     ],
 )
 def test_an_option_that_cannot_be_right_is_named(

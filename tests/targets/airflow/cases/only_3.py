@@ -1,0 +1,14 @@
+"""A pipeline for Airflow 3 alone."""
+
+from levada import Retry, pipeline, step
+
+
+@step(retry=Retry(2, delay=1))
+def one(text: str) -> str:
+    """What is said of `Label` and `os` needs no import."""
+    return text
+
+
+@pipeline
+def only_3(text: str = "a"):
+    return one(text)

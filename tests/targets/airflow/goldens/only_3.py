@@ -1,0 +1,155 @@
+"""only_3.
+
+Made from tests/targets/airflow/cases/only_3.py by Levada 0.1.0.
+Source: sha256:55fbdf2cb7b26fdc18abf76de4ee5aeeb4c08a22c479d26b42573a6de1998054
+Change that file and compile it again, rather than this one.
+"""
+
+import json
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pendulum
+from airflow.providers.standard.hooks.subprocess import SubprocessHook
+from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.definitions.param import Param
+
+try:  # Airflow 3.2
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+except ImportError:
+    from airflow.exceptions import AirflowException, AirflowFailException
+
+PIPELINE = "only_3"
+# The project on the worker, and the Python that has what its steps need. Artifacts
+# and records are kept at LEVADA_STORE, or else in the project; workers share it.
+PROJECT = os.environ.get("LEVADA_PROJECT") or str(Path(__file__, "../..").resolve())
+PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable
+# Where steps are imported from, within the project.
+SOURCES = ["tests/targets/airflow/cases", "."]
+# How a retry's delay doubles: a switch up to Airflow 3.1, a factor since.
+SWITCH = getattr(BaseOperator, "retry_exponential_backoff", False) is False
+BACKOFF = True if SWITCH else 2.0
+
+# What every command is told. Airflow fills in the {{ }} when the task starts.
+ENVIRONMENT = {
+    "LEVADA_RUN_ID": "{{ run_id }}",
+    "LEVADA_TRY": "{{ ti.try_number }}",
+    "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
+    "LEVADA_SOURCE": "sha256:55fbdf2cb7b26fdc18abf76de4ee5aeeb4c08a22c479d26b42573a6de1998054",
+    "LEVADA_ENGINE": (
+        "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
+        " 'map_index': ti.map_index, 'try_number': ti.try_number,"
+        " 'trigger': dag_run.run_type | string,"
+        " 'logical_date': (dag_run.logical_date or dag_run.run_after).isoformat(),"
+        " 'data_interval_start': dag_run.data_interval_start.isoformat()"
+        " if dag_run.data_interval_start else none,"
+        " 'data_interval_end': dag_run.data_interval_end.isoformat()"
+        " if dag_run.data_interval_end else none}"
+        " | tojson }}"
+    ),
+}
+
+
+def words_of(task):
+    """What `python -m levada` is told to do a task. Nothing passes through a shell."""
+    words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
+    for folder in SOURCES:
+        words += ["--path", folder]
+    for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
+        word, text = clause.split(" ", 1)
+        words += [f"--{word}", text]
+    return words if task.item is None else [*words, "--map-index", task.item["index"]]
+
+
+def xcom_of(result):
+    """A result without the few things that Airflow's database does not take."""
+    if result is None:
+        raise AirflowException("it has left no result: see the log above")
+    text = json.dumps(result, ensure_ascii=False).replace("\\u0000", "\\ufffd")
+    text = text.encode("utf-8", "replace").decode()
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
+
+
+class Command(BaseOperator):
+    """Runs `python -m levada` in a process of its own.
+
+    Its result is JSON in a file; all that it prints is in the task's log.
+    """
+
+    template_fields = ("env",)
+    env = ENVIRONMENT
+    node = item = None
+    loops = ()
+
+    def execute(self, context):
+        self.process = SubprocessHook()
+        env = {**os.environ, **self.env}
+        with TemporaryDirectory() as folder:
+            result = Path(folder, "result.json")
+            command = [PYTHON, "-m", "levada", *words_of(self), "--result", str(result)]
+            code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
+            if code == 65:  # it would fail again
+                raise AirflowFailException("a permanent error: see the log above")
+            if code != 0:
+                raise AirflowException(f"exit code {code}: see the log above")
+            return xcom_of(json.loads(result.read_text(encoding="utf-8")))
+
+    def on_kill(self):
+        self.process.send_sigterm()
+
+
+class Step(Command):
+    """Calls a step's function with its inputs, each an expression over what there is so far."""
+
+    def __init__(
+        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.item = item
+        self.levada = [step, "--code", code]  # a difference is a warning
+        for name, text in (inputs or {}).items():
+            self.levada += ["--input", f"{name}={text}"]
+        if outputs:
+            self.levada += ["--outputs", ",".join(outputs)]
+        if settings:
+            self.levada += ["--settings", json.dumps(settings)]
+
+
+class Outputs(Command):
+    """Records what the pipeline returns, and that the run is over."""
+
+    def __init__(self, outputs, is_tuple=False, **kwargs):
+        super().__init__(**kwargs)
+        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
+        for name, text in outputs.items():
+            self.levada += ["--output", f"{name}={text}"]
+
+
+with DAG(
+    dag_id=PIPELINE,
+    schedule=None,
+    start_date=pendulum.parse("2024-01-01"),
+    catchup=False,
+    params={"text": Param("a", type="string")},
+    default_args={"retries": 0},
+    doc_md=__doc__,
+) as dag:
+    one = Step(
+        task_id="one",
+        step="only_3:one",
+        code="sha256:50f2d33dd8bb",
+        inputs={"text": "params.text"},
+        retries=2,
+        retry_delay=timedelta(seconds=1),
+        retry_exponential_backoff=BACKOFF,
+        doc_md="What is said of `Label` and `os` needs no import.",
+    )
+
+    # The pipeline's outputs.
+    return_ = Outputs(task_id="return", outputs={"0": "one"})
+
+    one >> return_
