@@ -139,6 +139,8 @@ EXPECTED: Final = {
     "tags": 'write `tags=["name"]`',
     "cache": "write `cache=True` or `cache=False`",
     "on_failure": 'write `on_failure="module:function"`',
+    "on_sla_miss": 'write `on_sla_miss="module:function"`',
+    "sla": 'write seconds, `"90s"`, `"15m"`, `"2h"` or `"1d"`',
     "produces": 'write `produces=["s3://bucket/model"]`',
     "consumes": 'write `consumes=["s3://bucket/model"]`',
     "triggered_by": 'write `triggered_by=["s3://bucket/model"]`',

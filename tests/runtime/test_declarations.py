@@ -72,6 +72,7 @@ def test_a_decorator_gives_the_function_itself():
         ("cache", False, False),
         ("produces", ["s3://b/model", "s3://b/model"], ["s3://b/model"]),
         ("on_failure", "team.alerts:tell", "team.alerts:tell"),
+        ("sla", "2h", 7200),
     ],
 )
 def test_what_a_setting_means(name, value, meaning):

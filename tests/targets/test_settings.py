@@ -11,14 +11,15 @@ from levada_compiler.compilation import compile_file
 from levada_compiler.diagnostic import Severity
 
 OWN = sorted(name for name in targets.available() if targets.is_own(name))
+UNCOMMON = ("produces", "consumes", "on_failure", "triggered_by", "sla", "on_sla_miss")
 MODULE = """
 from levada import pipeline, step
 
-@step(produces=["s3://b/m"], consumes=["s3://b/r"], on_failure="alerts:tell")
+@step(produces=["s3://b/m"], consumes=["s3://b/r"], on_failure="alerts:tell", sla="1h")
 def work(size: int) -> int:
     return size
 
-@pipeline(triggered_by=["s3://b/r"])
+@pipeline(triggered_by=["s3://b/r"], on_sla_miss="alerts:late", sla="2h")
 def nightly(size: int = 1):
     work(size)
 """
@@ -40,5 +41,5 @@ def test_what_is_not_supported_is_said(name: str, tmp_path: Path) -> None:
     found = target.check(program, {"compiler": "0.1.0"})
     said = {one.message for one in found if one.severity is Severity.WARNING}
     for item in target.capabilities.settings:
-        if item.name in ("produces", "consumes", "on_failure", "triggered_by"):
+        if item.name in UNCOMMON:
             assert item.supported != any(f"`{item.name}`" in message for message in said), said

@@ -45,6 +45,8 @@ _SETTINGS = {
     "priority": (True, "priority_weight"),
     "allow_pickle": (True, _BY_THE_STEP),
     "on_failure": (True, "on_failure_callback, imported by Airflow's Python when it is called"),
+    "sla": (True, "of a pipeline a DeadlineAlert from 3.2 on; `sla` of its tasks in 2.11"),
+    "on_sla_miss": (True, "called by the DeadlineAlert, or as sla_miss_callback in 2.11"),
     "produces": (True, "outlets; the asset's event has the digest and the metrics of the step"),
     "consumes": (True, "inlets"),
     "triggered_by": (True, "the assets that schedule the DAG, all of them updated"),

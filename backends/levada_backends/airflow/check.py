@@ -34,6 +34,7 @@ def check(program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, 
         *_settings(program),
         *_texts(program),
         *_links(options),
+        *_slas(program, reads.read(options).airflow),
         *check_executors.check(program, options),
     ]
     return tuple(sorted(found, key=lambda one: (one.span, one.id)))
@@ -108,6 +109,28 @@ def _schedule(program: Program) -> Iterator[Diagnostic]:
                 setting.span,
                 help='add the date of the first run: `start_date="2026-01-01"`',
             )
+
+
+def _slas(program: Program, version: int | None) -> Iterator[Diagnostic]:
+    """What Airflow 3 has in place of SLAs is for whole runs, and has to call something."""
+    own = {setting.name: setting for setting in program.settings}
+    late, call = own.get("sla"), own.get("on_sla_miss")
+    in_calls = [node.settings for node in all_nodes(program.body) if isinstance(node, Call)]
+    of_steps = [s for step in program.steps for s in step.settings if s.name == "sla"]
+    of_steps += [s for settings in in_calls for s in settings if s.name == "sla"]
+    if version != 2:
+        for setting in of_steps:
+            way_out = "give the pipeline an `sla` and an `on_sla_miss`; or `airflow = 2`"
+            yield _sla("Airflow 3 has no SLA of a step", setting, way_out)
+        if late and not call:
+            way_out = 'add `on_sla_miss="module:function"` to the pipeline'
+            yield _sla("nothing would be called in Airflow 3 when a run is late", late, way_out)
+    if call and not late and not of_steps:
+        yield _sla("there is no `sla` to miss", call, 'add one, such as `sla="2h"`')
+
+
+def _sla(message: str, setting: Setting, way_out: str) -> Diagnostic:
+    return Diagnostic("airflow-sla", message, setting.span, Severity.WARNING, help=way_out)
 
 
 def _settings(program: Program) -> Iterator[Diagnostic]:

@@ -204,9 +204,12 @@ class RecordLink(BaseOperatorLink):
         return record_url(operator, ti_key)
 '''
 
-_STEP_LINKED = """
-    operator_extra_links = (RecordLink(),)
+#: Steps that are linked: what stands before and after the rest.
+_STEP_LINKS = '''so far."""
 
+    operator_extra_links = (RecordLink(),)
+'''
+_STEP_LINKED = """
     def execute(self, context):
         url = record_url(self, context["ti"])
         self.log.info("Record: %s", url)
@@ -338,6 +341,22 @@ def callback(reference):
     return call
 '''
 
+_SLA = '''
+def sla(**duration):
+    """The SLA of a task, which only Airflow 2 has."""
+    return timedelta(**duration) if IS_2 else None
+'''
+
+_MISSED = '''
+def missed(reference):
+    """What Airflow 2 calls for SLAs that were missed: a function `module:name`."""
+
+    def call(dag, task_list, blocking_task_list, slas, blocking_tis):
+        callback(reference)({"dag": dag, "task_list": task_list, "slas": slas})
+
+    return call
+'''
+
 _ANNOUNCE = '''
 def announce(context, result):
     """Attaches what a step gave to the event of each asset that it produces."""
@@ -366,7 +385,7 @@ _PREFIXED = re.compile(r"\b(Command|Step|Items|Branch|Outputs|ItemsAfter)\b")
 NAMES = frozenset(
     (
         *("Except", "Finally", "pod_of", "states_of", "words_of", "xcom_of"),
-        *("announce", "callback", "record_url", "RecordLink"),
+        *("announce", "callback", "record_url", "RecordLink", "sla", "missed"),
         *(
             prefix + name
             for _, prefix in _COMMANDS.values()
@@ -406,7 +425,9 @@ def source(
         if executor in wanted:
             pieces += _pieces(executor, wanted[executor], deferrable=deferrable, linked=linked)
     pieces += [piece for piece in _ORDER if piece in wanted.get(None, ())]
-    pieces += [_CALLBACK] if "callback(" in called else []
+    pieces += [_CALLBACK] if "callback(" in called or "missed(" in called else []
+    pieces += [_SLA] if "sla(" in called else []
+    pieces += [_MISSED] if "missed(" in called else []
     pieces += [_ANNOUNCE] if "=announce" in called else []
     return [line for piece in pieces for line in ("", *piece.rstrip("\n").split("\n"))]
 
@@ -416,7 +437,8 @@ def _pieces(executor: str, needed: set[str], *, deferrable: bool, linked: bool) 
     command, prefix = _COMMANDS[executor]
     own = [piece for piece in _ORDER if piece in needed]
     if linked:
-        own = [piece + _STEP_LINKED if piece is _STEP else piece for piece in own]
+        step = _STEP.replace('so far."""\n', _STEP_LINKS) + _STEP_LINKED
+        own = [step if piece is _STEP else piece for piece in own]
     found = [_PREFIXED.sub(rf"{prefix}\1", piece) for piece in own]
     if executor == KUBERNETES:
         command += _POD_DEFERS if deferrable else _POD_WAITS

@@ -13,7 +13,7 @@ from .graph import NONE_FAILED, Graph, Task
 from .options import PROCESS
 from .params import params
 from .placement import Placement
-from .settings import Settings, assets, retry
+from .settings import Settings, assets, duration, retry, units
 from .source_text import (
     WIDTH,
     CallText,
@@ -23,6 +23,7 @@ from .source_text import (
     comment,
     docstring,
     literal,
+    one_line,
     statement,
     string,
     strings,
@@ -49,7 +50,8 @@ _TAKEN = operators.NAMES | frozenset(
         ),
         *("SubprocessHook", "DockerOperator", "DeviceRequest", "Mount", "KubernetesPodOperator"),
         *("AirflowException", "AirflowFailException", "AirflowSkipException"),
-        *("RECORD", "BaseOperatorLink", "quote"),
+        *("RECORD", "BaseOperatorLink", "quote", "IS_2", "LATE"),
+        *("SyncCallback", "DeadlineAlert", "DeadlineReference"),
         *("PIPELINE", "PROJECT", "PYTHON", "SOURCES", "ENVIRONMENT", "BACKOFF", "SWITCH"),
         *("STORE", "DOCKER", "MOUNTS", "KUBERNETES", "POD", "CONTAINER"),
     )
@@ -128,13 +130,14 @@ class _File:
 
     def text(self) -> str:
         tasks = {(t.kind, self._placed[t.id][0]) for t in self._graph.tasks.values()}
+        late = self._late()
         defined = operators.source(
             tasks,
-            "\n".join(self._body),
+            "\n".join([*late, *self._body]),
             deferrable=self._where.deferrable,
             linked=bool(self._where.record),
         )
-        rest = [*self._constants(), *defined, "", "", *self._body]
+        rest = [*self._constants(), *defined, "", "", *late, *self._body]
         imports = _imports("\n".join(rest), self._where.airflow)
         return "\n".join([*self._head(), "", *imports, "", *rest]) + "\n"
 
@@ -159,6 +162,8 @@ class _File:
         if used:
             lines.append("# Where steps are imported from, within the project.")
             lines += statement("SOURCES = ", strings(self._program.search), "", 0)
+        if "sla(" in "\n".join(self._body) or self._settings.pipeline.get("on_sla_miss"):
+            lines.append('IS_2 = BaseOperator.__module__.startswith("airflow.models")')
         if self._where.record:
             lines.append("# Where the record of an attempt is shown.")
             lines += statement("RECORD = ", string(self._where.record), "", 0)
@@ -227,6 +232,8 @@ class _File:
         if self._program.parameters:
             arguments["params"] = params(self._program.parameters)
         defaults: dict[str, Text] = retry(own.get("retry"))
+        if own.get("sla") is not None and self._where.airflow != 3:
+            defaults["sla"] = call("sla", **units(own["sla"]))
         if own.get("owner"):
             defaults = {"owner": literal(own["owner"]), **defaults}
         arguments["default_args"] = DictText(tuple((string(k), v) for k, v in defaults.items()))
@@ -237,7 +244,34 @@ class _File:
             arguments["tags"] = literal(own["tags"])
         if own.get("on_failure"):
             arguments["on_failure_callback"] = call("callback", string(own["on_failure"]))
+        if own.get("on_sla_miss"):
+            arguments["**"] = "LATE"
         return call("DAG", **arguments)
+
+    def _late(self) -> list[str]:
+        """What is called when a run or a task is late."""
+        own = self._settings.pipeline
+        if not own.get("on_sla_miss"):
+            return []
+        in_2 = f'{{"sla_miss_callback": {one_line(call("missed", string(own["on_sla_miss"])))}}}'
+        if own.get("sla") is None:
+            return [f"LATE = {in_2} if IS_2 else {{}}", ""]
+        alert = call(
+            "DeadlineAlert",
+            "DeadlineReference.DAGRUN_QUEUED_AT",
+            duration(own["sla"]),
+            call("SyncCallback", string(own["on_sla_miss"].replace(":", "."))),
+        )
+        return [
+            "try:  # Airflow 3.2: when the run is not over in time",
+            "    from airflow.sdk.definitions.callback import SyncCallback",
+            "    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference",
+            "",
+            *statement("LATE = ", DictText((('"deadline"', alert),)), "", 4),
+            "except ImportError:",
+            f"    LATE = {in_2} if IS_2 else {{}}",
+            "",
+        ]
 
     def _start_date(self, own: Mapping[str, object]) -> Text:
         start, zone = own.get("start_date") or _START, own.get("timezone") or "UTC"

@@ -55,6 +55,8 @@ class Settings:
         if own.get("timeout") is not None:
             # The step command ends the step itself, and says why; this is for when it cannot.
             arguments["execution_timeout"] = duration(own["timeout"] + GRACE)
+        if own.get("sla") is not None:
+            arguments["sla"] = call("sla", **units(own["sla"]))
         for name, airflows in FOR_AIRFLOW.items():
             if own.get(name) is not None:
                 arguments[airflows] = literal(own[name])
@@ -87,6 +89,11 @@ def retry(value: Mapping[str, Any] | None) -> dict[str, Text]:
 
 def duration(seconds: float) -> CallText:
     """A ``timedelta``, as somebody would write it."""
+    return call("timedelta", **units(seconds))
+
+
+def units(seconds: float) -> dict[str, Text]:
+    """The arguments of a ``timedelta``."""
     parts: dict[str, Text] = {}
     rest = seconds
     for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
@@ -95,4 +102,4 @@ def duration(seconds: float) -> CallText:
             parts[unit] = literal(int(count))
     if rest or not parts:
         parts["seconds"] = literal(int(rest) if rest == int(rest) else rest)
-    return call("timedelta", **parts)
+    return parts

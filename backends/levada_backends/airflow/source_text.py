@@ -21,7 +21,7 @@ _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 @dataclass(frozen=True, slots=True)
 class CallText:
-    """``function(positional, name=value)``."""
+    """``function(positional, name=value)``; the name ``**`` unpacks a value."""
 
     function: str
     positional: tuple[Text, ...] = ()
@@ -145,7 +145,7 @@ def _character(character: str, quote: str) -> str:
 def _parts(value: CallText | ListText | DictText) -> tuple[str, list[tuple[str, Text]], str]:
     match value:
         case CallText():
-            named = [(f"{name}=", item) for name, item in value.keywords]
+            named = [(name if name == "**" else f"{name}=", item) for name, item in value.keywords]
             return f"{value.function}(", [*(("", item) for item in value.positional), *named], ")"
         case ListText():
             return "[", [("", item) for item in value.items], "]"

@@ -43,6 +43,8 @@ _SETTINGS = {
     "priority": (False, "no effect, a warning"),
     "allow_pickle": (True, _BY_THE_STEP),
     "on_failure": (False, "no effect, a warning"),
+    "sla": (False, "no effect, a warning"),
+    "on_sla_miss": (False, "no effect, a warning"),
     "produces": (False, "no effect, a warning: KFP has no assets that pipelines share"),
     "consumes": (False, "no effect, a warning"),
     "triggered_by": (False, "no effect, a warning"),

@@ -36,6 +36,8 @@ _UNUSED = {
     "executor": "each step is a pod",
     "priority": "KFP has none",
     "on_failure": "KFP calls nothing",
+    "sla": "KFP does not look at the time",
+    "on_sla_miss": "KFP calls nothing",
     "produces": "KFP has no assets that pipelines share",
     "consumes": "KFP has no assets that pipelines share",
     "triggered_by": "KFP has no assets that pipelines share",

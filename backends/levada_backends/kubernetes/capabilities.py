@@ -40,6 +40,8 @@ _SETTINGS = {
     "priority": (True, "priorityClassName, by the option `priority_classes`"),
     "allow_pickle": (True, _BY_THE_STEP),
     "on_failure": (False, "a warning: nothing is called in the cluster"),
+    "sla": (False, "a warning: nothing in the cluster looks at the time"),
+    "on_sla_miss": (False, "a warning: nothing is called in the cluster"),
     "produces": (False, "a warning: Kubernetes has no assets"),
     "consumes": (False, "a warning"),
     "triggered_by": (False, "a warning"),

@@ -29,6 +29,8 @@ _REFERENCE = re.compile(
 )
 _UNUSED = {
     "on_failure": "nothing is called in the cluster when a run fails",
+    "sla": "nothing in the cluster looks at the time; the option `timeout` ends a run",
+    "on_sla_miss": "nothing in the cluster looks at the time",
     "produces": "Kubernetes has no assets",
     "consumes": "Kubernetes has no assets",
     "triggered_by": "Kubernetes has no assets: a CronJob has a schedule",

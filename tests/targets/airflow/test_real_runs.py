@@ -23,6 +23,8 @@ from tests.engines.required import require_engine
 from .emission import CASES, FOLDER, OPTIONS, golden, options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.engines.airflow import Airflow, Run
 
 pytestmark = pytest.mark.engine
@@ -102,25 +104,34 @@ def link(airflow: Airflow, dag_id: str, run_id: str, task: str, index: int) -> s
     return str(found)
 
 
-def test_airflow_2_finds_the_plugin_by_the_name_that_is_in_the_dag(tmp_path: Path) -> None:
+def test_what_airflow_2_alone_has(tmp_path: Path) -> None:
+    """Links by the name of a plugin's class, and SLAs."""
     install = "python -m tests.engines.airflow install"
     require_engine("Airflow 2", is_installed=engine.is_installed("2"), install=install)
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / record_link.FILE).write_text(record_link.SOURCE)
-    (tmp_path / "linked.py").write_text(golden("linked").read_text())
-    command = [str(engine.python("2")), "-c", SHOWN_LINKS, str(tmp_path / "linked.py")]
+    (tmp_path / "dags").mkdir()
+    for name in ("linked", "natives"):
+        (tmp_path / "dags" / f"{name}.py").write_text(golden(name).read_text())
+    command = [str(engine.python("2")), "-c", SHOWN, str(tmp_path / "dags")]
     env = {"AIRFLOW_HOME": str(tmp_path), "PATH": os.defpath}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "load ['Record'] train ['Record']"
+    assert done.stdout.splitlines()[-3:] == [
+        "load ['Record'] train ['Record']",
+        "load 1:00:00 train 0:30:00",
+        "called by missed",
+    ]
 
 
-SHOWN_LINKS = """
+SHOWN = """
 import sys
 from airflow.models import DagBag
 from airflow.serialization.serialized_objects import SerializedDAG
-(dag,) = DagBag(sys.argv[1], include_examples=False).dags.values()
-tasks = SerializedDAG.from_json(SerializedDAG.to_json(dag)).task_dict
+dags = DagBag(sys.argv[1], include_examples=False).dags
+tasks = SerializedDAG.from_json(SerializedDAG.to_json(dags["linked"])).task_dict
 print(*(f"{name} {tasks[name].extra_links}" for name in ("load", "train")))
+print(*(f"{name} {dags['natives'].task_dict[name].sla}" for name in ("load", "train")))
+print("called by", dags["natives"].sla_miss_callback.__qualname__.split(".")[0])
 """
 
 
@@ -135,7 +146,7 @@ def deployable(case: str, airflow: Airflow) -> str:
 
 
 def test_what_airflow_has_of_its_own(airflow: Airflow) -> None:
-    """Assets with what a step gave, and a callback for the failure."""
+    """Assets with what a step gave, and callbacks for failures, of a task and of the run."""
     airflow.deploy({f"{PREFIX}natives.py": deployable("natives", airflow)}, timeout=180)
     said = airflow.home / "said"
     alerts = ALERTS.format(file=str(said))
@@ -149,7 +160,56 @@ def test_what_airflow_has_of_its_own(airflow: Airflow) -> None:
     assert "digest" in events["s3://lake/parts"]
     run = airflow.run(f"{PREFIX}natives", {"path": "raw", "depth": 10, "level": 3}, timeout=600)
     assert run.state == "failed", run.describe()
-    assert said.read_text() == f"train {run.run_id}"
+    lines = wait_for(lambda: len(said_lines(said)) > 1 and said_lines(said))
+    assert sorted(lines) == [f"run {run.run_id}", f"train {run.run_id}"]
+
+
+def test_a_run_that_is_late_is_told_of(airflow_3: Airflow, tmp_path: Path) -> None:
+    """In Airflow 2 this takes two minutes, and looks at what ran before."""
+    said = airflow_3.home / "late"
+    airflow_3.deploy({"lateness.py": LATENESS.format(file=str(said))})
+    module = tmp_path / "late.py"
+    module.write_text(LATE)
+    program = compile_file(module).program
+    assert program is not None
+    (text,) = TARGET.emit(program, {**OPTIONS, "project": str(tmp_path)}).values()
+    airflow_3.deploy({"late.py": text}, timeout=180)
+    run = airflow_3.run("late", {}, timeout=600)
+    assert run.state == "success", run.describe()
+    assert wait_for(lambda: said_lines(said)) == [run.run_id]
+
+
+def said_lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def wait_for(found: Callable[[], list[str] | bool]) -> list[str]:
+    """What is there in the end."""
+    deadline = time.monotonic() + 60
+    while not (lines := found()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return list(lines or ())
+
+
+LATE = """
+import time
+from levada import pipeline, step
+
+@step
+def work() -> int:
+    time.sleep(3)
+    return 1
+
+@pipeline(sla="1s", on_sla_miss="lateness:late")
+def late():
+    return work()
+"""
+
+LATENESS = """
+def late(context):
+    with open({file!r}, "a") as file:
+        file.write(context["dag_run"]["dag_run_id"] + "\\n")
+"""
 
 
 def test_a_run_that_is_caught_up_knows_its_interval(airflow: Airflow, tmp_path: Path) -> None:
@@ -258,12 +318,16 @@ def filled():
 
 ALERTS = """
 def tell(context):
-    with open({file!r}, "w") as file:
-        file.write(context["ti"].task_id + " " + context["run_id"])
+    say(context["ti"].task_id, context["run_id"])
 
 
 def tell_all(context):
-    pass
+    say("run", context["run_id"])
+
+
+def say(*words):
+    with open({file!r}, "a") as file:
+        file.write(" ".join(words) + "\\n")
 """
 
 

@@ -18,6 +18,7 @@ def load(path: str) -> list[int]:
     on_failure="alerts:tell",
     retry=Retry(2, delay=30, max_delay=300),
     timeout="15m",
+    sla="30m",
 )
 def train(sizes: list[int], depth: int) -> float:
     if depth == 10:
@@ -42,6 +43,8 @@ def when() -> str:
     owner="growth",
     tags=["churn", "daily"],
     on_failure="alerts:tell_all",
+    sla="1h",
+    on_sla_miss="alerts:late",
     max_active_runs=1,
 )
 def natives(

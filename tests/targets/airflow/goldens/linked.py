@@ -135,6 +135,8 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
+    operator_extra_links = (RecordLink(),)
+
     def __init__(
         self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
     ):
@@ -148,8 +150,6 @@ class Step(Command):
             self.levada += ["--outputs", ",".join(outputs)]
         if settings:
             self.levada += ["--settings", json.dumps(settings)]
-
-    operator_extra_links = (RecordLink(),)
 
     def execute(self, context):
         url = record_url(self, context["ti"])

@@ -1,7 +1,7 @@
 """Trains what there is.
 
 Made from tests/targets/airflow/cases/natives.py by Levada 0.1.0.
-Source: sha256:5ef15f08c8af6d7e59e28305097019a0d6fd7364f1fb2918d3911dde4fba4f30
+Source: sha256:5aa7b59428192de150a211726cffa963e1772b94139089aa4f9277b1dfd90899
 Change that file and compile it again, rather than this one.
 """
 
@@ -38,6 +38,7 @@ PROJECT = os.environ.get("LEVADA_PROJECT") or str(Path(__file__, "../..").resolv
 PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable
 # Where steps are imported from, within the project.
 SOURCES = ["tests/targets/airflow/cases", "."]
+IS_2 = BaseOperator.__module__.startswith("airflow.models")
 # How a retry's delay doubles: a switch up to Airflow 3.1, a factor since.
 SWITCH = getattr(BaseOperator, "retry_exponential_backoff", False) is False
 BACKOFF = True if SWITCH else 2.0
@@ -47,7 +48,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:5ef15f08c8af6d7e59e28305097019a0d6fd7364f1fb2918d3911dde4fba4f30",
+    "LEVADA_SOURCE": "sha256:5aa7b59428192de150a211726cffa963e1772b94139089aa4f9277b1dfd90899",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -161,12 +162,40 @@ def callback(reference):
     return call
 
 
+def sla(**duration):
+    """The SLA of a task, which only Airflow 2 has."""
+    return timedelta(**duration) if IS_2 else None
+
+
+def missed(reference):
+    """What Airflow 2 calls for SLAs that were missed: a function `module:name`."""
+
+    def call(dag, task_list, blocking_task_list, slas, blocking_tis):
+        callback(reference)({"dag": dag, "task_list": task_list, "slas": slas})
+
+    return call
+
+
 def announce(context, result):
     """Attaches what a step gave to the event of each asset that it produces."""
     shown = {name: result[name] for name in ("digest", "metrics", "record") if name in result}
     for asset in context["task"].outlets:
         context["outlet_events"][asset].extra = shown
 
+
+try:  # Airflow 3.2: when the run is not over in time
+    from airflow.sdk.definitions.callback import SyncCallback
+    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+    LATE = {
+        "deadline": DeadlineAlert(
+            DeadlineReference.DAGRUN_QUEUED_AT,
+            timedelta(hours=1),
+            SyncCallback("alerts.late"),
+        ),
+    }
+except ImportError:
+    LATE = {"sla_miss_callback": missed("alerts:late")} if IS_2 else {}
 
 with DAG(
     dag_id=PIPELINE,
@@ -202,10 +231,11 @@ with DAG(
         "full": Param(False, type="boolean"),
         "names": Param(["a"], type="array", items={"type": "string"}),
     },
-    default_args={"owner": "growth", "retries": 0},
+    default_args={"owner": "growth", "retries": 0, "sla": sla(hours=1)},
     doc_md=__doc__,
     tags=["churn", "daily"],
     on_failure_callback=callback("alerts:tell_all"),
+    **LATE,
 ) as dag:
     load = Step(
         task_id="load",
@@ -229,6 +259,7 @@ with DAG(
         retry_exponential_backoff=BACKOFF,
         max_retry_delay=timedelta(minutes=5),
         execution_timeout=timedelta(minutes=16),
+        sla=sla(minutes=30),
         on_failure_callback=callback("alerts:tell"),
         outlets=[Asset("s3://lake/model"), Asset("s3://lake/report")],
         post_execute=announce,
