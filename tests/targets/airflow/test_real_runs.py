@@ -83,12 +83,12 @@ def test_a_permanent_error_is_not_tried_again(airflow: Airflow) -> None:
 def test_a_task_leads_to_its_record(airflow: Airflow) -> None:
     """Also one that failed, and one of a loop."""
     airflow.deploy({f"{PREFIX}linked.py": deployable("linked", airflow)}, timeout=180)
-    run = airflow.run(f"{PREFIX}linked", {}, "a run~1", timeout=600)
+    run = airflow.run(f"{PREFIX}linked", {}, "a+run~1", timeout=600)
     for task, index in (("load", -1), ("train", 0), ("train", 1)):
         url = link(airflow, run.dag_id, run.run_id, task, index)
         page, _, path = url.partition("#")
         assert page == (
-            f"https://levada.example.com/{run.dag_id}/a%20run~1/{task}"
+            f"https://levada.example.com/{run.dag_id}/a%2Brun~1/{task}"
             f"?item={index if index >= 0 else ''}&attempt=1"
         )
         assert (airflow.store / unquote(path) / "record.json").is_file()
