@@ -347,7 +347,7 @@ class _File:
             loops = [clause for clause in task.clauses if not clause.startswith("if ")]
             arguments["loops"] = strings(loops)
             arguments["map_index_template"] = '"{{ task.item.label }}"'
-        arguments |= self._settings.arguments(node)
+        arguments |= self._settings.arguments(node, mapped=bool(task.source))
         executor = self._placed[task.id][0]
         if executor != PROCESS:
             from . import containers  # its imports cost as much as a small compile

@@ -43,7 +43,7 @@ class Settings:
         """A call's own, then its step's, then the pipeline's."""
         return merged_settings(self.pipeline, self._steps[call.step], values(call.settings))
 
-    def arguments(self, node: Call) -> dict[str, Text]:
+    def arguments(self, node: Call, *, mapped: bool = False) -> dict[str, Text]:
         """The arguments of a step's task, in the order to be written."""
         own = self.of(node)
         arguments: dict[str, Text] = {}
@@ -55,7 +55,9 @@ class Settings:
         if own.get("timeout") is not None:
             # The step command ends the step itself, and says why; this is for when it cannot.
             arguments["execution_timeout"] = duration(own["timeout"] + GRACE)
-        if own.get("sla") is not None:
+        if mapped and self.pipeline.get("sla") is not None:
+            arguments["sla"] = "None"  # Airflow 2 refuses one of a mapped task
+        elif own.get("sla") is not None and not mapped:
             arguments["sla"] = call("sla", **units(own["sla"]))
         for name, airflows in FOR_AIRFLOW.items():
             if own.get(name) is not None:

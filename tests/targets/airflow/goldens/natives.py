@@ -274,6 +274,7 @@ with DAG(
         inputs={"size": "size"},
         loops=["for size in load"],
         map_index_template="{{ task.item.label }}",
+        sla=None,
         outlets=[Asset("s3://lake/parts")],
         post_execute=announce,
     ).expand(item=for_size.output)
