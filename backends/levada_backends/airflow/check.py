@@ -129,9 +129,9 @@ def _slas(program: Program, version: int | None) -> Iterator[Diagnostic]:
         loops = [node for node in all_nodes(program.body) if isinstance(node, Loop)]
         slas = {step.key: s for step in program.steps for s in step.settings if s.name == "sla"}
         for node in (inner for loop in loops for inner in all_nodes(loop.body)):
-            if isinstance(node, Call) and (setting := _own(node, "sla") or slas.get(node.step)):
+            if isinstance(node, Call) and (mapped := _own(node, "sla") or slas.get(node.step)):
                 way_out = "give the pipeline an `sla`"
-                yield _sla("Airflow 2 has no SLA of a step in a loop", setting, way_out)
+                yield _sla("Airflow 2 has no SLA of a step in a loop", mapped, way_out)
     if call and not late and not of_steps:
         yield _sla("there is no `sla` to miss", call, 'add one, such as `sla="2h"`')
 
