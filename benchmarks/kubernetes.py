@@ -85,7 +85,13 @@ def bare_jobs(space: Namespace, deployment: Deployment) -> float:
 def fan_out(space: Namespace, made: Any, items: int, folder: Path) -> None:
     run = Deployment.apply(space, made).submit("fan-out", suspend=True)
     parameters = {"items": items}
-    driver = LocalDriver(run, folder / "driver").start(parameters)
+    counts = folder / "counts.json"
+    driver = LocalDriver(run, folder / "driver").start(
+        parameters,
+        "benchmarks.counted_driver",
+        COUNTS=str(counts),
+        PYTHONPATH=str(Path(__file__).parent.parent),
+    )
     peak: list[int] = [0]
 
     def watch() -> None:
@@ -99,10 +105,12 @@ def fan_out(space: Namespace, made: Any, items: int, folder: Path) -> None:
     driver.communicate()
     watcher.join()
     seconds = time.monotonic() - started
+    counted = json.loads(counts.read_text())["counts"]
     entries = len(list((run.folder / "driver-journal").iterdir()))
     print(
         f"{items} items: {seconds:.0f} s, driver's peak {peak[0] / 2**20:.0f} MiB,"
-        f" {entries} entries of the journal, {len(run.jobs())} Jobs"
+        f" {entries} entries of the journal, {len(run.jobs())} Jobs,"
+        f" {sum(counted.values())} requests of the driver: {counted}"
     )
 
 

@@ -38,7 +38,12 @@ def run_path(pipeline: str, run_id: str) -> str:
 
 def node_path(pipeline: str, run_id: str, node: str, map_index: Sequence[int] | None) -> str:
     """Give the folder of a node, in one iteration of the loops around it."""
-    path = f"{run_path(pipeline, run_id)}/{quote_name(node)}"
+    return path_in_run(run_path(pipeline, run_id), node, map_index)
+
+
+def path_in_run(run: str, node: str, map_index: Sequence[int] | None) -> str:
+    """Give the folder of a node in the folder of its run."""
+    path = f"{run}/{quote_name(node)}"
     return f"{path}/[{'.'.join(map(str, map_index))}]" if map_index else path
 
 

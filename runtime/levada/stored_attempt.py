@@ -33,23 +33,43 @@ _MARGIN = 5
 
 
 def read(path: str) -> tuple[StepRequest, Lookup | None]:
-    """The attempt at a path of the store that LEVADA_STORE names; from now in its project."""
+    """The attempt at a path of the store that LEVADA_STORE names; from now in its project.
+
+    In a pod of an Indexed Job the path is that of the driver's note of which attempts it runs.
+    """
     from levada import handover
     from levada.store import open_store
 
     store = open_store(os.environ["LEVADA_STORE"])
     os.chdir(os.environ.get("LEVADA_PROJECT") or ".")
+    place = os.environ.get("JOB_COMPLETION_INDEX")
+    if place is not None:
+        path = _request_of(json.loads(store.read(path)), path, int(place))
     request, looked_up = handover.read(store.read(path))
     request.store = store.url  # the driver may have it mounted elsewhere
     return request, looked_up
 
 
+def _request_of(noted: dict[str, Any], path: str, place: int) -> str:
+    """The path of the request of one of the attempts that are noted in the run's journal."""
+    from levada import records
+
+    node, map_index, number = noted["start"][place]
+    run = path.rsplit("/", 2)[0]
+    return f"{records.path_in_run(run, node, map_index)}/{number}/request.json"
+
+
 def run(request: StepRequest, looked_up: Lookup | None) -> int:
-    """Run it in this process, which ends after it; gives the exit code."""
-    from levada import runner
+    """Run it in this process, which ends after it; gives the exit code.
+
+    One that has a record is not run again: its pod was lost after its end.
+    """
+    from levada import records, runner
 
     attempt = runner.Run(request, looked_up, replaceable=True)
-    record = attempt.run(echo=True, ends_process=True)
+    record = records.read_document(attempt.store, f"{request.folder}/record.json")
+    if record is None:
+        record = attempt.run(echo=True, ends_process=True)
     error = record["error"]
     if error is not None and error["type"] == "Cancelled":
         return TERMINATED

@@ -48,11 +48,13 @@ class LocalDriver:
             found["certificate-authority-data"] = base64.b64encode(text).decode()
         return found
 
-    def start(self, parameters: dict[str, Any]) -> subprocess.Popen[str]:
-        """Start one more."""
+    def start(
+        self, parameters: dict[str, Any], module: str = "levada.driver", **variables: str
+    ) -> subprocess.Popen[str]:
+        """Start one more, with more variables in its environment."""
         address = urllib.parse.urlparse(self._cluster()["server"])
         return subprocess.Popen(
-            [sys.executable, "-m", "levada.driver", str(self._folder / "plan")],
+            [sys.executable, "-m", module, str(self._folder / "plan")],
             env={
                 "KUBERNETES_SERVICE_HOST": str(address.hostname),
                 "KUBERNETES_SERVICE_PORT": str(address.port or 443),
@@ -63,6 +65,7 @@ class LocalDriver:
                 "LEVADA_STORE": str(self._run.space.store),
                 "LEVADA_PARAMS": json.dumps(parameters),
                 "PYTHONDONTWRITEBYTECODE": "1",
+                **variables,
             },
             cwd="/",
             umask=0,  # the pods have another user, and write to its folders

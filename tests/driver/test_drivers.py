@@ -11,17 +11,22 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from levada.driver import jobs
 
 from tests.cluster.cluster import Cluster, Namespace
 
+from .cases import faults
 from .deployment import ClusterRun, Deployment, build_image, manifests
 from .local_driver import LocalDriver
 
 pytestmark = pytest.mark.engine
 CASES = Path(__file__).parent / "cases"
-COUNT = 8
+COUNT = 4
+#: Of the numbers below, those whose first attempt fails.
+FAILED_FIRST = 1
 KILLS = 20
 
 
@@ -31,7 +36,7 @@ def deployment(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> It
     shutil.copytree(CASES, root)
     image = build_image(root, cluster.registry)
     with cluster.namespace() as space:
-        made = manifests(CASES / "faults.py", "chain", image, max_parallel=3)
+        made = manifests(CASES / "faults.py", "mixed", image, max_parallel=5, indexed_from=4)
         yield Deployment.apply(space, made)
 
 
@@ -45,23 +50,39 @@ def start(run: ClusterRun, drivers: LocalDriver) -> subprocess.Popen[str]:
     return drivers.start({"folder": run.name, "count": COUNT})
 
 
-def check(run: ClusterRun, space: Namespace) -> None:
-    """Once each: what ran, the Jobs, the pods, the records; and what came out."""
+def check(run: ClusterRun, space: Namespace, folder: Path) -> None:
+    """Once each: what ran, the Jobs, the pods, the records; and what came out: as in plain Python.
+
+    Two of the fan-outs, and what is in their loops, run in Indexed Jobs.
+    """
+    expected, returned = plainly(folder)
     ran = Counter((space.store / f"trace-{run.name}").read_text().splitlines())
-    expected = Counter({"listed": 1, "total": 2, "closed": 1})
-    expected.update({f"doubled {number}": 1 for number in range(COUNT)})
     assert ran == expected
-    attempts = len(run.records())
-    failed_first = len([number for number in range(COUNT) if number % 3 == 1])
-    assert attempts == sum(expected.values()) + failed_first
-    assert len(run.jobs()) == attempts
-    assert len(run.pods()) == attempts
+    attempts = run.records()
+    assert len(attempts) == sum(expected.values()) + FAILED_FIRST
+    keys = Counter(key for job in run.jobs() for key in jobs.keys_of(job))
+    assert Counter(map(_key, attempts.values())) == keys
+    assert set(keys.values()) == {1}
+    assert any(jobs.ITEMS in job["metadata"]["annotations"] for job in run.jobs())
+    assert len(run.pods()) == len(attempts)
     outcome = run.outcome()
     assert outcome["status"] == "succeeded"
-    total, closed = (value(space, tree) for tree in outcome["outputs"])
-    assert (total, closed) == (sum(2 * n for n in range(COUNT)) + 1, "closed")
+    assert tuple(value(space, tree) for tree in outcome["outputs"]) == returned
     times = [path.name for path in sorted((run.folder / "driver-journal").iterdir())]
     assert times == [f"{number:08d}.json" for number in range(1, len(times) + 1)]
+
+
+def plainly(folder: Path) -> tuple[Counter[str], object]:
+    """What plain Python runs, and what it returns; no first attempt fails there."""
+    faults.TRACE = str(folder / "trace")
+    for number in range(COUNT):
+        (folder / f"trace-plain-failed-{number}").touch()
+    returned = faults.mixed("plain", COUNT)
+    return Counter((folder / "trace-plain").read_text().splitlines()), returned
+
+
+def _key(record: dict[str, Any]) -> jobs.Key:
+    return record["node"], tuple(record["map_index"] or ()), record["attempt"]
 
 
 def value(space: Namespace, tree: dict[str, dict[str, str]]) -> object:
@@ -85,7 +106,7 @@ def test_it_is_killed_at_any_moment(deployment: Deployment, tmp_path: Path) -> N
     out, _ = driver.communicate() if kills < KILLS else start(run, drivers).communicate()
     assert "succeeded" in out, out
     assert kills >= KILLS // 2, "it was over before it could be killed"
-    check(run, deployment.space)
+    check(run, deployment.space, tmp_path)
 
 
 def test_two_of_them_agree(deployment: Deployment, tmp_path: Path) -> None:
@@ -93,7 +114,7 @@ def test_two_of_them_agree(deployment: Deployment, tmp_path: Path) -> None:
     both = [start(run, drivers), start(run, drivers)]
     said = [driver.communicate()[0] for driver in both]
     assert [driver.returncode for driver in both] == [0, 0], said
-    check(run, deployment.space)
+    check(run, deployment.space, tmp_path)
 
 
 def test_the_api_server_is_away_for_a_while(
@@ -107,7 +128,7 @@ def test_the_api_server_is_away_for_a_while(
             time.sleep(6)
     out = _ended(driver, 240)
     assert driver.returncode == 0, out
-    check(run, deployment.space)
+    check(run, deployment.space, tmp_path)
 
 
 def _ended(driver: subprocess.Popen[str], seconds: float) -> str:

@@ -39,6 +39,7 @@ TEXT = "$(HOME) $(LEVADA_STORE) $$ ${x} {{ ds }} '\"\\ \N{BALLOON} $é"
 RUNS: dict[str, tuple[str, dict[str, Any] | None, dict[str, Any]]] = {
     "well": ("chain", {"folder": "well"}, {}),
     "late": ("waiting", {"folder": "late"}, {"timeout": 20}),
+    "endless": ("endless", {"folder": "endless"}, {"timeout": 15, "finally_timeout": 10}),
     "eating": ("eating", {"folder": "eating"}, {}),
     "missing-image": ("missing_image", None, {}),
     "missing-node": ("missing_node", None, {}),
@@ -127,6 +128,14 @@ def test_it_is_out_of_time(runs: dict[str, ClusterRun]) -> None:
     assert run.wait() == "failed"
     assert run.outcome()["status"] == "cancelled"
     assert trace(run, "late")["closed"] == 1
+
+
+def test_its_exit_handler_is_out_of_time(runs: dict[str, ClusterRun]) -> None:
+    run = runs["endless"]
+    assert run.wait(90) == "failed"
+    assert run.outcome()["status"] == "cancelled"
+    assert [record["status"] for record in run.records().values()] == ["cancelled"] * 2
+    run.until(lambda: all(job["status"].get("active", 0) == 0 for job in run.jobs()))
 
 
 def test_it_is_suspended_and_goes_on(deploy: Any, space: Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from levada.driver import jobs
@@ -37,14 +38,63 @@ def test_the_same_run_name_again_is_another_run() -> None:
     assert jobs.name("run", "uid 1", key) != jobs.name("run", "uid 2", key)
 
 
+TEMPLATE: dict[str, Any] = {
+    "metadata": {"labels": {"a": "b"}},
+    "spec": {
+        "backoffLimit": 0,
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{}]}},
+    },
+}
+OWNER = {"metadata": {"name": "run", "uid": "u-1"}}
+
+
+@given(st.lists(st.tuples(st.just("train"), INDEXES, st.integers(1, 9)), min_size=1))
+def test_a_job_of_several_says_which(keys: list[jobs.Key]) -> None:
+    job = jobs.indexed(TEMPLATE, OWNER, "many", keys, "runs/x/driver-journal/1.json")
+    assert jobs.keys_of(job) == keys
+    assert job["spec"]["completions"] == job["spec"]["parallelism"] == len(keys)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["command"][-2:] == ["stored", "runs/x/driver-journal/1.json"]
+    assert jobs.ITEMS not in job["spec"]["template"]["metadata"]["annotations"]
+
+
+@given(KEYS)
+def test_a_job_of_one_says_which(key: jobs.Key) -> None:
+    assert jobs.keys_of(jobs.manifest(TEMPLATE, OWNER, key, "request.json")) == [key]
+
+
+@given(RUNS, NODES, st.integers(1, 10**6))
+def test_any_indexed_job_has_a_name(run: str, node: str, entry: int) -> None:
+    name = jobs.indexed_name(run, "uid", node, entry)
+    assert names.label_problem(name, jobs.NAME_LENGTH) == ""
+    assert name != jobs.indexed_name(run, "uid", node, entry + 1)
+
+
+INDEXED = {"completionMode": "Indexed"}
+FAILED = [{"type": "Failed", "status": "True"}]
+
+
+@pytest.mark.parametrize(
+    ("status", "ends"),
+    [
+        ({}, ["", "", "", ""]),
+        ({"completedIndexes": "0,2"}, ["Complete", "", "Complete", ""]),
+        ({"completedIndexes": "1-3"}, ["", "Complete", "Complete", "Complete"]),
+        ({"completedIndexes": "0", "failedIndexes": "2-3"}, ["Complete", "", "Failed", "Failed"]),
+        (
+            {"completedIndexes": "0-2", "failedIndexes": "3", "conditions": FAILED},
+            ["Complete", "Complete", "Complete", "Failed"],
+        ),
+    ],
+)
+def test_the_ends_of_several(status: dict[str, Any], ends: list[str]) -> None:
+    job = {"spec": INDEXED, "status": status}
+    assert [jobs.ended(job, place) for place in range(4)] == ends
+
+
 def test_the_job_belongs_to_the_run_and_the_template_stays() -> None:
-    template: dict[str, Any] = {
-        "metadata": {"labels": {"a": "b"}},
-        "spec": {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{}]}}},
-    }
-    owner = {"metadata": {"name": "run", "uid": "u-1"}}
-    job = jobs.manifest(template, owner, ("train", (3,), 2), "runs/x/request.json")
-    assert template["metadata"] == {"labels": {"a": "b"}}
+    job = jobs.manifest(TEMPLATE, OWNER, ("train", (3,), 2), "runs/x/request.json")
+    assert TEMPLATE["metadata"] == {"labels": {"a": "b"}}
     assert job["metadata"]["labels"] == {"a": "b", jobs.RUN: "u-1"}
     assert job["metadata"]["annotations"][jobs.MAP_INDEX] == "3"
     (reference,) = job["metadata"]["ownerReferences"]

@@ -36,7 +36,7 @@ _SECONDS = 60
 
 #: Who may use a registry that wants a login, and what the server has of it (bcrypt).
 USER, PASSWORD = "levada", "open sesame"
-_HTPASSWD = "levada:$2y$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n"
+HTPASSWD = "levada:$2y$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n"
 
 
 def is_installed() -> bool:
@@ -113,7 +113,7 @@ def _start_registry(keeper: Keeper, folder: Path, wants_login: bool) -> str:
         f"http: {{addr: '{address}'}}",
     ]
     if wants_login:
-        (folder / "htpasswd").write_text(_HTPASSWD)
+        (folder / "htpasswd").write_text(HTPASSWD)
         lines.append(f"auth: {{htpasswd: {{realm: levada, path: {folder}/htpasswd}}}}")
     (folder / "config.yml").write_text("\n".join(lines))
     command = [_REGISTRY, "serve", str(folder / "config.yml")]

@@ -46,6 +46,9 @@ def test_the_example_gives_it_and_the_way_out_does_not(rule: str, tmp_path: Path
         ('resources=Resources(disk="1.5")', ["pod-quantity"]),
         ('resources=Resources(cpu="1.5", memory="0.5Ki", disk=1e9)', []),
         ('resources=Resources(gpu=1, gpu_type="a100")', ["pod-label"]),
+        ('resources=Resources(gpu=1, gpu_type="requests.a/gpu")', ["pod-label"]),
+        ('resources=Resources(gpu=1, gpu_type="%s/gpu")' % ("a" * 250), ["pod-label"]),
+        ("resources=Resources(gpu=10**20)", ["pod-quantity"]),
         ('node_selector={"a b": "x", "c": "-"}', ["pod-label", "pod-label"]),
         ('secrets=["TOKEN"]', ["pod-secret"]),
         ('secrets={"TOKEN": "a/b/c"}', ["pod-secret"]),
@@ -64,6 +67,10 @@ def test_the_example_gives_it_and_the_way_out_does_not(rule: str, tmp_path: Path
         ('tolerations=[{"keys": "a"}]', ["pod-toleration"]),
         ('tolerations=[{"key": "a", "tolerationSeconds": 5}]', ["pod-toleration"]),
         ('tolerations=[{"key": "a", "effect": "NoExecute", "tolerationSeconds": 5}]', []),
+        (
+            'tolerations=[{"key": "a", "effect": "NoExecute", "tolerationSeconds": 2**63}]',
+            ["pod-toleration"],
+        ),
         ('tolerations=[{"key": "a", "effect": "Never"}]', ["pod-toleration"]),
     ],
 )

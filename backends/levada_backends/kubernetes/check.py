@@ -11,7 +11,7 @@ from levada_compiler.ir import Call
 
 from ..pods import container, names
 from ..pods.check import SettingsCheck, all_nodes, settings_of_steps
-from .manifests import LARGEST_PLAN, Manifests
+from .manifests import LARGEST_ANNOTATIONS, LARGEST_APPLIED, LARGEST_PLAN, Manifests
 from .options import LONGEST, TABLE, Options, read
 
 if TYPE_CHECKING:
@@ -191,6 +191,15 @@ def _image_problem(image: str | None) -> str:
 
 def _size(program: Program, options: Options) -> Iterator[Diagnostic]:
     manifests = Manifests(program, options, "")
+    if manifests.annotations_size > LARGEST_ANNOTATIONS:
+        yield Diagnostic(
+            "kubernetes-plan-too-large",
+            f"what is said of the pipeline has {manifests.annotations_size:,} bytes, more than"
+            " annotations can hold",
+            program.span,
+            label=f"its description, owner and tags: at most {LARGEST_ANNOTATIONS:,}",
+            help="shorten the docstring",
+        )
     if manifests.size > LARGEST_PLAN:
         yield Diagnostic(
             "kubernetes-plan-too-large",
@@ -199,4 +208,14 @@ def _size(program: Program, options: Options) -> Iterator[Diagnostic]:
             label=f"at most {LARGEST_PLAN:,}",
             help="divide it into pipelines of their own, or use a loop over a parameter in place"
             " of many calls",
+        )
+    elif manifests.applied_size > LARGEST_APPLIED:
+        yield Diagnostic(
+            "kubernetes-server-side",
+            f"the plan has {manifests.applied_size:,} bytes, more than `kubectl apply` can keep in"
+            " an annotation",
+            program.span,
+            Severity.WARNING,
+            label=f"at most {LARGEST_APPLIED:,}",
+            help="apply it with `--server-side`, as `levada deploy` does",
         )

@@ -15,7 +15,7 @@ from kubernetes import config, dynamic, watch
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from levada import records
-from levada.driver.jobs import hashed
+from levada.driver import jobs as driver_jobs
 from urllib3.exceptions import HTTPError
 
 from levada_backends.client import (
@@ -187,7 +187,7 @@ class KubernetesClient(Client):
         return self._state(run, self._needed(run))
 
     def _state(self, run: Run, job: dict[str, Any]) -> RunState:
-        selector = f"levada.dev/run={job['metadata']['uid']}"
+        selector = _of_run(job)
         jobs = self._listed(self._jobs.list_namespaced_job, selector)
         pods = self._listed(self._core.list_namespaced_pod, selector)
         driver = self._listed(
@@ -224,18 +224,20 @@ class KubernetesClient(Client):
     def log(self, run: Run, step: StepState, attempt: int, first: int = 0) -> Sequence[str]:
         """From the pod, or from the store where the pod is gone."""
         job = self._needed(run)
-        name = states.job_name(job, step, attempt)
-        text = self._pod_log(name)
+        jobs = self._listed(self._jobs.list_namespaced_job, _of_run(job))
+        place = states.place(jobs, step, attempt)
+        text = None if place is None else self._pod_log(*place)
         if text is None:
             if step.status in (RUNNING, WAITING, QUEUED):
                 return []
-            place = (run.pipeline, run.run_id, step.node, step.map_index, attempt)
-            text = self._stored(job, f"{records.attempt_path(*place)}/log") or ""
+            attempted = (run.pipeline, run.run_id, step.node, step.map_index, attempt)
+            text = self._stored(job, f"{records.attempt_path(*attempted)}/log") or ""
         return text.splitlines()[first:]
 
-    def _pod_log(self, job: str) -> str | None:
+    def _pod_log(self, job: str, at: int = 0) -> str | None:
         selector = f"batch.kubernetes.io/job-name={job}"
-        pods = self._listed(self._core.list_namespaced_pod, selector)
+        listed = self._listed(self._core.list_namespaced_pod, selector)
+        pods = [pod for pod in listed if driver_jobs.place_of(pod) == (job, at)]
         for pod in sorted(pods, key=lambda each: each["metadata"]["creationTimestamp"])[-1:]:
             try:
                 read = self._core.read_namespaced_pod_log
@@ -276,7 +278,7 @@ class KubernetesClient(Client):
         (reader,) = spec["containers"]
         reader["command"] = ["python", "-m", "levada.driver.log", container.literal(path)]
         spec |= {"automountServiceAccountToken": False, "activeDeadlineSeconds": _READER_SECONDS}
-        name = hashed("read", f"{path} {time.time_ns()}", names.LABEL_LENGTH - 6)
+        name = driver_jobs.hashed("read", f"{path} {time.time_ns()}", names.LABEL_LENGTH - 6)
         manifest = {
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -388,6 +390,11 @@ def _new_name(pipeline: str) -> str:
 
 def _run(pipeline: str, job: Mapping[str, Any]) -> Run:
     return Run(pipeline, f"{_name(job)}-{job['metadata']['uid'][:8]}")
+
+
+def _of_run(job: Mapping[str, Any]) -> str:
+    """What selects the Jobs and pods of a run."""
+    return f"{driver_jobs.RUN}={job['metadata']['uid']}"
 
 
 def _name(thing: Mapping[str, Any]) -> str:

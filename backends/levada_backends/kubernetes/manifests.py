@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 NAME_LENGTH = 52
 #: What a ConfigMap may hold is 1 MiB; this leaves room for its metadata.
 LARGEST_PLAN = 1024 * 1024 - 16 * 1024
+#: What the annotations of an object may hold is 256 KiB; `kubectl apply` without `--server-side`
+#: adds one of its own, with the whole object in it.
+LARGEST_ANNOTATIONS = 64 * 1024
+LARGEST_APPLIED = 256 * 1024 - 1024
 DRIVER_SCHEMA = "levada.driver/1"
 #: As often as a driver may be lost, beside evictions, before its run is given up.
 DRIVER_LOSSES = 30
@@ -45,6 +49,18 @@ class Manifests:
     def size(self) -> int:
         """Bytes of the plan's ConfigMap."""
         return sum(len(key) + len(text.encode()) for key, text in self.data.items())
+
+    @property
+    def applied_size(self) -> int:
+        """Bytes of the plan's ConfigMap as `kubectl apply` keeps it."""
+        return len(
+            json.dumps(self.config_map(), ensure_ascii=False, separators=(",", ":")).encode()
+        )
+
+    @property
+    def annotations_size(self) -> int:
+        """Bytes of the CronJob's annotations."""
+        return sum(len(text.encode("utf-8", "replace")) for text in self._annotations().values())
 
     def files(self) -> dict[str, list[dict[str, Any]]]:
         """The objects of each file, by its name."""
@@ -81,7 +97,9 @@ class Manifests:
         return {
             "schema": DRIVER_SCHEMA,
             "max_parallel": self.plan["settings"].get("max_parallel") or options.max_parallel,
+            "indexed_from": options.indexed_from,
             "timeout": options.timeout,
+            "finally_timeout": options.finally_timeout,
             "stuck_after": options.stuck_after,
             "unschedulable_after": options.unschedulable_after,
             "jobs": jobs,

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 
 from levada import declarations
 
-from ..pods import names
+from ..pods import container, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
+#: Where the driver finds the plan.
+PLAN_FOLDER = "/etc/levada"
 TABLE = "[tool.levada.targets.kubernetes]"
 #: What the command line adds.
 _GIVEN = ("compiler", "project")
+#: Where a claim cannot be mounted: it would hide the image, or something is mounted there.
+_TAKEN = ("/", container.TEMPORARY, PLAN_FOLDER)
 #: https://github.com/kubernetes/api/blob/master/core/v1/types.go: seconds are 32 bits wide.
 LONGEST = 2**31 - 1
 
@@ -33,9 +37,11 @@ class Options:
     - ``queue``: the Kueue LocalQueue of steps that have no ``queue``.
     - ``stuck_after``: how long a pod may be kept from starting by its image, its configuration or
       an admission rule; ``unschedulable_after``: by a lack of nodes or of quota.
-    - ``timeout``: of a whole run; ``keep``: how long a run's Jobs and logs stay after its end.
+    - ``timeout``: of a whole run; ``finally_timeout``: of its ``finally`` regions once it is
+      cancelled or out of time; ``keep``: how long a run's Jobs and logs stay after its end.
     - ``history``: how many finished scheduled runs stay.
     - ``max_parallel``: steps at a time, where the pipeline does not say.
+    - ``indexed_from``: from how many items on a fan-out runs in Indexed Jobs.
     - ``starting_deadline``: how late a scheduled run may start.
     - ``network_policy``, ``admission_policy``: whether these are written as well.
     - ``context``, ``kubeconfig``: for who deploys and submits.
@@ -55,9 +61,11 @@ class Options:
     stuck_after: float = 300
     unschedulable_after: float = 3600
     timeout: float | None = None
+    finally_timeout: float = 3600
     keep: float = 7 * 86400
     history: int = 10
     max_parallel: int = 100
+    indexed_from: int = 20
     starting_deadline: float = 3600
     network_policy: bool = False
     admission_policy: bool = False
@@ -104,6 +112,8 @@ def _across(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"`store` is an absolute path in the pods or a URL, not `{store}`"
     elif "://" not in store and not found.get("store_claim"):
         yield f"`store` is the path {store}: name the `store_claim` that is mounted there"
+    elif "://" not in store and (store.rstrip("/") or "/") in _TAKEN:
+        yield f"`store` is {store}, where the pods have something else"
 
 
 def _text(value: object) -> str:
@@ -194,9 +204,11 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "stuck_after": _seconds,
     "unschedulable_after": _seconds,
     "timeout": _seconds,
+    "finally_timeout": _seconds,
     "keep": _seconds,
     "history": _count,
     "max_parallel": _count,
+    "indexed_from": _count,
     "starting_deadline": _seconds,
     "network_policy": _flag,
     "admission_policy": _flag,

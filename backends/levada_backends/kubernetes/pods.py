@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from levada.driver.jobs import QUEUE
+
 from ..pods import container, names
+from .options import PLAN_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,9 +19,6 @@ if TYPE_CHECKING:
 #: Names of labels and annotations, shared with ``levada.driver.jobs``.
 PIPELINE = "levada.dev/pipeline"
 ROLE = "levada.dev/role"
-QUEUE = "kueue.x-k8s.io/queue-name"
-#: Where the driver finds the plan.
-PLAN_FOLDER = "/etc/levada"
 #: The exit code of a driver whose run did not succeed: it is not to be started again.
 NOT_SUCCEEDED = 3
 #: Seconds that a step has beyond its timeout to start and to write its record.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from levada_backends.client import Run
 
 Object = dict[str, Any]
+Place = tuple[str, int]
 _ENDS = {"Complete": SUCCEEDED, "Failed": FAILED}
 
 
@@ -41,7 +42,7 @@ def of_run(
     """The state of a run from its driver's Job, its attempts' Jobs and pods, and its driver."""
     said = progress(job)
     status = _status(job, said, drivers)
-    by_job = {_job_of(pod): pod for pod in sorted(pods, key=_created)}
+    by_job = {driver_jobs.place_of(pod): pod for pod in sorted(pods, key=_created)}
     steps = [*_steps(jobs, by_job, is_over=status in (FAILED, CANCELLED, SUCCEEDED))]
     steps += _without_job(said, {(step.node, step.map_index) for step in steps})
     times = job.get("status", {})
@@ -71,11 +72,15 @@ def end_of(job: Object) -> str:
     return next(ends, "")
 
 
-def job_name(job: Object, step: StepState, attempt: int) -> str:
-    """The name of an attempt's Job."""
-    metadata = job["metadata"]
+def place(jobs: Sequence[Object], step: StepState, attempt: int) -> Place | None:
+    """The Job of an attempt, and its completion index there."""
     key = (step.node, step.map_index or (), attempt)
-    return driver_jobs.name(metadata["name"], metadata["uid"], key)
+    for job in jobs:
+        if job["metadata"]["annotations"][driver_jobs.NODE] == step.node:
+            keys = driver_jobs.keys_of(job)
+            if key in keys:
+                return job["metadata"]["name"], keys.index(key)
+    return None
 
 
 def _status(job: Object, said: Object, drivers: Sequence[Object]) -> str:
@@ -110,26 +115,32 @@ def _ended_at(job: Object) -> str:
 
 
 def _steps(
-    jobs: Sequence[Object], pods: Mapping[str, Object], *, is_over: bool
+    jobs: Sequence[Object], pods: Mapping[Place, Object], *, is_over: bool
 ) -> Iterator[StepState]:
     """The last attempt of each node and iteration, in the order in which they were started."""
-    last: dict[tuple[str, str], Object] = {}
-    for job in sorted(jobs, key=lambda each: (_created(each), _attempt(each))):
-        last[_annotation(job, driver_jobs.NODE), _annotation(job, driver_jobs.MAP_INDEX)] = job
-    for (node, index), job in last.items():
-        yield _step(node, index, job, pods.get(job["metadata"]["name"]), is_over=is_over)
+    last: dict[tuple[str, tuple[int, ...]], tuple[int, Object, int]] = {}
+    for job in sorted(jobs, key=_created):
+        for at, (node, index, number) in enumerate(driver_jobs.keys_of(job)):
+            if number >= last.get((node, index), (0,))[0]:
+                last[node, index] = number, job, at
+    for (node, index), (number, job, at) in last.items():
+        key = (node, index, number)
+        yield _step(key, job, at, pods.get((job["metadata"]["name"], at)), is_over=is_over)
 
 
-def _step(node: str, index: str, job: Object, pod: Object | None, *, is_over: bool) -> StepState:
-    status, reason = _status_of_step(job, pod)
+def _step(
+    key: driver_jobs.Key, job: Object, at: int, pod: Object | None, *, is_over: bool
+) -> StepState:
+    node, index, number = key
+    status, reason = _status_of_step(job, at, pod)
     if status == FAILED and not is_over and _may_retry(pod):
         status = RETRYING
     record = driver_pods.message(pod).get("record") or {} if pod is not None else {}
     return StepState(
         node,
         status,
-        tuple(map(int, index.split("."))) if index else None,
-        attempt=_attempt(job),
+        index or None,
+        attempt=number,
         seconds=record.get("seconds") or _seconds(pod),
         cached=bool((record.get("cache") or {}).get("hit")),
         reason=reason,
@@ -137,13 +148,13 @@ def _step(node: str, index: str, job: Object, pod: Object | None, *, is_over: bo
     )
 
 
-def _status_of_step(job: Object, pod: Object | None) -> tuple[str, str]:
+def _status_of_step(job: Object, at: int, pod: Object | None) -> tuple[str, str]:
     said = driver_pods.message(pod) if pod is not None else {}
     record = said.get("record") or ({"status": said["status"]} if "status" in said else None)
     if record is not None:
         error = record.get("error") or {}
         return record["status"], f"{error['type']}: {error['message']}" if error else ""
-    ended = end_of(job)
+    ended = _ENDS.get(driver_jobs.ended(job, at), "")
     if ended == FAILED:
         return FAILED, _lost(job, pod)
     if ended or (job["spec"].get("suspend") and driver_jobs.condition(job, "Suspended")):
@@ -193,15 +204,3 @@ def _time(text: str) -> datetime:
 
 def _created(thing: Object) -> str:
     return str(thing["metadata"].get("creationTimestamp") or "")
-
-
-def _job_of(pod: Object) -> str:
-    return str((pod["metadata"].get("labels") or {}).get("batch.kubernetes.io/job-name") or "")
-
-
-def _attempt(job: Object) -> int:
-    return int(_annotation(job, driver_jobs.ATTEMPT) or 1)
-
-
-def _annotation(job: Object, name: str) -> str:
-    return str((job["metadata"].get("annotations") or {}).get(name) or "")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from levada_compiler.ir import Node, Program, Setting
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+#: What Kubernetes counts is 64 bits wide.
+LARGEST = 2**63 - 1
 _TOLERATION = ("key", "operator", "value", "effect", "tolerationSeconds")
 
 
@@ -69,6 +71,10 @@ class SettingsCheck:
         for name in ("cpu", "memory", "disk"):
             if value.get(name) is not None:
                 yield from _amount(name, value[name], span)
+        if (value.get("gpu") or 0) > LARGEST:
+            way_out = "write how many of them a node has"
+            message = f"gpu is {value['gpu']}, more than Kubernetes can count"
+            yield Diagnostic("pod-quantity", message, span, help=way_out)
         if value.get("gpu_type") is not None:
             yield from _gpu_type(value["gpu_type"], span)
 
@@ -139,13 +145,23 @@ def _amount(name: str, value: float | str, span: Span) -> Iterator[Diagnostic]:
 
 
 def _gpu_type(text: str, span: Span) -> Iterator[Diagnostic]:
-    problem = names.key_problem(text)
-    if not problem and "/" not in text:
-        problem = "a device has a prefix"
+    problem = _device_problem(text)
     if problem:
         way_out = 'write what the nodes offer, such as `gpu_type="nvidia.com/gpu"`'
         message = f"`{text}` is no resource of Kubernetes: {problem}"
         yield Diagnostic("pod-label", message, span, help=way_out)
+
+
+def _device_problem(text: str) -> str:
+    """As `IsExtendedResourceName` of k8s.io/kubernetes/pkg/apis/core/v1/helper has it.
+
+    Quotas put `requests.` in front of the name.
+    """
+    if problem := names.key_problem(text) or names.key_problem(f"requests.{text}"):
+        return problem
+    if "/" not in text:
+        return "a device has a prefix"
+    return "it must not start with `requests.`" if text.startswith("requests.") else ""
 
 
 def _variable(name: str, span: Span) -> Iterator[Diagnostic]:
@@ -199,6 +215,8 @@ def _toleration_seconds_problem(given: dict[str, Any], effect: str) -> str:
         return ""
     if isinstance(seconds, bool) or not isinstance(seconds, int):
         return f"`tolerationSeconds` is a whole number, not {seconds!r}"
+    if abs(seconds) > LARGEST:
+        return f"`tolerationSeconds` is {seconds}, more than Kubernetes can count"
     return "" if effect == "NoExecute" else "`tolerationSeconds` needs the effect `NoExecute`"
 
 

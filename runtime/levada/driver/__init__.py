@@ -1,4 +1,4 @@
-"""The driver: runs a plan in a cluster, a Job for each attempt (``python -m levada.driver``).
+"""The driver: runs a plan in a cluster, Jobs of the attempts (``python -m levada.driver``).
 
 It keeps nothing to itself, so that it may be killed at any moment, run twice or be cut off:
 
@@ -7,7 +7,8 @@ It keeps nothing to itself, so that it may be killed at any moment, run twice or
   which they were taken note of. A driver that starts again, and a second one beside it, read the
   journal first and so come to where the first one is; of two that write the same entry one wins.
 - The Job of an attempt has a name that follows from the run and the attempt (``jobs``). Whoever
-  finds it there already takes it for its own.
+  finds it there already takes it for its own. Attempts of a large fan-out share Indexed Jobs: which
+  attempts these are is an entry of the journal, which comes before the Job.
 - ``run.json`` holds the plan and the Jobs' templates by digest: a plan that is applied meanwhile is
   for later runs.
 

@@ -96,17 +96,15 @@ class Api:
         """Merge a change into an object. Raises ApiError."""
         return self._request("PATCH", self.path(kind, name), change, "application/merge-patch+json")
 
-    def list(self, kind: str, **selectors: str) -> tuple[list[dict[str, Any]], str]:
-        """The objects, and the version to watch from. Raises ApiError."""
-        found: list[dict[str, Any]] = []
+    def pages(self, kind: str, **selectors: str) -> Iterator[tuple[list[dict[str, Any]], str]]:
+        """The objects, some at a time, and the version to watch from. Raises ApiError."""
         more = {"limit": str(_PAGE)}
         while True:
             page = self._request("GET", self.path(kind, **selectors, **more))
-            found += page["items"]
-            version, token = page["metadata"]["resourceVersion"], page["metadata"].get("continue")
-            if not token:
-                return found, version
-            more = {"limit": str(_PAGE), "continue": token}
+            yield page["items"], page["metadata"]["resourceVersion"]
+            if not page["metadata"].get("continue"):
+                return
+            more = {"limit": str(_PAGE), "continue": page["metadata"]["continue"]}
 
     def _request(
         self,

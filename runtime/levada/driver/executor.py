@@ -17,8 +17,10 @@ from levada.runner import record_hit
 from levada.store import StoreError
 
 from . import earlier, environments, jobs, pods
-from .api import ApiError, Backoff
+from .api import ApiError
+from .ending import Ending
 from .journal import Journal
+from .running import JobOf, Running
 from .watcher import Change, Watcher
 
 TYPE_CHECKING = False
@@ -36,33 +38,10 @@ if TYPE_CHECKING:
 _STORE_PATIENCE = 90.0
 #: Seconds between two looks at what makes no progress.
 _LOOK = 5.0
-
-
-class _Running:
-    """An attempt that is to have a Job, or has one. Times are of the monotonic clock."""
-
-    __slots__ = (
-        *("attempt", "cancelled", "created", "due", "force", "key", "looked_up", "name", "said"),
-        *("since", "started", "suspended", "trouble", "backoff", "ended"),
-    )
-
-    def __init__(self, attempt: Attempt, key: Key, name: str) -> None:
-        self.attempt = attempt
-        self.key = key
-        self.name = name
-        self.looked_up: cache.Lookup | None = None
-        self.created = False
-        self.started = time.time_ns()
-        #: when its creation is to be tried
-        self.due = 0.0
-        self.backoff = Backoff()
-        self.cancelled = self.force = self.suspended = False
-        #: what keeps it from starting, and since when
-        self.trouble: pods.Trouble | None = None
-        self.since = 0.0
-        self.said = ""
-        #: when its Job was seen to be complete
-        self.ended = 0.0
+#: Seconds that an attempt of a large fan-out waits for others to be started with it, and how many
+#: there are in one Job at most.
+_GATHER = 0.5
+_MOST_TOGETHER = 1000
 
 
 class JobExecutor(Executor):
@@ -85,27 +64,23 @@ class JobExecutor(Executor):
         self._owner = owner
         self._driver = driver
         self._now = created
-        self._deadline = created + driver["timeout"] if driver.get("timeout") else None
+        self._ending = Ending(driver, created)
         self._journal = Journal(context.store, context.folder)
-        self._running: dict[Key, _Running] = {}
-        self._by_name: dict[str, _Running] = {}
+        self._running: dict[Key, Running] = {}
+        self._jobs: dict[str, JobOf] = {}
         self._looked_up: dict[Attempt, cache.Lookup] = {}
         self._records: dict[Key, dict[str, Any]] = {}
-        self._jobs: dict[str, dict[str, Any]] = {}
-        self._pods: dict[str, dict[str, Any]] = {}
         self._changes: queue.SimpleQueue[Change] = queue.SimpleQueue()
         self._watchers: list[Watcher] = []
         self._looked_at = 0.0
-        self._asked_to_cancel = ""
-        self._cancelled = False
-        #: why the run was cancelled, once; for who tells the interpreter
-        self.cancellation: str | None = None
-        #: what keeps attempts from starting, by Job: for people
-        self.waiting: dict[str, str] = {}
+        #: why the run is cancelled, and whether by force, once; for who tells the interpreter
+        self.cancellation: tuple[str, bool] | None = None
+        #: what keeps attempts from starting: for people
+        self.waiting: dict[Key, str] = {}
         #: the run that this one tries again: what succeeded there is not run again
         self.retry_of: str | None = None
-        #: called now and then
-        self.on_look: Callable[[], None] | None = None
+        #: called now and then, with whether there is nothing else to do
+        self.on_look: Callable[[bool], None] | None = None
 
     def clock(self) -> float:
         """The time of the last entry of the journal: the same in every driver."""
@@ -137,10 +112,9 @@ class JobExecutor(Executor):
     def start(self, attempt: Attempt) -> None:
         """Have a Job made for the attempt, unless it has one or is over."""
         key = jobs.key_of(attempt)
-        metadata = self._owner["metadata"]
-        running = _Running(attempt, key, jobs.name(metadata["name"], metadata["uid"], key))
-        running.looked_up = self._looked_up.pop(attempt, None)
-        self._running[key] = self._by_name[running.name] = running
+        running = self._running[key] = Running(attempt, key, self._looked_up.pop(attempt, None))
+        if not self._is_of_many(attempt):
+            self._place_alone(running)
 
     def poll(self, timeout: float | None) -> list[Ended]:
         """Give the ends in the next entry of the journal; write it if there is none yet."""
@@ -149,10 +123,9 @@ class JobExecutor(Executor):
         if entry is None:
             entry = self._journal.propose(self._observe(until))
         self._now = max(self._now, entry["time"])
-        if entry.get("cancel"):
-            self.cancellation, self._cancelled = entry["cancel"], True
-        keys = [(node, tuple(index), number) for node, index, number in entry.get("ended", ())]
-        return [self._take(key) for key in keys if key in self._running]
+        self.cancellation = self._ending.take(entry)
+        self._place_together(_keys(entry.get("start") or []))
+        return [self._take(key) for key in _keys(entry.get("ended") or []) if key in self._running]
 
     def cancel(self, attempt: Attempt, *, force: bool) -> None:
         """End the attempt's pod, with the time that Kubernetes gives it, or without waiting."""
@@ -169,9 +142,47 @@ class JobExecutor(Executor):
         for watcher in self._watchers:
             watcher.stop()
 
-    def ask_to_cancel(self, reason: str) -> None:
-        """Have the run end; it is noted in the journal first."""
-        self._asked_to_cancel = self._asked_to_cancel or reason
+    # ---------------------------------------------------------------- which Job
+
+    def _is_of_many(self, attempt: Attempt) -> bool:
+        """Whether it may share an Indexed Job: all drivers of the run say the same.
+
+        Kueue admits a Job as a whole, so that one of many may wait where a few could run.
+        """
+        labels = self._template(attempt.node)["metadata"]["labels"]
+        return attempt.siblings >= self._driver["indexed_from"] and jobs.QUEUE not in labels
+
+    def _place_alone(self, running: Running) -> None:
+        metadata = self._owner["metadata"]
+        self._add(JobOf(jobs.name(metadata["name"], metadata["uid"], running.key), [running]))
+
+    def _place_together(self, keys: list[Key]) -> None:
+        """These get one Job: that is what the journal's last entry says."""
+        members = [self._running[key] for key in keys]
+        if len(members) == 1:
+            self._place_alone(members[0])
+        elif members:
+            metadata, entry = self._owner["metadata"], self._journal.number
+            name = jobs.indexed_name(metadata["name"], metadata["uid"], keys[0][0], entry)
+            self._add(JobOf(name, members, self._journal.path(entry)))
+
+    def _add(self, job: JobOf) -> None:
+        self._jobs[job.name] = job
+
+    def _unplaced(self) -> list[Running]:
+        return [one for one in self._running.values() if one.job is None and not one.cancelled]
+
+    def _to_start(self) -> list[Key]:
+        """Attempts of one node that are to get a Job now: what comes up meanwhile joins them."""
+        waiting = self._unplaced()
+        if not waiting:
+            return []
+        first = waiting[0]
+        is_all = len(waiting) == len(self._running)
+        if not is_all and time.monotonic() < first.waits_since + _GATHER:
+            return []
+        found = [one.key for one in waiting if one.key[0] == first.key[0]]
+        return found[:_MOST_TOGETHER]
 
     # ---------------------------------------------------------------- what happens
 
@@ -182,9 +193,9 @@ class JobExecutor(Executor):
             self._create_due()
             self._end_cancelled()
             self._look_at_troubles()
-            if self.on_look is not None:
-                self.on_look()
             entry = self._to_note(until)
+            if self.on_look is not None:
+                self.on_look(entry is None)
             if entry is not None:
                 return entry
             self._take_changes(self._wait_seconds(until))
@@ -194,21 +205,22 @@ class JobExecutor(Executor):
         ended = [key for key, running in self._running.items() if self._is_over(running)]
         if ended:
             ended.sort(key=lambda key: (str(self._records[key].get("finished")), key))
-            return {"time": now, "ended": [[node, list(index), n] for node, index, n in ended]}
-        if self._deadline is not None and now >= self._deadline:
-            self.ask_to_cancel(f"the run took longer than {self._driver['timeout']:g} s")
-        if self._asked_to_cancel and not self._cancelled:
-            return {"time": now, "cancel": self._asked_to_cancel}
+            return {"time": now, "ended": _noted(ended)}
+        if (end := self._ending.to_note(now)) is not None:
+            return end
+        together = self._to_start()
+        if together:
+            return {"time": now, "start": _noted(together)}
         if until is not None and now >= until:
             return {"time": now}
         return None
 
     def _wait_seconds(self, until: float | None) -> float:
         now = time.monotonic()
-        due = [running.due - now for running in self._running.values() if not running.created]
+        due = [job.due - now for job in self._jobs.values() if not job.created]
+        due += [one.waits_since + _GATHER - now for one in self._unplaced()]
         due += [] if until is None else [until - time.time()]
-        if self._deadline is not None and not self._cancelled:
-            due.append(self._deadline - time.time())
+        due += [] if self._ending.due is None else [self._ending.due - time.time()]
         return max(0.0, min([_LOOK, *due]))
 
     def _start_watching(self) -> None:
@@ -232,25 +244,32 @@ class JobExecutor(Executor):
     def _take_change(self, kind: str, name: str, thing: dict[str, Any] | None) -> None:
         if kind == "jobs" and name == self._owner["metadata"]["name"]:
             self._take_own(thing)
-        elif kind == "jobs" and name in self._by_name:
-            if thing is not None:
-                self._jobs[name] = thing
-                self._by_name[name].created = True
-            elif self._jobs.pop(name, None) is not None:
-                self._write_lost(
-                    self._by_name[name], pods.Lost(1 << 8, message="its Job was deleted")
-                )
+        elif kind == "jobs" and name in self._jobs:
+            self._take_job(self._jobs[name], thing)
         elif kind == "pods" and thing is not None:
             self._take_pod(thing)
 
+    def _take_job(self, job: JobOf, state: dict[str, Any] | None) -> None:
+        if state is not None:
+            job.state, job.created = state, True
+        elif job.state is not None:
+            job.state = None
+            for running in self._open(job):
+                self._write_lost(running, pods.Lost(1 << 8, message="its Job was deleted"))
+
     def _take_pod(self, pod: dict[str, Any]) -> None:
-        job = (pod["metadata"].get("labels") or {}).get("batch.kubernetes.io/job-name", "")
-        if job not in self._by_name:
+        name, place = jobs.place_of(pod)
+        running = self._jobs[name].members.get(place) if name in self._jobs else None
+        if running is None:
             return
-        before = self._pods.get(job)
         made = pod["metadata"].get("creationTimestamp") or ""
+        before = running.pod
         if before is None or (before["metadata"].get("creationTimestamp") or "") <= made:
-            self._pods[job] = pod
+            running.pod = pod
+
+    def _open(self, job: JobOf) -> list[Running]:
+        """The attempts of a Job of which no end is known."""
+        return [each for each in job.members.values() if each.key not in self._records]
 
     def _take_own(self, job: dict[str, Any] | None) -> None:
         """The driver's Job: the user ends the run by an annotation, or deletes it."""
@@ -261,91 +280,99 @@ class JobExecutor(Executor):
             os._exit(0)
         reason = (job["metadata"].get("annotations") or {}).get(jobs.CANCEL)
         if reason:
-            self.ask_to_cancel(reason)
+            self._ending.ask(reason)
 
     # ---------------------------------------------------------------- creation
 
     def _create_due(self) -> None:
         now = time.monotonic()
-        for running in list(self._running.values()):
-            if not running.created and not running.cancelled and running.due <= now:
-                self._create(running)
+        for job in list(self._jobs.values()):
+            if not job.created and job.due <= now:
+                self._create(job)
 
-    def _create(self, running: _Running) -> None:
+    def _create(self, job: JobOf) -> None:
         """Make the Job; what is there already is taken for ours."""
-        if self._has_record(running):
+        wanted = [one for one in self._open(job) if not one.cancelled and not self._has_record(one)]
+        if not wanted:
             return
-        if running.attempt.number > 1:  # of the first one the request was written by `lookup`
-            self._hand_over(running.attempt, self._request(running.attempt), None)
-        template = self._driver["templates"][self._driver["jobs"][running.attempt.node]]
-        manifest = jobs.manifest(template, self._owner, running.key, self._request_path(running))
+        for running in wanted:
+            if running.attempt.number > 1:  # of the first one `lookup` wrote the request
+                self._hand_over(running.attempt, self._request(running.attempt), None)
         try:
-            self._api.create("jobs", manifest)
+            job.state = self._api.create("jobs", self._manifest(job))
         except ApiError as error:
-            self._not_created(running, error)
+            self._not_created(job, error)
             return
-        running.created = True
-        self._settle(running)
+        job.created = True
+        self._settle_all(job)
 
-    def _not_created(self, running: _Running, error: ApiError) -> None:
+    def _manifest(self, job: JobOf) -> dict[str, Any]:
+        template = self._template(job.keys[0][0])
+        if job.entry:
+            return jobs.indexed(template, self._owner, job.name, job.keys, job.entry)
+        (running,) = job.members.values()
+        return jobs.manifest(template, self._owner, running.key, self._request_path(running))
+
+    def _not_created(self, job: JobOf, error: ApiError) -> None:
         if error.status == 409 and error.reason == "AlreadyExists":
-            self._adopt(running)
+            self._adopt(job)
         elif error.is_passing or error.status == 409:
             kind = "unschedulable" if error.is_quota else "stuck"
             if error.status in (403, 422):
-                self._meet(running, pods.Trouble(kind, "Forbidden", error.message))
-            running.due = time.monotonic() + running.backoff.delay(error)
+                self._meet_all(job, pods.Trouble(kind, "Forbidden", error.message))
+            job.due = time.monotonic() + job.backoff.delay(error)
         else:
-            self._refuse(running, f"the API server refused the step's Job: {error.message}")
+            self._refuse_all(job, f"the API server refused the step's Job: {error.message}")
 
-    def _adopt(self, running: _Running) -> None:
+    def _adopt(self, job: JobOf) -> None:
         try:
-            found = self._api.get("jobs", running.name)
+            found = self._api.get("jobs", job.name)
         except ApiError:
-            running.due = time.monotonic() + running.backoff.delay()
+            job.due = time.monotonic() + job.backoff.delay()
             return
         labels = found["metadata"].get("labels") or {}
         if labels.get(jobs.RUN) == self._owner["metadata"]["uid"]:
-            running.created = True
-            self._settle(running)
+            job.state, job.created = found, True
+            self._settle_all(job)
         else:
-            self._refuse(running, f"there is a Job {running.name} that is not of this run")
+            self._refuse_all(job, f"there is a Job {job.name} that is not of this run")
 
     # ---------------------------------------------------------------- ends
 
-    def _is_over(self, running: _Running) -> bool:
+    def _is_over(self, running: Running) -> bool:
         """Whether it has ended; if so, its record is in the store and known here."""
         if running.key in self._records:
             return True
-        pod, job = self._pods.get(running.name), self._jobs.get(running.name)
-        said = pods.message(pod) if pod is not None else {}
+        said = pods.message(running.pod) if running.pod is not None else {}
         if "record" in said:
             self._records[running.key] = said["record"]
             return self._learn(running)
         if "path" in said:
             return self._has_record(running)
-        if job is None or not jobs.is_finished(job):
+        ended = "" if running.state is None else jobs.ended(running.state, running.place)
+        if not ended:
             return False
         if self._has_record(running):
             return self._learn(running)
-        return self._is_lost(running, pod, job)
+        return self._is_lost(running, is_complete=ended == "Complete")
 
-    def _is_lost(self, running: _Running, pod: dict[str, Any] | None, job: dict[str, Any]) -> bool:
-        """Whether a Job that is over has left nothing: a store may take a while to show it."""
-        if jobs.condition(job, "Complete"):
+    def _is_lost(self, running: Running, *, is_complete: bool) -> bool:
+        """Whether one that is over has left nothing: a store may take a while to show it."""
+        if is_complete:
             running.ended = running.ended or time.monotonic()
             if time.monotonic() < running.ended + _STORE_PATIENCE:
                 return False
-        self._write_lost(running, pods.lost(pod, job, _memory_limit(job)))
+        job = running.state or {}
+        self._write_lost(running, pods.lost(running.pod, job, _memory_limit(job)))
         return True
 
-    def _has_record(self, running: _Running) -> bool:
+    def _has_record(self, running: Running) -> bool:
         record = records.read_document(self._context.store, self._record_path(running.key))
         if record is not None:
             self._records[running.key] = record
         return record is not None
 
-    def _learn(self, running: _Running) -> bool:
+    def _learn(self, running: Running) -> bool:
         """Keep what the image has: the next run can look up the cache before it makes a pod."""
         request = self._request(running.attempt)
         image = self._image(running.attempt)
@@ -358,9 +385,11 @@ class JobExecutor(Executor):
     def _take(self, key: Key) -> Ended:
         """The end of an attempt that the journal says is over."""
         running = self._running.pop(key)
-        del self._by_name[running.name]
-        for known in (self._jobs, self._pods):
-            known.pop(running.name, None)
+        job = running.job
+        if job is not None:
+            del job.members[running.place]
+            if not job.members:
+                del self._jobs[job.name]
         self._settle(running)
         path = self._record_path(key)
         record = self._records.pop(key, None) or self._read_record(path)
@@ -376,7 +405,7 @@ class JobExecutor(Executor):
             time.sleep(0.2)
         return record
 
-    def _write_lost(self, running: _Running, lost: pods.Lost) -> None:
+    def _write_lost(self, running: Running, lost: pods.Lost) -> None:
         request = self._request(running.attempt)
         described = environments.known(self._context.store, self._image(running.attempt), request)
         request.environment = described or environments.unknown(self._image(running.attempt))
@@ -390,7 +419,11 @@ class JobExecutor(Executor):
             message=lost.message,
         )
 
-    def _refuse(self, running: _Running, message: str) -> None:
+    def _refuse_all(self, job: JobOf, message: str) -> None:
+        for running in self._open(job):
+            self._refuse(running, message)
+
+    def _refuse(self, running: Running, message: str) -> None:
         """The attempt cannot be run: the same would happen again."""
         from levada.attempt import Attempt as Recorded
 
@@ -408,26 +441,27 @@ class JobExecutor(Executor):
             if running.cancelled and running.key not in self._records:
                 self._end(running)
 
-    def _end(self, running: _Running) -> None:
-        """Suspend the Job, which ends its pod and keeps the Job: nobody will make it again."""
-        if running.created and not running.suspended:
-            running.suspended = self._suspend(running)
-        job = self._jobs.get(running.name)
-        is_ended = job is not None and (
-            jobs.is_finished(job)
-            or (jobs.condition(job, "Suspended") is not None and not jobs.has_pods(job))
+    def _end(self, running: Running) -> None:
+        """Suspend the Job, which ends its pods and keeps the Job: nobody will make it again."""
+        job, state = running.job, running.state
+        if job is not None and job.created and not job.suspended:
+            job.suspended = self._suspend(job)
+        is_ended = state is not None and (
+            jobs.ended(state, running.place) != ""
+            or (jobs.condition(state, "Suspended") is not None and not jobs.has_pods(state))
         )
-        is_over = not running.created or running.force or (running.suspended and is_ended)
+        is_suspended = job is not None and job.suspended
+        is_over = not running.is_created or running.force or (is_suspended and is_ended)
         if is_over and not self._has_record(running):
             self._write_lost(running, pods.Lost(15, "cancelled"))
 
-    def _suspend(self, running: _Running) -> bool:
+    def _suspend(self, job: JobOf) -> bool:
         try:
-            self._api.patch("jobs", running.name, {"spec": {"suspend": True}})
+            self._api.patch("jobs", job.name, {"spec": {"suspend": True}})
         except ApiError as error:
             if error.is_passing:
                 return False
-            _say(f"{running.name}: {error.message}")
+            _say(f"{job.name}: {error.message}")
         return True
 
     # ---------------------------------------------------------------- trouble
@@ -437,30 +471,30 @@ class JobExecutor(Executor):
         if now < self._looked_at + min(_LOOK, self._driver["stuck_after"] / 4):
             return
         self._looked_at = now
-        for running in list(self._running.values()):
-            if running.created and running.key not in self._records:
-                self._look_at(running)
+        for job in list(self._jobs.values()):
+            if job.created and job.state is not None:
+                self._look_at(job, job.state)
 
-    def _look_at(self, running: _Running) -> None:
-        job, pod = self._jobs.get(running.name), self._pods.get(running.name)
-        if job is None or job["spec"].get("suspend"):
+    def _look_at(self, job: JobOf, state: dict[str, Any]) -> None:
+        if state["spec"].get("suspend"):
             return  # Kueue holds it back, or we have ended it
-        found = pods.trouble(pod) if pod is not None else self._without_pod(running)
-        if found is None:
-            self._settle(running)
-        else:
-            self._meet(running, found)
+        running = self._open(job)
+        lacking = any(one.pod is None for one in running)
+        missing = self._without_pods(state) if lacking else None
+        for one in running:
+            found = missing if one.pod is None else pods.trouble(one.pod)
+            if found is None:
+                self._settle(one)
+            else:
+                self._meet(one, found)
+        self._give_up(job)
 
-    def _without_pod(self, running: _Running) -> pods.Trouble | None:
+    def _without_pods(self, job: dict[str, Any]) -> pods.Trouble | None:
         """Why a Job has no pod: nothing but its events says so."""
-        job = self._jobs[running.name]
         if jobs.is_finished(job) or jobs.has_pods(job):
             return None
         try:
-            found, _ = self._api.list(
-                "events",
-                fieldSelector=f"involvedObject.uid={job['metadata']['uid']},reason=FailedCreate",
-            )
+            found = self._events_of(job["metadata"]["uid"])
         except ApiError:
             return None
         if not found:
@@ -469,25 +503,54 @@ class JobExecutor(Executor):
         kind = "unschedulable" if "exceeded quota" in message else "stuck"
         return pods.Trouble(kind, "FailedCreate", message)
 
-    def _meet(self, running: _Running, trouble: pods.Trouble) -> None:
-        """Something keeps it from starting: say so once, and give up when it takes too long."""
-        now = time.monotonic()
+    def _events_of(self, uid: str) -> list[dict[str, Any]]:
+        selector = f"involvedObject.uid={uid},reason=FailedCreate"
+        pages = self._api.pages("events", fieldSelector=selector)
+        return [event for page, _ in pages for event in page]
+
+    def _meet_all(self, job: JobOf, trouble: pods.Trouble) -> None:
+        for running in self._open(job):
+            self._meet(running, trouble)
+        self._give_up(job)
+
+    def _meet(self, running: Running, trouble: pods.Trouble) -> None:
+        """Something keeps it from starting: say so once."""
         if running.trouble is None or running.trouble.kind != trouble.kind:
-            running.since = now
+            running.since = time.monotonic()
         running.trouble = trouble
-        self.waiting[running.name] = f"{running.key[0]}: {trouble}"
+        self.waiting[running.key] = f"{running.key[0]}: {trouble}"
         if running.said != trouble.reason:
             running.said = trouble.reason
             _say(f"{running.name} is waiting: {trouble}")
-        patience = self._driver[f"{trouble.kind}_after"]
-        if now - running.since >= patience and running.key not in self._records:
-            if running.created and not self._suspend(running):
-                return
-            self._refuse(running, f"it could not start within {patience:g} s: {trouble}")
 
-    def _settle(self, running: _Running) -> None:
+    def _give_up(self, job: JobOf) -> None:
+        """End a Job whose start takes too long.
+
+        One of several goes on while any of them runs: suspending it would end that as well.
+        """
+        running = self._open(job)
+        if not any(map(self._is_overdue, running)) or not all(one.trouble for one in running):
+            return
+        if job.created and not self._suspend(job):
+            return
+        for one in running:
+            self._refuse(one, f"it could not start within {self._patience(one):g} s: {one.trouble}")
+
+    def _is_overdue(self, running: Running) -> bool:
+        is_held = running.trouble is not None
+        return is_held and time.monotonic() - running.since >= self._patience(running)
+
+    def _patience(self, running: Running) -> float:
+        kind = "stuck" if running.trouble is None else running.trouble.kind
+        return float(self._driver[f"{kind}_after"])
+
+    def _settle_all(self, job: JobOf) -> None:
+        for running in job.members.values():
+            self._settle(running)
+
+    def _settle(self, running: Running) -> None:
         running.trouble, running.said = None, ""
-        self.waiting.pop(running.name, None)
+        self.waiting.pop(running.key, None)
 
     # ---------------------------------------------------------------- what an attempt is
 
@@ -530,7 +593,7 @@ class JobExecutor(Executor):
         path = f"{self._context.attempt_folder(attempt)}/request.json"
         return records.read_document(self._context.store, path)
 
-    def _request_path(self, running: _Running) -> str:
+    def _request_path(self, running: Running) -> str:
         return f"{self._context.attempt_folder(running.attempt)}/request.json"
 
     def _record_path(self, key: Key) -> str:
@@ -541,9 +604,21 @@ class JobExecutor(Executor):
     def _image(self, attempt: Attempt) -> str:
         return self._image_of(attempt.node)
 
+    def _template(self, node: str) -> dict[str, Any]:
+        template: dict[str, Any] = self._driver["templates"][self._driver["jobs"][node]]
+        return template
+
     def _image_of(self, node: str) -> str:
-        template = self._driver["templates"][self._driver["jobs"][node]]
-        return str(template["spec"]["template"]["spec"]["containers"][0]["image"])
+        return str(self._template(node)["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def _noted(keys: list[Key]) -> list[list[Any]]:
+    """Attempts as an entry of the journal has them."""
+    return [[node, list(index), number] for node, index, number in keys]
+
+
+def _keys(noted: list[list[Any]]) -> list[Key]:
+    return [(node, tuple(index), number) for node, index, number in noted]
 
 
 def _lookup_of(content: dict[str, Any]) -> cache.Lookup | None:

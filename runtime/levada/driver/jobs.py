@@ -1,4 +1,4 @@
-"""The Job of an attempt: its name, how it is made from a template, and what its state says."""
+"""The Jobs of attempts: their names, how they are made from a template, what their state says."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from levada.engine import Attempt
 
 RUN = "levada.dev/run"
 NODE, MAP_INDEX, ATTEMPT = "levada.dev/node", "levada.dev/map-index", "levada.dev/attempt"
+#: Of an Indexed Job, the attempts that it runs, in the order of its completion indexes:
+#: ``0/1 1/1 2.3/1`` are map indexes and numbers.
+ITEMS = "levada.dev/items"
+#: Set by Kubernetes on the pods of an Indexed Job.
+PLACE = "batch.kubernetes.io/job-completion-index"
+#: https://kueue.sigs.k8s.io/docs/tasks/run/jobs/
+QUEUE = "kueue.x-k8s.io/queue-name"
 CANCEL = "levada.dev/cancel"
 PROGRESS = "levada.dev/progress"
 #: Of a Job: its pods add five characters and a hyphen, and their names are labels as well.
@@ -49,6 +57,12 @@ def name(run: str, uid: str, key: Key) -> str:
     return hashed(shown, f"{uid} {node} {map_index} {number}", NAME_LENGTH, _HASH_LENGTH)
 
 
+def indexed_name(run: str, uid: str, node: str, entry: int) -> str:
+    """The name of the Indexed Job that an entry of the run's journal is about."""
+    shown = f"{run[: NAME_LENGTH // 2].rstrip('-.')}-{node}"
+    return hashed(shown, f"{uid} {node} entry {entry}", NAME_LENGTH, _HASH_LENGTH)
+
+
 def manifest(
     template: dict[str, Any], owner: dict[str, Any], key: Key, request: str
 ) -> dict[str, Any]:
@@ -57,17 +71,65 @@ def manifest(
     ``owner`` is the driver's Job: when it goes, so do all of its run. ``request`` is the path of
     the attempt's request in the store.
     """
-    job = copy.deepcopy(template)
     metadata = owner["metadata"]
     node, map_index, number = key
-    labels = {RUN: metadata["uid"]}
     annotations = {NODE: node, ATTEMPT: str(number)}
     if map_index:
         annotations[MAP_INDEX] = ".".join(map(str, map_index))
+    own = name(metadata["name"], metadata["uid"], key)
+    return _manifest(template, owner, own, annotations, request)
+
+
+def indexed(
+    template: dict[str, Any], owner: dict[str, Any], name: str, keys: Sequence[Key], path: str
+) -> dict[str, Any]:
+    """One Job of several attempts of a node, which run side by side; each may fail by itself.
+
+    ``path`` is that of the entry of the journal that names them.
+    """
+    job = _manifest(template, owner, name, {NODE: keys[0][0]}, path)
+    job["metadata"]["annotations"][ITEMS] = " ".join(map(_item, keys))
+    del job["spec"]["backoffLimit"]
+    job["spec"] |= {
+        "backoffLimitPerIndex": 0,
+        "completionMode": "Indexed",
+        "completions": len(keys),
+        "parallelism": len(keys),
+    }
+    return job
+
+
+def _item(key: Key) -> str:
+    return f"{'.'.join(map(str, key[1]))}/{key[2]}"
+
+
+def keys_of(job: dict[str, Any]) -> list[Key]:
+    """The attempts of a Job, by its annotations."""
+    annotations = job["metadata"].get("annotations") or {}
+    node = str(annotations.get(NODE) or "")
+    alone = f"{annotations.get(MAP_INDEX) or ''}/{annotations.get(ATTEMPT) or 1}"
+    items = (annotations.get(ITEMS) or alone).split(" ")
+    return [_key(node, *item.split("/")) for item in items]
+
+
+def _key(node: str, index: str, number: str) -> Key:
+    return node, tuple(map(int, index.split("."))) if index else (), int(number)
+
+
+def _manifest(
+    template: dict[str, Any],
+    owner: dict[str, Any],
+    name: str,
+    annotations: dict[str, str],
+    path: str,
+) -> dict[str, Any]:
+    job = copy.deepcopy(template)
+    metadata = owner["metadata"]
+    labels = {RUN: metadata["uid"]}
     job["metadata"] = {
-        "name": name(metadata["name"], metadata["uid"], key),
+        "name": name,
         "labels": {**job["metadata"]["labels"], **labels},
-        "annotations": annotations,
+        "annotations": dict(annotations),
         "ownerReferences": [
             {
                 "apiVersion": "batch/v1",
@@ -82,7 +144,7 @@ def manifest(
     pod["metadata"]["annotations"] = annotations
     # Made of names of nodes, numbers and percent-quoted text: there is no `$` in it.
     pod["spec"]["containers"][0]["command"] = [
-        *("python", "-m", "levada.contained", "stored", request),
+        *("python", "-m", "levada.contained", "stored", path),
     ]
     return job
 
@@ -98,6 +160,31 @@ def condition(thing: dict[str, Any], kind: str) -> dict[str, Any] | None:
 def is_finished(job: dict[str, Any]) -> bool:
     """Whether it will make no other pod."""
     return bool(condition(job, "Complete") or condition(job, "Failed"))
+
+
+def ended(job: dict[str, Any], place: int) -> str:
+    """``Complete`` or ``Failed`` if the attempt with this completion index is over."""
+    if job["spec"].get("completionMode") == "Indexed":
+        status = job.get("status", {})
+        if _has(status.get("completedIndexes"), place):
+            return "Complete"
+        return "Failed" if is_finished(job) or _has(status.get("failedIndexes"), place) else ""
+    return next((kind for kind in ("Complete", "Failed") if condition(job, kind)), "")
+
+
+def _has(ranges: str | None, place: int) -> bool:
+    """Whether ``1,3-5,7`` has a number."""
+    for part in (ranges or "").split(","):
+        first, _, last = part.partition("-")
+        if first and int(first) <= place <= int(last or first):
+            return True
+    return False
+
+
+def place_of(pod: dict[str, Any]) -> tuple[str, int]:
+    """The Job that a pod is of, and its completion index there."""
+    labels = pod["metadata"].get("labels") or {}
+    return labels.get("batch.kubernetes.io/job-name") or "", int(labels.get(PLACE) or 0)
 
 
 def has_pods(job: dict[str, Any]) -> bool:

@@ -5,7 +5,9 @@ something writes it as the next entry; if there is one by then, that one counts.
 ``time`` (seconds since the epoch) and one of these, or none where only a delay has passed:
 
 - ``ended``: [node, map index, attempt] of attempts that are over, their records in the store;
-- ``cancel``: why the run is to end.
+- ``start``: [node, map index, attempt] of attempts that one Job runs, an Indexed Job if they are
+  several: when drivers come and go, each attempt still has one Job;
+- ``cancel``: why the run is to end; with ``force`` its ``finally`` regions as well.
 """
 
 from __future__ import annotations
@@ -35,24 +37,30 @@ class Journal:
         self._folder = f"{run}/{FOLDER}"
         self._next = 1
 
+    @property
+    def number(self) -> int:
+        """That of the last entry that was read or written."""
+        return self._next - 1
+
     def read(self) -> dict[str, Any] | None:
         """The next entry, if there is one."""
-        entry = records.read_document(self._store, self._path())
+        entry = records.read_document(self._store, self.path(self._next))
         if entry is not None:
             self._next += 1
         return entry
 
     def propose(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Add an entry; gives the one that is there now, this or another driver's."""
-        if self._store.write_once(self._path(), records.document(entry)):
+        if self._store.write_once(self.path(self._next), records.document(entry)):
             self._next += 1
             return entry
         until = time.monotonic() + _PATIENCE
         while (found := self.read()) is None:
             if time.monotonic() > until:
-                raise StoreError(f"{self._path()} is there, but cannot be read")
+                raise StoreError(f"{self.path(self._next)} is there, but cannot be read")
             time.sleep(0.2)
         return found
 
-    def _path(self) -> str:
-        return f"{self._folder}/{self._next:08d}.json"
+    def path(self, number: int) -> str:
+        """Where an entry is in the store."""
+        return f"{self._folder}/{number:08d}.json"

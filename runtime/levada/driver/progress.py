@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from .api import Api
 
-#: Seconds between two changes of the annotation.
+#: Seconds between two changes of the annotation, and how many more while there is much to do.
 _INTERVAL = 2.0
+_BUSY = 8.0
 #: Labels of nodes that the annotation lists at most.
 _LISTED = 20
 #: Characters of the run's outputs that it has at most.
@@ -39,9 +40,9 @@ _COUNTED = {
 
 
 class Progress:
-    """Takes the events of a run. ``waiting`` says what keeps attempts from starting, by Job."""
+    """Takes the events of a run. ``waiting`` says what keeps attempts from starting."""
 
-    def __init__(self, api: Api, job: str, waiting: Mapping[str, str]) -> None:
+    def __init__(self, api: Api, job: str, waiting: Mapping[Any, str]) -> None:
         self._api = api
         self._job = job
         self._waiting = waiting
@@ -67,12 +68,16 @@ class Progress:
         if event.kind == events.RUN_FINISHED:
             self._end = _end_of(event.details["outcome"])
         _say(_line(event))
-        self.tell(now=event.kind == events.RUN_FINISHED)
+        if event.kind == events.RUN_FINISHED:
+            self._tell()
 
-    def tell(self, *, now: bool = False) -> None:
-        """Change the annotation if there is something new, not too often."""
-        if not now and time.monotonic() < self._next:
-            return
+    def look(self, is_idle: bool) -> None:
+        """Change the annotation now and then: what is ready to start comes first."""
+        if time.monotonic() >= self._next + (0.0 if is_idle else _BUSY):
+            self._tell()
+
+    def _tell(self) -> None:
+        """Change the annotation if there is something new."""
         text = json.dumps(self._shown(), separators=(",", ":"))
         if text == self._told:
             return

@@ -157,7 +157,7 @@ class DriverRun(Run):
             attend=lambda interpreter: _attend(interpreter, executor),
             clock=executor.clock,
         )
-        executor.on_look = progress.tell
+        executor.on_look = progress.look
         executor.retry_of = self._engine.get("retry_of")
         try:
             interpreter.run()
@@ -175,6 +175,6 @@ class DriverRun(Run):
 
 
 def _attend(interpreter: Interpreter, executor: JobExecutor) -> None:
-    reason, executor.cancellation = executor.cancellation, None
-    if reason is not None:
-        interpreter.cancel(reason)
+    if executor.cancellation is not None:
+        reason, force = executor.cancellation
+        interpreter.cancel(reason, force=force)

@@ -54,14 +54,23 @@ class Watcher:
                 self._over.wait(0 if error.status == 410 else self._backoff.delay(error))
 
     def _list(self) -> str:
-        found, version = self._api.list(self._kind, **self._selectors)
-        names = {thing["metadata"]["name"] for thing in found}
+        names: set[str] = set()
+        version = ""
+        for page, version in self._api.pages(self._kind, **self._selectors):  # noqa: B007
+            for thing in page:
+                names.add(thing["metadata"]["name"])
+                self._put(thing)
         for name in self._known - names:
             self._changes.put((self._kind, name, None))
-        for thing in found:
-            self._changes.put((self._kind, thing["metadata"]["name"], thing))
         self._known = names
         return version
+
+    def _put(self, thing: dict[str, Any]) -> None:
+        """Without what nobody reads here and is most of it: a run may have thousands of pods."""
+        thing["metadata"].pop("managedFields", None)
+        if self._kind == "pods":
+            thing.pop("spec", None)
+        self._changes.put((self._kind, thing["metadata"]["name"], thing))
 
     def _watch(self, version: str) -> str:
         for event in self._api.watch(self._kind, version, **self._selectors):
@@ -69,9 +78,12 @@ class Watcher:
             version = metadata["resourceVersion"]
             if event["type"] == "BOOKMARK":
                 continue
-            is_gone = event["type"] == "DELETED"
-            (self._known.discard if is_gone else self._known.add)(metadata["name"])
-            self._changes.put((self._kind, metadata["name"], None if is_gone else thing))
+            if event["type"] == "DELETED":
+                self._known.discard(metadata["name"])
+                self._changes.put((self._kind, metadata["name"], None))
+            else:
+                self._known.add(metadata["name"])
+                self._put(thing)
             if self._over.is_set():
                 break
         return version

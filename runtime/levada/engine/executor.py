@@ -11,10 +11,13 @@ class Attempt:
     """One attempt of one call: what to run.
 
     ``inputs`` are trees (see ``levada.values``) by parameter, ``sources`` the expressions that
-    gave them; ``step`` and ``settings`` are those of the plan.
+    gave them; ``step`` and ``settings`` are those of the plan. ``siblings`` is how many iterations
+    the loops around the call have.
     """
 
-    __slots__ = ("inputs", "map_index", "node", "number", "settings", "sources", "step")
+    __slots__ = (
+        *("inputs", "map_index", "node", "number", "settings", "siblings", "sources", "step"),
+    )
 
     def __init__(
         self,
@@ -25,6 +28,7 @@ class Attempt:
         settings: dict[str, Any],
         inputs: dict[str, Any],
         sources: dict[str, str],
+        siblings: int = 1,
     ) -> None:
         self.node = node
         self.map_index = map_index
@@ -33,6 +37,7 @@ class Attempt:
         self.settings = settings
         self.inputs = inputs
         self.sources = sources
+        self.siblings = siblings
 
     def next(self) -> Attempt:
         """The same call, tried once more."""
@@ -44,6 +49,7 @@ class Attempt:
             self.settings,
             self.inputs,
             self.sources,
+            self.siblings,
         )
 
 

@@ -106,6 +106,7 @@ class Instance:
         "ended",
         "failure",
         "frame",
+        "iterations",
         "pending",
         "seconds",
         "state",
@@ -123,6 +124,8 @@ class Instance:
         #: what its attempts took together
         self.seconds = 0.0
         self.failure: Failure | None = None
+        #: of a loop, once its items are known
+        self.iterations = 1
         #: frames of it that are not over yet (a loop's iterations)
         self.pending = 0
         #: whether anything in it was started: a guard that nothing was started in is not entered
@@ -148,6 +151,13 @@ class Instance:
         for instance, frame in self.around():
             places += [instance.definition.ordinal, frame.ordinal]
         return tuple(reversed(places))
+
+    def siblings(self) -> int:
+        """How many iterations the loops around it have."""
+        count = 1
+        for instance, _ in self.around():
+            count *= instance.iterations
+        return count
 
     def touch(self) -> None:
         """Note that something was started here."""

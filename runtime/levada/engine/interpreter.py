@@ -243,6 +243,7 @@ class Interpreter:
             self._fail(instance, describe(error))
             return
         body = instance.definition.regions["body"]
+        instance.iterations = len(items)
         instance.pending += 1  # so that it is not over before its last iteration is opened
         for i, variables in enumerate(items):
             self._open(body, instance, i, (*frame.index, i), frame.variables | variables)
@@ -280,6 +281,7 @@ class Interpreter:
             form["settings"],
             inputs,
             form["inputs"],
+            instance.siblings(),
         )
 
     # ---------------------------------------------------------------- ends of attempts

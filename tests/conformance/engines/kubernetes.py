@@ -46,7 +46,7 @@ class Runs:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, case: Case) -> Trace:
-        made = manifests(self._root / f"{case.name}.py", case.pipeline, self._image)
+        made = manifests(self._root / f"{case.name}.py", case.pipeline, self._image, indexed_from=3)
         name = f"c-{case.id}".replace("_", "-").lower()
         run = Deployment.apply(self._space, made).submit(name, self._parameters(case))
         status = run.wait(_SECONDS)

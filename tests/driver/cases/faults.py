@@ -3,7 +3,7 @@
 import os
 import time
 
-from levada import Resources, Retry, Volume, pipeline, step
+from levada import PermanentError, Resources, Retry, Volume, pipeline, step
 
 TRACE = "/var/lib/levada/trace"
 
@@ -63,6 +63,40 @@ def chain(folder: str, count: int = 4):
     return found, end
 
 
+@step(cache=False)
+def part(folder: str, number: int, place: int) -> int:
+    trace(f"part {number} {place}", folder)
+    return number + place
+
+
+@step(cache=False)
+def refused(folder: str) -> int:
+    trace("refused", folder)
+    raise PermanentError("as ever")
+
+
+@pipeline
+def mixed(folder: str, count: int = 4):
+    """Fan-outs in fan-outs, a decision for each item, retries, a failure that is handled."""
+    sums = []
+    try:
+        numbers = listed(folder, count)
+        doubles = [doubled(folder, number) for number in numbers]
+        for number in numbers:
+            parts = [part(folder, number, place) for place in range(2)]
+            found = total(folder, parts)
+            if found > 3:
+                found = total(folder, [found, 1])
+            sums.append(found)
+        try:
+            rest = refused(folder)
+        except Exception:
+            rest = total(folder, doubles)
+    finally:
+        end = closed(folder)
+    return total(folder, sums), rest, end
+
+
 @pipeline
 def waiting(folder: str, seconds: float = 60.0):
     """A step that takes its time, and an exit handler."""
@@ -70,6 +104,15 @@ def waiting(folder: str, seconds: float = 60.0):
         waits(folder, seconds)
     finally:
         closed(folder)
+
+
+@pipeline
+def endless(folder: str):
+    """An exit handler that takes longer than it may."""
+    try:
+        waits(folder, 60.0)
+    finally:
+        waits(folder, 120.0)
 
 
 @step(cache=False, resources=Resources(memory="96Mi"))

@@ -35,6 +35,7 @@ def options(
         "image": build_image(root, cluster.registry),
         "store": STORE,
         "store_claim": "store",
+        "indexed_from": 2,
         "namespace": space.name,
         "kubeconfig": str(cluster.kubeconfig),
     }

@@ -42,10 +42,12 @@ def step_jobs() -> tuple[dict[str, Any], ...]:
 
 def rendered(data: dict[str, str]) -> list[dict[str, Any]]:
     driver = json.loads(data["driver.json"])
-    return [
-        jobs.manifest(driver["templates"][number], OWNER, (node, (3, 14), 2), "runs/x/request.json")
-        for node, number in driver["jobs"].items()
-    ]
+    found = []
+    for node, number in driver["jobs"].items():
+        template, keys = driver["templates"][number], [(node, (3, place), 2) for place in (14, 15)]
+        found.append(jobs.manifest(template, OWNER, keys[0], "runs/x/request.json"))
+        found.append(jobs.indexed(template, OWNER, f"{found[-1]['metadata']['name']}-x", keys, "x"))
+    return found
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -78,6 +78,8 @@ def ids(source: str, options: dict[str, object], folder: Path) -> set[str]:
         {"store": "relative"},
         {"store": "/path"},
         {"store": "s3://bucket", "store_claim": "claim"},
+        {"store": "/tmp/", "store_claim": "claim"},
+        {"store": "/etc/levada", "store_claim": "claim"},
         {"store_claim": "Claim"},
         {"user": True},
         {"user": 0},
@@ -97,6 +99,11 @@ def ids(source: str, options: dict[str, object], folder: Path) -> set[str]:
 )
 def test_an_option_that_cannot_be(options: dict[str, object], tmp_path: Path) -> None:
     assert ids(PLAIN, options, tmp_path) == {"kubernetes-option"}
+
+
+def test_a_description_that_no_annotation_holds(tmp_path: Path) -> None:
+    long = PLAIN.replace("    work(size)", f'    """{"long " * 20000}"""\n    work(size)')
+    assert ids(long, {}, tmp_path) == {"kubernetes-plan-too-large"}
 
 
 @pytest.mark.parametrize(

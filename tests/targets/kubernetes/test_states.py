@@ -73,6 +73,28 @@ def test_its_steps_by_their_last_attempts() -> None:
     ]
 
 
+def test_items_of_an_indexed_job_are_steps() -> None:
+    many = job(active=1, completedIndexes="0", failedIndexes="2")
+    many["spec"]["completionMode"] = "Indexed"
+    many["metadata"]["annotations"]["levada.dev/items"] = "0/1 1/1 2/1"
+    error = {"type": "ValueError", "message": "x", "permanent": True}
+    pods = [
+        ended(many, {"status": "succeeded", "seconds": 1.5}),
+        pod(many, "Running"),
+        ended(many, {"status": "failed", "error": error}),
+    ]
+    for place, each in enumerate(pods):
+        each["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] = str(place)
+    found = states.of_run(RUN, driver({"status": "running"}), [many], pods, [])
+    assert [(s.map_index, s.status, s.reason) for s in found.steps] == [
+        ((0,), "succeeded", ""),
+        ((1,), "running", ""),
+        ((2,), "failed", "ValueError: x"),
+    ]
+    assert states.place([many], found.steps[2], 1) == ("train--1", 2)
+    assert states.place([many], found.steps[2], 2) is None
+
+
 def test_a_failed_attempt_may_be_tried_again_while_the_run_goes_on() -> None:
     only = job()
     error = {"type": "ValueError", "message": "x", "permanent": False}
