@@ -80,6 +80,14 @@ def test_a_log_that_grows_keeps_the_numbers_of_its_lines() -> None:
         assert shown == STEP[: len(shown)]
 
 
+def test_what_killed_a_step_counts_more_than_what_it_wrote() -> None:
+    logged = ("Traceback (most recent call last):", "  it goes on", "KeyError: 'x'")
+    killed = "exit code -9: see the log above"
+    entries = list(task_log.entries_of_json(log_3(*logged, error=killed)))
+    assert task_log.failure(entries) == f"AirflowException: {killed}"
+    assert task_log.step_lines(entries) == [*logged, f"AirflowException: {killed}"]
+
+
 def test_an_error_of_airflows_own_is_shown() -> None:
     entries = task_log.entries_of_json(log_3(error="the worker has no python"))
     assert task_log.step_lines(entries) == ["AirflowException: the worker has no python"]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Seconds that one answer may take.
 _TIMEOUT = 60
 #: Seconds before asking again, where a server that has answered before does not.
-_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
 _BUSY = frozenset((429, 502, 503, 504))
 _UNKNOWN_AUTHORITY = "name the file of its certificate authority as `ca_file`, or in SSL_CERT_FILE"
 _ANOTHER_NAME = "give as `url` the name that its certificate is for"

@@ -50,7 +50,8 @@ _OF_THE_POD = re.compile(
 )
 #: Airflow's error where the step's own stands above it.
 _ABOVE = re.compile(
-    r"see the log above|'StatusCode': (1|65)\}$|^[\w.]+: Pod \S+ returned a failure"
+    r"(exit code (1|143)|error): see the log above|'StatusCode': (1|65)\}$"
+    r"|^[\w.]+: Pod \S+ returned a failure"
 )
 _FAILED = "Task failed with exception"
 _TRACEBACK = "Traceback (most recent call last)"
@@ -138,8 +139,12 @@ def _shown(text: str) -> list[str]:
 
 
 def failure(entries: Iterable[Entry]) -> str:
-    """Why it failed, in a line: the exception of the last traceback, else the last line."""
+    """Why it failed, in a line: what ended the step, else its last traceback or line."""
+    entries = list(entries)
     lines = [line for line in step_lines(entries) if line.strip()]
+    own = [entry.error.partition("\n")[0] for entry in entries if entry.error]
+    if lines and lines[-1] in own:
+        return lines[-1]
     heads = [number for number, line in enumerate(lines) if line.startswith(_TRACEBACK)]
     below = lines[heads[-1] + 1 :] if heads else []
     found = next((line for line in below if not line.startswith(" ")), None)

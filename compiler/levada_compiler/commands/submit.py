@@ -118,6 +118,10 @@ def follow(
     except KeyboardInterrupt:
         sys.stderr.write(f"the run goes on; to end it: levada cancel {place.reference(run)}\n")
         raise
+    except remote.protocol().ClientError:
+        again = f"levada status {place.reference(run)} --watch"
+        sys.stderr.write(f"the run is not watched any more; to go on: {again}\n")
+        raise
     found = results.result(place, client, state, recorded)
     sys.stderr.write(found.text(colours))
     if as_json:
