@@ -28,6 +28,7 @@ from .values import (
     Level,
     Value,
     constant,
+    detached,
     display,
     elements,
     named,
@@ -450,7 +451,7 @@ def _inlined(
     if inner.handles:
         evaluation.settle(frame, bound.values(), identity, span, always=True)
     for name, value in {**declared.defaults, **bound}.items():
-        inner.bind(name, replace(value, fresh=False, cell=None))
+        inner.bind(name, detached(value))
     building.active.append(function)
     try:
         result = lower_statements.function_body(inner)
@@ -460,7 +461,7 @@ def _inlined(
     name, text = function.node.name, declared.description
     frame.emit(Group(identity, name, text, tuple(inner.region), after, span))
     value = constant(None, span) if result is None else result.value
-    return replace(value, origins=(identity,), fresh=False, cell=None)
+    return replace(detached(value), origins=(identity,))
 
 
 # ---------------------------------------------------------------------------- sequences

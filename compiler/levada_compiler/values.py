@@ -201,6 +201,12 @@ def elements(value: Value, span: Span) -> tuple[Value, ...] | None:
     return None
 
 
+def detached(value: Value) -> Value:
+    """The value as another pipeline has it, where none of the lists in it may be appended to."""
+    parts = None if value.parts is None else tuple(map(detached, value.parts))
+    return replace(value, parts=parts, fresh=False, cell=None)
+
+
 def joined(parts: tuple[Value, ...], span: Span) -> Value:
     """Lists joined in order; neighbouring displays become one."""
     flat: list[Value] = []

@@ -127,8 +127,8 @@ class Api:
                 headers = {**self._headers, "Accept": accept}
                 return self._exchange(method, prefix + path, headers, body)
             except RefusedError as error:
-                if error.status == 401 and not renewed and self._login.can_renew:
-                    renewed, self._headers = True, self._login.headers(self)  # it has run out
+                if not renewed and self._login.has_run_out(error):
+                    renewed, self._headers = True, self._login.headers(self)
                 elif error.status not in _BUSY or not _wait(pauses):
                     raise
             except _NoAnswerError:
@@ -202,10 +202,10 @@ class _Login:
         if self._username and not self._password and not self._token:
             raise ClientError("`username` needs a `password_env`: the variable with the password")
 
-    @property
-    def can_renew(self) -> bool:
-        """Whether a new token can be had."""
-        return bool(self._password) and not self._token
+    def has_run_out(self, error: RefusedError) -> bool:
+        """Whether a new token may help, and can be had; 3.x says 403 to one of another secret."""
+        old = error.status == 401 or (error.status == 403 and "token" in error.detail.lower())
+        return old and bool(self._password) and not self._token
 
     @property
     def way_out(self) -> str:

@@ -100,6 +100,8 @@ class Actor(Client):
 
     def _script(self, run):
         for state in json.loads((self.root / "script.json").read_text()):
+            if "refused" in state:
+                raise ClientError(state["refused"])
             steps = [self._step(step) for step in state.pop("steps", [])]
             yield RunState(run, steps=tuple(steps), **state)
 
