@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from levada_backends.airflow import deployed, task_log, task_states
+from levada_backends.airflow import client, deployed, task_log, task_states
 from levada_backends.airflow.rest import _detail
+from levada_backends.client import ClientError
 
 # Given by 2.11.2 for a step that prints, and fails.
 LOG_2 = """vm
@@ -78,6 +79,19 @@ def test_a_log_that_grows_keeps_the_numbers_of_its_lines() -> None:
     for count in range(len(lines)):
         shown = task_log.step_lines(task_log.entries_of_text("".join(lines[:count])))
         assert shown == STEP[: len(shown)]
+
+
+@pytest.mark.parametrize(
+    ("value", "is_refused"),
+    [(2**64 - 1, False), ({"a": [2**64]}, True), (-(2**63) - 1, True), (1e300, True)]
+    + [(value, False) for value in (1e18, 1.5, float("nan"), "1e300", {"1": None}, True)],
+)
+def test_numbers_that_tasks_of_3_are_not_told(value: object, is_refused: bool) -> None:
+    if is_refused:
+        with pytest.raises(ClientError, match="no whole numbers of more"):
+            client._refuse_what_tasks_cannot_be_told({"x": value})
+    else:
+        client._refuse_what_tasks_cannot_be_told({"x": value})
 
 
 def test_what_killed_a_step_counts_more_than_what_it_wrote() -> None:

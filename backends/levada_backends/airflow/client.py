@@ -440,13 +440,19 @@ def _not_started(
 
 
 def _refuse_what_tasks_cannot_be_told(parameters: Mapping[str, Any]) -> None:
-    """3.x takes larger integers, and then each task of the run fails before it begins."""
+    """3.x takes larger numbers, and then each task of the run fails before it begins."""
     for name, value in parameters.items():
-        if any(isinstance(leaf, int) and not _LEAST <= leaf <= _MOST for leaf in _leaves(value)):
+        if any(map(_is_too_large, _leaves(value))):
             raise ClientError(
-                f"Airflow 3 has no integers of more than 64 bits for its tasks: `{name}`",
+                f"Airflow 3 has no whole numbers of more than 64 bits for its tasks: `{name}`",
                 "let the pipeline take a text",
             )
+
+
+def _is_too_large(leaf: object) -> bool:
+    """Whether it is, or comes out of a PostgreSQL as, an integer that msgpack does not have."""
+    is_whole = isinstance(leaf, int) or (isinstance(leaf, float) and leaf.is_integer())
+    return is_whole and not _LEAST <= leaf <= _MOST  # type: ignore[operator]
 
 
 def _is_unkept(leaf: object) -> bool:
