@@ -54,6 +54,7 @@ def measure(cluster: Cluster, items: int) -> None:
         took = run.outcome()["seconds"]
         print(f"chain of {STEPS}: {took:.1f} s; bare Jobs: {bare:.1f} s; {took / bare:.2f}x")
         print(f"finished step to next Job: {statistics.median(gaps) * 1000:.0f} ms (median)")
+        report_delays(chain, folder)
         fan_out(space, manifests(MODULE, "fan_out", image, max_parallel=20), items, folder)
 
 
@@ -82,11 +83,18 @@ def bare_jobs(space: Namespace, deployment: Deployment) -> float:
     return time.monotonic() - started
 
 
-def fan_out(space: Namespace, made: Any, items: int, folder: Path) -> None:
-    run = Deployment.apply(space, made).submit("fan-out", suspend=True)
-    parameters = {"items": items}
+def report_delays(chain: Deployment, folder: Path) -> None:
+    """From when the driver is told that a step has ended to when it sends the next Job."""
+    run = chain.submit("counted", suspend=True)
+    counted, _ = drive(run, folder / "counted", {})
+    delays = [seconds * 1000 for seconds in counted["delays"]]
+    print(f"of which the driver: {statistics.median(delays):.0f} ms (median of {len(delays)})")
+
+
+def drive(run: ClusterRun, folder: Path, parameters: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Run it by a driver of this machine; what that has counted, and its peak in bytes."""
     counts = folder / "counts.json"
-    driver = LocalDriver(run, folder / "driver").start(
+    driver = LocalDriver(run, folder).start(
         parameters,
         "benchmarks.counted_driver",
         COUNTS=str(counts),
@@ -101,15 +109,20 @@ def fan_out(space: Namespace, made: Any, items: int, folder: Path) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    started = time.monotonic()
     driver.communicate()
     watcher.join()
+    return json.loads(counts.read_text()), peak[0]
+
+
+def fan_out(space: Namespace, made: Any, items: int, folder: Path) -> None:
+    run = Deployment.apply(space, made).submit("fan-out", suspend=True)
+    started = time.monotonic()
+    found, peak = drive(run, folder / "driver", {"items": items})
     seconds = time.monotonic() - started
-    counted = json.loads(counts.read_text())["counts"]
-    entries = len(list((run.folder / "driver-journal").iterdir()))
+    counted, entries = found["counts"], list((run.folder / "driver-journal").iterdir())
     print(
-        f"{items} items: {seconds:.0f} s, driver's peak {peak[0] / 2**20:.0f} MiB,"
-        f" {entries} entries of the journal, {len(run.jobs())} Jobs,"
+        f"{items} items: {seconds:.0f} s, driver's peak {peak / 2**20:.0f} MiB,"
+        f" {len(entries)} entries of the journal, {len(run.jobs())} Jobs,"
         f" {sum(counted.values())} requests of the driver: {counted}"
     )
 

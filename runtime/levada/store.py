@@ -38,6 +38,10 @@ class StoreError(Exception):
     """The store cannot be used. The message says why, and a way out."""
 
 
+class UnknownStore(StoreError):  # noqa: N818
+    """There is nothing here that opens such a URL."""
+
+
 class MissingBlob(StoreError):  # noqa: N818
     """A blob is not in the store."""
 
@@ -106,7 +110,7 @@ def _open_by_entry_point(scheme: str, url: str) -> Store:
     for entry in entry_points(group="levada.stores", name=scheme):
         store: Store = entry.load()(url)
         return store
-    raise StoreError(
+    raise UnknownStore(
         f"no store for {scheme}:// is installed; use a path or a file:// URL, or install a"
         f" distribution with an entry point `{scheme}` in the group `levada.stores`"
     )

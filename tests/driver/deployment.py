@@ -76,7 +76,7 @@ def manifests(module: Path, pipeline: str, image: str, **options: Any) -> Manife
     assert compilation.program is not None, compilation.diagnostics
     given = {"image": image, "driver_image": image, "store": STORE, "store_claim": "store"}
     given |= options
-    found, problems = read(given)
+    found, problems = read({name: value for name, value in given.items() if value is not None})
     assert not problems, problems
     return Manifests(compilation.program, found, "0")
 

@@ -48,6 +48,7 @@ RUNS: dict[str, tuple[str, dict[str, Any] | None, dict[str, Any]]] = {
     "slow": ("timed_out", {"folder": "slow"}, {}),
     "exiting": ("exiting", {"folder": "exiting"}, {}),
     "literally": ("literally", {"text": TEXT}, {}),
+    "nowhere": ("waiting", {"folder": "nowhere"}, {"store": "s3://x/y", "store_claim": None}),
     "wrong": ("chain", {"folder": 5}, {}),
 }
 
@@ -243,6 +244,13 @@ def test_texts_stay_as_they_are_and_secrets_hidden(
     everything = [path for path in run.folder.rglob("*") if path.is_file()]
     assert not any(b"very secret" in path.read_bytes() for path in everything)
     assert "***" in (run.folder / "literal" / "1" / "log").read_text()
+
+
+def test_a_store_that_the_image_cannot_open(runs: dict[str, ClusterRun]) -> None:
+    """It is said at once: trying again would not help."""
+    run = runs["nowhere"]
+    assert run.wait() == "failed"
+    assert "no store for s3:// is installed" in run.progress()["error"]
 
 
 def test_a_parameter_that_cannot_be(runs: dict[str, ClusterRun]) -> None:

@@ -7,6 +7,7 @@ say which, and where these say nothing, of those that their code reaches.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from levada_compiler.ir import (
@@ -14,18 +15,21 @@ from levada_compiler.ir import (
     Branch,
     Call,
     Collect,
+    Concat,
+    Display,
     Group,
     Guard,
     Item,
     Loop,
     Output,
+    Recover,
     Select,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from levada_compiler.ir import Node, Program, Step, Type
+    from levada_compiler.ir import Expr, Node, Program, Step, Type
 
 #: Libraries whose values have a format of their own, with what the runtime needs to write and read
 #: it (``levada.materializers``): packages whose names are those of their modules.
@@ -59,6 +63,41 @@ def producers(program: Program) -> dict[str, tuple[str, ...]]:
             around = tuple((loop.items, loop.conditions) for loop in loops)
             found[node.step].update(given.values((node.arguments, around)))
     return {key: tuple(sorted(keys)) for key, keys in found.items()}
+
+
+def decided_on(program: Program) -> tuple[str, ...]:
+    """The values that are loaded where a run is decided, sorted: in conditions, filters, computed
+    items and inputs. A mere reference is passed on as it is.
+    """  # noqa: D205
+    nodes = list(_nodes(program.body, ()))
+    given = _Given({node.id: node for node, _ in nodes})
+    found: set[str] = set()
+    for node, _ in nodes:
+        match node:
+            case Branch():
+                found |= given.values(node.condition)
+            case Loop():
+                found |= given.values(node.conditions) | given.values(_computed(node.items))
+            case Call():
+                for argument in node.arguments:
+                    found |= given.values(_computed(argument.value))
+    return tuple(sorted(found))
+
+
+def _computed(expression: Expr) -> Expr | None:
+    """An expression that loads what it names; None for a reference and a list of such."""
+    inner = expression.value if isinstance(expression, Attribute) else expression
+    is_reference = isinstance(inner, Output | Item | Collect | Select | Recover | Concat | Display)
+    return None if is_reference else expression
+
+
+def needs_modules(given: str, steps: Mapping[str, Step]) -> bool:
+    """Whether a value is of a class that is not Python's own, as far as its type says."""
+    _, kind = returned(given, steps)
+    return any(
+        ":" in name or name.partition(".")[0] not in sys.stdlib_module_names
+        for name in classes(kind)
+    )
 
 
 def _nodes(

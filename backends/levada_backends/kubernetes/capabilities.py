@@ -58,7 +58,7 @@ _SETTINGS = {
 _OPTIONS = {
     "namespace": "of all objects; that of `kubectl`",
     "image": "of steps that have none",
-    "driver_image": "of the driver; that of the first step",
+    "driver_image": "of the driver; that of a step whose values it looks at",
     "store": "a URL, or where the claim is mounted; /var/lib/levada",
     "store_claim": "the PersistentVolumeClaim of the store; levada-store",
     "user": "uid, gid and fsGroup of all pods, or false; 65532",

@@ -53,7 +53,8 @@ def check(program: Program, given: Mapping[str, object]) -> tuple[Diagnostic, ..
         *_images(program, options),
     ]
     if not any(one.severity is Severity.ERROR for one in found):
-        found += _size(program, options)
+        manifests = Manifests(program, options, "")
+        found += [*_size(program, manifests), *_decisions(program, options, manifests)]
     return tuple(sorted(found, key=lambda one: (one.span, one.id)))
 
 
@@ -189,8 +190,24 @@ def _image_problem(image: str | None) -> str:
     return "" if _REFERENCE.fullmatch(image) else f"runs in `{image}`, no reference of an image"
 
 
-def _size(program: Program, options: Options) -> Iterator[Diagnostic]:
-    manifests = Manifests(program, options, "")
+def _decisions(program: Program, options: Options, manifests: Manifests) -> Iterator[Diagnostic]:
+    """The driver evaluates conditions: it must be able to load what they look at."""
+    images = manifests.deciding_images()
+    if options.driver_image or len(images) < 2:
+        return
+    named = ", ".join(f"`{function}`" for function in images.values())
+    yield Diagnostic(
+        "kubernetes-driver-image",
+        f"the driver has to load values of {named}, whose images differ",
+        program.span,
+        Severity.WARNING,
+        label="conditions and computed inputs look at values of classes or libraries",
+        help="have these steps return plain values for conditions, or name an image that can load"
+        f" all of them in {TABLE}: `driver_image`",
+    )
+
+
+def _size(program: Program, manifests: Manifests) -> Iterator[Diagnostic]:
     if manifests.annotations_size > LARGEST_ANNOTATIONS:
         yield Diagnostic(
             "kubernetes-plan-too-large",

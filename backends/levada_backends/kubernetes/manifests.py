@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from levada_compiler.plan import plan
 
+from ..images import flow
 from ..pods import names
 from . import pods, schedule
 
@@ -172,11 +173,34 @@ class Manifests:
         }
 
     def driver_image(self) -> str:
-        """The option's, or that of the first step: each image has the runtime."""
+        """The option's, or that of a step whose values the driver loads, or of the first one.
+
+        Each image has the runtime.
+        """
         if self._options.driver_image:
             return self._options.driver_image
         images = (call["settings"].get("image") for call in _calls(self.plan["body"]))
-        return str(next(images, None) or self._options.image)
+        first = str(next(images, None) or self._options.image)
+        return next(iter(self.deciding_images()), first)
+
+    def deciding_images(self) -> dict[str, str]:
+        """The images of the steps whose values the driver has to load, each with such a step.
+
+        What it takes to load a value of a class or a library is in the image of the step that gave
+        it; plain values need nothing.
+        """
+        steps = {step.key: step for step in self._program.steps}
+        wanted = [
+            flow.returned(given, steps)[0].key
+            for given in flow.decided_on(self._program)
+            if flow.needs_modules(given, steps)
+        ]
+        found: dict[str, str] = {}
+        for call in _calls(self.plan["body"]):
+            if call["step"] in wanted:
+                image = str(call["settings"].get("image") or self._options.image)
+                found.setdefault(image, steps[call["step"]].function)
+        return found
 
     # ---------------------------------------------------------------- access
 

@@ -12,7 +12,7 @@ import sys
 import time
 
 from levada.engine import Outcome, ParameterError
-from levada.store import StoreError, open_store
+from levada.store import StoreError, UnknownStore, open_store
 from levada.stored_attempt import tell
 
 from . import jobs
@@ -42,7 +42,7 @@ def main(words: list[str]) -> int:
         store = open_store(os.environ["LEVADA_STORE"])
         store.prepare()
         snapshot = settle(store, owner, words[0])
-    except ParameterError as error:
+    except (ParameterError, UnknownStore) as error:
         return _refuse(api, owner, str(error))
     except (StoreError, OSError, ValueError) as error:
         sys.stderr.write(f"the run cannot begin yet: {error}\n")

@@ -92,7 +92,7 @@ def test_an_api_server_reads_quantities_as_we_do(api_server: ApiServer) -> None:
 @pytest.mark.engine
 @pytest.mark.parametrize("text", [" 1 Gi", "4gb", "1K", "1ki", "1e", "0x10", "1_000"])
 def test_an_api_server_refuses_what_we_do(text: str, api_server: ApiServer) -> None:
-    done = _create(api_server, [_quota(0, text)], "default", check=False)
+    done = create(api_server, [_quota(0, text)], "default", check=False)
     assert done.returncode != 0
 
 
@@ -109,7 +109,7 @@ def _make_namespace(server: ApiServer, name: str) -> None:
 
 def dry_run(server: ApiServer, given: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
     """What a server would keep; it refuses the one that is wrong."""
-    text, found, at = _create(server, given, namespace).stdout, [], 0
+    text, found, at = create(server, given, namespace).stdout, [], 0
     while at < len(text):
         one, at = json.JSONDecoder().raw_decode(text, at)
         found.append(one)
@@ -117,9 +117,10 @@ def dry_run(server: ApiServer, given: list[dict[str, Any]], namespace: str) -> l
     return found
 
 
-def _create(
+def create(
     server: ApiServer, given: list[dict[str, Any]], namespace: str, *, check: bool = True
 ) -> Any:
+    """What `kubectl` says of a dry run of these."""
     content = json.dumps({"apiVersion": "v1", "kind": "List", "items": given})
     command = ("create", "--dry-run=server", "--filename=-", "--output=json")
     return server.kubectl(f"--namespace={namespace}", *command, stdin=content, check=check)

@@ -10,6 +10,7 @@ from pathlib import Path
 import levada_backends.kubernetes.check as check_module
 import pytest
 from levada_backends.kubernetes import TARGET
+from levada_backends.kubernetes.manifests import Manifests
 from levada_backends.kubernetes.options import Options
 from levada_compiler.compilation import compile_file
 
@@ -99,6 +100,39 @@ def ids(source: str, options: dict[str, object], folder: Path) -> set[str]:
 )
 def test_an_option_that_cannot_be(options: dict[str, object], tmp_path: Path) -> None:
     assert ids(PLAIN, options, tmp_path) == {"kubernetes-option"}
+
+
+DECIDING = """\
+import numpy
+from levada import pipeline, step
+
+
+@step(image="example/plain:1")
+def first(size: int) -> int:
+    return size
+
+
+@step(image="example/arrays:1")
+def score(size: int) -> {returned}:
+    return size / 2
+
+
+@pipeline
+def nightly(size: int = 1):
+    score_of_it = score(first(size))
+    if score_of_it > 0.5:
+        first(size)
+"""
+
+
+@pytest.mark.parametrize(
+    ("returned", "image"), [("numpy.float64", "example/arrays:1"), ("float", "example/plain:1")]
+)
+def test_the_driver_can_load_what_it_decides_on(returned: str, image: str, tmp_path: Path) -> None:
+    (tmp_path / "nightly.py").write_text(DECIDING.format(returned=returned))
+    program = compile_file(tmp_path / "nightly.py").program
+    assert program is not None
+    assert Manifests(program, Options(), "0").driver_image() == image
 
 
 def test_a_description_that_no_annotation_holds(tmp_path: Path) -> None:
