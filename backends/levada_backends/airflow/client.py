@@ -211,8 +211,7 @@ class AirflowClient(protocol.Client):
 
     def status(self, run: Run) -> RunState:
         """The run and its tasks."""
-        found = self._api.get(_path(run))
-        tasks = self._tasks(run)
+        found, tasks = self._seen(run)
         steps = task_states.steps(found, tasks, lambda step: self.failure(run, step, step.attempt))
         status = task_states.run_status(found)
         return RunState(
@@ -223,6 +222,17 @@ class AirflowClient(protocol.Client):
             finished=(found.get("end_date") or "") if status in protocol.OVER else "",
             parameters=found.get("conf") or {},
         )
+
+    def _seen(self, run: Run) -> tuple[Any, list[Any]]:
+        """The run and its tasks; a task that failed may have done so since the run was looked at.
+
+        What cancels a run says so in the run alone.
+        """
+        found, tasks = self._api.get(_path(run)), self._tasks(run)
+        if not _is_over(found) and any(task["state"] == "failed" for task in tasks):
+            found = self._api.get(_path(run))
+            tasks = self._tasks(run) if _is_over(found) else tasks
+        return found, tasks
 
     def _tasks(self, run: Run) -> list[Any]:
         return self._api.get_all(f"{_path(run)}/taskInstances", "task_instances")
@@ -413,6 +423,10 @@ def _import_failed(error: Mapping[str, Any]) -> ClientError:
         "what the worker's Airflow lacks has to be installed there; "
         "if the file was changed by hand, deploy it again",
     )
+
+
+def _is_over(run: Mapping[str, Any]) -> bool:
+    return task_states.run_status(run) in protocol.OVER
 
 
 def _is_gone(dag: Mapping[str, Any]) -> bool:
