@@ -85,7 +85,7 @@ class Command:
         scope = self._scope()
         request = self._request(self._step_json())
         request.inputs = {
-            name: expressions.tree(text, scope) for name, text in arguments.inputs.items()
+            name: self._input(name, text, scope) for name, text in arguments.inputs.items()
         }
         request.sources = dict(arguments.inputs)
         attempt = runner.Run(request)
@@ -137,6 +137,10 @@ class Command:
         return DONE
 
     # ---------------------------------------------------------------- the step
+
+    def _input(self, _name: str, text: str, scope: Scope) -> Any:
+        """Give an input as a tree; an engine may have it already."""
+        return expressions.tree(text, scope)
 
     def _step_json(self) -> dict[str, Any]:
         arguments = self.arguments

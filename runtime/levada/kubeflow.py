@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 
 CALL = "levada-call"
 OUTPUT = "Output"
+PARAMETER = ":parameter"
 #: How the texts in KFP's own scheme of paths are kept in the container (``LocalPathForURI``).
 _FOLDERS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 #: Artifacts whose content KFP's UI shows, and which therefore have to be where KFP wants them.
 _SHOWN = {"system.HTML", "system.Markdown"}
 _IN_METADATA = {"system.ClassificationMetrics"}
+_LARGEST_PARAMETER = 4096  # bytes of a value that goes the way of KFP's parameters
 _LONGEST = 2000  # characters of a value in an artifact's metadata
 _LARGEST_INTEGER = 2**53  # KFP's numbers are doubles
 _ESCAPED = re.compile("%(7B|24|25)")
@@ -53,7 +55,7 @@ class Task:
     def __init__(self, words: Sequence[str]) -> None:
         """Read them. Raises UsageError."""
         self.retries = 0
-        self.artifacts: list[str] = []
+        self._taken: list[str] = []
         self.unless = ""
         self.caught = False
         self._kinds: dict[str, str] = {}
@@ -76,8 +78,10 @@ class Task:
                 self._text = value or (words.pop(0) if words else "")
             elif name == "--retries":
                 self.retries = int(value)
-            elif name == "--artifacts":
-                self.artifacts = value.split(",")
+            elif name == "--takes":
+                self._taken = [word.removesuffix(PARAMETER) for word in value.split(",")]
+            elif name == "--gives":
+                continue  # the executor input has them; here they tell containers apart
             elif name == "--parameters":
                 self._kinds = _object(value, name)
             elif name == "--item":
@@ -113,6 +117,10 @@ class Task:
             raise UsageError("Kubeflow did not say which run this is: LEVADA_RUN_ID is not set")
         item = str(self._values.get(self._item, "")) if self._item else ""
         return [f"--run-id={run}", *([f"--map-index={item}"] if item else [])]
+
+    def taken(self, name: str) -> str:
+        """What KFP gave for an input, as JSON; nothing if it is to be read from the store."""
+        return str(self._values.get(name, "")) if name in self._taken else ""
 
     def _parameters(self) -> list[str]:
         if not self._kinds:
@@ -158,17 +166,48 @@ class KubeflowCommand(command.Command):
 
     def is_final(self) -> bool:
         """Whether there is no attempt after this one."""
-        arguments = self.arguments
-        node = arguments.option("node") or ""
-        place = (self._store, self._pipeline, self._run_id, node, arguments.map_index)
-        return len(records.attempts(*place)) > self._task.retries
+        return len(records.attempts(self._store, *self._place())) > self._task.retries
+
+    def _place(self) -> tuple[str, str, str, tuple[int, ...]]:
+        node = self.arguments.option("node") or ""
+        return self._pipeline, self._run_id, node, self.arguments.map_index
+
+    def is_given_up(self) -> bool:
+        """Whether this is a retry after a permanent error; it is recorded as one that is not run.
+
+        KFP's ``retryPolicy`` cannot tell failures apart. A multiple of all attempts that it makes
+        is the end of them: what comes then was asked for by somebody, and is run.
+        """
+        numbers = records.attempts(self._store, *self._place())
+        if not numbers or len(numbers) % (self._task.retries + 1) == 0:
+            return False
+        path = records.attempt_path(*self._place(), numbers[-1])
+        record = records.read_document(self._store, f"{path}/record.json") or {}
+        error = record.get("error") or {}
+        if not error.get("permanent"):
+            return False
+        said = f"not run again: attempt {numbers[-1]} failed for good ({error['type']}: "
+        said += f"{error['message']}), and KFP retries after any failure"
+        sys.stderr.write(said + "\n")
+        now = records.timestamp()
+        times = {"started": now, "finished": now, "seconds": 0.0}
+        own = {"attempt": numbers[-1] + 1, "resources": {}, "warnings": [said]}
+        records.write_record(self._store, {**record, **times, **own})
+        return True
 
     def _step(self) -> int:
         code = super()._step()
         if code == command.DONE:
             record = records.read_document(self._store, self.answer["record"]) or {}
-            self.output = {"artifacts": Report(self._task.input, record, self._store).artifacts()}
+            report = Report(self._task.input, record, self._store)
+            self.output = {"artifacts": report.artifacts()}
+            self._give_all(report.parameters())
         return code
+
+    def _input(self, _name: str, text: str, scope: Any) -> Any:
+        # In a loop KFP's local runner gives the item for whatever comes from outside of it.
+        given = "" if self.arguments.map_index else self._task.taken(_name)
+        return json.loads(given) if given else super()._input(_name, text, scope)
 
     def _decide(self) -> int:
         code = super()._decide()
@@ -196,7 +235,11 @@ class KubeflowCommand(command.Command):
         return code
 
     def _give(self, value: object) -> None:
-        self.output = {"parameterValues": {OUTPUT: value}}
+        self._give_all({OUTPUT: value})
+
+    def _give_all(self, values: dict[str, Any]) -> None:
+        if values:
+            self.output["parameterValues"] = values
 
     def cut_off(self) -> None:
         """Give what those that come after need, so that they are cut off too."""
@@ -204,6 +247,9 @@ class KubeflowCommand(command.Command):
             self._give("neither")
         elif self._task.mode == "items":
             self._give([])
+        else:
+            given = Report(self._task.input, {}, self._store)
+            self._give_all(dict.fromkeys(given.parameter_names, ""))
 
     def _request(self, step: dict[str, Any], item: tuple[int, ...] | None = None) -> Any:
         if item is None and self.arguments.mode == "items":
@@ -221,7 +267,9 @@ class Report:
     """A record as the artifacts that the task has declared."""
 
     def __init__(self, given: dict[str, Any], record: dict[str, Any], store: Any) -> None:
-        declared = given.get("outputs", {}).get("artifacts", {})
+        outputs = given.get("outputs", {})
+        declared = outputs.get("artifacts", {})
+        self.parameter_names = list(outputs.get("parameters", {}))
         self._declared = {n: each["artifacts"][0] for n, each in declared.items()}
         self._record = record
         self._store = store
@@ -231,12 +279,30 @@ class Report:
         """The artifacts that KFP wants."""
         return list(self._declared)
 
+    def _outputs(self) -> dict[str, Any]:
+        record = self._record
+        named = {_artifact_name(name): each for name, each in record["outputs"].items()}
+        return {"output": {"artifact": record["returns"], "display": None}} | named
+
+    def parameters(self) -> dict[str, str]:
+        """The small ones as JSON that nothing is replaced in; nothing says: read the store."""
+        outputs = self._outputs()
+        return {name: self._text(outputs[name]) for name in self.parameter_names}
+
+    def _text(self, output: dict[str, Any]) -> str:
+        tree = output.get("tree")
+        artifact = output.get("artifact")
+        if artifact is not None:
+            if artifact["format"] != "json" or artifact["size"] > _LARGEST_PARAMETER:
+                return ""
+            with self._store.open_blob(artifact["digest"]) as file:
+                tree = json.loads(file.read())
+        text = json.dumps(tree)
+        return unreplaced(text) if len(text) <= _LARGEST_PARAMETER else ""
+
     def artifacts(self) -> dict[str, Any]:
         """All of them: each output, and the metrics."""
-        record = self._record
-        outputs = {_artifact_name(name): each for name, each in record["outputs"].items()}
-        if not outputs:
-            outputs = {"output": {"artifact": record["returns"], "display": None}}
+        outputs = self._outputs()
         found = {}
         for name in self.names:
             if name in outputs:
@@ -283,7 +349,25 @@ class Report:
         if uri.startswith(tuple(_FOLDERS)):
             uri = f"levada+{uri}"
         content = {"name": own.get("name", name), "uri": uri or own.get("uri", "")}
-        return {"artifacts": [{**content, "metadata": metadata}]}
+        return {"artifacts": [{**content, "metadata": _shown(metadata)}]}
+
+
+def unreplaced(text: str) -> str:
+    """JSON text without anything that KFP, Argo or Kubernetes would replace in it."""
+    return text.replace("{{", "\\u007b{").replace("{{", "{\\u007b").replace("$", "\\u0024")
+
+
+def _shown(value: Any) -> Any:
+    """Metadata without what would be replaced: a task that takes the artifact is given it too."""
+    if isinstance(value, str):
+        return (
+            value.replace("{{", "{ {")
+            .replace("{{", "{ {")
+            .replace("$", "\N{FULLWIDTH DOLLAR SIGN}")
+        )
+    if isinstance(value, dict):
+        return {_shown(name): _shown(each) for name, each in value.items()}
+    return [_shown(each) for each in value] if isinstance(value, list) else value
 
 
 def _artifact_name(name: str) -> str:
@@ -332,9 +416,10 @@ def write_output(task: Task, output: dict[str, Any]) -> None:
     if not path:
         return
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with open(f"{path}.part", "w", encoding="utf-8") as file:
+    part = f"{path}.{os.urandom(4).hex()}"  # the local runner gives one place to several tasks
+    with open(part, "w", encoding="utf-8") as file:
         json.dump(output, file, allow_nan=False)
-    os.replace(f"{path}.part", path)
+    os.replace(part, path)
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -363,6 +448,8 @@ def _run(task: Task) -> int:
 
 
 def _attempt(task: Task, found: KubeflowCommand) -> int:
+    if found.is_given_up():
+        return command.PERMANENT
     code = found.run()
     if code == command.DONE:
         write_output(task, found.output)

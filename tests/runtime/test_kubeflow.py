@@ -27,7 +27,9 @@ class Tasks:
         self.store = folder / "store"
         self.output = folder / "out" / "executor_output.json"
 
-    def input(self, call: str, artifacts: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    def input(
+        self, call: str, artifacts: tuple[str, ...], small: tuple[str, ...], given: dict[str, Any]
+    ) -> dict[str, Any]:
         """The executor input, as the driver makes it."""
         values = {"levada-call": call, **given}
         declared = {
@@ -42,7 +44,12 @@ class Tasks:
             }
             for name in artifacts
         }
-        outputs = {"artifacts": declared, "outputFile": str(self.output)}
+        parameters = {name: {"outputFile": f"{self.folder}/out/{name}"} for name in small}
+        outputs = {
+            "artifacts": declared,
+            "parameters": parameters,
+            "outputFile": str(self.output),
+        }
         return {"inputs": {"parameterValues": values}, "outputs": outputs}
 
     def run(
@@ -51,6 +58,7 @@ class Tasks:
         *lines: str,
         words: tuple[str, ...] = (),
         artifacts: tuple[str, ...] = (),
+        small: tuple[str, ...] = (),
         code: int = 0,
         run_id: str = "run-1",
         variables: dict[str, str] | None = None,
@@ -58,7 +66,7 @@ class Tasks:
     ) -> Any:
         """Run a task; gives its executor output, None if it wrote none."""
         self.output.unlink(missing_ok=True)
-        executor_input = json.dumps(self.input("\n".join(lines), artifacts, given))
+        executor_input = json.dumps(self.input("\n".join(lines), artifacts, small, given))
         command = [sys.executable, "-m", "levada.kubeflow", mode, "--pipeline=p", *words]
         command.append(f"--run-id={run_id}")
         done = subprocess.run(
@@ -171,6 +179,58 @@ def test_a_caught_failure_is_retried_first(tasks: Tasks) -> None:
 def test_a_permanent_one_is_not(tasks: Tasks) -> None:
     tasks.run("tasks:raises_for_good", "node r", "caught", words=("--retries=2",))
     assert len(tasks.records("r")) == 1
+
+
+def test_a_retry_after_a_permanent_error_runs_nothing(tasks: Tasks) -> None:
+    """KFP retries all the same. After its last attempt only a person can have asked for one."""
+    for code, is_run in ((65, True), (65, False), (65, False), (65, True)):
+        tasks.run("tasks:raises_for_good", "node r", words=("--retries=2",), code=code)
+        assert ("Traceback" in tasks.said) == is_run
+        assert ("not run again: attempt" in tasks.said) != is_run
+    found = tasks.records("r")
+    assert [record["attempt"] for record in found] == [1, 2, 3, 4]
+    assert {record["error"]["message"] for record in found} == {"no use"}
+    tasks.run("tasks:raises", "node s", 'input text="no"', words=("--retries=1",), code=1)
+    tasks.run("tasks:raises", "node s", 'input text="no"', words=("--retries=1",), code=1)
+    assert "Traceback" in tasks.said
+
+
+def test_what_is_small_is_a_parameter(tasks: Tasks) -> None:
+    """As JSON in which nothing is replaced; what is large is read from the store."""
+    for text, expected in (("5", "5"), ('"$(A) {{b}}"', '"\\u0024(A) \\u007b{b}}"')):
+        given = tasks.run(
+            "tasks:same", f"node n{len(text)}", f"input value={text}", small=("output",)
+        )
+        assert given["parameterValues"] == {"output": expected}
+        taken = tasks.run("decide", "node d", f"expression n{len(text)} == {text}")
+        assert taken["parameterValues"] == {"Output": "then"}
+    given = tasks.run("tasks:same", "node large", 'input value="x" * 5000', small=("output",))
+    assert given["parameterValues"] == {"output": ""}
+    cut = ("node later", 'unless "raises"', "caught")
+    tasks.run("tasks:raises", "node raises", 'input text="no"', "caught")
+    assert tasks.run("tasks:same", *cut, small=("output",)) == {"parameterValues": {"output": ""}}
+
+
+def test_nothing_is_replaced_in_metadata(tasks: Tasks) -> None:
+    """Another task is given it in an argument."""
+    given = tasks.run(
+        "tasks:same", "node n", 'input value=["$(A)", "{{{b}}"]', artifacts=("output",)
+    )
+    shown = given["artifacts"]["output"]["artifacts"][0]["metadata"]["value"]
+    assert shown == '["\N{FULLWIDTH DOLLAR SIGN}(A)", "{ { {b}}"]'
+
+
+def test_an_input_is_what_kubeflow_gives(tasks: Tasks) -> None:
+    """Without a look at the store, and with the same digest; in a loop it is the store's."""
+    tasks.run("tasks:same", "node first", "input value=[7]")
+    words = ("--takes=value:parameter",)
+    tasks.run("tasks:same", "node a", "input value=nothing", words=words, value="[7]")
+    tasks.run("tasks:same", "node b", "input value=first", words=words, value="")
+    loop = ("for x in [1]", "input value=first")
+    item = {"words": (*words, "--item=levada-index"), "levada-index": "0", "value": "[8]"}
+    tasks.run("tasks:same", "node c", *loop, **item)
+    given = [tasks.records(node)[0]["inputs"]["value"] for node in "abc"]
+    assert [one["digest"] for one in given] == [given[0]["digest"]] * 3
 
 
 def test_a_killed_step_is_caught_too(tasks: Tasks) -> None:

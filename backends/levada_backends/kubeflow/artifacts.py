@@ -1,4 +1,8 @@
-"""What each task declares as KFP's artifacts: names and types are those of the step's outputs."""
+"""What each task declares as outputs: names and types are those of the step's.
+
+What is small by its annotation is a parameter of KFP, a string that holds JSON (a number would be
+a double); all else is an artifact.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,10 @@ if TYPE_CHECKING:
 
 VERSION = "0.0.1"
 METRICS = "metrics"
+#: Stands where an artifact has its KFP type.
+PARAMETER = "parameter"
+#: The output of a step that has no named ones.
+WHOLE = "output"
 #: Packages by what KFP would call a value of theirs.
 _PACKAGES = {
     "Dataset": ("numpy", "pandas", "polars", "pyarrow", "datasets"),
@@ -18,17 +26,34 @@ _PACKAGES = {
         *("transformers", "onnx", "flax"),
     ),
 }
+_SMALL = frozenset(("bool", "int", "float", "str", "None", "literal"))
 
 
-def of_step(step: Step, wanted: Mapping[str, str]) -> dict[str, str]:
-    """The artifacts of a step by name, with KFP's types; its metrics are the last one."""
-    named = {output_name(output.name): output.type for output in step.outputs}
-    if not named and step.returns.name != "None":
-        named = {"output": step.returns}
-    found = {
-        name: wanted.get(f"{step.function}.{name}") or kind(type_) for name, type_ in named.items()
-    }
-    return found | {METRICS if METRICS not in found else f"logged_{METRICS}": "Metrics"}
+class Outputs:
+    """The outputs of steps. ``wanted`` has the KFP types that the project gives some of them."""
+
+    def __init__(self, wanted: Mapping[str, str]) -> None:
+        self._wanted = wanted
+        self._taken_whole: set[str] = set()
+
+    def of(self, step: Step) -> dict[str, str]:
+        """By name, KFP's type or ``PARAMETER``; the metrics are the last one."""
+        named = {output_name(output.name): output.type for output in step.outputs}
+        if step.key in self._taken_whole or (not named and step.returns.name != "None"):
+            named[WHOLE] = step.returns
+        found = {
+            name: self._wanted.get(f"{step.function}.{name}") or kind(type_)
+            for name, type_ in named.items()
+        }
+        return found | {METRICS if METRICS not in found else f"logged_{METRICS}": "Metrics"}
+
+    def whole(self, step: Step) -> str | None:
+        """The name of all that a step returns, which is an output of its own from now on."""
+        if any(output.name == WHOLE for output in step.outputs) or step.returns.name == "None":
+            return None
+        if step.outputs:
+            self._taken_whole.add(step.key)
+        return WHOLE
 
 
 def output_name(name: str) -> str:
@@ -38,8 +63,16 @@ def output_name(name: str) -> str:
 
 def kind(type_: Type) -> str:
     """KFP's type for what a step says that it returns."""
+    if _is_small(type_):
+        return PARAMETER
     package = type_.name.partition(".")[0]
     return next((kind for kind, names in _PACKAGES.items() if package in names), "Artifact")
+
+
+def _is_small(type_: Type) -> bool:
+    if type_.name == "union":
+        return all(map(_is_small, type_.arguments))
+    return type_.name in _SMALL
 
 
 def declared(name: str) -> dict[str, object]:

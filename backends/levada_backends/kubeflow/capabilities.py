@@ -7,11 +7,11 @@ from .options import OPTIONS
 
 _CONSTRUCTS = {
     "step call": "a task; its outputs are artifacts in the store",
-    "named outputs": "an artifact each, typed where the annotation tells",
+    "named outputs": "a parameter each where the annotation says it is small, else an artifact",
     "parameters": "KFP's own types where these lose nothing, else a string that holds JSON",
     "expressions": "evaluated by the step command exactly as Python would",
     "branch": "a sub-DAG a side with a CEL condition: on parameters where CEL is exact, else on "
-    "what a small decision task says",
+    "what a small decision task says; small values merge by valueFromOneof",
     "constant loop": "unrolled: one task an item",
     "fan-out": "a task lists the items, a parameter iterator goes over them",
     "nested fan-out": "an iterator in an iterator",
@@ -27,7 +27,7 @@ _BY_THE_STEP = "given to the step command"
 _SETTINGS = {
     "requirements": (True, "in the image"),
     "resources": (True, "limits, which are requests too; `disk` is a warning: KFP has none"),
-    "retry": (True, "retryPolicy, in whole seconds; also after a permanent error"),
+    "retry": (True, "retryPolicy, in whole seconds; a retry after a permanent error fails at once"),
     "timeout": (True, "kept by the step command; the pod's deadline five minutes later"),
     "cache": (True, "Levada's, in the container; KFP's own is off, it does not see the store"),
     "environment": (True, _BY_THE_STEP),

@@ -40,6 +40,23 @@ OUTPUT = "Output"
 INDEX = "levada-index"
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An input: an output of a task beside it, or (without one) an input of the DAG around it."""
+
+    task: Task | None
+    key: str
+    is_parameter: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An output of a DAG: of one of its tasks, or of the one of them that ran."""
+
+    sources: tuple[tuple[Task, str], ...]
+    is_parameter: bool
+
+
 @dataclass(slots=True, eq=False)
 class Task:
     """One task of a DAG. ``wants`` holds what must be over: ids of nodes, and tasks."""
@@ -62,6 +79,14 @@ class Task:
     component: str = ""
     after: list[Task] = field(default_factory=list)
     parameters: tuple[str, ...] = ()  #: those of the pipeline that it is given
+    caught: bool = False  #: it is in a body with a handler
+    taken: dict[str, Taken] = field(default_factory=dict)  #: inputs that others' outputs are
+    given: dict[str, Given] = field(default_factory=dict)  #: outputs of its DAG
+
+    @property
+    def call(self) -> Call | None:
+        """The call of a step, if it is one."""
+        return self.node if isinstance(self.node, Call) else None
 
     @property
     def chain(self) -> list[Task]:
@@ -120,6 +145,9 @@ class Builder:
         self._plain = {p.name: parameters.kind(p) for p in program.parameters}
         #: node id -> the tasks that are over when the node is
         self._over: dict[str, list[Task]] = {}
+        #: node id -> the task of a call; of a branch the sub-DAG, and those of its two sides
+        self.calls: dict[str, Task] = {}
+        self.sides: dict[str, tuple[Task, ...]] = {}
         self._region(program.body, Place(self.root))
         self._end()
         self._connect()
@@ -136,7 +164,7 @@ class Builder:
                 title = f"part {number} of {len(parts)}"
                 task = self._sub_dag(title, place, part[0], f"part-{number}")
                 task.comment = "in parts: a DAG's driver gets all of it as one argument"
-                inside = replace(place, dag=_inner(task))
+                inside = replace(place, dag=inner_of(task))
             for node in part:
                 self._node(node, inside, barrier)
                 if isinstance(node, Guard):
@@ -172,12 +200,13 @@ class Builder:
         inputs = [f"input {a.name}={self.writer.text(a.value)}" for a in call.arguments]
         task.lines = (f"node {call.id}", *place.loops, *inputs, *_caught(place))
         task.wants += self._references(a.value for a in call.arguments)
+        self.calls[call.id] = task
         return task
 
     def _group(self, group: Group, place: Place) -> list[Task]:
         task = self._sub_dag(_last(group.id), place, group)
         task.comment = _first_line(group.description)
-        self._region(group.body, replace(place, dag=_inner(task)))
+        self._region(group.body, replace(place, dag=inner_of(task)))
         return _unless_empty(task)
 
     def _branch(self, branch: Branch, place: Place) -> list[Task]:
@@ -187,7 +216,7 @@ class Builder:
             if nodes
         ]
         wrapper = self._sub_dag(_last(branch.id), place, branch)
-        inside = replace(place, dag=_inner(wrapper))
+        inside = replace(place, dag=inner_of(wrapper))
         known = None if place.before is not None else cel.condition(branch.condition, self._plain)
         text = self.writer.text(branch.condition)
         wrapper.comment = f"if {text}"
@@ -196,15 +225,18 @@ class Builder:
             decided = self._decision("decide", inside, branch, text)
             decided.wants += self._references([branch.condition])
             decided.comment = cel.WHY_NOT
+        made = [wrapper]
         for name, nodes in sides:
             task = self._sub_dag(name, inside, branch)
+            made += [task]
             if known is not None:
                 task.condition = known.text if name == THEN else f"!({known.text})"
                 task.reads = known.parameters
             else:
                 task.decided, task.condition = decided, _is(decided, name)
-            self._region(nodes, replace(inside, dag=_inner(task)))
+            self._region(nodes, replace(inside, dag=inner_of(task)))
             _unless_empty(task)
+        self.sides[branch.id] = tuple(made)
         return _unless_empty(wrapper)
 
     def _loop(self, loop: Loop, place: Place) -> list[Task]:
@@ -217,7 +249,7 @@ class Builder:
         items.comment = "lists the items as Python would, and gives each its index"
         body = self._sub_dag(_last(loop.id), place, loop)
         body.comment, body.listed = text, items
-        self._region(loop.body, replace(place, dag=_inner(body), loops=loops))
+        self._region(loop.body, replace(place, dag=inner_of(body), loops=loops))
         return _unless_empty(body) or [items]
 
     # ------------------------------------------------------------------ guards
@@ -225,7 +257,7 @@ class Builder:
     def _guard(self, guard: Guard, place: Place) -> list[Task]:
         wrapper = self._sub_dag(_last(guard.id), place, guard)
         wrapper.comment = "try"
-        inside = replace(place, dag=_inner(wrapper))
+        inside = replace(place, dag=inner_of(wrapper))
         if guard.final:
             self._ended(guard, inside)
         elif guard.handler is None:
@@ -242,7 +274,7 @@ class Builder:
     def _ended(self, guard: Guard, place: Place) -> None:
         """A body, with its handler where it has one, and the exit task."""
         body = self._sub_dag("body", place, guard)
-        inside = replace(place, dag=_inner(body))
+        inside = replace(place, dag=inner_of(body))
         if guard.handler is None:
             self._region(guard.body, inside)
         else:
@@ -252,7 +284,7 @@ class Builder:
             return
         ending = self._sub_dag("finally", place, guard)
         ending.exit_of = body
-        self._region(guard.final, replace(place, dag=_inner(ending)))
+        self._region(guard.final, replace(place, dag=inner_of(ending)))
         _unless_empty(ending)
 
     def _check(self, guard: Guard, place: Place, wrapper: Task) -> Task:
@@ -266,7 +298,7 @@ class Builder:
     def _tried(self, guard: Guard, place: Place) -> None:
         """A body whose failures are caught, and the handler."""
         body = self._sub_dag("tried", place, guard)
-        self._region(guard.body, replace(place, dag=_inner(body), before=place.before or ()))
+        self._region(guard.body, replace(place, dag=inner_of(body), before=place.before or ()))
         if not _unless_empty(body):
             return
         text = f"failed({_listed(failing_nodes(guard.body))})"
@@ -276,14 +308,14 @@ class Builder:
         handler = self._sub_dag("handler", place, guard)
         handler.decided, handler.condition = decided, _is(decided, THEN)
         handler.wants.append(body)
-        self._region(guard.handler or (), replace(place, dag=_inner(handler)))
+        self._region(guard.handler or (), replace(place, dag=inner_of(handler)))
         _unless_empty(handler)
 
     # ------------------------------------------------------------------ tasks
 
     def _task(self, title: str, kind: str, place: Place, node: Node | None) -> Task:
         task = Task(place.dag.names.new(title), title, kind, place.dag, node)
-        task.indexed = bool(place.loops)
+        task.indexed, task.caught = bool(place.loops), place.before is not None
         place.dag.tasks.append(task)
         owners = [owner.name for owner in task.chain]
         task.component = "comp-" + self._components.new("-".join(owners))
@@ -367,13 +399,14 @@ def _parts(nodes: Sequence[Node], size: Callable[[Node], int]) -> Iterator[Seque
 
 def _unless_empty(task: Task) -> list[Task]:
     """The task; nothing, and it is gone, if there is nothing in its DAG."""
-    if _inner(task).tasks:
+    if inner_of(task).tasks:
         return [task]
     task.dag.tasks.remove(task)
     return []
 
 
-def _inner(task: Task) -> Dag:
+def inner_of(task: Task) -> Dag:
+    """The DAG of a task that has one."""
     if task.inner is None:
         raise TypeError(f"{task.name} has no DAG of its own")
     return task.inner

@@ -16,6 +16,7 @@ from levada_compiler.references import all_nodes
 from ..pods import container as pod
 from ..pods import quantity
 from . import parameters
+from .artifacts import PARAMETER
 from .dags import INDEX
 from .escaping import escape
 from .names import Names
@@ -68,9 +69,9 @@ class Executors:
         own = values(call.settings)
         return merged_settings(self._pipeline, values(self._steps[call.step].settings), own)
 
-    def label(self, task: Task, outputs: list[str]) -> str:
-        """The executor of a task. ``outputs`` are the artifacts that it declares."""
-        call = task.node if task.kind == "step" and isinstance(task.node, Call) else None
+    def label(self, task: Task, outputs: dict[str, str]) -> str:
+        """The executor of a task. ``outputs`` are those that it declares, with their kinds."""
+        call = task.call
         settings = self.settings(call) if call else {}
         container = self._container(task, call, settings, outputs)
         kubernetes = self._of_kubernetes(settings)
@@ -86,14 +87,17 @@ class Executors:
     # ------------------------------------------------------------------ containers
 
     def _container(
-        self, task: Task, call: Call | None, settings: dict[str, Any], outputs: list[str]
+        self, task: Task, call: Call | None, settings: dict[str, Any], outputs: dict[str, str]
     ) -> dict[str, Any]:
         arguments = [call.step if call else task.kind, f"--pipeline={self._program.name}"]
         arguments += [f"--path={folder}" for folder in self._program.search]
         if call is not None:
             arguments += self._of_step(self._steps[call.step], settings)
         if outputs:
-            arguments.append(f"--artifacts={','.join(outputs)}")
+            arguments.append(f"--gives={_kinds(outputs)}")
+        if task.taken:
+            kinds = {n: PARAMETER if t.is_parameter else "Artifact" for n, t in task.taken.items()}
+            arguments.append(f"--takes={_kinds(kinds)}")
         inputs = {name: self._kinds[name] for name in task.parameters}
         if inputs:
             arguments.append(f"--parameters={json.dumps(inputs, ensure_ascii=False)}")
@@ -172,6 +176,10 @@ def retry_policy(settings: dict[str, Any]) -> dict[str, Any]:
     if retry.get("max_delay") is not None:
         content["backoffMaxDuration"] = _seconds(retry["max_delay"])
     return content
+
+
+def _kinds(found: dict[str, str]) -> str:
+    return ",".join(f"{name}:{kind}" for name, kind in found.items())
 
 
 def _seconds(value: float) -> str:

@@ -5,26 +5,26 @@ Its messages: ``api/v2alpha1/pipeline_spec.proto`` in https://github.com/kubeflo
 
 from __future__ import annotations
 
-from levada_compiler.ir import Call
-
 from ..block_yaml import Key, comment, dump
 from . import artifacts, executors, parameters
-from .dags import INDEX, OUTPUT, Builder, channel
+from .channels import Channels
+from .dags import INDEX, OUTPUT, Builder, Given, channel
 from .names import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from levada_compiler.ir import Program
+    from levada_compiler.ir import Call, Program
 
-    from .dags import Dag, Task
+    from .dags import Dag, Taken, Task
     from .options import Options
 
 SCHEMA_VERSION = "2.1.0"
 CALL, STATUS = "levada-call", "levada-status"
 _TYPES = {CALL: "STRING", INDEX: "STRING"}
 _OUTPUT_TYPES = {"decide": "STRING", "items": "LIST"}
+_PARAMETERS = {artifacts.PARAMETER: "STRING", "STRING": "STRING", "LIST": "LIST"}
 
 
 class Spec:
@@ -35,6 +35,11 @@ class Spec:
         self.builder = Builder(program)
         self.executors = executors.Executors(program, options)
         self._options = options
+        self._step_outputs = artifacts.Outputs(options.artifacts)
+        channels = Channels(program, self.builder, self._step_outputs)
+        for task in self.builder.root.all_tasks():
+            if task.call is not None:
+                channels.lay(task, task.call)
         self._parameters = {p.name: p for p in program.parameters}
         self._components: dict[str, Any] = {}
         root = self._root()
@@ -77,12 +82,9 @@ class Spec:
                 "parameters": parameters.definitions(self.program.parameters)
             }
         last = self.builder.root.tasks[-1]
-        names = self._artifacts(last) if last.kind == "outputs" else {}
-        if names:
-            content["outputDefinitions"] = _artifact_definitions(names)
-            content["dag"]["outputs"] = {
-                "artifacts": {name: _selected(last, name) for name in names}
-            }
+        names = self._outputs(last) if last.kind == "outputs" else {}
+        given = {name: Given(((last, name),), is_parameter=False) for name in names}
+        content |= _given(content["dag"], given)
         return content
 
     def _dag(self, dag: Dag) -> dict[str, Any]:
@@ -96,17 +98,17 @@ class Spec:
     # ------------------------------------------------------------------ tasks
 
     def _task(self, task: Task) -> dict[str, Any]:
-        settings = self.executors.settings(task.node) if isinstance(task.node, Call) else {}
+        settings = self.executors.settings(task.call) if task.call else {}
         content: dict[str, Any] = {
-            "taskInfo": {"name": task.title if task.kind == "step" else task.name},
+            "taskInfo": {"name": task.name},
             "componentRef": {"name": task.component},
         }
         inputs = self._inputs(task)
         self._component(task, inputs)
         if task.after:
             content["dependentTasks"] = [above.name for above in task.after]
-        if inputs:
-            content["inputs"] = {"parameters": {name: given for name, (given, _) in inputs.items()}}
+        if given := self._given_to(task, inputs):
+            content["inputs"] = given
         content |= _trigger(task)
         if task.listed is not None:
             content |= self._iterator(task.listed)
@@ -114,6 +116,12 @@ class Spec:
             content["retryPolicy"] = policy
         # No `cachingOptions`: KFP would skip a task without a look at what it reads from the store.
         return content
+
+    def _given_to(self, task: Task, inputs: dict[str, tuple[Any, str]]) -> dict[str, Any]:
+        taken = {n: _taken_artifact(t) for n, t in task.taken.items() if not t.is_parameter}
+        parameters = {name: given for name, (given, _) in inputs.items()}
+        found = {"parameters": parameters, "artifacts": taken}
+        return {kind: given for kind, given in found.items() if given}
 
     def _iterator(self, listed: Task) -> dict[str, Any]:
         items = {"inputParameter": channel(listed.name)}
@@ -130,11 +138,16 @@ class Spec:
             given = {"producerTask": above.name, "outputParameterKey": OUTPUT}
             kind = _OUTPUT_TYPES[above.kind]
             found[channel(above.name)] = {"taskOutputParameter": given}, kind
+        for name, taken in task.taken.items():
+            if taken.is_parameter:
+                found[name] = _taken_parameter(taken), "STRING"
         for name in task.needs():
             found[name] = {"componentInputParameter": name}, self._type(name)
         if task.exit_of is not None:
             status = {"taskFinalStatus": {"producerTask": task.exit_of.name}}
             found[STATUS] = status, "TASK_FINAL_STATUS"
+        if task.taken and not found:  # KFP's local runner drops the artifacts of such a DAG
+            found[CALL] = _constant("artifacts"), "STRING"
         return found
 
     def _type(self, name: str) -> str:
@@ -149,27 +162,29 @@ class Spec:
         if task.inner is not None:
             content["dag"] = self._dag(task.inner)
         else:
-            declared = self._artifacts(task)
-            content["executorLabel"] = self.executors.label(task, list(declared))
+            content["executorLabel"] = self.executors.label(task, self._outputs(task))
         types = {name: kind for name, (_, kind) in inputs.items()}
         if task.listed is not None:
             types[INDEX] = "STRING"
-        if types:
-            definitions = {name: _parameter(kind) for name, kind in types.items()}
-            content["inputDefinitions"] = {"parameters": definitions}
-        if task.kind in _OUTPUT_TYPES:
-            output = {OUTPUT: _parameter(_OUTPUT_TYPES[task.kind])}
-            content["outputDefinitions"] = {"parameters": output}
-        elif task.inner is None and declared:
-            content["outputDefinitions"] = _artifact_definitions(declared)
+        if definitions := _inputs_of(task, types):
+            content["inputDefinitions"] = definitions
+        if task.inner is not None:
+            content |= _given(content["dag"], task.given)
+        elif outputs := self._outputs(task):
+            content["outputDefinitions"] = _outputs_of(outputs)
 
-    def _artifacts(self, task: Task) -> dict[str, str]:
-        if task.kind == "step" and isinstance(task.node, Call):
-            return artifacts.of_step(self.executors.step(task.node), self._options.artifacts)
+    def _outputs(self, task: Task) -> dict[str, str]:
+        if task.call is not None:
+            return self._of_call(task.call)
+        if task.kind in _OUTPUT_TYPES:
+            return {OUTPUT: _OUTPUT_TYPES[task.kind]}
         result = self.program.result
         if task.kind == "outputs" and result is not None:
             return {artifacts.output_name(name): "Artifact" for name in result.names}
         return {}
+
+    def _of_call(self, call: Call) -> dict[str, str]:
+        return self._step_outputs.of(self.executors.step(call))
 
 
 _HEADER = """\
@@ -187,12 +202,60 @@ def _parameter(kind: str) -> dict[str, Any]:
     return {"parameterType": kind} | optional
 
 
-def _artifact_definitions(names: dict[str, str]) -> dict[str, Any]:
-    return {"artifacts": {name: artifacts.declared(kind) for name, kind in names.items()}}
+def _inputs_of(task: Task, types: dict[str, str]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    if types:
+        content["parameters"] = {name: _parameter(kind) for name, kind in types.items()}
+    taken = [name for name, taken in task.taken.items() if not taken.is_parameter]
+    if taken:
+        content["artifacts"] = {name: artifacts.declared("Artifact") for name in taken}
+    return content
 
 
-def _selected(task: Task, name: str) -> dict[str, Any]:
-    return {"artifactSelectors": [{"producerSubtask": task.name, "outputArtifactKey": name}]}
+def _outputs_of(kinds: dict[str, str]) -> dict[str, Any]:
+    """Definitions of outputs, by KFP's types of parameters and of artifacts."""
+    content: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        if kind in _PARAMETERS:
+            content.setdefault("parameters", {})[name] = _parameter(_PARAMETERS[kind])
+        else:
+            content.setdefault("artifacts", {})[name] = artifacts.declared(kind)
+    return content
+
+
+def _taken_parameter(taken: Taken) -> dict[str, Any]:
+    if taken.task is None:
+        return {"componentInputParameter": taken.key}
+    given = {"producerTask": taken.task.name, "outputParameterKey": taken.key}
+    return {"taskOutputParameter": given}
+
+
+def _taken_artifact(taken: Taken) -> dict[str, Any]:
+    if taken.task is None:
+        return {"componentInputArtifact": taken.key}
+    given = {"producerTask": taken.task.name, "outputArtifactKey": taken.key}
+    return {"taskOutputArtifact": given}
+
+
+def _given(dag: dict[str, Any], outputs: dict[str, Given]) -> dict[str, Any]:
+    """Definitions of what a DAG gives; where it comes from is said in the DAG."""
+    if not outputs:
+        return {}
+    for name, given in outputs.items():
+        kind = "parameters" if given.is_parameter else "artifacts"
+        dag.setdefault("outputs", {}).setdefault(kind, {})[name] = _source(given)
+    kinds = {n: artifacts.PARAMETER if g.is_parameter else "Artifact" for n, g in outputs.items()}
+    return {"outputDefinitions": _outputs_of(kinds)}
+
+
+def _source(given: Given) -> dict[str, Any]:
+    key = "outputParameterKey" if given.is_parameter else "outputArtifactKey"
+    found = [{"producerSubtask": task.name, key: name} for task, name in given.sources]
+    if not given.is_parameter:
+        return {"artifactSelectors": found}
+    if len(found) == 1:
+        return {"valueFromParameter": found[0]}
+    return {"valueFromOneof": {"parameterSelectors": found}}
 
 
 def _trigger(task: Task) -> dict[str, Any]:

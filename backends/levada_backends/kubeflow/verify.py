@@ -144,6 +144,7 @@ class Verifier:
             yield from self._component_of(task)
             yield from self._dependencies(task, tasks)
             yield from self._inputs(task, tasks, inputs)
+            yield from self._artifacts(task, tasks, component)
             yield from self._control(task)
         self._task = ""
         yield from self._exits(tasks)
@@ -211,6 +212,33 @@ class Verifier:
         else:
             yield self._problem(f"the input `{name}` comes from nowhere")
 
+    def _artifacts(self, task: Json, tasks: Json, of_dag: Json) -> Iterator[Problem]:
+        component = self._components.get(task.get("componentRef", {}).get("name", ""), {})
+        declared: Json = component.get("inputDefinitions", {}).get("artifacts", {})
+        given: Json = task.get("inputs", {}).get("artifacts", {})
+        outer: Json = of_dag.get("inputDefinitions", {}).get("artifacts", {})
+        for name, definition in declared.items():
+            if name not in given and not definition.get("isOptional"):
+                yield self._problem(f"the input `{name}` is missing")
+        for name, source in given.items():
+            if name not in declared:
+                yield self._problem(f"its component has no input `{name}`")
+            elif "componentInputArtifact" in source:
+                if source["componentInputArtifact"] not in outer:
+                    yield self._problem(f"the input `{name}` comes from no input of its DAG")
+            elif "taskOutputArtifact" in source:
+                own = source["taskOutputArtifact"]
+                producer, key = own.get("producerTask", ""), own.get("outputArtifactKey", "")
+                if key not in self._outputs_of(tasks.get(producer, {}), "artifacts"):
+                    yield self._problem(f"the input `{name}` comes from no output of a task")
+            else:
+                yield self._problem(f"the input `{name}` comes from nowhere")
+
+    def _outputs_of(self, task: Json, kind: str) -> Json:
+        component = self._components.get(task.get("componentRef", {}).get("name", ""), {})
+        found: Json = component.get("outputDefinitions", {}).get(kind, {})
+        return found
+
     def _constant(self, name: str, value: Any, kind: str) -> Iterator[Problem]:
         expected = _KINDS.get(kind, object)
         is_wrong = not isinstance(value, expected) or (  # type: ignore[arg-type]
@@ -226,8 +254,7 @@ class Verifier:
         if producer not in tasks:
             yield self._problem(f"the input `{name}` comes from `{producer}`, no task of this DAG")
             return
-        component = self._components.get(tasks[producer].get("componentRef", {}).get("name"), {})
-        found = component.get("outputDefinitions", {}).get("parameters", {}).get(output)
+        found = self._outputs_of(tasks[producer], "parameters").get(output or "")
         yield from self._same(name, found, kind, f"{producer}.{output}")
 
     def _same(self, name: str, found: Json | None, kind: str, source: str) -> Iterator[Problem]:
@@ -301,22 +328,38 @@ class Verifier:
                 yield self._problem(f"KFP has an output `{RESERVED_OUTPUT}` of its own")
 
     def _selectors(self, component: Json, tasks: Json) -> Iterator[Problem]:
-        outputs = component["dag"].get("outputs", {}).get("artifacts", {})
-        for name, selected in outputs.items():
-            for each in selected.get("artifactSelectors", ()):
-                task = tasks.get(each.get("producerSubtask"), {})
-                found = self._components.get(task.get("componentRef", {}).get("name"), {})
-                declared = found.get("outputDefinitions", {}).get("artifacts", {})
-                if each.get("outputArtifactKey") not in declared:
-                    yield self._problem(f"the output `{name}` comes from no output of a task")
+        outputs: Json = component["dag"].get("outputs", {})
+        for kind, key in (("artifacts", "outputArtifactKey"), ("parameters", "outputParameterKey")):
+            declared = component.get("outputDefinitions", {}).get(kind, {})
+            if declared.keys() != outputs.get(kind, {}).keys():
+                yield self._problem(f"the {kind} that its DAG gives are not those it declares")
+            for name, selected in outputs.get(kind, {}).items():
+                for each in _selected(selected):
+                    task = tasks.get(each.get("producerSubtask", ""), {})
+                    if each.get(key) not in self._outputs_of(task, kind):
+                        yield self._problem(f"the output `{name}` comes from no output of a task")
+        for name, selected in outputs.get("artifacts", {}).items():
+            if len(selected.get("artifactSelectors", ())) > 1:
+                yield self._problem(f"of the artifacts for `{name}` KFP would take the last one")
 
 
 def _is_exit(task: Json) -> bool:
     return bool(task.get("triggerPolicy", {}).get("strategy") == EXIT)
 
 
+def _selected(output: Json) -> list[Json]:
+    """The outputs of tasks that an output of a DAG may be."""
+    if "valueFromParameter" in output:
+        return [output["valueFromParameter"]]
+    oneof = output.get("valueFromOneof", {}).get("parameterSelectors")
+    found: list[Json] = oneof or output.get("artifactSelectors") or [{}]
+    return found
+
+
 def _above(task: Json) -> Iterator[str]:
     yield from task.get("dependentTasks", ())
-    for source in task.get("inputs", {}).get("parameters", {}).values():
-        if "taskOutputParameter" in source:
-            yield source["taskOutputParameter"].get("producerTask", "")
+    for given in task.get("inputs", {}).values():
+        for source in given.values():
+            for kind in ("taskOutputParameter", "taskOutputArtifact"):
+                if kind in source:
+                    yield source[kind].get("producerTask", "")
