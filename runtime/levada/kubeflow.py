@@ -65,7 +65,8 @@ class Task:
         found = list(self._own(rest))
         self.input = _object(self._text, "--executor-input")
         self._values = self.input.get("inputs", {}).get("parameterValues", {})
-        self.words = [mode, *found, *self._called(), *self._run(), *self._parameters()]
+        called = self._called()
+        self.words = [self.mode, *found, *called, *self._run(), *self._parameters()]
 
     def _own(self, words: list[str]) -> list[str]:
         """Take the options that only this module knows; give the others."""
@@ -76,8 +77,6 @@ class Task:
             name, _, value = word.partition("=")
             if name == "--executor-input":
                 self._text = value or (words.pop(0) if words else "")
-            elif name == "--retries":
-                self.retries = int(value)
             elif name == "--takes":
                 self._taken = [word.removesuffix(PARAMETER) for word in value.split(",")]
             elif name == "--gives":
@@ -97,7 +96,11 @@ class Task:
         words = []
         for line in unescaped(str(self._values.get(CALL, ""))).splitlines():
             word, _, rest = line.partition(" ")
-            if word == "unless":
+            if word == "step":
+                words += self._step(rest)
+            elif word == "retries":
+                self.retries = int(rest)
+            elif word == "unless":
                 self.unless = rest
             elif word == "caught":
                 self.caught = True
@@ -107,7 +110,14 @@ class Task:
                 words.append("--tuple")
             elif word:
                 words.append(f"--{word}={rest}")
+        if not any(word.startswith("--node=") for word in words) and ":" in self.mode:
+            words.append(f"--node={self.mode.partition(':')[2]}")  # as most are called
         return words
+
+    def _step(self, text: str) -> list[str]:
+        """The step, the digest of its code, and what that imports."""
+        self.mode, code, *imports = text.split(" ")
+        return [f"--code={code}", f"--imports={','.join(imports)}"]
 
     def _run(self) -> list[str]:
         run = self._run_id

@@ -148,6 +148,14 @@ def test_an_inner_loop_lists_within_the_item_of_the_outer_one(tasks: Tasks) -> N
     assert found == {"parameterValues": {"Output": ["1.0", "1.1"]}}
 
 
+def test_a_call_says_which_step_it_is_of(tasks: Tasks) -> None:
+    """Containers are shared; the node is called as the function where nothing else is said."""
+    given = tasks.run("step", "step tasks:same sha256:0 numpy", "input value=3", small=("output",))
+    assert given == {"artifacts": {}, "parameterValues": {"output": "3"}}
+    tasks.run("step", "step tasks:same sha256:0", "node same_2", "input value=same")
+    assert [tasks.records(node)[0]["step"] for node in ("same", "same_2")] == ["tasks:same"] * 2
+
+
 def test_a_failure_is_one(tasks: Tasks) -> None:
     assert tasks.run("tasks:raises", "node raises", 'input text="no"', code=1) is None
     assert [record["status"] for record in tasks.records("raises")] == ["failed"]
@@ -172,26 +180,26 @@ def test_a_caught_failure_is_only_in_its_record(tasks: Tasks) -> None:
 def test_a_caught_failure_is_retried_first(tasks: Tasks) -> None:
     lines = ("node raises", 'input text="no"', "caught")
     for code in (1, 1, 0):
-        tasks.run("tasks:raises", *lines, words=("--retries=2",), code=code)
+        tasks.run("tasks:raises", *lines, "retries 2", code=code)
     assert len(tasks.records("raises")) == 3
 
 
 def test_a_permanent_one_is_not(tasks: Tasks) -> None:
-    tasks.run("tasks:raises_for_good", "node r", "caught", words=("--retries=2",))
+    tasks.run("tasks:raises_for_good", "node r", "caught", "retries 2")
     assert len(tasks.records("r")) == 1
 
 
 def test_a_retry_after_a_permanent_error_runs_nothing(tasks: Tasks) -> None:
     """KFP retries all the same. After its last attempt only a person can have asked for one."""
     for code, is_run in ((65, True), (65, False), (65, False), (65, True)):
-        tasks.run("tasks:raises_for_good", "node r", words=("--retries=2",), code=code)
+        tasks.run("tasks:raises_for_good", "node r", "retries 2", code=code)
         assert ("Traceback" in tasks.said) == is_run
         assert ("not run again: attempt" in tasks.said) != is_run
     found = tasks.records("r")
     assert [record["attempt"] for record in found] == [1, 2, 3, 4]
     assert {record["error"]["message"] for record in found} == {"no use"}
-    tasks.run("tasks:raises", "node s", 'input text="no"', words=("--retries=1",), code=1)
-    tasks.run("tasks:raises", "node s", 'input text="no"', words=("--retries=1",), code=1)
+    tasks.run("tasks:raises", "node s", 'input text="no"', "retries 1", code=1)
+    tasks.run("tasks:raises", "node s", 'input text="no"', "retries 1", code=1)
     assert "Traceback" in tasks.said
 
 

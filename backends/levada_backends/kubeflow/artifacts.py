@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from levada_compiler.ir import Step, Type
 
@@ -77,4 +77,10 @@ def _is_small(type_: Type) -> bool:
 
 def declared(name: str) -> dict[str, object]:
     """An artifact type of KFP."""
-    return {"artifactType": {"schemaTitle": f"system.{name}", "schemaVersion": VERSION}}
+    return {"artifactType": {"schemaTitle": f"system.{name}"}}
+
+
+def declared_by_root(names: Iterable[str]) -> dict[str, object]:
+    """Artifacts of the whole pipeline. Only the SDK wants the version of a type, and only here."""
+    own = {"schemaTitle": "system.Artifact", "schemaVersion": VERSION}
+    return {name: {"artifactType": own} for name in names}

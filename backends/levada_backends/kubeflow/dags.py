@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: Bytes of one DAG as JSON: its driver gets it as one argument, which Linux limits to 128 KiB.
 DAG_BYTES = 96 * 1024
 #: About what a task is in it, beside the text of its call.
-TASK_BYTES = 560
+TASK_BYTES = 700
 
 THEN, OTHERWISE = "then", "otherwise"
 #: The one output of a task that decides or lists.
@@ -141,7 +141,7 @@ class Builder:
         self.writer = ExpressionWriter(program)
         self._program = program
         self._refer = References(program)
-        self._components = Names()
+        self.components = Names()
         self._plain = {p.name: parameters.kind(p) for p in program.parameters}
         #: node id -> the tasks that are over when the node is
         self._over: dict[str, list[Task]] = {}
@@ -198,7 +198,7 @@ class Builder:
     def _call(self, call: Call, place: Place) -> Task:
         task = self._task(_last(call.id), "step", place, call)
         inputs = [f"input {a.name}={self.writer.text(a.value)}" for a in call.arguments]
-        task.lines = (f"node {call.id}", *place.loops, *inputs, *_caught(place))
+        task.lines = (*place.loops, *inputs, *_caught(place))
         task.wants += self._references(a.value for a in call.arguments)
         self.calls[call.id] = task
         return task
@@ -317,14 +317,14 @@ class Builder:
         task = Task(place.dag.names.new(title), title, kind, place.dag, node)
         task.indexed, task.caught = bool(place.loops), place.before is not None
         place.dag.tasks.append(task)
-        owners = [owner.name for owner in task.chain]
-        task.component = "comp-" + self._components.new("-".join(owners))
         return task
 
     def _sub_dag(self, title: str, place: Place, node: Node, name: str = "") -> Task:
         task = self._task(name or title, "dag", place, node)
         task.title = title
         task.inner = Dag(task)
+        owners = [owner.name for owner in task.chain]
+        task.component = "comp-" + self.components.new("-".join(owners))
         return task
 
     def _decision(self, title: str, place: Place, node: Node, text: str, node_id: str = "") -> Task:

@@ -1,8 +1,8 @@
-"""The containers of a pipeline and what Kubernetes gives them; calls that are alike share one.
+"""The containers of a pipeline and what Kubernetes gives them.
 
-KFP keeps a component under a digest of its container (``hashComponentContainer`` of the Argo
-compiler): components that share a container must be the same in their inputs and outputs. So
-whatever these depend on is among its arguments.
+Tasks that are alike share a container, and the component that has it: which step it is says the
+task. KFP keeps a component under a digest of its container (``hashComponentContainer`` of the Argo
+compiler), so whatever the component's inputs and outputs depend on is among its arguments.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from . import parameters
 from .artifacts import PARAMETER
 from .dags import INDEX
 from .escaping import escape
-from .names import Names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from levada_compiler.ir import Program, Setting, Step
 
     from .dags import Task
+    from .names import Names
     from .options import Options
 
 COMMAND = ["python", "-m", "levada.kubeflow"]
@@ -50,8 +50,8 @@ class Executors:
     def __init__(self, program: Program, options: Options) -> None:
         self.containers: dict[str, dict[str, Any]] = {}
         self.kubernetes: dict[str, dict[str, Any]] = {}
-        self._labels: dict[str, str] = {}
-        self._names = Names()
+        self._names: dict[str, str] = {}
+        self._keys: dict[Task, str] = {}
         self._options = options
         self._program = program
         self._steps = {step.key: step for step in program.steps}
@@ -69,30 +69,48 @@ class Executors:
         own = values(call.settings)
         return merged_settings(self._pipeline, values(self._steps[call.step].settings), own)
 
-    def label(self, task: Task, outputs: dict[str, str]) -> str:
-        """The executor of a task. ``outputs`` are those that it declares, with their kinds."""
-        call = task.call
-        settings = self.settings(call) if call else {}
-        container = self._container(task, call, settings, outputs)
-        kubernetes = self._of_kubernetes(settings)
-        key = json.dumps([container, kubernetes])
-        if key not in self._labels:
-            name = self._steps[call.step].function if call else task.kind
-            label = f"exec-{self._names.new(name)}"
-            self._labels[key] = label
-            self.containers[label] = {"container": container}
-            self.kubernetes[label] = kubernetes
-        return self._labels[key]
+    def name(self, outputs: Mapping[Task, dict[str, str]], names: Names) -> None:
+        """Name what each task shares with others: as its step, if it is the only one.
+
+        ``outputs`` has those that each task declares, with their kinds.
+        """
+        made: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        steps: dict[str, set[str]] = {}
+        for task, kinds in outputs.items():
+            call = task.call
+            settings = self.settings(call) if call else {}
+            parts = self._container(task, settings, kinds), self._of_kubernetes(settings)
+            key = json.dumps(parts)
+            self._keys[task] = key
+            made[key] = parts
+            steps.setdefault(key, set()).add(self.step(call).function if call else task.kind)
+        for key, (container, kubernetes) in made.items():
+            name = self._names[key] = names.new("step" if len(steps[key]) > 1 else min(steps[key]))
+            self.containers[f"exec-{name}"] = {"container": container}
+            self.kubernetes[f"exec-{name}"] = kubernetes
+
+    def named(self, task: Task) -> str:
+        """The name of a task's executor and component."""
+        return self._names[self._keys[task]]
+
+    def lines(self, call: Call) -> list[str]:
+        """What the task of a call is told beside what it is given."""
+        step = self._steps[call.step]
+        said = [f"step {step.key} {step.code} {','.join(step.imports)}".rstrip()]
+        said += [f"node {call.id}"] if call.id != step.function else []
+        count = (self.settings(call).get("retry") or {}).get("count")
+        return said + ([f"retries {count}"] if count else [])
 
     # ------------------------------------------------------------------ containers
 
     def _container(
-        self, task: Task, call: Call | None, settings: dict[str, Any], outputs: dict[str, str]
+        self, task: Task, settings: dict[str, Any], outputs: dict[str, str]
     ) -> dict[str, Any]:
-        arguments = [call.step if call else task.kind, f"--pipeline={self._program.name}"]
+        call = task.call
+        arguments = [task.kind, f"--pipeline={self._program.name}"]
         arguments += [f"--path={folder}" for folder in self._program.search]
         if call is not None:
-            arguments += self._of_step(self._steps[call.step], settings)
+            arguments += _of_step(self._steps[call.step], settings)
         if outputs:
             arguments.append(f"--gives={_kinds(outputs)}")
         if task.taken:
@@ -111,18 +129,6 @@ class Executors:
         content["env"] = [{"name": "LEVADA_STORE", "value": self._options.store_url}]
         wanted = _resources(settings.get("resources") or {})
         return content | ({"resources": wanted} if wanted else {})
-
-    def _of_step(self, step: Step, settings: dict[str, Any]) -> Iterator[str]:
-        yield f"--code={step.code}"
-        yield f"--imports={','.join(step.imports)}"
-        if step.outputs:
-            yield f"--outputs={','.join(output.name for output in step.outputs)}"
-        inner = {name: settings[name] for name in _FOR_THE_STEP if name in settings}
-        if inner:
-            yield f"--settings={json.dumps(inner, ensure_ascii=False)}"
-        count = (settings.get("retry") or {}).get("count")
-        if count:
-            yield f"--retries={count}"
 
     def _image(self, task: Task, call: Call | None) -> str:
         """The image of a call. What decides has that of a step whose value it looks at."""
@@ -176,6 +182,14 @@ def retry_policy(settings: dict[str, Any]) -> dict[str, Any]:
     if retry.get("max_delay") is not None:
         content["backoffMaxDuration"] = _seconds(retry["max_delay"])
     return content
+
+
+def _of_step(step: Step, settings: dict[str, Any]) -> Iterator[str]:
+    if step.outputs:
+        yield f"--outputs={','.join(output.name for output in step.outputs)}"
+    inner = {name: settings[name] for name in _FOR_THE_STEP if name in settings}
+    if inner:
+        yield f"--settings={json.dumps(inner, ensure_ascii=False)}"
 
 
 def _kinds(found: dict[str, str]) -> str:

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 _ITERATION = re.compile(r"\((\d+)(?::.*)?\)$")
 _NODE = re.compile(r"^node (\S+)", re.MULTILINE)
-
-
+_STEP = re.compile(r"^step \S+:(\S+)", re.MULTILINE)
 #: The node that is a task's own pod.
 _EXECUTOR = "executor"
 
@@ -71,7 +70,8 @@ class Tasks:
         if label is None:
             return None
         arguments = self._executors.get(label, {}).get("container", {}).get("args") or [""]
-        return Place(_node(found, names[-1]), tuple(index) or None, ":" not in arguments[0], pod)
+        is_control = arguments[0] != "step"
+        return Place(_node(found, names[-1]), tuple(index) or None, is_control, pod)
 
 
 def _chain(detail: Any, parents: dict[str, Any]) -> list[Any]:
@@ -86,5 +86,5 @@ def _node(task: Any, name: str) -> str:
     """The id of the node that a task is called for; its own name where there is none."""
     given = task.get("inputs", {}).get("parameters", {})
     call = given.get("levada-call", {}).get("runtimeValue", {}).get("constant", "")
-    node = _NODE.search(call)
+    node = _NODE.search(call) or _STEP.search(call)
     return node[1] if node else name

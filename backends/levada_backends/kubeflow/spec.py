@@ -40,6 +40,12 @@ class Spec:
         for task in self.builder.root.all_tasks():
             if task.call is not None:
                 channels.lay(task, task.call)
+        self._declared = {
+            task: self._outputs(task)
+            for task in self.builder.root.all_tasks()
+            if task.inner is None
+        }
+        self.executors.name(self._declared, self.builder.components)
         self._parameters = {p.name: p for p in program.parameters}
         self._components: dict[str, Any] = {}
         root = self._root()
@@ -82,9 +88,11 @@ class Spec:
                 "parameters": parameters.definitions(self.program.parameters)
             }
         last = self.builder.root.tasks[-1]
-        names = self._outputs(last) if last.kind == "outputs" else {}
+        names = self._declared[last] if last.kind == "outputs" else {}
         given = {name: Given(((last, name),), is_parameter=False) for name in names}
         content |= _given(content["dag"], given)
+        if names:
+            content["outputDefinitions"] = {"artifacts": artifacts.declared_by_root(names)}
         return content
 
     def _dag(self, dag: Dag) -> dict[str, Any]:
@@ -99,12 +107,15 @@ class Spec:
 
     def _task(self, task: Task) -> dict[str, Any]:
         settings = self.executors.settings(task.call) if task.call else {}
+        if task.inner is None:
+            task.component = f"comp-{self.executors.named(task)}"
         content: dict[str, Any] = {
             "taskInfo": {"name": task.name},
             "componentRef": {"name": task.component},
         }
         inputs = self._inputs(task)
-        self._component(task, inputs)
+        if task.component not in self._components:
+            self._component(task, inputs)
         if task.after:
             content["dependentTasks"] = [above.name for above in task.after]
         if given := self._given_to(task, inputs):
@@ -133,7 +144,8 @@ class Spec:
         """The inputs of a task: what it is given, and of which type that is."""
         found: dict[str, tuple[Any, str]] = {}
         if task.inner is None:
-            found[CALL] = _constant("\n".join(task.lines)), "STRING"
+            own = self.executors.lines(task.call) if task.call else ()
+            found[CALL] = _constant("\n".join((*own, *task.lines))), "STRING"
         for above in filter(None, (task.decided, task.listed)):
             given = {"producerTask": above.name, "outputParameterKey": OUTPUT}
             kind = _OUTPUT_TYPES[above.kind]
@@ -162,7 +174,7 @@ class Spec:
         if task.inner is not None:
             content["dag"] = self._dag(task.inner)
         else:
-            content["executorLabel"] = self.executors.label(task, self._outputs(task))
+            content["executorLabel"] = f"exec-{self.executors.named(task)}"
         types = {name: kind for name, (_, kind) in inputs.items()}
         if task.listed is not None:
             types[INDEX] = "STRING"
@@ -170,7 +182,7 @@ class Spec:
             content["inputDefinitions"] = definitions
         if task.inner is not None:
             content |= _given(content["dag"], task.given)
-        elif outputs := self._outputs(task):
+        elif outputs := self._declared[task]:
             content["outputDefinitions"] = _outputs_of(outputs)
 
     def _outputs(self, task: Task) -> dict[str, str]:

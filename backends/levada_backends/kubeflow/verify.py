@@ -166,7 +166,7 @@ class Verifier:
         if not _NAME.fullmatch(name) or len(f"{name}-{self._task}-iterator") > LONGEST_NAME:
             yield self._problem(f"`{name}` is no name of a component")
         place = (self._component, self._task)
-        if self._used.setdefault(name, place) != place:
+        if "dag" in component and self._used.setdefault(name, place) != place:
             yield self._problem(f"the component `{name}` is used twice: Argo has one template")
         if "dag" not in component and component.get("executorLabel") not in self._executors:
             yield self._problem(f"there is no executor `{component.get('executorLabel')}`")

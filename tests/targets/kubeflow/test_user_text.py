@@ -113,4 +113,4 @@ def test_a_large_pipeline_is_cut_into_dags_that_fit(tmp_path: Path) -> None:
     dags = [pipeline["root"], *(c for c in pipeline["components"].values() if "dag" in c)]
     assert len(dags) > 3
     assert max(len(json.dumps(dag)) for dag in dags) < 128 * 1024
-    assert len(re.findall("node add", text)) == 1000
+    assert len(re.findall("step many:add", text)) == 1000
