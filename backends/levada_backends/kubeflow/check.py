@@ -11,17 +11,17 @@ from levada_compiler.references import all_nodes
 from ..pods.check import SettingsCheck
 from . import parameters
 from .executors import values
-from .spec import Spec
 from .verify import Verifier
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from levada_compiler.ir import Program, Setting
 
     from .options import Options
+    from .spec import Spec
 
 #: About what Argo keeps for a task beside what stands in the file: two templates, three nodes.
 BYTES_OF_A_TASK = 1900
@@ -44,8 +44,8 @@ _UNUSED = {
 }
 
 
-def check(program: Program, options: Options) -> tuple[Diagnostic, ...]:
-    """All that is wrong, sorted by place."""
+def check(program: Program, options: Options, make: Callable[[], Spec]) -> tuple[Diagnostic, ...]:
+    """All that is wrong, sorted by place; ``make`` makes the document."""
     mounted = [options.store_url] if options.claim else []
     found = [
         *_options(program, options),
@@ -56,7 +56,7 @@ def check(program: Program, options: Options) -> tuple[Diagnostic, ...]:
         *SettingsCheck(options.secret or None, mounted).of(program),
     ]
     if not any(one.severity is Severity.ERROR for one in found):
-        found += _document(program, options)
+        found += _document(program, make())
     return tuple(sorted(found, key=lambda one: (one.span, one.id)))
 
 
@@ -164,9 +164,8 @@ def _unused(name: str, reason: str, span: Span) -> Diagnostic:
 # ---------------------------------------------------------------------- the document
 
 
-def _document(program: Program, options: Options) -> Iterator[Diagnostic]:
+def _document(program: Program, spec: Spec) -> Iterator[Diagnostic]:
     """What is wrong with the file itself, at the place that it comes from."""
-    spec = Spec(program, options)
     for task in spec.builder.root.all_tasks():
         size = sum(len(line.encode()) + 1 for line in task.lines)
         if size > CALL_BYTES:

@@ -51,6 +51,7 @@ class Executors:
         self.containers: dict[str, dict[str, Any]] = {}
         self.kubernetes: dict[str, dict[str, Any]] = {}
         self._names: dict[str, str] = {}
+        self._settings: dict[str, dict[str, Any]] = {}
         self._keys: dict[Task, str] = {}
         self._options = options
         self._program = program
@@ -66,8 +67,10 @@ class Executors:
 
     def settings(self, call: Call) -> dict[str, Any]:
         """A call's own settings, then its step's, then the pipeline's."""
-        own = values(call.settings)
-        return merged_settings(self._pipeline, values(self._steps[call.step].settings), own)
+        if call.id not in self._settings:
+            own, step = values(call.settings), values(self._steps[call.step].settings)
+            self._settings[call.id] = merged_settings(self._pipeline, step, own)
+        return self._settings[call.id]
 
     def name(self, outputs: Mapping[Task, dict[str, str]], names: Names) -> None:
         """Name what each task shares with others: as its step, if it is the only one.

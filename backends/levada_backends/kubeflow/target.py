@@ -25,13 +25,23 @@ class KubeflowTarget:
     capabilities: Capabilities = CAPABILITIES
     client = "levada_backends.kubeflow.client:KubeflowClient"
 
+    def __init__(self) -> None:
+        self._made: tuple[Program, Mapping[str, object], Spec] | None = None
+
+    def _spec(self, program: Program, options: Mapping[str, object]) -> Spec:
+        """Of a program that was checked there is one already."""
+        if self._made is None or self._made[0] is not program or self._made[1] != options:
+            made = Spec(program, options_module.read(options))
+            self._made = (program, dict(options), made)
+        return self._made[2]
+
     def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:
         """What Kubeflow cannot do, or would refuse."""
-        return check(program, options_module.read(options))
+        return check(program, options_module.read(options), lambda: self._spec(program, options))
 
     def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
         """The YAML file."""
-        return {f"{program.name}.yaml": Spec(program, options_module.read(options)).text()}
+        return {f"{program.name}.yaml": self._spec(program, options).text()}
 
 
 TARGET = KubeflowTarget()

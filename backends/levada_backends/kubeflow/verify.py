@@ -100,8 +100,10 @@ class Verifier:
 
     def _resources(self, name: str, resources: Json) -> Iterator[Problem]:
         for field in _AMOUNTS:
+            if field not in resources:
+                continue
             try:
-                amount = quantity.parse(resources.get(field, "1"))
+                amount = quantity.parse(resources[field])
             except quantity.QuantityError as error:
                 yield self._problem(f"the executor `{name}`: {error}")
                 continue

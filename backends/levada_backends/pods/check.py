@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from levada_compiler.diagnostic import Diagnostic
 from levada_compiler.ir import Branch, Call, Group, Guard, Loop
 
 from . import names, quantity
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any

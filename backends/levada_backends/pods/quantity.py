@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
+
+from levada_compiler.slotted import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _FORM = re.compile(
     r"(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))"
@@ -22,7 +25,7 @@ _DECIMAL = dict(
 )
 _SUFFIXES = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
 #: What an API server makes of anything larger.
-LARGEST = Fraction(2**63 - 1)
+LARGEST = 2**63 - 1
 _LARGEST_EXPONENT = 40
 _NANO = 10**9
 
@@ -40,7 +43,7 @@ class Quantity:
 
     def in_thousandths(self) -> Quantity:
         """Rounded up, as an API server keeps the amount of a resource."""
-        return Quantity(Fraction(math.ceil(self.value * 1000), 1000), self.style)
+        return Quantity(_fraction(math.ceil(self.value * 1000), 1000), self.style)
 
     def __str__(self) -> str:
         """The canonical form: what an API server gives back for it."""
@@ -59,17 +62,25 @@ def parse(text: float | str) -> Quantity:
     found = _FORM.fullmatch(text)
     if found is None:
         raise QuantityError(f"`{text}` is not a quantity such as 2, `500m` or `4Gi`")
-    number, suffix = Fraction(found["number"]), found["suffix"]
+    number, suffix = _fraction(found["number"]), found["suffix"]
     if suffix in _BINARY:
         value = _limited(number * _BINARY[suffix])
         return Quantity(value, "decimal" if 0 < value < 1 else "binary")
     if found["exponent"] is not None:
         return Quantity(_limited(number * _power(int(found["exponent"]))), "exponent")
-    return Quantity(_limited(number * Fraction(10) ** _DECIMAL[suffix]))
+    return Quantity(_limited(number * _fraction(10) ** _DECIMAL[suffix]))
+
+
+def _fraction(number: int | str, denominator: int = 1) -> Fraction:
+    from fractions import Fraction  # dear, and most pipelines have no quantity
+
+    return Fraction(number) / denominator
 
 
 def _plain(number: float) -> str:
     """A number without an exponent, all its digits kept."""
+    from decimal import Decimal
+
     if not math.isfinite(number):
         raise QuantityError(f"{number} is not a quantity")
     return f"{Decimal(repr(number)):f}"
@@ -77,13 +88,13 @@ def _plain(number: float) -> str:
 
 def _power(exponent: int) -> Fraction:
     bounded = max(-_LARGEST_EXPONENT, min(_LARGEST_EXPONENT, exponent))
-    return Fraction(10) ** bounded
+    return _fraction(10) ** bounded
 
 
 def _limited(value: Fraction) -> Fraction:
     """As the server keeps it: in whole billionths, rounded away from zero, and not too large."""
     scaled = abs(value) * _NANO
-    size = min(LARGEST, Fraction(math.ceil(scaled), _NANO))
+    size = _fraction(min(LARGEST * _NANO, math.ceil(scaled)), _NANO)
     return size if value >= 0 else -size
 
 
