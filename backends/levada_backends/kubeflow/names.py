@@ -8,9 +8,9 @@ Kubeflow).
 
 from __future__ import annotations
 
-import hashlib
 import re
-import unicodedata
+
+from levada.hashing import sha256
 
 #: Argo's templates have 128 characters; the longest of them holds a component's and a task's name.
 LONGEST = 50
@@ -20,15 +20,21 @@ _TAKEN_ENDS = ("-driver", "-iterations", "-iterator")
 
 def plain(text: str) -> str:
     """The text in lower-case letters, digits and single dashes; never empty, never too long."""
-    ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    ascii_only = text if text.isascii() else _without_marks(text)
     name = re.sub(r"[^a-z0-9]+", "-", ascii_only.lower()).strip("-")
     if name.endswith(_TAKEN_ENDS):
         name += "-step"
     if not name or not name[0].isalpha():
         name = f"n-{name}".rstrip("-")
     if len(name) > LONGEST:
-        name = f"{name[: LONGEST - 9].rstrip('-')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        name = f"{name[: LONGEST - 9].rstrip('-')}-{sha256(text.encode()).hexdigest()[:8]}"
     return name
+
+
+def _without_marks(text: str) -> str:
+    import unicodedata
+
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
 class Names:

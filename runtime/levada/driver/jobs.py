@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import re
+
+from levada.hashing import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def key_of(attempt: Attempt) -> Key:
 
 def hashed(shown: str, identity: str, length: int, digits: int = 8) -> str:
     """``shown`` as far as it fits and may stand in a name, and the start of a hash."""
-    end = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
+    end = sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
     words = re.sub(r"[^a-z0-9]+", "-", shown.lower()).strip("-")
     words = words[: length - len(end) - 1].rstrip("-")
     return f"{words}-{end}" if words else f"x-{end}"
@@ -123,7 +123,9 @@ def _manifest(
     annotations: dict[str, str],
     path: str,
 ) -> dict[str, Any]:
-    job = copy.deepcopy(template)
+    from copy import deepcopy  # the compiler takes names from here, and no copies
+
+    job = deepcopy(template)
     metadata = owner["metadata"]
     labels = {RUN: metadata["uid"]}
     job["metadata"] = {
