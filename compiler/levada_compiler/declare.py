@@ -256,7 +256,7 @@ class Declarations:
             return step
         self.files.update(code.files)
         self.data.update(name for item in files for name in self.modules.code.data_files(item))
-        return replace(step, code=code.digest, imports=tuple(code.imports))
+        return replace(step, code=code.digest, imports=tuple(code.imports), logs=code.logs)
 
     def _step_parameters(
         self, function: m.Function, descriptions: dict[str, str]

@@ -313,7 +313,8 @@ class Step:
     ``key`` is ``module:function``, where ``module`` is its import name from ``source_root`` (a
     POSIX path relative to the project's root, ``"."`` for the root itself).
     ``code`` is ``sha256:…`` over all of the project that the function reaches, and ``imports``
-    the names of the outside modules that this code imports (dotted, sorted).
+    the names of the outside modules that this code imports (dotted, sorted). ``logs`` are those of
+    ``log_artifact`` and ``log_metric`` that it may call.
     """
 
     key: str
@@ -328,6 +329,7 @@ class Step:
     code: str
     imports: tuple[str, ...]
     span: Span
+    logs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,11 @@ if TYPE_CHECKING:
 _VERSION = "levada.code/1"
 #: The settings of a step that its function can see.
 VISIBLE_SETTINGS = frozenset(("environment",))
+#: What a step may call to log something.
+LOGGING = ("log_artifact", "log_metric")
+#: With one of these a name may be made while the code runs.
+_COMPUTED = ("getattr", "eval", "exec", "globals", "vars", "import_module", "__import__")
+_WORDS = (*LOGGING, *_COMPUTED, "levada")
 _PYCF_ONLY_AST = 0x400  # ast.PyCF_ONLY_AST, without importing ast
 #: Builtins that see or run what cannot be told from the syntax.
 _DYNAMIC = frozenset(("eval", "exec", "globals"))
@@ -66,15 +71,19 @@ class StepCode:
 
     ``digest`` is ``sha256:…``. ``imports`` are the outside modules that the reached code imports
     (dotted, sorted, without the standard library and Levada). ``files`` are the project's modules
-    that running the step imports (POSIX paths relative to the root, sorted).
+    that running the step imports (POSIX paths relative to the root, sorted). ``logs`` are those of
+    ``log_artifact`` and ``log_metric`` that the reached code may call.
     """
 
-    __slots__ = ("digest", "files", "imports")
+    __slots__ = ("digest", "files", "imports", "logs")
 
-    def __init__(self, digest: str, imports: tuple[str, ...], files: tuple[str, ...]) -> None:
+    def __init__(
+        self, digest: str, imports: tuple[str, ...], files: tuple[str, ...], logs: tuple[str, ...]
+    ) -> None:
         self.digest = digest
         self.imports = imports
         self.files = files
+        self.logs = logs
 
 
 class _Module:
@@ -159,6 +168,7 @@ class Code:
         self._acts: dict[str, list[Unit]] = {}
         self._triggers: dict[Unit, list[Unit]] = {}
         self._dumps: dict[tuple[Unit, bool], bytes] = {}
+        self._words: dict[Unit, list[str]] = {}
 
     def text(self, path: str) -> str:
         """Return the text of a module, its line ends as Python reads them.
@@ -191,6 +201,7 @@ class Code:
             _digest(self._content(reach), self._data(files)),
             tuple(sorted(filter(_is_outside, reach.modules))),
             tuple(sorted(self.project.relative(each) for each in reach.loaded)),
+            self._logs(reach),
         )
 
     def reach(self, path: str, function: str) -> Reach:
@@ -234,6 +245,13 @@ class Code:
             content.append(_sha256(futures, *parts))
         return sorted(content)
 
+    def _logs(self, reach: Reach) -> tuple[str, ...]:
+        """Return what the code may log by: it has the name somewhere, or can make it."""
+        found = frozenset().union(*(self._words.get(unit, ()) for unit in reach.units))
+        if "levada" in found and not found.isdisjoint(_COMPUTED):
+            return LOGGING
+        return tuple(word for word in LOGGING if word in found)
+
     def _dump(self, unit: Unit, docstrings: bool) -> bytes:
         key = (unit, docstrings)
         if key not in self._dumps:
@@ -244,6 +262,7 @@ class Code:
                 decorators=self._decorators(unit),
             )
             self._dumps[key] = _sha256(text.encode())
+            self._words[unit] = [word for word in _WORDS if word in text]
         return self._dumps[key]
 
     def _decorators(self, unit: Unit) -> list[ast.expr]:

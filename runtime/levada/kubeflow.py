@@ -19,10 +19,11 @@ import re
 import signal
 import sys
 
-from levada import command, expressions, records
+from levada import command, expressions, records, values
 from levada.artifact import Artifact
 from levada.attempt import shown_artifact
 from levada.errors import InputError, UsageError
+from levada.trees.canonical import ARTIFACT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -319,6 +320,8 @@ class Report:
                 found[name] = self._output(name, outputs[name])
             elif self._kind(name) == "system.Metrics":
                 found[name] = self._entry(name, "", self._metrics())
+            else:
+                found[name] = self._entry(name, "", self._logged())
         return found
 
     def entry(self, name: str, shown: Any) -> dict[str, Any]:
@@ -332,12 +335,21 @@ class Report:
         if shown is None:
             shown = shown_artifact(Artifact.from_json(artifact), self._store)
         metadata = {"digest": artifact["digest"], "type": artifact["type"]} | _metadata(shown)
-        if self._kind(name) in _SHOWN and isinstance(shown, str):
-            self._write_shown(self._declared[name]["uri"], shown)
+        whole = self._whole(output) if self._kind(name) in (*_SHOWN, *_IN_METADATA) else None
+        if self._kind(name) in _SHOWN and isinstance(whole, str):
+            self._write_shown(self._declared[name]["uri"], whole)
             return self._entry(name, "", metadata)
-        if self._kind(name) in _IN_METADATA and isinstance(shown, dict):
-            return self._entry(name, "", {**metadata, **_finite(shown)})
+        if self._kind(name) in _IN_METADATA and isinstance(whole, dict):
+            return self._entry(name, "", {**metadata, **_finite(whole)})
         return self._entry(name, self._store.blob_uri(artifact["digest"]), metadata)
+
+    def _whole(self, output: dict[str, Any]) -> Any:
+        """Give an output as JSON, however large; None if it has a format of its own."""
+        artifact = output.get("artifact")
+        if artifact is None:
+            return output["display"]
+        is_tree = Artifact.from_json(artifact).is_tree
+        return values.display({ARTIFACT: artifact}, self._store) if is_tree else None
 
     def _write_shown(self, uri: str, text: str) -> None:
         path = next((to + uri[len(at) :] for at, to in _FOLDERS.items() if uri.startswith(at)), uri)
@@ -347,6 +359,15 @@ class Report:
 
     def _kind(self, name: str) -> str:
         return str(self._declared[name].get("type", {}).get("schemaTitle", ""))
+
+    def _logged(self) -> dict[str, Any]:
+        """What was logged as artifacts: KFP wants to know outputs before, so these are one."""
+        logged = self._record["artifacts"].items()
+        return {name: self._said_of(Artifact.from_json(each)) for name, each in logged}
+
+    def _said_of(self, artifact: Artifact) -> dict[str, Any]:
+        own = {"uri": self._store.blob_uri(artifact.digest), "type": artifact.type}
+        return {**own, **_metadata(shown_artifact(artifact, self._store))}
 
     def _metrics(self) -> dict[str, Any]:
         """The last value of each metric."""

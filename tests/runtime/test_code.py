@@ -53,7 +53,7 @@ def read_case(stem: str, section: str) -> Case:
     case.files = dict(blocks.findall(section))
     for line in blocks.sub("", section).splitlines():
         kind, colon, entries = line.partition(": ")
-        if colon and kind in ("imports", "files"):
+        if colon and kind in ("imports", "files", "logs"):
             case.expected[kind] = dict(map(read_entry, entries.split(";")))
         cells = [cell.strip().strip("`").replace("\\n", "\n") for cell in line.split("|")[1:-1]]
         if len(cells) == 4 and cells[0] in case.files:

@@ -134,6 +134,26 @@ def test_kubeflow_reads_what_is_written(tasks: Tasks, kubeflow: Kubeflow) -> Non
     assert kubeflow.outputs([answers[0], {"values": {}}]) != ["", ""]
 
 
+def test_what_is_logged_is_one_artifact(tasks: Tasks) -> None:
+    found = tasks.run("tasks:logs", "node l", "input size=5000", artifacts=("page", "logged"))
+    logged = found["artifacts"]["logged"]["artifacts"][0]["metadata"]
+    assert logged["notes"]["value"] == '["\N{FULLWIDTH DOLLAR SIGN}(A)", 5000]'
+    assert logged["page"]["uri"].startswith("file://")
+    assert logged["page"]["size"] == 5005
+
+
+def test_a_page_is_shown_however_large_it_is(tasks: Tasks) -> None:
+    found = tasks.run("tasks:same", "node n", 'input value="x" * 5000', artifacts=("output",))
+    assert found["artifacts"]["output"]["artifacts"][0]["uri"].startswith("file://")
+    TYPES["output"] = "Markdown"
+    try:
+        found = tasks.run("tasks:same", "node m", 'input value="x" * 5000', artifacts=("output",))
+    finally:
+        del TYPES["output"]
+    shown = found["artifacts"]["output"]["artifacts"][0]
+    assert Path(shown["uri"]).read_text() == "x" * 5000
+
+
 def test_decisions_and_items_are_parameters(tasks: Tasks) -> None:
     tasks.run("tasks:same", "node same", "input value=[3, 4]")
     given = {"parameterValues": {"Output": "then"}}

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
     from levada_compiler.ir import Step, Type
 
+#: KFP's artifact types that an output can have.
+ARTIFACT_TYPES = ("Artifact", "Dataset", "Model", "ClassificationMetrics", "HTML", "Markdown")
 VERSION = "0.0.1"
-METRICS = "metrics"
+METRICS, LOGGED = "metrics", "logged"
 #: Stands where an artifact has its KFP type.
 PARAMETER = "parameter"
 #: The output of a step that has no named ones.
@@ -37,7 +39,7 @@ class Outputs:
         self._taken_whole: set[str] = set()
 
     def of(self, step: Step) -> dict[str, str]:
-        """By name, KFP's type or ``PARAMETER``; the metrics are the last one."""
+        """By name, KFP's type or ``PARAMETER``; last what the step may log beside these."""
         named = {output_name(output.name): output.type for output in step.outputs}
         if step.key in self._taken_whole or (not named and step.returns.name != "None"):
             named[WHOLE] = step.returns
@@ -45,7 +47,11 @@ class Outputs:
             name: self._wanted.get(f"{step.function}.{name}") or kind(type_)
             for name, type_ in named.items()
         }
-        return found | {METRICS if METRICS not in found else f"logged_{METRICS}": "Metrics"}
+        if "log_artifact" in step.logs:
+            found[LOGGED if LOGGED not in found else f"{LOGGED}_artifacts"] = "Artifact"
+        if "log_metric" in step.logs:
+            found[METRICS if METRICS not in found else f"logged_{METRICS}"] = "Metrics"
+        return found
 
     def whole(self, step: Step) -> str | None:
         """The name of all that a step returns, which is an output of its own from now on."""
@@ -63,6 +69,9 @@ def output_name(name: str) -> str:
 
 def kind(type_: Type) -> str:
     """KFP's type for what a step says that it returns."""
+    own = type_.text.rpartition(".")[2]
+    if own in ARTIFACT_TYPES:  # the project has a type that is called so
+        return own
     if _is_small(type_):
         return PARAMETER
     package = type_.name.partition(".")[0]

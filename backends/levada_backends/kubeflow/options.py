@@ -9,13 +9,12 @@ from levada_compiler.slotted import dataclass, field
 
 from ..pods import names
 from ..target import Option
+from .artifacts import ARTIFACT_TYPES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-#: KFP's artifact types that an output can be given by name.
-ARTIFACT_TYPES = ("Artifact", "Dataset", "Model", "ClassificationMetrics", "HTML", "Markdown")
 POLICIES = ("Always", "IfNotPresent", "Never")
 _STORE, _CLAIM = "/var/lib/levada", "levada-store"
 _TEXTS = {

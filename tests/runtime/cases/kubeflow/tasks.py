@@ -4,7 +4,7 @@ import os
 import signal
 from typing import NamedTuple
 
-from levada import PermanentError, log_metric, step
+from levada import PermanentError, log_artifact, log_metric, step
 
 
 class Report(NamedTuple):
@@ -21,6 +21,13 @@ def report(auc: float) -> Report:
     log_metric("epoch", 2, step=2)
     curve = {"confusionMatrix": {"rows": [1, 2]}, "empty": None, "bad": float("nan")}
     return Report("<h1>ok</h1>", curve, [1.5, None, "ü"])
+
+
+@step
+def logs(size: int) -> str:
+    log_artifact("notes", ["$(A)", size])
+    log_artifact("page", "<p>" + "x" * size)
+    return "<h1>" + "x" * size
 
 
 @step
