@@ -12,12 +12,20 @@ from .ir import (
     Binary,
     Branch,
     Call,
+    Collect,
     Compare,
+    Concat,
+    DictDisplay,
+    Display,
     Format,
     Group,
     Guard,
     Loop,
+    Member,
     Output,
+    Recover,
+    Select,
+    Sequence,
     Subscript,
     Unary,
 )
@@ -28,9 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .declare import Declarations, Pipeline
+    from .diagnostic import Span
     from .frame import Frame
     from .ir import Expr, Node, Result, Step
     from .reports import Reports
+
+
+#: What passes on the values in it.
+_CONTAINERS = (Collect, Concat, DictDisplay, Display, Recover, Select, Sequence)
 
 
 def nested_declarations(module: m.Module, declarations: Declarations, reports: Reports) -> None:
@@ -101,6 +114,33 @@ def references(expr: Expr) -> Iterator[str]:
         if isinstance(item, Output):
             yield item.node
         stack.extend(flow.children(item))
+
+
+def computed_members(body: tuple[Node, ...], reports: Reports) -> None:
+    """Report members of enumerations that something is computed with: that needs their class."""
+    for node in walk(body):
+        for expr in expressions(node):
+            listed = isinstance(node, Loop) and isinstance(expr, _CONTAINERS)
+            for span in _computed(expr, node.span, passed=listed or isinstance(node, Call)):
+                reports.error(
+                    "enum-member",
+                    span,
+                    "a pipeline can pass on and compare members of an enumeration, nothing else",
+                    help="compare it with members of its own, use its `.value`, or use a step",
+                )
+
+
+def _computed(expr: Expr, around: Span, *, passed: bool) -> Iterator[Span]:
+    """What is computed with members: the expressions around those that are not only passed on."""
+    stack = [(expr, around, passed)]
+    while stack:
+        item, span, is_passed = stack.pop()
+        if isinstance(item, Member):
+            if not is_passed:
+                yield span
+            continue
+        inner = is_passed and isinstance(item, _CONTAINERS)
+        stack += [(child, item.span, inner) for child in flow.children(item)]
 
 
 # ---------------------------------------------------------------------------- order

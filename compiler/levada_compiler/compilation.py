@@ -292,6 +292,7 @@ class _Compiler:
             return None
         check.order(tuple(outer.region), returned.result if returned else None, self.reports)
         check.unused(outer, self.reports)
+        check.computed_members(tuple(outer.region), self.reports)
         check.tuple_defaults(outer, declared, self.reports)
         return self._program(function, outer, returned)
 

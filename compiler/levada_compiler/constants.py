@@ -216,9 +216,10 @@ def collection(kind: str, items: list[object], node: ast.AST) -> object:
         raise NotConstantError(node, str(error), "constant-error") from error
 
 
-def enum_member(name: str) -> str:
+def enum_member(name: str, problem: str = "") -> str:
     """What to say of a member of an enumeration where a constant is expected."""
-    return f"`{name}` is a member of an enumeration, which has no JSON form"
+    why = f": {problem}" if problem else ", which has no JSON form"
+    return f"`{name}` is a member of an enumeration{why}"
 
 
 class Folder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 
-from . import advice, constants, docstrings, limits, settings, types
+from . import advice, constants, docstrings, enums, limits, settings, types
 from . import modules as m
 from .ir import NamedOutput, Parameter, Setting, Step, Type
 from .slotted import dataclass, replace
@@ -70,6 +70,7 @@ class Declarations:
         self._steps: dict[ast.AST, tuple[m.Function, Step]] = {}
         self._pipelines: dict[ast.AST, Pipeline] = {}
         self._fields: dict[str, Fields | None] = {}
+        self._enumerations: dict[str, enums.Enumeration | None] = {}
         self._aliases: dict[ast.stmt, Type | None] = {}
 
     # -- decorators
@@ -117,6 +118,8 @@ class Declarations:
         definition = self.modules.find(module, dotted)
         if isinstance(definition, m.Constant):
             return self._alias(definition)
+        if isinstance(definition, m.Class) and (found := self.enumeration(definition.key)):
+            return found.type
         return self.modules.qualified(module, dotted)
 
     def _alias(self, constant: m.Constant) -> Type | None:
@@ -139,6 +142,23 @@ class Declarations:
                 marked = self.modules.resolve(constant.module, constant.node.annotation)
                 return constant.value if marked in TYPE_ALIASES else None
         return None
+
+    def enumeration(self, key: str) -> enums.Enumeration | None:
+        """The enumeration of this key; None if there is none."""
+        if key not in self._enumerations:
+            definition = self._class(key)
+            found = enums.read(self.modules, definition) if definition else None
+            self._enumerations[key] = found
+        return self._enumerations[key]
+
+    def enumerated(self, kind: Type) -> enums.Enumeration | None:
+        """The enumeration that values of a type are members of, None aside."""
+        members = [each for each in (kind.arguments or (kind,)) if each.name != "None"]
+        if kind.name == "union" and len(members) != 1:
+            return None
+        own = members[0] if kind.name == "union" else kind
+        found = self.enumeration(own.name) if ":" in own.name else None
+        return found if found and not found.problem else None
 
     def fields(self, kind: Type) -> Fields | None:
         """The named outputs of a type, None if it has none that are known."""
@@ -340,6 +360,7 @@ class Declarations:
                 kind,
                 self._limits(function.module, argument.annotation),
             )
+            self._check_enumerations(function.module, parameter, argument.annotation)
             if default is not None:
                 value, text = self._default(function, parameter, default)
                 defaults[argument.arg] = value
@@ -354,6 +375,33 @@ class Declarations:
             annotation, lambda dotted: self.modules.qualified(module, dotted), folder
         )
         return json.dumps(found, sort_keys=True) if found else ""
+
+    def _check_enumerations(
+        self, module: m.Module, parameter: Parameter, annotation: ast.expr | None
+    ) -> None:
+        """Report enumerations of which a value given to the run would stay a plain value."""
+        if annotation is None or self.enumerated(parameter.type):
+            return
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            try:
+                annotation = ast.parse(annotation.value, mode="eval").body
+            except SyntaxError:
+                return
+        for node in ast.walk(annotation):
+            found = self.modules.resolve(module, node) if isinstance(node, ast.expr) else None
+            if isinstance(found, m.EnumMember):
+                found = found.owner
+            known = self.enumeration(found.key) if isinstance(found, m.Class) else None
+            if known is not None:
+                name = known.key.partition(":")[2]
+                self.reports.error(
+                    "enum-parameter",
+                    parameter.span,
+                    f"`{parameter.name}` cannot be made of members of `{name}` when a run starts",
+                    label=known.problem or f"a parameter is `{name}` or `{name} | None`",
+                    help="take their values, and make members of them in a step",
+                )
+                return
 
     def _refuse_variadic(self, function: m.Function, argument: ast.arg, kind: str) -> None:
         stars = "*" if kind == "variadic" else "**"
@@ -370,6 +418,12 @@ class Declarations:
         """A default's value and JSON text. A default with a diagnostic is ``null``."""
         module = function.module
         span = module.span(node)
+        member = self.modules.resolve(module, node)
+        if isinstance(member, m.EnumMember) and (found := self.enumerated(parameter.type)):
+            own = self.enumeration(member.owner.key) or found
+            if (made := enums.constant_member(own, member.name, span)) is not None:
+                self._check_default(parameter, made, span)
+                return made, json.dumps(enums.value_of(made).static, ensure_ascii=False)
         try:
             folder = constants.Folder(self.modules, module)
             folder.limit = function.node.lineno
@@ -391,17 +445,21 @@ class Declarations:
             )
             return poison(span), "null"
         value = constant(static, span)
-        if not advice.fits(self, value, parameter.type):
-            self.reports.error(
-                "type-mismatch",
-                span,
-                f"the default of `{parameter.name}` is `{types.text(value.type)}`, "
-                f"not `{types.text(parameter.type)}`",
-                help="change the default or the annotation",
-            )
-        elif parameter.limits:
+        if self._check_default(parameter, value, span) and parameter.limits:
             self._check_limits(parameter, json.loads(text), span)
         return value, text
+
+    def _check_default(self, parameter: Parameter, value: Value, span: Span) -> bool:
+        if advice.fits(self, value, parameter.type):
+            return True
+        self.reports.error(
+            "type-mismatch",
+            span,
+            f"the default of `{parameter.name}` is `{types.text(value.type)}`, "
+            f"not `{types.text(parameter.type)}`",
+            help="change the default or the annotation",
+        )
+        return False
 
     def _check_limits(self, parameter: Parameter, default: object, span: Span) -> None:
         from levada.engine.parameters import violation

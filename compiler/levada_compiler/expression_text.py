@@ -27,6 +27,7 @@ from .ir import (
     Guard,
     Item,
     Loop,
+    Member,
     Node,
     Output,
     Param,
@@ -116,6 +117,9 @@ class ExpressionWriter:
                 return f"params.{name}", _ATOM
             case Item(name=name):
                 return name, _ATOM
+            case Member(enum=enum, members=members, value=value):
+                pairs = ", ".join(f"{_quoted(n)}: {_constant(v)[0]}" for n, v in members)
+                return f"member({_quoted(enum)}, {{{pairs}}}, {self.text(value)})", _ATOM
             case Output(node=node):
                 return self._output(node), _ATOM
             case Attribute(value=value, name=name):

@@ -16,6 +16,7 @@ from .ir import (
     Field,
     Format,
     Item,
+    Member,
     Output,
     Recover,
     Select,
@@ -194,7 +195,7 @@ def empty(span: Span) -> Value:
 def children(expr: Expr) -> Iterator[Expr]:  # noqa: C901 - one case a form
     """The expressions directly within ``expr``."""
     match expr:
-        case Attribute(value=value) | Collect(value=value):
+        case Attribute(value=value) | Collect(value=value) | Member(value=value):
             yield value
         case Subscript(value=value, index=index):
             yield value

@@ -38,7 +38,9 @@ MAX_PARTS: Final = 20_000
 #: How deep an expression may be nested: a name that a hundred branches in a row may change.
 MAX_DEPTH: Final = 100
 #: Names with a meaning of their own in the text form of expressions.
-RESERVED: Final = frozenset({"params", "range", "enumerate", "zip", "flat", "failed", "float"})
+RESERVED: Final = frozenset(
+    {"params", "range", "enumerate", "zip", "flat", "failed", "float", "member"}
+)
 
 
 class TooLargeError(Exception):

@@ -43,6 +43,19 @@ class Param:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """The member of an enumeration (``module:Class``) of which ``value`` is the value.
+
+    ``members`` has all that it may be, with their values; None stands for itself.
+    """
+
+    enum: str
+    members: tuple[tuple[str, Scalar], ...]
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """What a call returned. A named output of it is an :class:`Attribute` of this.
 
@@ -220,6 +233,7 @@ class Recover:
 Expr: TypeAlias = (
     Const
     | Param
+    | Member
     | Output
     | Item
     | Attribute

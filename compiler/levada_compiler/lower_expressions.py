@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from . import advice, constants, lower_calls, lower_loops, types
+from . import advice, constants, enums, lower_calls, lower_loops, types
 from . import modules as m
 from .constants import NotConstantError
 from .ir import (
@@ -18,6 +18,7 @@ from .ir import (
     Expr,
     Field,
     Format,
+    Member,
     Param,
     Slice,
     Subscript,
@@ -144,7 +145,12 @@ def module_value(frame: Frame, node: ast.expr, definition: m.Definition) -> Valu
         return constant(folder.constant(definition, node), frame.span(node))
     name = frame.text(node)
     if isinstance(definition, m.EnumMember):
-        raise NotConstantError(node, constants.enum_member(name), "enum-member")
+        known = frame.building.declarations.enumeration(definition.owner.key)
+        made = enums.constant_member(known, definition.name, frame.span(node)) if known else None
+        if made is None:
+            why = constants.enum_member(name, known.problem if known else "")
+            raise NotConstantError(node, why, "enum-member")
+        return made
     what = "function" if isinstance(definition, m.Function) else "name"
     frame.reports.error(
         "step-as-value",
@@ -191,6 +197,16 @@ def named_output(frame: Frame, node: ast.Attribute, value: Value) -> Value:
     """``value.name``, which must be an output that is known to exist."""
     span = frame.span(node)
     if value.poisoned:
+        return poison(span)
+    if isinstance(value.expr, Member):
+        if node.attr == "value":
+            return enums.value_of(value)
+        frame.reports.error(
+            "enum-member",
+            span,
+            f"a pipeline knows the `.value` of a member, and no `.{node.attr}`",
+            help="pass the member to a step",
+        )
         return poison(span)
     fields, found = fields_of(frame, value.type, node.attr)
     if found is not None:
@@ -372,6 +388,7 @@ def _lower_compare(frame: Frame, node: ast.Compare) -> Value:
         frame.region.extend(nodes)
     if any(operand.poisoned for operand in operands):
         return poison(span)
+    node, operands = enums.compared(frame, node, operands)
     if all(operand.is_static for operand in operands):
         return constant(_folded_comparison(node, operands), span)
     for left, right, op in zip(operands, operands[1:], node.ops, strict=False):
@@ -631,4 +648,6 @@ def bind_parameters(frame: Frame, declared: Pipeline) -> None:
     """Give the parameters of the outermost pipeline their values: those of the run."""
     for parameter in declared.parameters:
         value = Value(Param(parameter.name, parameter.span), parameter.type, Level.PARAMETER)
+        if (found := frame.building.declarations.enumerated(parameter.type)) is not None:
+            value = enums.member(found, value, parameter.type)
         frame.bind(parameter.name, value)

@@ -402,7 +402,8 @@ class Modules:
     def _plain_kind(self, owner: Class, seen: frozenset[str]) -> str | None:
         """``enum`` or ``class``; None for a class whose attributes may be something else."""
         node = owner.node
-        if node.decorator_list or node.keywords or owner.key in seen:
+        checks = all(self._only_checks(owner, item) for item in node.decorator_list)
+        if not checks or node.keywords or owner.key in seen:
             return None
         kinds: set[str | None] = set()
         for base in node.bases:
@@ -418,6 +419,11 @@ class Modules:
         if None in kinds:
             return None
         return "enum" if "enum" in kinds else "class"
+
+    def _only_checks(self, owner: Class, decorator: ast.expr) -> bool:
+        """Whether a decorator leaves the class as it is."""
+        found = self.resolve(owner.module, decorator)
+        return isinstance(found, External) and found.name == "enum.unique"
 
     def _enum_value(self, member: EnumMember) -> Constant:
         """The ``value`` of a member, where ``enum`` leaves it as it is written."""

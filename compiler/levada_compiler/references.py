@@ -18,6 +18,7 @@ from .ir import (
     Format,
     Guard,
     Loop,
+    Member,
     Node,
     Output,
     Program,
@@ -92,7 +93,7 @@ class References:
 
 def _operands(expression: Expr) -> tuple[Expr, ...]:
     match expression:
-        case Attribute(value=value):
+        case Attribute(value=value) | Member(value=value):
             return (value,)
         case Subscript(value=value, index=index):
             return (value, index)

@@ -514,7 +514,7 @@ def json_schema(kind: Type) -> dict[str, Json]:
         return {"type": _JSON_NAMES[name]}
     if name in _STRING_FORMATS:
         return {"type": "string", "format": _STRING_FORMATS[name]}
-    if name == "literal":
+    if kind.values:  # a literal, or an enumeration
         return {"enum": [json.loads(value) for value in kind.values]}
     if name == "union":
         return {"anyOf": [json_schema(member) for member in kind.arguments]}

@@ -38,6 +38,7 @@ from .ir import (
     Guard,
     Item,
     Loop,
+    Member,
     Node,
     Output,
     Param,
@@ -66,7 +67,7 @@ _BINARY = frozenset("+ - * / // % ** | & ^ << >>".split())  # noqa: SIM905 - a l
 _COMPARISONS = frozenset(("<", "<=", ">", ">=", "==", "!=", "in", "not in", "is", "is not"))
 _PARAMETER_KINDS = frozenset(("plain", "positional-only", "keyword-only", "variadic", "keywords"))
 #: Names that mean something else in an expression's text.
-_RESERVED = frozenset(("params", "range", "enumerate", "zip", "flat", "failed", "float"))
+_RESERVED = frozenset(("params", "range", "enumerate", "zip", "flat", "failed", "float", "member"))
 #: The numbers of positional arguments, and the keywords.
 _SEQUENCES: dict[str, tuple[int, float, frozenset[str]]] = {
     "range": (1, 3, frozenset()),
@@ -179,7 +180,7 @@ class _Verifier:
     def check_type(self, kind: Type, span: Span) -> None:
         if not kind.name:
             self.report(span, "a type has no name")
-        if kind.values and kind.name != "literal":
+        if kind.values and kind.name != "literal" and ":" not in kind.name:
             self.report(span, f"type `{kind.name}` has values, which only a literal has")
         if kind.name == "union" and len(kind.arguments) < 2:
             self.report(span, "a union is of two types or more")
@@ -473,6 +474,8 @@ def _form_problem(expr: Expr) -> str:
             return f"{len(expr.operands)} operands cannot be compared by {', '.join(expr.ops)}"
         case Display(kind=kind) if kind not in ("list", "tuple", "set"):
             return f"`{kind}` is no kind of display"
+        case Member(enum=enum, members=members) if ":" not in enum or not members:
+            return f"`{enum}` is no enumeration"
         case Attribute(name=name) if not name:
             return "an attribute has no name"
         case Format(parts=parts):

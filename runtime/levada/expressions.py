@@ -470,6 +470,19 @@ class _Evaluation:
     def call_float(self, node: Any) -> float:
         return float(*(self.loaded(argument) for argument in node.args))
 
+    def call_member(self, node: Any) -> Any:
+        """Give the member of an enumeration that has a value: not loaded, so nothing is imported.
+
+        None, which a parameter may be instead of a member, stays None.
+        """
+        enum, members, value = (self.loaded(argument) for argument in node.args)
+        for name, each in members.items():
+            if each == value and isinstance(value, bool) == isinstance(each, bool):
+                return Reference({"$enum": [enum, name, each]})
+        if value is None:
+            return None
+        raise ValueError(f"{value!r} is not a valid {enum.partition(':')[2]}")
+
     def call_failed(self, node: Any) -> bool:
         return any(self._failed(self.loaded(argument)) for argument in node.args)
 
@@ -519,6 +532,7 @@ _FUNCTIONS: dict[str, Callable[[_Evaluation, Any], Any]] = {
     "flat": _Evaluation.call_flat,
     "float": _Evaluation.call_float,
     "failed": _Evaluation.call_failed,
+    "member": _Evaluation.call_member,
 }
 
 

@@ -16,9 +16,10 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from levada import values
 from levada.store import open_store
@@ -88,13 +89,24 @@ def trace(name: str, pipeline: str, given: dict[str, Any], folder: str) -> Trace
     tracer = Tracer(open_store(folder))
     _record_steps(tracer)
     try:
-        result = getattr(module, pipeline)(**given)
+        function = getattr(module, pipeline)
+        result = function(**_with_members(function, given))
     except Exception:  # noqa: BLE001 - whatever a step raises is the end of a run
         traceback.print_exc()
         return Trace("failed", (), tuple(tracer.runs))
     outputs = _outputs(module, pipeline, result)
     digests = tuple(tracer.digest(value) for value in outputs)
     return Trace("succeeded", digests, tuple(tracer.runs))
+
+
+def _with_members(function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The parameters, with the member of a value where the pipeline wants an enumeration."""
+    made = dict(given)
+    for name, hint in get_type_hints(function).items():
+        for kind in (hint, *get_args(hint)):
+            if isinstance(kind, type) and issubclass(kind, Enum) and made.get(name) is not None:
+                made[name] = kind(made[name])
+    return made
 
 
 def _outputs(module: ModuleType, pipeline: str, result: Any) -> list[Any]:

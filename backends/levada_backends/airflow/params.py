@@ -38,6 +38,8 @@ def for_a_form(schema: dict[str, Any]) -> dict[str, Any]:
     That is `["null", "integer"]` for `int | None`, and the type of an enumeration's values.
     """
     flat = dict(schema)
+    if choices := _choices(flat.get("anyOf", [])):
+        flat = {"enum": choices, **{n: v for n, v in flat.items() if n != "anyOf"}}
     if "anyOf" in flat and (members := _types(flat["anyOf"])):
         flat = {"type": members, **{n: v for n, v in flat.items() if n != "anyOf"}}
     if "enum" in flat and "type" not in flat:
@@ -47,6 +49,14 @@ def for_a_form(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
+
+
+def _choices(alternatives: list[dict[str, Any]]) -> list[Any]:
+    """The values of alternatives that are nothing but choices, or null."""
+    if not any("enum" in each for each in alternatives):
+        return []
+    plain = all(set(each) == {"enum"} or each == {"type": "null"} for each in alternatives)
+    return [value for each in alternatives for value in each.get("enum", [None])] if plain else []
 
 
 def _types(alternatives: list[dict[str, Any]]) -> list[str]:

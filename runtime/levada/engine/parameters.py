@@ -70,10 +70,12 @@ def _distance(one: str, other: str) -> int:
 
 
 def _mismatches(parameter: dict[str, Any], value: Any) -> list[str]:
-    expected = parameter["type"] or json.dumps(parameter["schema"])
+    schema = parameter["schema"] if isinstance(parameter["schema"], dict) else {}
+    expected = parameter["type"] or json.dumps(schema)
+    named = "enum" in schema and expected.isidentifier()  # an enumeration, not its values
     return [
         f"the parameter `{parameter['name']}` takes {expected}, not {_shown(value)}"
-        + (f": {path} {problem}" if path else "")
+        + (f": {path} {problem}" if path else f": it {problem}" if named else "")
         for path, problem in _violations(value, parameter["schema"], "")
     ][:1]
 
