@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from time import time_ns
 
 from levada import cache, expressions, records, runner, stored_run, values
-from levada.artifact import Artifact
+from levada.artifact import Artifact, MaterializerError
 from levada.attempt import Attempt, shown_artifact
 from levada.errors import UsageError
 from levada.failures import describe
 from levada.project import Project
 from levada.store import StoreError, open_store
+from levada.trees.canonical import artifact_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from levada.arguments import Arguments, LoopArguments
     from levada.expressions import Scope, Variable
+    from levada.store import Store
 
     T = TypeVar("T")
 
@@ -250,7 +253,7 @@ class Command:
         for number, variables in enumerate(self._of_item(listed, index, is_last and not loop.only)):
             inner, path = scope.within(variables), (*index, number)
             if all(self._stays(loop, n, inner, path, is_last) for n in range(len(loop.only))):
-                text = _label(variables)
+                text = _label(variables, self._store)
                 joined = f"{label}, {text}" if label else text
                 yield from self._iterations(inner, depth + 1, path, joined)
 
@@ -351,26 +354,37 @@ def _store_url(arguments: Arguments, project: Project) -> str:
     return str(configured) if configured else os.path.join(project.root, ".levada")
 
 
-def _label(variables: dict[str, Variable]) -> str:
-    shown = (f"{name}={_short(variable.value)}" for name, variable in variables.items())
+def _label(variables: dict[str, Variable], store: Store) -> str:
+    shown = (f"{name}={_short(variable.value, store)}" for name, variable in variables.items())
     return ", ".join(shown)
 
 
-def _short(value: object) -> str:
-    shown = _shown(value)
+def _short(value: object, store: Store) -> str:
+    shown = _shown(value, store)
     text = json.dumps(shown, default=str) if isinstance(shown, (list, dict)) else str(shown)
     return text[:_LONGEST_LABEL]
 
 
-def _shown(value: object) -> object:
+def _shown(value: object, store: Store) -> object:
     """A value as a label shows it: what is not loaded, at any depth, as JSON."""
     if isinstance(value, expressions.Reference):
-        return values.display(value.tree)
+        return _shown_tree(value.tree, store)
     if isinstance(value, (list, tuple)):
-        return [_shown(item) for item in value]
+        return [_shown(item, store) for item in value]
     if isinstance(value, dict):
-        return {str(key): _shown(item) for key, item in value.items()}
+        return {str(key): _shown(item, store) for key, item in value.items()}
     return value
+
+
+def _shown_tree(tree: Any, store: Store) -> object:
+    """What a step gave is read if it is small, and else called by its type and digest."""
+    artifact = artifact_of(tree)
+    if artifact is None:
+        return values.display(tree)
+    if artifact.is_tree and artifact.size <= _LONGEST_LABEL:
+        with suppress(MaterializerError, StoreError):
+            return values.display(values.tree_of(artifact, store))
+    return f"{artifact.type.rpartition(':')[2]} {artifact.digest.partition(':')[2][:7]}"
 
 
 def _say(text: str) -> None:

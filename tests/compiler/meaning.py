@@ -7,6 +7,7 @@ calling the pipeline as an ordinary function is a mistake of the front end.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -180,6 +181,10 @@ class Meaning:
                 return self.outputs[self.place(node)]
             case ir.Item(name=name):
                 return self.items[name]
+            case ir.Member(enum=enum):
+                value = self.value(expr.value)
+                module, _, name = enum.partition(":")
+                return None if value is None else getattr(sys.modules[module], name)(value)
             case ir.Attribute():
                 return self.attribute(expr)
             case ir.Subscript(value=value, index=index):

@@ -20,6 +20,7 @@ from levada_compiler.verify import verify
 from tests.compiler.meaning import Meaning
 from tests.compiler.random_pipelines import PARAMETERS, modules
 from tests.conformance.case import Case, all_cases
+from tests.conformance.plain import with_members
 
 Trace = list[tuple[str, str]]
 
@@ -94,7 +95,8 @@ def test_conformance_case_compiles_to_its_own_meaning(case: Case, tmp_path: Path
     module = load(case.module, case.module.parent)
     steps = traced(module, trace)
     given = case.given(tmp_path / "run")
-    plain, plain_trace = outcome(lambda: getattr(module, case.pipeline)(**given), trace)
+    function = getattr(module, case.pipeline)
+    plain, plain_trace = outcome(lambda: function(**with_members(function, given)), trace)
     shutil.rmtree(tmp_path / "run")
     parameters = defaults(compilation.program) | case.given(tmp_path / "run")
     result, result_trace = outcome(Meaning(compilation.program, steps, parameters).run, trace)

@@ -90,7 +90,7 @@ def trace(name: str, pipeline: str, given: dict[str, Any], folder: str) -> Trace
     _record_steps(tracer)
     try:
         function = getattr(module, pipeline)
-        result = function(**_with_members(function, given))
+        result = function(**with_members(function, given))
     except Exception:  # noqa: BLE001 - whatever a step raises is the end of a run
         traceback.print_exc()
         return Trace("failed", (), tuple(tracer.runs))
@@ -99,7 +99,7 @@ def trace(name: str, pipeline: str, given: dict[str, Any], folder: str) -> Trace
     return Trace("succeeded", digests, tuple(tracer.runs))
 
 
-def _with_members(function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+def with_members(function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
     """The parameters, with the member of a value where the pipeline wants an enumeration."""
     made = dict(given)
     for name, hint in get_type_hints(function).items():

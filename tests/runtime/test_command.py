@@ -253,6 +253,11 @@ class TestModes:
         asked = ("--for", "x in params.xs", "--if", "failed('if_1')")
         assert engine.mode("items", *asked, node="try_1") == []
 
+    def test_an_item_that_a_step_gave_is_shown(self, engine):
+        engine.step("double", "--input", "x=4", node="double")
+        words = ("--for", "x in [double]")
+        assert engine.mode("items", *words) == [{"index": "0", "label": "x=8"}]
+
     def test_items_that_hold_what_steps_gave(self, engine):
         engine.step("pair", "--outputs", "0,1")
         words = ("--for", "x in [[pair._0, (pair._1, 2)], {'a': pair._0, 1: [{3}]}]")

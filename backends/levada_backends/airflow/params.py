@@ -39,7 +39,9 @@ def for_a_form(schema: dict[str, Any]) -> dict[str, Any]:
     """
     flat = dict(schema)
     if choices := _choices(flat.get("anyOf", [])):
-        flat = {"enum": choices, **{n: v for n, v in flat.items() if n != "anyOf"}}
+        # With null among the choices, the form of Airflow 2 would send the text "None".
+        kinds = sorted({_JSON_TYPES[type(value)] for value in choices})
+        return {"type": [*kinds, "null"], "examples": choices, **flat}
     if "anyOf" in flat and (members := _types(flat["anyOf"])):
         flat = {"type": members, **{n: v for n, v in flat.items() if n != "anyOf"}}
     if "enum" in flat and "type" not in flat:
@@ -52,11 +54,9 @@ _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", 
 
 
 def _choices(alternatives: list[dict[str, Any]]) -> list[Any]:
-    """The values of alternatives that are nothing but choices, or null."""
-    if not any("enum" in each for each in alternatives):
-        return []
+    """The values of alternatives that are nothing but choices, or null: these choices."""
     plain = all(set(each) == {"enum"} or each == {"type": "null"} for each in alternatives)
-    return [value for each in alternatives for value in each.get("enum", [None])] if plain else []
+    return [value for each in alternatives for value in each.get("enum", ())] if plain else []
 
 
 def _types(alternatives: list[dict[str, Any]]) -> list[str]:

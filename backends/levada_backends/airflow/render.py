@@ -50,7 +50,7 @@ _TAKEN = operators.NAMES | frozenset(
         ),
         *("SubprocessHook", "DockerOperator", "DeviceRequest", "Mount", "KubernetesPodOperator"),
         *("AirflowException", "AirflowFailException", "AirflowSkipException"),
-        *("RECORD", "BaseOperatorLink", "quote", "IS_2", "LATE"),
+        *("RECORD", "BaseOperatorLink", "quote", "shorten", "IS_2", "LATE"),
         *("SyncCallback", "DeadlineAlert", "DeadlineReference"),
         *("PIPELINE", "PROJECT", "PYTHON", "SOURCES", "ENVIRONMENT", "BACKOFF", "SWITCH"),
         *("STORE", "DOCKER", "MOUNTS", "KUBERNETES", "POD", "CONTAINER"),
@@ -86,6 +86,7 @@ _STANDARD = {
     "import_module": "from importlib import import_module",
     "Path": "from pathlib import Path",
     "TemporaryDirectory": "from tempfile import TemporaryDirectory",
+    "shorten": "from textwrap import shorten",
     "quote": "from urllib.parse import quote",
 }
 

@@ -11,6 +11,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import shorten
 
 import pendulum
 
@@ -149,7 +150,8 @@ class Items(Command):
     """
 
     def __init__(self, loops, node=None, fail_items=False, **kwargs):
-        super().__init__(task_display_name=" ".join(loops)[:80], **kwargs)
+        name = shorten(" ".join(loops), 60, placeholder="…")
+        super().__init__(task_display_name=name, **kwargs)
         self.loops = loops
         self.node = node
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
@@ -161,7 +163,8 @@ class Branch(Command, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(task_display_name=f"if {condition}"[:80], **kwargs)
+        name = shorten(f"if {condition}", 60, placeholder="…")
+        super().__init__(task_display_name=name, **kwargs)
         self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise

@@ -52,6 +52,7 @@ def natives(
     depth: Annotated[int, Interval(ge=1, le=10)] = 2,
     rate: Annotated[float, Field(gt=0, lt=1)] | None = None,
     solver: Literal["exact", "fast"] = "fast",
+    backup: Literal["exact", "fast"] | None = None,
     level: Literal[1, 2, 3] = 1,
     full: bool = False,
     names: list[str] = ["a"],

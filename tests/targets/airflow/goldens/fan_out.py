@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import shorten
 
 import pendulum
 
@@ -129,7 +130,8 @@ class Items(Command):
     """
 
     def __init__(self, loops, node=None, fail_items=False, **kwargs):
-        super().__init__(task_display_name=" ".join(loops)[:80], **kwargs)
+        name = shorten(" ".join(loops), 60, placeholder="…")
+        super().__init__(task_display_name=name, **kwargs)
         self.loops = loops
         self.node = node
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]

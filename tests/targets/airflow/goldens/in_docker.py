@@ -8,6 +8,7 @@ Change that file and compile it again, rather than this one.
 import json
 import os
 from datetime import timedelta
+from textwrap import shorten
 
 import pendulum
 from airflow.providers.docker.operators.docker import DockerOperator
@@ -137,7 +138,8 @@ class DockerItems(DockerCommand):
     """
 
     def __init__(self, loops, node=None, fail_items=False, **kwargs):
-        super().__init__(task_display_name=" ".join(loops)[:80], **kwargs)
+        name = shorten(" ".join(loops), 60, placeholder="…")
+        super().__init__(task_display_name=name, **kwargs)
         self.loops = loops
         self.node = node
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
@@ -149,7 +151,8 @@ class DockerBranch(DockerCommand, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(task_display_name=f"if {condition}"[:80], **kwargs)
+        name = shorten(f"if {condition}", 60, placeholder="…")
+        super().__init__(task_display_name=name, **kwargs)
         self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise

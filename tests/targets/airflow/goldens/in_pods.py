@@ -7,6 +7,7 @@ Change that file and compile it again, rather than this one.
 
 import json
 from datetime import timedelta
+from textwrap import shorten
 
 import pendulum
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
@@ -185,7 +186,8 @@ class PodItems(PodCommand):
     """
 
     def __init__(self, loops, node=None, fail_items=False, **kwargs):
-        super().__init__(task_display_name=" ".join(loops)[:80], **kwargs)
+        name = shorten(" ".join(loops), 60, placeholder="…")
+        super().__init__(task_display_name=name, **kwargs)
         self.loops = loops
         self.node = node
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
@@ -197,7 +199,8 @@ class PodBranch(PodCommand, BranchMixIn):
     inherits_from_skipmixin = True
 
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
-        super().__init__(task_display_name=f"if {condition}"[:80], **kwargs)
+        name = shorten(f"if {condition}", 60, placeholder="…")
+        super().__init__(task_display_name=name, **kwargs)
         self.levada = ["decide", "--expression", condition]
         self.then = then
         self.otherwise = otherwise

@@ -1,7 +1,7 @@
 """Trains what there is.
 
 Made from tests/targets/airflow/cases/natives.py by Levada 0.1.0.
-Source: sha256:5aa7b59428192de150a211726cffa963e1772b94139089aa4f9277b1dfd90899
+Source: sha256:d919b13b709766f24141d202ca8b8903555f18c2d697ebcd56000c5cc50e9fb6
 Change that file and compile it again, rather than this one.
 """
 
@@ -12,6 +12,7 @@ from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import shorten
 
 import pendulum
 
@@ -48,7 +49,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:5aa7b59428192de150a211726cffa963e1772b94139089aa4f9277b1dfd90899",
+    "LEVADA_SOURCE": "sha256:d919b13b709766f24141d202ca8b8903555f18c2d697ebcd56000c5cc50e9fb6",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -136,7 +137,8 @@ class Items(Command):
     """
 
     def __init__(self, loops, node=None, fail_items=False, **kwargs):
-        super().__init__(task_display_name=" ".join(loops)[:80], **kwargs)
+        name = shorten(" ".join(loops), 60, placeholder="…")
+        super().__init__(task_display_name=name, **kwargs)
         self.loops = loops
         self.node = node
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
@@ -226,6 +228,12 @@ with DAG(
             type="string",
             enum=["exact", "fast"],
             description="What solves it.",
+        ),
+        "backup": Param(
+            None,
+            type=["string", "null"],
+            examples=["exact", "fast"],
+            anyOf=[{"enum": ["exact", "fast"]}, {"type": "null"}],
         ),
         "level": Param(1, type="integer", enum=[1, 2, 3]),
         "full": Param(False, type="boolean"),
