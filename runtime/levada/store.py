@@ -484,7 +484,7 @@ class DirectoryStore(Store):
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return StoreError(
                 f"the store at {self.root} cannot be used: {error.strerror} ({error.filename});"
-                " give this user the right to, or use another folder"
+                f" give the user {os.geteuid()} the right to, or use another folder"
             )
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
             return StoreError(_not_a_folder(error.filename or self.root))

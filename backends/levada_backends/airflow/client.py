@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,9 @@ _AT_A_POOL = (None, "scheduled", "queued")
 _FAILED = ("failed", "upstream_failed")
 #: msgpack's integers, in which 3.x tells a task its parameters.
 _LEAST, _MOST = -(2**63), 2**64 - 1
+#: What a column of Airflow's takes (models/base.py).
+_LONGEST_ID = 250
+_RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
 #: The most failed steps of a run whose logs are read for the reason.
 _MOST_REASONS = 20
 
@@ -178,6 +182,8 @@ class AirflowClient(protocol.Client):
         if dag is not None and dag["is_paused"]:
             self._unpause(name, allowed=request.unpause)
         run_id = request.run_id or new_run_id()
+        if len(run_id) > _LONGEST_ID:
+            raise ClientError(f"a run id has at most {_LONGEST_ID} characters in Airflow")
         body: dict[str, Any] = {"dag_run_id": run_id, "conf": dict(request.parameters)}
         if not self._api.is_2:
             body["logical_date"] = None
@@ -440,6 +446,12 @@ def _not_started(
     if error.status == 409:
         return ClientError(
             f"there is a run `{run_id}` of `{name}` already", "give another --run-id"
+        )
+    # 2.x says no more than 500.
+    if (error.status == 500 or "run_id" in error.detail) and not _RUN_ID.fullmatch(run_id):
+        return ClientError(
+            f"Airflow refuses the run id `{run_id}`",
+            "letters, digits and _.~:+- are allowed by [scheduler] allowed_run_id_pattern",
         )
     unkept = [name for name, value in parameters.items() if any(map(_is_unkept, _leaves(value)))]
     if error.status == 422 and unkept:
