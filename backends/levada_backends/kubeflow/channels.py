@@ -26,6 +26,10 @@ from .dags import Given, Taken, inner_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
     from levada_compiler.ir import Call, Expr, Program
 
     from .dags import Builder, Dag, Task
@@ -86,9 +90,7 @@ class Channels:
                 return None
             found.append((side, way))
         sources = tuple((side, _output_of(side, _up(way, inner_of(side)))) for side, way in found)
-        key = next((k for k, given in wrapper.given.items() if given.sources == sources), "")
-        key = key or f"merged-{len(wrapper.given) + 1}"
-        wrapper.given[key] = Given(sources, is_parameter=True)
+        key = _named(wrapper.given, "merged", Given(sources, is_parameter=True))
         return Way(wrapper, key, is_parameter=True)
 
     def _lead(self, way: Way, task: Task, name: str) -> None:
@@ -102,8 +104,9 @@ class Channels:
         above = _up(way, dag)
         passed = Taken(above.task, above.key, above.is_parameter)
         for owner in owners[depth:-1]:
-            channel = f"pipelinechannel--{above.task.name}-{above.key}"
-            owner.taken[channel] = passed
+            channel = _named(
+                owner.taken, f"pipelinechannel--{above.task.name}--{above.key}", passed
+            )
             passed = Taken(None, channel, above.is_parameter)
         task.taken[name] = passed
 
@@ -129,6 +132,14 @@ def _up(way: Way, dag: Dag) -> Way:
 
 def _output_of(owner: Task, way: Way) -> str:
     """Make an output of the DAG of one of its tasks'."""
-    key = f"{way.task.name}-{way.key}"
-    owner.given[key] = Given(((way.task, way.key),), way.is_parameter)
-    return key
+    given = Given(((way.task, way.key),), way.is_parameter)
+    return _named(owner.given, f"{way.task.name}-{way.key}", given)
+
+
+def _named(known: dict[str, T], base: str, wanted: T) -> str:
+    """The name of an input or output: of tasks in other DAGs, others may be called so."""
+    name, count = base, 1
+    while known.setdefault(name, wanted) != wanted:
+        count += 1
+        name = f"{base}-{count}"
+    return name
