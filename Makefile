@@ -7,7 +7,7 @@ INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/pyth
 COMPILE := $(BIN)/python -m compileall -q runtime compiler backends
 STORE := .levada
 
-.PHONY: demo test engines lint lock bench clean
+.PHONY: demo test engines conformance-kubeflow-server lint lock bench clean
 
 demo: .venv/.demo  ## Compile the example for Airflow, then run it here on real data.
 	$(BIN)/levada compile examples/churn/pipeline.py --target airflow -o build/dags
@@ -21,6 +21,13 @@ engines: .venv/.dev  ## Install the engines that tests use, outside the tree (LE
 	$(BIN)/python -m tests.engines.docker install
 	$(BIN)/python -m tests.engines.kubeflow install
 	$(BIN)/python -m tests.cluster install
+
+# Not of `test`: a task is two pods and takes some ten seconds.
+conformance-kubeflow-server: .venv/.dev  ## All cases on a real Kubeflow Pipelines.
+	$(BIN)/python -m tests.engines.kubeflow install
+	$(BIN)/python -m tests.engines.kubeflow_server install
+	LEVADA_KUBEFLOW_SERVER=1 $(BIN)/python -m pytest \
+		tests/conformance/test_kubeflow_server.py tests/targets/kubeflow/test_server.py
 
 lint: .venv/.dev  ## Lint, format, types, layers.
 	$(BIN)/ruff check

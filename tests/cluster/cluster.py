@@ -213,14 +213,19 @@ def start_api_server() -> Iterator[ApiServer]:
 def start() -> Iterator[Cluster]:
     """A whole cluster with an empty node; all of it is gone after the context."""
     with place.make() as here:
-        containerd = node.start_containerd(here)
-        registry = node.start_registry(here, containerd)
-        server, keys = _start_api_server(here)
-        control_plane.start_controllers(here, keys)
-        node.start_kubelet(here, keys)
-        cluster = Cluster(server.kubeconfig, here.folder, here.host, registry)
-        here.wait("the node is ready", lambda: _is_node_ready(cluster))
-        yield cluster
+        yield start_in(here)
+
+
+def start_in(here: Place) -> Cluster:
+    """A whole cluster in namespaces where other programs may run beside the node."""
+    containerd = node.start_containerd(here)
+    registry = node.start_registry(here, containerd)
+    server, keys = _start_api_server(here)
+    control_plane.start_controllers(here, keys)
+    node.start_kubelet(here, keys)
+    cluster = Cluster(server.kubeconfig, here.folder, here.host, registry)
+    here.wait("the node is ready", lambda: _is_node_ready(cluster))
+    return cluster
 
 
 def _start_api_server(here: Place) -> tuple[ApiServer, Keys]:

@@ -24,6 +24,7 @@ def write(
     programs: Mapping[str, bytes],
     links: Mapping[str, str] | None = None,
     entrypoint: str = "/bin/sh",
+    user: str = "65535:65535",
 ) -> None:
     """Write an image of programs, and links to them, as `docker save` would."""
     layer = io.BytesIO()
@@ -37,7 +38,7 @@ def write(
     config = {
         "architecture": _ARCHITECTURES[platform.machine()],
         "os": "linux",
-        "config": {"Entrypoint": [entrypoint], "User": "65535:65535"},
+        "config": {"Entrypoint": [entrypoint], "User": user},
         "rootfs": {
             "type": "layers",
             "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"],

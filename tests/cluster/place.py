@@ -70,11 +70,21 @@ class Place:
         """Start a program in these namespaces; nothing of it is worth a tidy end."""
         return self.keeper.start(
             name,
-            ["nsenter", f"--target={self.pid}", "--mount", "--net", "--", *command],
+            [*self._inside(), *command],
             env={"PATH": packages.path(), "HOME": str(self.folder)},
             log=self.folder / "logs" / f"{name}.log",
             stop_signal=signal.SIGKILL,
         )
+
+    def run(self, *command: str, stdin: str = "") -> str:
+        """Run a command in these namespaces to its end; give its output."""
+        done = subprocess.run(
+            [*self._inside(), *command], input=stdin, check=True, capture_output=True, text=True
+        )
+        return done.stdout
+
+    def _inside(self) -> tuple[str, ...]:
+        return ("nsenter", f"--target={self.pid}", "--mount", "--net", "--")
 
     def wait(self, what: str, is_ready: Callable[[], bool]) -> None:
         """Wait until it says yes; raises what the keeper does when a program has ended."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .airflow import Airflow
     from .docker import Docker
     from .kubeflow import Kubeflow
+    from .kubeflow_server import Server as KubeflowServer
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,6 +66,19 @@ def kubeflow() -> Kubeflow:
         install=kubeflow_engine.INSTALL,
     )
     return kubeflow_engine.attach()
+
+
+@pytest.fixture(scope="session")
+def kubeflow_server() -> Iterator[KubeflowServer]:
+    """A running Kubeflow Pipelines."""
+    from . import kubeflow_server as engine
+
+    require_engine("Kubeflow's server", is_installed=engine.is_installed(), install=engine.INSTALL)
+    if (started := engine.attach()) is not None:
+        yield started
+        return
+    with engine.start() as server:
+        yield server
 
 
 def _running(version: str) -> Iterator[Airflow]:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import levada
 import pytest
 
+from tests.engines import kubeflow_command
 from tests.engines.kubeflow import Kubeflow
 from tests.targets.kubeflow.api_stub import Api, serve
 
 pytestmark = pytest.mark.engine
 
-ROOT = Path(levada.__file__).parents[2]
 PIPELINE = """\
 from levada import pipeline, step
 
@@ -57,23 +54,9 @@ class Project:
 
     def levada(self, *words: str, code: int = 0, **variables: str) -> str:
         """Run the command; gives what it says."""
-        packages = [ROOT / name for name in ("runtime", "compiler", "backends")]
-        path = os.pathsep.join(map(str, [*packages, self.folder.parent / "points"]))
-        done = subprocess.run(
-            [str(self.python), "-m", "levada_compiler.main", *words],
-            cwd=self.folder,
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": path,
-                "HOME": str(self.folder),
-                "LEVADA_CACHE_DIR": str(self.folder.parent / "cache"),
-                "KFP_TOKEN": "secret-token",
-                **variables,
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        done = kubeflow_command.run(
+            *(self.python, self.folder, self.folder.parent / "home", *words),
+            **{"KFP_TOKEN": "secret-token", **variables},
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -88,10 +71,6 @@ class Project:
 def project(tmp_path: Path, kubeflow: Kubeflow) -> Iterator[Project]:
     folder = tmp_path / "project"
     folder.mkdir()
-    points = tmp_path / "points" / "levada-0.1.0.dist-info"
-    points.mkdir(parents=True)
-    text = "[levada.targets]\nkubeflow = levada_backends.kubeflow:TARGET\n"
-    (points / "entry_points.txt").write_text(text)
     (folder / "pipeline.py").write_text(PIPELINE)
     api = Api()
     with serve(api) as host:
