@@ -272,7 +272,7 @@ class KubeflowClient(Client):
     def status(self, run: Run) -> RunState:
         """The state of the run and of what it has started."""
         found = self._get(run.run_id)
-        status = _STATES.get(str(found.state), QUEUED)
+        status = _status(found)
         error = found.error.message if found.error else ""
         config = found.runtime_config
         return RunState(
@@ -480,6 +480,13 @@ def _utc(date: str) -> str:
 
 def _iso(time: Any) -> str:
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z") if time else ""
+
+
+def _status(found: Any) -> str:
+    """The state of a run. One that was terminated ends as failed; its history says why."""
+    status = _STATES.get(str(found.state), QUEUED)
+    history = {str(each.state) for each in found.state_history or ()}
+    return CANCELLED if status == FAILED and "CANCELING" in history else status
 
 
 def _seconds(detail: Any) -> float | None:

@@ -12,8 +12,9 @@ import re
 
 from levada.hashing import sha256
 
-#: Argo's templates have 128 characters; the longest of them holds a component's and a task's name.
-LONGEST = 50
+#: KFP keeps a component in an annotation of Argo's workflow, `implementations-comp-<name>`, and the
+#: key of one has 63 characters; so there is room for a number.
+LONGEST = 40
 #: What the names of KFP's own tasks end with.
 _TAKEN_ENDS = ("-driver", "-iterations", "-iterator")
 

@@ -141,7 +141,10 @@ def test_a_run_can_be_cancelled_and_tried_again(project: Project) -> None:
     project.levada("submit", "pipeline.py", "-t", "kubeflow")
     project.levada("cancel", "kubeflow:nightly/run_id-0")
     assert "POST /apis/v2beta1/runs/run_id-0:terminate" in project.api.calls
-    project.api.runs["run_id-0"]["state"] = "FAILED"
+    history = [{"state": "CANCELING"}, {"state": "FAILED"}]
+    project.api.runs["run_id-0"] |= {"state": "FAILED", "state_history": history}
+    said = json.loads(project.levada("status", "kubeflow:nightly/run_id-0", "--json", code=130))
+    assert said["status"] == "cancelled"
     project.levada("retry", "kubeflow:nightly/run_id-0")
     assert "POST /apis/v2beta1/runs/run_id-0:retry" in project.api.calls
     assert "no run" in project.levada("status", "kubeflow:nightly/other", code=1)

@@ -1,4 +1,5 @@
-// What Kubeflow's API server makes of a compiled pipeline, and what Argo's controller has against that.
+// What Kubeflow's API server makes of a compiled pipeline, and what Kubernetes and Argo's controller
+// have against that.
 //
 // Each line of standard input is {"file", "parameters"}; each line of standard output is
 // {"error"} or {"workflow"}.
@@ -16,6 +17,8 @@ import (
 	"github.com/kubeflow/pipelines/backend/src/apiserver/template"
 	"github.com/kubeflow/pipelines/backend/src/common/util"
 	"github.com/spf13/viper"
+	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 type question struct {
@@ -54,6 +57,11 @@ func compile(asked question) (said answer) {
 	workflow, err := compiled(asked)
 	if err != nil {
 		return answer{Error: fmt.Sprintf("API server: %v", err)}
+	}
+	// The API server of Kubernetes knows nothing of a Workflow but this.
+	place := field.NewPath("metadata", "annotations")
+	if found := validation.ValidateAnnotations(workflow.Annotations, place); len(found) > 0 {
+		return answer{Error: fmt.Sprintf("Kubernetes: %v", found.ToAggregate())}
 	}
 	options := validate.ValidateOpts{Submit: true}
 	if _, err := validate.ValidateWorkflow(nil, nil, workflow.Workflow, options); err != nil {
