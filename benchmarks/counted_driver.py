@@ -23,6 +23,8 @@ counts: Counter[str] = Counter()
 delays: list[float] = []
 #: when the first change of a pod came that no Job has followed yet
 told: list[float] = []
+#: the pods that are known to have ended
+ended: set[str] = set()
 
 
 class CountingApi(Api):
@@ -39,7 +41,9 @@ class CountingApi(Api):
     def watch(self, kind: str, version: str, **selectors: str) -> Iterator[dict[str, Any]]:
         counts[f"WATCH {kind}"] += 1
         for event in super().watch(kind, version, **selectors):
-            if kind == "pods" and "terminated" in json.dumps(event):
+            name = event["object"]["metadata"].get("name", "")
+            if kind == "pods" and name not in ended and "terminated" in json.dumps(event):
+                ended.add(name)
                 told[:] = told or [time.monotonic()]
             yield event
 

@@ -196,12 +196,15 @@ class KubernetesClient(Client):
         return states.of_run(run, job, jobs, pods, driver)
 
     def follow(self, run: Run) -> Iterator[RunState]:
-        """Look again whenever one of its Jobs changes."""
+        """Look again whenever one of its Jobs changes; half of the time at most, if it is large."""
         while True:
+            started = time.monotonic()
             state = self.status(run)
+            taken = time.monotonic() - started
             yield state
             if state.is_over:
                 return
+            time.sleep(taken)
             self._wait_for_change(run)
 
     def _wait_for_change(self, run: Run) -> None:
@@ -327,8 +330,10 @@ class KubernetesClient(Client):
         return found
 
     def _listed(self, method: Callable[..., Any], selector: str) -> list[dict[str, Any]]:
-        found = self._asked(lambda: method(self.namespace, label_selector=selector))
-        items: list[dict[str, Any]] = self._plain(found)["items"]
+        """As the server writes them: the library takes a minute to make objects of 5,000 pods."""
+        asked = {"label_selector": selector, "_preload_content": False}
+        found = self._asked(lambda: method(self.namespace, **asked))
+        items: list[dict[str, Any]] = json.loads(found.data)["items"]
         return items
 
     def _plain(self, thing: Any) -> dict[str, Any]:

@@ -468,20 +468,33 @@ class JobExecutor(Executor):
 
     def _look_at_troubles(self) -> None:
         now = time.monotonic()
-        if now < self._looked_at + min(_LOOK, self._driver["stuck_after"] / 4):
+        if now < self._looked_at + self._look_interval:
             return
         self._looked_at = now
-        for job in list(self._jobs.values()):
-            if job.created and job.state is not None:
-                self._look_at(job, job.state)
+        looked_at = [job for job in self._jobs.values() if job.created and not job.is_suspended]
+        events = self._failed_creations() if any(map(self._is_lacking, looked_at)) else {}
+        for job in looked_at:
+            self._look_at(job, events)
 
-    def _look_at(self, job: JobOf, state: dict[str, Any]) -> None:
-        if state["spec"].get("suspend"):
-            return  # Kueue holds it back, or we have ended it
-        running = self._open(job)
-        lacking = any(one.pod is None for one in running)
-        missing = self._without_pods(state) if lacking else None
-        for one in running:
+    @property
+    def _look_interval(self) -> float:
+        return float(min(_LOOK, self._driver["stuck_after"] / 4))
+
+    def _is_lacking(self, job: JobOf) -> bool:
+        """Whether a Job should have pods by now, and has none: nothing but its events says why."""
+        state, since = job.state or {}, time.monotonic() - self._look_interval
+        return not (jobs.is_finished(state) or jobs.has_pods(state)) and any(
+            one.pod is None and one.waits_since < since for one in self._open(job)
+        )
+
+    def _look_at(self, job: JobOf, events: dict[str, dict[str, Any]]) -> None:
+        event = events.get((job.state or {}).get("metadata", {}).get("uid", ""))
+        missing = None
+        if event is not None and self._is_lacking(job):
+            message = str(event.get("message") or "")
+            kind = "unschedulable" if "exceeded quota" in message else "stuck"
+            missing = pods.Trouble(kind, "FailedCreate", message)
+        for one in self._open(job):
             found = missing if one.pod is None else pods.trouble(one.pod)
             if found is None:
                 self._settle(one)
@@ -489,24 +502,15 @@ class JobExecutor(Executor):
                 self._meet(one, found)
         self._give_up(job)
 
-    def _without_pods(self, job: dict[str, Any]) -> pods.Trouble | None:
-        """Why a Job has no pod: nothing but its events says so."""
-        if jobs.is_finished(job) or jobs.has_pods(job):
-            return None
+    def _failed_creations(self) -> dict[str, dict[str, Any]]:
+        """The last event of each Job of the namespace that has failed to make a pod, by its uid."""
+        selector = "involvedObject.kind=Job,reason=FailedCreate"
         try:
-            found = self._events_of(job["metadata"]["uid"])
+            pages = list(self._api.pages("events", fieldSelector=selector))
         except ApiError:
-            return None
-        if not found:
-            return None
-        message = str(max(found, key=_last_time).get("message") or "")
-        kind = "unschedulable" if "exceeded quota" in message else "stuck"
-        return pods.Trouble(kind, "FailedCreate", message)
-
-    def _events_of(self, uid: str) -> list[dict[str, Any]]:
-        selector = f"involvedObject.uid={uid},reason=FailedCreate"
-        pages = self._api.pages("events", fieldSelector=selector)
-        return [event for page, _ in pages for event in page]
+            return {}
+        events = sorted((event for page, _ in pages for event in page), key=_last_time)
+        return {event["involvedObject"]["uid"]: event for event in events}
 
     def _meet_all(self, job: JobOf, trouble: pods.Trouble) -> None:
         for running in self._open(job):

@@ -88,3 +88,8 @@ class JobOf:
         self.backoff = Backoff()
         for place, each in self.members.items():
             each.job, each.place = self, place
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether Kueue holds it back, or a driver has ended it."""
+        return self.state is not None and bool(self.state["spec"].get("suspend"))
