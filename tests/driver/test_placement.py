@@ -128,9 +128,11 @@ def node_with_device(cluster: Cluster) -> Iterator[None]:
 
     cluster.kubectl("label", "node", cluster.node, "levada.dev/test=yes", "--overwrite")
     patch({"op": "add", "value": "1"})
-    yield
-    patch({"op": "remove"})
-    cluster.kubectl("label", "node", cluster.node, "levada.dev/test-")
+    try:
+        yield
+    finally:
+        patch({"op": "remove"})
+        cluster.kubectl("label", "node", cluster.node, "levada.dev/test-")
 
 
 def test_an_image_behind_a_login(cluster: Cluster, space: Namespace, image: str) -> None:
@@ -165,9 +167,9 @@ def login_registry(cluster: Cluster) -> Iterator[str]:
     }
     (folder / "config.json").write_text(json.dumps(settings))
     command = [packages.program("docker-registry"), "serve", str(folder / "config.json")]
+    cluster.containerd.trust(address)
     with (folder / "log").open("w") as log:
         registry = subprocess.Popen(command, stdout=log, stderr=log)
-        cluster.containerd.trust(address)
         try:
             yield address
         finally:

@@ -110,9 +110,9 @@ def waiting(folder: str, seconds: float = 60.0):
 def endless(folder: str):
     """An exit handler that takes longer than it may."""
     try:
-        waits(folder, 60.0)
+        waits(folder, 300.0)
     finally:
-        waits(folder, 120.0)
+        waits(folder, 300.0)
 
 
 @step(cache=False, resources=Resources(memory="96Mi"))
