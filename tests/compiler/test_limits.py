@@ -9,6 +9,7 @@ from levada_compiler.compilation import compile_file
 from levada_compiler.limits import schema
 
 MODULE = """\
+from collections.abc import Sequence
 from typing import Annotated, Optional
 import annotated_types as at
 import pydantic
@@ -65,6 +66,47 @@ def test_limits(annotation: str, default: str, expected: object, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("annotation", "default", "expected"),
+    [
+        ("list[Annotated[int, Ge(1)]]", "[1]", {"items": {"type": "integer", "minimum": 1}}),
+        (
+            "Annotated[list[Annotated[str, at.Len(1, 3)]], Field(min_length=1)]",
+            '["a"]',
+            {"minItems": 1, "items": {"type": "string", "minLength": 1, "maxLength": 3}},
+        ),
+        (
+            "Sequence[Annotated[float, Ge(0)]]",
+            "[1.0]",
+            {"items": {"type": "number", "minimum": 0}},
+        ),
+        (
+            "'list[list[Annotated[int, Ge(1)]]]'",
+            "[[1]]",
+            {"items": {"type": "array", "items": {"type": "integer", "minimum": 1}}},
+        ),
+        (
+            "Optional[list[Annotated[int, Ge(1)]]]",
+            "None",
+            {
+                "anyOf": [
+                    {"type": "array", "items": {"type": "integer", "minimum": 1}},
+                    {"type": "null"},
+                ]
+            },
+        ),
+        # The values of a dictionary are no items of a list.
+        ("dict[str, Annotated[int, Ge(1)]]", "{}", {}),
+    ],
+)
+def test_limits_of_items(annotation: str, default: str, expected: object, tmp_path: Path) -> None:
+    program = compiled(annotation, default, tmp_path).program
+    assert program is not None
+    found = schema(program.parameters[0])
+    kept = ("anyOf", "items", "minItems")
+    assert {name: value for name, value in found.items() if name in kept} == expected
+
+
+@pytest.mark.parametrize(
     ("annotation", "default", "problem"),
     [
         ("Annotated[int, Ge(1)]", "0", "is less than 1"),
@@ -73,6 +115,7 @@ def test_limits(annotation: str, default: str, expected: object, tmp_path: Path)
         ("Annotated[str, at.MinLen(2)]", '"a"', "has fewer than 2 characters"),
         ("Annotated[list[int], at.MaxLen(1)]", "[1, 2]", "has more than 1 items"),
         ("Annotated[str, Field(pattern='^a')]", '"b"', "does not match ^a"),
+        ("list[Annotated[int, Ge(1)]]", "[1, 0]", "[1] is less than 1"),
     ],
 )
 def test_a_default_beyond_the_limits(
