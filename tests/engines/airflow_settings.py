@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from typing import TYPE_CHECKING
@@ -16,11 +17,16 @@ PARALLELISM = max(4, 2 * (os.cpu_count() or 1))
 USERNAME = "levada"
 PASSWORD = "no secret"
 
+# With it connections are kept. Without one, processes that start together each make their own, and
+# cannot read what another one wrote.
+_FERNET_KEY = base64.urlsafe_b64encode(b"no secret".ljust(32)).decode()
+
 # What makes Airflow look again at once. A file is parsed anew when its time of change is newer
 # than its last parse, whatever the interval says; the interval only keeps it from doing so for
 # nothing.
 _BOTH = {
     "CORE__EXECUTOR": "LocalExecutor",
+    "CORE__FERNET_KEY": _FERNET_KEY,
     "CORE__PARALLELISM": str(PARALLELISM),
     "CORE__MAX_ACTIVE_RUNS_PER_DAG": "100",
     "CORE__MAX_ACTIVE_TASKS_PER_DAG": "100",

@@ -46,7 +46,8 @@ _DOCKERS_OWN = re.compile(r"(Starting|Stopping) docker container")
 _IN_POD = "[base] "
 #: Warnings about a pod that say no more: of its sidecar, and that a step has failed.
 _OF_THE_POD = re.compile(
-    r"stderr from command|Container 'base': state='TERMINATED', reason='Error', exit_code=(1|65),"
+    r"stderr from command|Failed to kill xcom sidecar container"
+    r"|Container 'base': state='TERMINATED', reason='Error', exit_code=(1|65),"
 )
 #: Airflow's error where the step's own stands above it.
 _ABOVE = re.compile(
