@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from tests.conformance import records
@@ -30,6 +31,7 @@ class Runs:
         shutil.copytree(CASES, self._root, ignore=shutil.ignore_patterns("*.json", "__pycache__"))
         self._image = build_image(self._root, registry, ("pandas", "pyarrow"))
         self._pool = ThreadPoolExecutor(_AT_A_TIME)
+        self._deploying = Lock()
         self._futures: dict[str, Future[Trace]] = {}
 
     def start(self, cases: list[Case]) -> None:
@@ -48,7 +50,9 @@ class Runs:
     def _run(self, case: Case) -> Trace:
         made = manifests(self._root / f"{case.name}.py", case.pipeline, self._image, indexed_from=3)
         name = f"c-{case.id}".replace("_", "-").lower()
-        run = Deployment.apply(self._space, made).submit(name, self._parameters(case))
+        with self._deploying:  # `kubectl apply` of the same names at once: one finds them made
+            deployment = Deployment.apply(self._space, made)
+        run = deployment.submit(name, self._parameters(case))
         status = run.wait(_SECONDS)
         outputs = run.outcome()["outputs"]
         return records.trace(str(self._space.store), case.pipeline, run.run_id, status, outputs)
