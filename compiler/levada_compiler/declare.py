@@ -306,14 +306,10 @@ class Declarations:
 
     def _tuple_names(self, module: m.Module, annotation: ast.expr, names: list[str]) -> list[str]:
         """The names that ``Annotated[…, "name"]`` gives to the items of a tuple."""
-        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-            try:
-                annotation = ast.parse(annotation.value, mode="eval").body
-            except SyntaxError:
-                return names
-        if not (isinstance(annotation, ast.Subscript) and isinstance(annotation.slice, ast.Tuple)):
+        inner = types.unquoted(annotation)
+        if not (isinstance(inner, ast.Subscript) and isinstance(inner.slice, ast.Tuple)):
             return names
-        items = annotation.slice.elts
+        items = inner.slice.elts
         if len(items) != len(names):
             return names
         found = [
@@ -380,14 +376,10 @@ class Declarations:
         self, module: m.Module, parameter: Parameter, annotation: ast.expr | None
     ) -> None:
         """Report enumerations of which a value given to the run would stay a plain value."""
-        if annotation is None or self.enumerated(parameter.type):
+        inner = types.unquoted(annotation)
+        if inner is None or self.enumerated(parameter.type):
             return
-        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-            try:
-                annotation = ast.parse(annotation.value, mode="eval").body
-            except SyntaxError:
-                return
-        for node in ast.walk(annotation):
+        for node in ast.walk(inner):
             found = self.modules.resolve(module, node) if isinstance(node, ast.expr) else None
             if isinstance(found, m.EnumMember):
                 found = found.owner

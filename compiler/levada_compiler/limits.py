@@ -11,11 +11,11 @@ import ast
 import json
 
 from .constants import NotConstantError
-from .types import element, json_schema
+from .types import element, json_schema, unquoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from .constants import Folder
@@ -32,6 +32,8 @@ _NUMBERS = {
 }
 _LENGTHS = {"min_length": "min", "max_length": "max"}
 _ANNOTATED = ("typing.Annotated", "typing_extensions.Annotated")
+#: What it holds is text, and no annotation.
+_LITERAL = ("typing.Literal", "typing_extensions.Literal")
 #: Where the limits of what is in a list stand among its own.
 _ITEMS = "items"
 #: The parameters of what is called, in order; pydantic's Field takes all by name.
@@ -53,7 +55,40 @@ _CALLED = {
 def read(annotation: ast.expr | None, qualified: Qualified, folder: Folder) -> dict[str, Any]:
     """The limits in an annotation, by the names that they have in the source."""
     found: dict[str, Any] = {}
-    for node in _metadata(annotation, qualified):
+    items: list[dict[str, Any]] = []
+    for name, inner in _forms(annotation, qualified):
+        if name in _ANNOTATED and isinstance(inner, ast.Tuple):
+            annotated, *metadata = inner.elts
+            found |= _of_metadata(metadata, qualified, folder)
+            items += [each for each in [read(annotated, qualified, folder).get(_ITEMS)] if each]
+        elif name not in _LITERAL and not isinstance(inner, ast.Tuple):
+            items.append(read(inner, qualified, folder))
+    if items and items[0]:
+        found[_ITEMS] = items[0]
+    return found
+
+
+def _forms(annotation: ast.expr | None, qualified: Qualified) -> Iterator[tuple[str, ast.expr]]:
+    """The name and the inside of each ``name[…]`` that the annotation, or a side of it, is."""
+    match unquoted(annotation):
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            yield from _forms(left, qualified)
+            yield from _forms(right, qualified)
+        case ast.Subscript(value=owner, slice=inner):
+            name = qualified(ast.unparse(owner)) or ""
+            if name == "typing.Optional":
+                yield from _forms(inner, qualified)
+            else:
+                yield name, inner
+
+
+def _of_metadata(
+    metadata: Iterable[ast.expr], qualified: Qualified, folder: Folder
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for node in metadata:
+        if not isinstance(node, ast.Call):
+            continue
         name = qualified(ast.unparse(node.func)) or ""
         if name not in _CALLED:
             continue
@@ -62,50 +97,7 @@ def read(annotation: ast.expr | None, qualified: Qualified, folder: Folder) -> d
         for limit, value in given.items():
             if limit in _NUMBERS or limit in _LENGTHS or limit == "pattern":
                 found |= _folded(limit, value, folder)
-    item = _of_items(annotation, qualified)
-    if item is not None and (inside := read(item, qualified, folder)):
-        found[_ITEMS] = inside
     return found
-
-
-def _of_items(annotation: ast.expr | None, qualified: Qualified) -> ast.expr | None:
-    """The annotation of what is in a list, also where that is one side of ``… | None``."""
-    match annotation:
-        case ast.Constant(value=str() as text):
-            return _of_items(_parsed(text), qualified)
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return _of_items(left, qualified) or _of_items(right, qualified)
-        case ast.Subscript(value=owner, slice=ast.Tuple(elts=[first, *_])):
-            annotated = (qualified(ast.unparse(owner)) or "") in _ANNOTATED
-            return _of_items(first, qualified) if annotated else None
-        case ast.Subscript(value=owner, slice=inner):
-            optional = (qualified(ast.unparse(owner)) or "") == "typing.Optional"
-            return _of_items(inner, qualified) if optional else inner
-    return None
-
-
-def _parsed(text: str) -> ast.expr | None:
-    try:
-        return ast.parse(text, mode="eval").body
-    except SyntaxError:
-        return None
-
-
-def _metadata(annotation: ast.expr | None, qualified: Qualified) -> Iterator[ast.Call]:
-    """The calls in ``Annotated[…]``, also where it is one side of ``… | None``."""
-    match annotation:
-        case ast.Constant(value=str() as text):
-            yield from _metadata(_parsed(text), qualified)
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            yield from _metadata(left, qualified)
-            yield from _metadata(right, qualified)
-        case ast.Subscript(value=owner, slice=ast.Tuple(elts=items)):
-            name = qualified(ast.unparse(owner)) or ""
-            if name in _ANNOTATED:
-                yield from (item for item in items[1:] if isinstance(item, ast.Call))
-        case ast.Subscript(value=owner, slice=inner):
-            if (qualified(ast.unparse(owner)) or "") == "typing.Optional":
-                yield from _metadata(inner, qualified)
 
 
 def _folded(limit: str, node: ast.expr, folder: Folder) -> dict[str, Any]:

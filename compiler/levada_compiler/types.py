@@ -125,6 +125,16 @@ def read(node: ast.expr | None, resolve: Resolve) -> Type:
         return ANY
 
 
+def unquoted(annotation: ast.expr | None) -> ast.expr | None:
+    """What an annotation says that may be in quotes; None if it is no expression."""
+    if not (isinstance(annotation, ast.Constant) and isinstance(annotation.value, str)):
+        return annotation
+    try:
+        return ast.parse(annotation.value.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        return None
+
+
 class _Reader:
     def __init__(self, resolve: Resolve) -> None:
         self.resolve = resolve
@@ -132,15 +142,10 @@ class _Reader:
     def read(self, node: ast.expr) -> Type:
         """Return the type with its text as written."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            return self.read_quoted(node.value)
+            inner = unquoted(node)
+            return Type("any", text=node.value) if inner is None else self.read(inner)
         kind = self.form(node)
         return Type(kind.name, kind.arguments, kind.values, ast.unparse(node))
-
-    def read_quoted(self, source: str) -> Type:
-        try:
-            return self.read(ast.parse(source.strip(), mode="eval").body)
-        except (SyntaxError, ValueError):
-            return Type("any", text=source)
 
     def form(self, node: ast.expr) -> Type:
         match node:

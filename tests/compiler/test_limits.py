@@ -10,7 +10,7 @@ from levada_compiler.limits import schema
 
 MODULE = """\
 from collections.abc import Sequence
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 import annotated_types as at
 import pydantic
 from annotated_types import Ge, Interval
@@ -104,6 +104,15 @@ def test_limits_of_items(annotation: str, default: str, expected: object, tmp_pa
     found = schema(program.parameters[0])
     kept = ("anyOf", "items", "minItems")
     assert {name: value for name, value in found.items() if name in kept} == expected
+
+
+@pytest.mark.parametrize("text", ["-" * 20_000 + "1", "a" + ".b" * 9_000, "\0"])
+def test_what_a_literal_holds_is_no_annotation(text: str, tmp_path: Path) -> None:
+    annotation = f"Literal[{text!r}]"
+    found = compiled(annotation, repr(text), tmp_path)
+    assert found.diagnostics == ()
+    assert found.program is not None
+    assert schema(found.program.parameters[0]) == {"enum": [text]}
 
 
 @pytest.mark.parametrize(
