@@ -102,12 +102,11 @@ class JobExecutor(Executor):
             if found is not None:
                 self._looked_up[attempt] = found
             return None
-        path = self._record_path(jobs.key_of(attempt))
-        record = records.read_document(self._context.store, path)
+        record = self._context.record(attempt)
         if record is None:
             request = StepRequest.from_json(content["request"])
             record = record_hit(request, found, self._context.store)
-        return Ended(attempt, record, path)
+        return Ended(attempt, record, self._context.record_path(attempt))
 
     def start(self, attempt: Attempt) -> None:
         """Have a Job made for the attempt, unless it has one or is over."""
@@ -367,7 +366,7 @@ class JobExecutor(Executor):
         return True
 
     def _has_record(self, running: Running) -> bool:
-        record = records.read_document(self._context.store, self._record_path(running.key))
+        record = self._context.record(running.attempt)
         if record is not None:
             self._records[running.key] = record
         return record is not None
@@ -377,7 +376,7 @@ class JobExecutor(Executor):
         request = self._request(running.attempt)
         image = self._image(running.attempt)
         if environments.is_wanted(self._context.store, image, request):
-            record = records.read_document(self._context.store, self._record_path(running.key))
+            record = self._context.record(running.attempt)
             if record is not None and record["status"] == records.SUCCEEDED:
                 environments.keep(self._context.store, image, request, record["environment"])
         return True
@@ -391,7 +390,7 @@ class JobExecutor(Executor):
             if not job.members:
                 del self._jobs[job.name]
         self._settle(running)
-        path = self._record_path(key)
+        path = self._context.record_path(running.attempt)
         record = self._records.pop(key, None) or self._read_record(path)
         if record.get("status") != records.SUCCEEDED:
             record = self._read_record(path)  # with all that the error says
@@ -599,11 +598,6 @@ class JobExecutor(Executor):
 
     def _request_path(self, running: Running) -> str:
         return f"{self._context.attempt_folder(running.attempt)}/request.json"
-
-    def _record_path(self, key: Key) -> str:
-        node, index, number = key
-        place = (self._context.pipeline, self._context.run_id, node, index, number)
-        return f"{records.attempt_path(*place)}/record.json"
 
     def _image(self, attempt: Attempt) -> str:
         return self._image_of(attempt.node)

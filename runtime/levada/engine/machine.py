@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from levada import cache, records
+from levada import cache
 from levada.runner import record_hit
 
 from .executor import Attempt, Ended, Executor
@@ -135,8 +135,7 @@ class MachineExecutor(Executor):
     ) -> Ended:
         """The end of what ran: its record, or one that says how it was lost."""
         self._pass_on_log(running, last=True)
-        path = self._context.record_path(running.attempt)
-        record = records.read_document(self._context.store, path)
+        record = self._context.record(running.attempt)
         if record is None:
             record = record_lost(
                 request,
@@ -147,7 +146,7 @@ class MachineExecutor(Executor):
                 started=running.started,
                 message=message,
             )
-        return Ended(running.attempt, record, path)
+        return Ended(running.attempt, record, self._context.record_path(running.attempt))
 
     def _wait_seconds(self, timeout: float | None) -> float | None:
         """Seconds until something is due; None if nothing is."""

@@ -77,6 +77,10 @@ class RunContext:
         """The path of an attempt's record in the store."""
         return f"{self.attempt_folder(attempt)}/record.json"
 
+    def record(self, attempt: Attempt) -> dict[str, Any] | None:
+        """An attempt's record, if it has one."""
+        return records.read_document(self.store, self.record_path(attempt))
+
     def log_file(self, attempt: Attempt) -> str | None:
         """The file of this machine that an attempt's log is written to, if the store has such."""
         return self.store.log_path(f"{self.attempt_folder(attempt)}/log")
