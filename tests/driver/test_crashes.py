@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,21 +16,13 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 
-from .deployment import ClusterRun, Deployment, build_image, manifests
+from .deployment import ClusterRun, Deployment, manifests
 
 pytestmark = pytest.mark.engine
 CASES = Path(__file__).parent / "cases"
 KILLS = int(os.environ.get("LEVADA_DRIVER_KILLS", "3"))
 #: What the steps of `chain` do, with two items, and the attempt that fails left out.
 STEPS = Counter({"listed": 1, "doubled 0": 1, "doubled 1": 1, "total": 1, "closed": 1})
-
-
-@pytest.fixture(scope="module")
-def image(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The pipelines' image."""
-    root = tmp_path_factory.mktemp("steps") / "project"
-    shutil.copytree(CASES, root)
-    return build_image(root, cluster.registry)
 
 
 @pytest.fixture

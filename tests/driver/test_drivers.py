@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import subprocess
 import threading
 import time
@@ -19,7 +18,7 @@ from levada.driver import jobs
 from tests.cluster.cluster import Cluster, Namespace
 
 from .cases import faults
-from .deployment import ClusterRun, Deployment, build_image, manifests
+from .deployment import ClusterRun, Deployment, manifests
 from .local_driver import LocalDriver
 
 pytestmark = pytest.mark.engine
@@ -31,10 +30,7 @@ KILLS = 20
 
 
 @pytest.fixture(scope="module")
-def deployment(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    root = tmp_path_factory.mktemp("steps") / "project"
-    shutil.copytree(CASES, root)
-    image = build_image(root, cluster.registry)
+def deployment(cluster: Cluster, image: str) -> Iterator[Deployment]:
     with cluster.namespace() as space:
         made = manifests(CASES / "faults.py", "mixed", image, max_parallel=5, indexed_from=4)
         yield Deployment.apply(space, made)

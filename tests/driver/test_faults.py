@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +12,10 @@ import pytest
 
 from tests.cluster.cluster import Cluster, Namespace
 
-from .deployment import ClusterRun, Deployment, build_image, manifests
+from .deployment import ClusterRun, Deployment, manifests
 
 pytestmark = pytest.mark.engine
 CASES = Path(__file__).parent / "cases"
-
-
-@pytest.fixture(scope="module")
-def image(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The pipelines' image."""
-    root = tmp_path_factory.mktemp("steps") / "project"
-    shutil.copytree(CASES, root)
-    return build_image(root, cluster.registry)
-
-
-@pytest.fixture(scope="module")
-def space(cluster: Cluster) -> Iterator[Namespace]:
-    with cluster.namespace() as space:
-        yield space
 
 
 #: Runs that need nothing done to them: pipeline, parameters, options.

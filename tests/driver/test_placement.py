@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,25 +16,11 @@ from tests.cluster import packages
 from tests.cluster.cluster import Cluster, Namespace
 from tests.engines.docker import HTPASSWD, PASSWORD, USER
 
-from .deployment import ClusterRun, Deployment, build_image, manifests
+from .deployment import ClusterRun, Deployment, manifests
 
 pytestmark = pytest.mark.engine
 CASES = Path(__file__).parent / "cases"
 PLACED = CASES / "placed.py"
-
-
-@pytest.fixture(scope="module")
-def image(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The pipelines' image."""
-    root = tmp_path_factory.mktemp("steps") / "project"
-    shutil.copytree(CASES, root)
-    return build_image(root, cluster.registry)
-
-
-@pytest.fixture(scope="module")
-def space(cluster: Cluster) -> Iterator[Namespace]:
-    with cluster.namespace() as space:
-        yield space
 
 
 @pytest.fixture(scope="module", autouse=True)
