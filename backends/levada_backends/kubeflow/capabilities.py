@@ -27,7 +27,7 @@ _BY_THE_STEP = "given to the step command"
 _SETTINGS = {
     "requirements": (True, "in the image"),
     "resources": (True, "limits, which are requests too; `disk` is a warning: KFP has none"),
-    "retry": (True, "retryPolicy, in whole seconds; a retry after a permanent error fails at once"),
+    "retry": (True, "retryPolicy, in whole numbers, no `max_delay`; a permanent error ends it"),
     "timeout": (True, "kept by the step command; the pod's deadline five minutes later"),
     "cache": (True, "Levada's, in the container; KFP's own is off, it does not see the store"),
     "environment": (True, _BY_THE_STEP),

@@ -10,7 +10,7 @@ from levada_compiler.references import all_nodes
 
 from ..pods.check import SettingsCheck
 from . import parameters
-from .executors import values
+from .executors import GRACE, values
 from .verify import Verifier
 
 TYPE_CHECKING = False
@@ -29,6 +29,8 @@ BYTES_OF_A_TASK = 1900
 WORKFLOW_BYTES = 1024 * 1024
 #: One argument holds all that a step is called with, beside the artifacts that it declares.
 CALL_BYTES = 96 * 1024
+#: KFP's messages and Kubernetes count with 32 bits.
+LARGEST = 2**31 - 1
 
 _UNUSED = {
     "pool": "KFP has none",
@@ -139,15 +141,43 @@ def _setting(setting: Setting, value: Any) -> Iterator[Diagnostic]:
     elif setting.name == "volumes" and any(volume.get("read_only") for volume in value):
         yield _unused("read_only", "KFP mounts a claim to be written to", setting.span)
     elif setting.name == "retry":
-        times = [value.get(name) for name in ("delay", "max_delay")]
-        if any(time is not None and time != int(time) for time in times):
-            yield Diagnostic(
-                "kubeflow-retry-delay",
-                "KFP waits whole seconds between attempts: this is rounded",
-                setting.span,
-                Severity.WARNING,
-                help="use whole seconds",
-            )
+        yield from _retry(value, setting.span)
+    for name, amount, most in _counted(setting.name, value):
+        if amount > most:
+            yield _out_of_range(name, amount, most, setting.span)
+
+
+def _retry(value: Any, span: Span) -> Iterator[Diagnostic]:
+    if value["max_delay"] is not None:
+        yield _unused("max_delay", "KFP's `backoffMaxDuration` is of all attempts together", span)
+    if any(value[name] != int(value[name]) for name in ("delay", "backoff")):
+        yield Diagnostic(
+            "kubeflow-retry-delay",
+            "KFP waits whole seconds between attempts, multiplied by whole numbers: "
+            "this is rounded",
+            span,
+            Severity.WARNING,
+            help="use whole numbers for `delay` and `backoff`",
+        )
+
+
+def _counted(setting: str, value: Any) -> Iterator[tuple[str, float, int]]:
+    """What of a setting is counted with 32 bits, and the largest that there is for it."""
+    if setting == "retry":
+        yield from ((name, value[name], LARGEST) for name in ("count", "delay", "backoff"))
+    elif setting == "timeout":
+        yield setting, value, LARGEST - GRACE
+    elif setting == "max_parallel":
+        yield setting, value, LARGEST
+
+
+def _out_of_range(name: str, amount: float, most: int, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "kubeflow-out-of-range",
+        f"`{name}` is {amount:g}, more than KFP or Kubernetes can count",
+        span,
+        help=f"write at most {most}",
+    )
 
 
 def _unused(name: str, reason: str, span: Span) -> Diagnostic:

@@ -41,6 +41,9 @@ RUN_ID = "{{$.pipeline_job_uuid}}"
 RUN_LABEL = "metadata.labels['pipeline/runid']"
 #: Seconds that a pod has beyond a step's timeout: to be scheduled, to pull, to write its record.
 GRACE = 300
+#: Seconds after the start of the first attempt in which Argo makes others, and after which it ends
+#: one that runs. Without it KFP says 0, and nothing is tried again (`getTaskRetryParameters`).
+_ALL_ATTEMPTS = 10 * 365 * 86400
 _GIGABYTE = 10**9
 
 
@@ -177,14 +180,12 @@ def retry_policy(settings: dict[str, Any]) -> dict[str, Any]:
     retry = settings.get("retry") or {}
     if not retry.get("count"):
         return {}
-    content: dict[str, Any] = {
+    return {
         "maxRetryCount": retry["count"],
         "backoffDuration": _seconds(retry.get("delay", 1)),
-        "backoffFactor": float(retry.get("backoff", 2)),
+        "backoffFactor": float(round(retry.get("backoff", 2))),  # Argo fails on a fraction
+        "backoffMaxDuration": _seconds(_ALL_ATTEMPTS),
     }
-    if retry.get("max_delay") is not None:
-        content["backoffMaxDuration"] = _seconds(retry["max_delay"])
-    return content
 
 
 def _of_step(step: Step, settings: dict[str, Any]) -> Iterator[str]:

@@ -28,6 +28,15 @@ def test_the_example_gives_it_and_the_way_out_does_not(rule: str, tmp_path: Path
     assert found(instead, rule if rule == "kubeflow-image" else "", tmp_path) == set()
 
 
+def test_a_longest_delay_has_no_effect(tmp_path: Path) -> None:
+    """KFP has only a longest time of all attempts together."""
+    page = (RULES / "kubeflow-unused-setting.md").read_text()
+    _, instead = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    longest = instead.replace("resources=Resources(cpu=2)", "retry=Retry(3, max_delay=60)")
+    source = longest.replace("Resources,", "Retry,")
+    assert found(source, "", tmp_path) == {"kubeflow-unused-setting"}
+
+
 def found(source: str, rule: str, folder: Path) -> set[str]:
     """The ids of what the target says of a module that the compiler takes."""
     module = folder / "nightly.py"
