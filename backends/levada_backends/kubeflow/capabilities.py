@@ -52,7 +52,7 @@ _SETTINGS = {
     "timezone": (False, "UTC only: else a warning, and `levada deploy` makes no recurring run"),
     "start_date": (True, "of the recurring run"),
     "catchup": (True, "of the recurring run"),
-    "max_active_runs": (True, "of the recurring run"),
+    "max_active_runs": (True, "of the recurring run; 10 at most, else a warning"),
     "max_parallel": (True, "of each loop by itself: KFP has no limit for a run"),
     "owner": (True, "in the pipeline's description"),
     "tags": (True, "in the pipeline's description"),

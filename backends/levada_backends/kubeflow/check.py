@@ -11,6 +11,7 @@ from levada_compiler.references import all_nodes
 from ..pods.check import SettingsCheck
 from . import parameters
 from .executors import GRACE, values
+from .schedule import MOST_RUNS, is_utc
 from .verify import Verifier
 
 TYPE_CHECKING = False
@@ -108,8 +109,8 @@ def _parameters(program: Program) -> Iterator[Diagnostic]:
 def _schedule(program: Program) -> Iterator[Diagnostic]:
     own = values(program.settings)
     zone = own.get("timezone") or "UTC"
-    for setting in program.settings:
-        if setting.name == "timezone" and own.get("schedule") and zone.upper() not in _UTC:
+    for setting in program.settings if own.get("schedule") else ():
+        if setting.name == "timezone" and not is_utc(zone):
             yield Diagnostic(
                 "kubeflow-timezone",
                 f"KFP runs `{own['schedule']}` by UTC, not by the time of {zone}",
@@ -118,9 +119,15 @@ def _schedule(program: Program) -> Iterator[Diagnostic]:
                 label="`levada deploy` will not make a recurring run of it",
                 help="give the schedule in UTC, and remove `timezone`",
             )
-
-
-_UTC = ("UTC", "ETC/UTC", "Z", "ZULU", "ETC/ZULU", "UNIVERSAL", "ETC/UNIVERSAL")
+        elif setting.name == "max_active_runs" and own[setting.name] > MOST_RUNS:
+            yield Diagnostic(
+                "kubeflow-max-active-runs",
+                f"KFP has at most {MOST_RUNS} runs of a schedule at a time",
+                setting.span,
+                Severity.WARNING,
+                label=f"a recurring run has {MOST_RUNS}, not {own[setting.name]}",
+                help=f"write `max_active_runs={MOST_RUNS}`",
+            )
 
 
 def _settings(program: Program) -> Iterator[Diagnostic]:

@@ -36,6 +36,7 @@ from ..client import (
 )
 from .escaping import as_json, is_replaced
 from .run_details import Tasks
+from .schedule import MOST_RUNS, is_utc, with_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -163,16 +164,16 @@ class KubeflowClient(Client):
     # ------------------------------------------------------------------ schedules
 
     def _schedule(self, compiled: Compiled) -> str:
-        """The schedule with seconds before it, as KFP has it; nothing without one."""
+        """The schedule as KFP has it; nothing without one."""
         settings = compiled.plan["settings"]
         schedule = settings.get("schedule")
         zone = settings.get("timezone") or "UTC"
-        if schedule and zone.upper() not in ("UTC", "ETC/UTC"):
+        if schedule and not is_utc(zone):
             raise ClientError(
                 f"KFP runs a schedule by UTC, and that of `{compiled.pipeline}` is by {zone}",
                 "give the schedule in UTC, and remove `timezone`",
             )
-        return f"0 {schedule}" if schedule else ""
+        return with_seconds(schedule) if schedule else ""
 
     def _recurring(
         self,
@@ -217,7 +218,7 @@ class KubeflowClient(Client):
                 cron_expression=schedule,
                 start_time=_utc(start) if start else None,
                 no_catchup=not settings.get("catchup"),
-                max_concurrency=settings.get("max_active_runs") or 1,
+                max_concurrency=min(settings.get("max_active_runs") or 1, MOST_RUNS),
                 params={},
                 pipeline_id=pipeline,
                 version_id=version,

@@ -1,0 +1,28 @@
+"""Schedules as KFP's API server reads them."""
+
+from __future__ import annotations
+
+import pytest
+from levada_backends.kubeflow.schedule import is_utc, with_seconds
+
+
+@pytest.mark.parametrize(
+    ("schedule", "kfp"),
+    [
+        ("30 6 * * *", "0 30 6 * * *"),
+        ("*/5  0 1,15 jan-mar mon-fri", "0 */5 0 1,15 jan-mar mon-fri"),
+        ("@daily", "@daily"),
+        ("0 0 * * 7", "0 0 0 * * 0"),
+        ("0 0 * * 1,5-7", "0 0 0 * * 1,0,5,6"),
+        ("0 0 * * sat-7", "0 0 0 * * 0,6"),
+        ("0 0 * * 1-7/2", "0 0 0 * * 0,1,3,5"),
+        ("0 0 7 7 */2", "0 0 0 7 7 */2"),
+    ],
+)
+def test_it_has_seconds_and_no_seventh_day(schedule: str, kfp: str) -> None:
+    assert with_seconds(schedule) == kfp
+
+
+def test_utc_has_several_names() -> None:
+    assert all(map(is_utc, ("UTC", "Etc/UTC", "Zulu", "Etc/UCT", "Universal")))
+    assert not any(map(is_utc, ("GMT", "Etc/GMT+1", "Europe/Lisbon")))
