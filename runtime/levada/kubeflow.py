@@ -319,29 +319,31 @@ class Report:
             if name in outputs:
                 found[name] = self._output(name, outputs[name])
             elif self._kind(name) == "system.Metrics":
-                found[name] = self._entry(name, "", self._metrics())
+                found[name] = self._entry(name, self._metrics())
             else:
-                found[name] = self._entry(name, "", self._logged())
+                found[name] = self._entry(name, self._logged())
         return found
 
     def entry(self, name: str, shown: Any) -> dict[str, Any]:
         """An artifact with a value to be shown."""
-        uri = shown.get("uri", "") if isinstance(shown, dict) else ""
-        return self._entry(name, uri, _metadata(shown))
+        uri = shown.get("uri") if isinstance(shown, dict) else None
+        where = {"uri": uri} if isinstance(uri, str) else {}
+        return self._entry(name, {**where, **_metadata(shown)})
 
     def _output(self, name: str, output: dict[str, Any]) -> dict[str, Any]:
         artifact = output.get("artifact") or self._record["returns"]
         shown = output.get("display")
         if shown is None:
             shown = shown_artifact(Artifact.from_json(artifact), self._store)
-        metadata = {"digest": artifact["digest"], "type": artifact["type"]} | _metadata(shown)
+        own = {"uri": self._store.blob_uri(artifact["digest"])}
+        own |= {"digest": artifact["digest"], "type": artifact["type"]}
+        metadata = own | _metadata(shown)
         whole = self._whole(output) if self._kind(name) in (*_SHOWN, *_IN_METADATA) else None
         if self._kind(name) in _SHOWN and isinstance(whole, str):
             self._write_shown(self._declared[name]["uri"], whole)
-            return self._entry(name, "", metadata)
-        if self._kind(name) in _IN_METADATA and isinstance(whole, dict):
-            return self._entry(name, "", {**metadata, **_finite(whole)})
-        return self._entry(name, self._store.blob_uri(artifact["digest"]), metadata)
+        elif self._kind(name) in _IN_METADATA and isinstance(whole, dict):
+            metadata |= _finite(whole)
+        return self._entry(name, metadata)
 
     def _whole(self, output: dict[str, Any]) -> Any:
         """Give an output as JSON, however large; None if it has a format of its own."""
@@ -374,12 +376,15 @@ class Report:
         values = {each["name"]: each["value"] for each in self._record["metrics"]}
         return {name: value for name, value in values.items() if _is_number(value)}
 
-    def _entry(self, name: str, uri: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    def _entry(self, name: str, metadata: dict[str, Any]) -> dict[str, Any]:
+        """An artifact where KFP wants it, which need not be there.
+
+        Where it is in the store is among its metadata: the launcher of a task that takes it fails
+        on a URI that is of no bucket, and fetches all that is in another one
+        (``fetchNonDefaultBuckets`` in ``backend/src/v2/component/launcher_v2.go``).
+        """
         own = self._declared[name]
-        # The launcher would look for a file of its own behind a URI of a bucket.
-        if uri.startswith(tuple(_FOLDERS)):
-            uri = f"levada+{uri}"
-        content = {"name": own.get("name", name), "uri": uri or own.get("uri", "")}
+        content = {"name": own.get("name", name), "uri": own.get("uri", "")}
         return {"artifacts": [{**content, "metadata": _shown(metadata)}]}
 
 

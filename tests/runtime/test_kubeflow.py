@@ -112,8 +112,8 @@ def test_outputs_are_artifacts_of_kubeflow(tasks: Tasks) -> None:
     assert Path(shown["page"]["uri"]).read_text() == "<h1>ok</h1>"
     assert shown["curve"]["metadata"]["confusionMatrix"] == {"rows": [1, 2]}
     assert shown["model"]["metadata"]["value"] == '[1.5, null, "ü"]'
-    assert shown["model"]["uri"].startswith("file://")
-    assert (tasks.store / "blobs").exists()
+    assert shown["model"]["metadata"]["uri"].startswith(f"file://{tasks.store}/blobs/")
+    assert {Path(each["uri"]).parent for each in shown.values()} == {tasks.output.parent}
 
 
 @pytest.mark.engine
@@ -144,7 +144,7 @@ def test_what_is_logged_is_one_artifact(tasks: Tasks) -> None:
 
 def test_a_page_is_shown_however_large_it_is(tasks: Tasks) -> None:
     found = tasks.run("tasks:same", "node n", 'input value="x" * 5000', artifacts=("output",))
-    assert found["artifacts"]["output"]["artifacts"][0]["uri"].startswith("file://")
+    assert not Path(found["artifacts"]["output"]["artifacts"][0]["uri"]).exists()
     TYPES["output"] = "Markdown"
     try:
         found = tasks.run("tasks:same", "node m", 'input value="x" * 5000', artifacts=("output",))
@@ -324,8 +324,11 @@ def test_a_missing_parameter_is_an_error(tasks: Tasks) -> None:
     assert "was not given depth" in tasks.said
 
 
-def test_a_uri_of_a_bucket_is_not_the_launchers_to_fetch() -> None:
-    declared = {"outputs": {"artifacts": {"a": {"artifacts": [{"name": "a", "uri": "s3://x/a"}]}}}}
-    report = kubeflow.Report(declared, {}, None)
+def test_an_artifact_is_where_the_launcher_looks_for_it() -> None:
+    """It fails on any URI that is of no bucket, and fetches what is in another one than KFP's."""
+    own = {"name": "a", "uri": "minio://mlpipeline/v2/a"}
+    report = kubeflow.Report({"outputs": {"artifacts": {"a": {"artifacts": [own]}}}}, {}, None)
     found = report.entry("a", {"uri": "s3://b/c", "digest": "d", "type": "t", "size": 1})
-    assert found["artifacts"][0]["uri"] == "levada+s3://b/c"
+    (entry,) = found["artifacts"]
+    assert entry["uri"] == own["uri"]
+    assert entry["metadata"] == {"uri": "s3://b/c", "digest": "d", "type": "t", "size": 1}
