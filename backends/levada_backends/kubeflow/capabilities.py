@@ -49,7 +49,10 @@ _SETTINGS = {
     "consumes": (False, "no effect, a warning"),
     "triggered_by": (False, "no effect, a warning"),
     "schedule": (True, "a recurring run, by `levada deploy`"),
-    "timezone": (False, "UTC only: else a warning, and `levada deploy` makes no recurring run"),
+    "timezone": (
+        True,
+        "only that of the server (`schedule_timezone`), else a warning and no run",
+    ),
     "start_date": (True, "of the recurring run"),
     "catchup": (True, "of the recurring run"),
     "max_active_runs": (True, "of the recurring run; 10 at most, else a warning"),

@@ -11,7 +11,7 @@ from levada_compiler.references import all_nodes
 from ..pods.check import SettingsCheck
 from . import parameters
 from .executors import GRACE, values
-from .schedule import MOST_RUNS, is_utc
+from .schedule import MOST_RUNS, same_zone
 from .verify import Verifier
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ def check(program: Program, options: Options, make: Callable[[], Spec]) -> tuple
         *_options(program, options),
         *_images(program, options),
         *_parameters(program),
-        *_schedule(program),
+        *_schedule(program, options),
         *_settings(program),
         *SettingsCheck(options.secret or None, mounted).of(program),
     ]
@@ -106,28 +106,32 @@ def _parameters(program: Program) -> Iterator[Diagnostic]:
                 )
 
 
-def _schedule(program: Program) -> Iterator[Diagnostic]:
+def _schedule(program: Program, options: Options) -> Iterator[Diagnostic]:
     own = values(program.settings)
-    zone = own.get("timezone") or "UTC"
-    for setting in program.settings if own.get("schedule") else ():
-        if setting.name == "timezone" and not is_utc(zone):
-            yield Diagnostic(
-                "kubeflow-timezone",
-                f"KFP runs `{own['schedule']}` by UTC, not by the time of {zone}",
-                setting.span,
-                Severity.WARNING,
-                label="`levada deploy` will not make a recurring run of it",
-                help="give the schedule in UTC, and remove `timezone`",
-            )
-        elif setting.name == "max_active_runs" and own[setting.name] > MOST_RUNS:
-            yield Diagnostic(
-                "kubeflow-max-active-runs",
-                f"KFP has at most {MOST_RUNS} runs of a schedule at a time",
-                setting.span,
-                Severity.WARNING,
-                label=f"a recurring run has {MOST_RUNS}, not {own[setting.name]}",
-                help=f"write `max_active_runs={MOST_RUNS}`",
-            )
+    if not own.get("schedule"):
+        return
+    spans = {setting.name: setting.span for setting in program.settings}
+    zone, servers = own.get("timezone") or "UTC", options.schedule_timezone
+    if not same_zone(zone, servers):
+        yield Diagnostic(
+            "kubeflow-timezone",
+            f"KFP would run `{own['schedule']}` by the time of {servers}, not by that of {zone}",
+            spans.get("timezone") or spans["schedule"],
+            Severity.WARNING,
+            label="`levada deploy` will refuse to make a recurring run of it",
+            help=f"give the schedule by {servers}; or say which zone the server has (its"
+            " CRON_SCHEDULE_TIMEZONE) by `schedule_timezone` in [tool.levada.targets.kubeflow]",
+        )
+    runs = own.get("max_active_runs") or 1
+    if runs > MOST_RUNS:
+        yield Diagnostic(
+            "kubeflow-max-active-runs",
+            f"KFP has at most {MOST_RUNS} runs of a schedule at a time",
+            spans["max_active_runs"],
+            Severity.WARNING,
+            label=f"a recurring run has {MOST_RUNS}, not {runs}",
+            help=f"write `max_active_runs={MOST_RUNS}`",
+        )
 
 
 def _settings(program: Program) -> Iterator[Diagnostic]:

@@ -14,6 +14,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from ..client import (
     CANCELLED,
@@ -36,7 +37,7 @@ from ..client import (
 )
 from .escaping import as_json, is_replaced
 from .run_details import Tasks
-from .schedule import MOST_RUNS, is_utc, with_seconds
+from .schedule import MOST_RUNS, same_zone, with_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,6 +74,7 @@ class KubeflowClient(Client):
             )
         self._namespace = text_option(options, "namespace")
         self._experiment = text_option(options, "experiment")
+        self._zone = text_option(options, "schedule_timezone", "UTC")
         self._token = secret_option(options, "token_env")
         certificates = text_option(options, "certificates")
         self._certificates = str(Path(root, certificates)) if certificates else None
@@ -168,10 +170,12 @@ class KubeflowClient(Client):
         settings = compiled.plan["settings"]
         schedule = settings.get("schedule")
         zone = settings.get("timezone") or "UTC"
-        if schedule and not is_utc(zone):
+        if schedule and not same_zone(zone, self._zone):
             raise ClientError(
-                f"KFP runs a schedule by UTC, and that of `{compiled.pipeline}` is by {zone}",
-                "give the schedule in UTC, and remove `timezone`",
+                f"KFP runs a schedule by the time of {self._zone}, and that of"
+                f" `{compiled.pipeline}` is by {zone}",
+                f"give the schedule by {self._zone}; or say which zone the server has by"
+                " `schedule_timezone` in [tool.levada.targets.kubeflow]",
             )
         return with_seconds(schedule) if schedule else ""
 
@@ -216,7 +220,7 @@ class KubeflowClient(Client):
                 experiment,
                 compiled.pipeline,
                 cron_expression=schedule,
-                start_time=_utc(start) if start else None,
+                start_time=_utc(start, settings.get("timezone") or "UTC") if start else None,
                 no_catchup=not settings.get("catchup"),
                 max_concurrency=min(settings.get("max_active_runs") or 1, MOST_RUNS),
                 params={},
@@ -474,9 +478,11 @@ def _way_out(status: int) -> str:
     return ""
 
 
-def _utc(date: str) -> str:
+def _utc(date: str, zone: str) -> str:
+    """A time in UTC; one without a zone is of this one."""
     found = datetime.fromisoformat(date)
-    return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    aware = found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))
+    return aware.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _iso(time: Any) -> str:

@@ -10,6 +10,7 @@ from levada_compiler.slotted import dataclass, field
 from ..pods import names
 from ..target import Option
 from .artifacts import ARTIFACT_TYPES
+from .schedule import same_zone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _TEXTS = {
     "store_claim": f"the PersistentVolumeClaim of the store (`{_CLAIM}`), for all pods",
     "secret": "the Secret of references that name a key alone",
     "image_pull_policy": "`Always`, `IfNotPresent` or `Never`; the cluster's",
+    "schedule_timezone": "the time zone of KFP's schedules, one for the whole server (`UTC`)",
 }
 _FOR_THE_CLIENT = {
     "host": "the URL of KFP's API, for `levada deploy` and `levada submit`",
@@ -49,6 +51,7 @@ class Options:
     store_claim: str = ""
     secret: str = ""
     image_pull_policy: str = ""
+    schedule_timezone: str = "UTC"
     image_pull_secrets: tuple[str, ...] = ()
     artifacts: dict[str, str] = field(default_factory=dict)
     compiler: str = ""
@@ -87,6 +90,9 @@ def _problems(given: Mapping[str, object], texts: Mapping[str, str]) -> Iterator
     policy = texts.get("image_pull_policy")
     if policy and policy not in POLICIES:
         yield f"`image_pull_policy` is one of {', '.join(POLICIES)}, not `{policy}`"
+    zone = texts.get("schedule_timezone", "UTC")
+    if not same_zone(zone, "UTC") and not _is_zone(zone):
+        yield f'`schedule_timezone` is a name such as "Europe/Berlin", not `{zone}`'
     wanted = [(name, texts[name]) for name in ("store_claim", "secret") if texts.get(name)]
     secrets = given.get("image_pull_secrets", [])
     if isinstance(secrets, list):
@@ -98,6 +104,12 @@ def _problems(given: Mapping[str, object], texts: Mapping[str, str]) -> Iterator
             yield f"`{option}` is `{name}`, which is no name in Kubernetes: {problem}"
     yield from _store_problems(texts)
     yield from _artifact_problems(given.get("artifacts", {}))
+
+
+def _is_zone(name: str) -> bool:
+    import zoneinfo
+
+    return name in zoneinfo.available_timezones()
 
 
 def _store_problems(texts: Mapping[str, str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Schedules as KFP reads them: by https://pkg.go.dev/github.com/robfig/cron@v1.2.0, in UTC."""
+"""Schedules as KFP reads them: by https://pkg.go.dev/github.com/robfig/cron@v1.2.0."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ MOST_RUNS = 10
 _WEEK = 7
 
 
-def is_utc(zone: str) -> bool:
-    """Whether the zone is UTC by one of its names."""
+def same_zone(one: str, other: str) -> bool:
+    """Whether two names are of one time zone; only UTC has several."""
+    return one == other or (_is_utc(one) and _is_utc(other))
+
+
+def _is_utc(zone: str) -> bool:
     return zone.upper().removeprefix("ETC/") in _UTC
 
 

@@ -103,6 +103,17 @@ def test_a_schedule_is_a_recurring_run(project: Project) -> None:
     assert project.api.recurring == {}
 
 
+def test_a_schedule_is_in_the_time_zone_of_the_server(project: Project) -> None:
+    zoned = PIPELINE.replace("schedule=", 'timezone="Europe/Paris", schedule=')
+    (project.folder / "pipeline.py").write_text(zoned)
+    said = project.levada("deploy", "pipeline.py", "-t", "kubeflow", code=1)
+    assert "`schedule_timezone` in [tool.levada.targets.kubeflow]" in said
+    assert project.api.versions == {}
+    assert project.changes("--set", "schedule_timezone=Europe/Paris") == ["new", "new"]
+    (recurring,) = project.api.recurring.values()
+    assert recurring["trigger"]["cron_schedule"]["start_time"] == "2025-12-31T23:00:00Z"
+
+
 def test_a_run_is_of_the_version_and_with_the_parameters_that_were_given(project: Project) -> None:
     project.levada("submit", "pipeline.py", "-t", "kubeflow", code=1)
     project.changes()

@@ -54,3 +54,41 @@ WITHOUT: dict[str, dict[str, object]] = {
     "kubeflow-image": {"image": ""},
     "kubeflow-option": {"secret": 3},
 }
+
+
+SCHEDULED = """\
+from levada import pipeline, step
+
+
+@step
+def work(size: int) -> int:
+    return size
+
+
+@pipeline(schedule="0 6 * * *"{zone})
+def nightly(size: int = 1):
+    work(size)
+"""
+LISBON = ', timezone="Europe/Lisbon"'
+
+
+@pytest.mark.parametrize(
+    ("zone", "servers", "said"),
+    [
+        (LISBON, "Europe/Lisbon", set()),
+        (LISBON, "Europe/Paris", {"kubeflow-timezone"}),
+        ("", "Europe/Lisbon", {"kubeflow-timezone"}),
+        ("", "Etc/UTC", set()),
+        ("", "Lisbon", {"kubeflow-option", "kubeflow-timezone"}),
+    ],
+)
+def test_a_schedule_is_in_the_time_zone_of_the_server(
+    zone: str, servers: str, said: set[str], tmp_path: Path
+) -> None:
+    module = tmp_path / "nightly.py"
+    module.write_text(SCHEDULED.replace("{zone}", zone))
+    program = compile_file(module).program
+    assert program is not None
+    found = TARGET.check(program, OPTIONS | {"schedule_timezone": servers})
+    assert {one.id for one in found} == said
+    assert all("schedule_timezone" in f"{one.message} {one.help}" for one in found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from levada_backends.kubeflow.schedule import is_utc, with_seconds
+from levada_backends.kubeflow.schedule import same_zone, with_seconds
 
 
 @pytest.mark.parametrize(
@@ -24,5 +24,5 @@ def test_it_has_seconds_and_no_seventh_day(schedule: str, kfp: str) -> None:
 
 
 def test_utc_has_several_names() -> None:
-    assert all(map(is_utc, ("UTC", "Etc/UTC", "Zulu", "Etc/UCT", "Universal")))
-    assert not any(map(is_utc, ("GMT", "Etc/GMT+1", "Europe/Lisbon")))
+    assert all(same_zone(zone, "UTC") for zone in ("Etc/UTC", "Zulu", "Etc/UCT", "Universal"))
+    assert not any(same_zone(zone, "UTC") for zone in ("GMT", "Etc/GMT+1", "Europe/Lisbon"))
