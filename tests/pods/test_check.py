@@ -53,9 +53,11 @@ def test_the_example_gives_it_and_the_way_out_does_not(rule: str, tmp_path: Path
         ('secrets=["TOKEN"]', ["pod-secret"]),
         ('secrets={"TOKEN": "a/b/c"}', ["pod-secret"]),
         ('secrets={"1T": "a/b"}', ["pod-variable"]),
+        ('secrets={"LEVADA_STORE": "a/b"}', ["pod-variable"]),
         ('environment={"A B": "x"}', ["pod-variable"]),
         ('environment={"A": "$(HOME)"}', []),
         ('volumes=[Volume("a", "/x"), Volume("b", "/x")]', ["pod-volume"]),
+        ('volumes=[Volume("a", "/x"), Volume("b", "/x//")]', ["pod-volume"]),
         ('volumes=[Volume("a", "/tmp")]', ["pod-volume"]),
         (
             'volumes=[Volume("A", "/x"), Volume("b", "/y/../z"), Volume("c", "/")]',

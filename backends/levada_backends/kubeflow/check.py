@@ -8,6 +8,7 @@ from levada_compiler.diagnostic import Diagnostic, Severity, Span
 from levada_compiler.ir import Call
 from levada_compiler.references import all_nodes
 
+from ..pods import names
 from ..pods.check import SettingsCheck
 from . import parameters
 from .executors import GRACE, values
@@ -33,6 +34,10 @@ CALL_BYTES = 96 * 1024
 #: KFP's messages and Kubernetes count with 32 bits.
 LARGEST = 2**31 - 1
 
+#: Where a pod of KFP has its launcher, and outputs on their way to a bucket
+#: (``addContainerExecutorTemplate`` in ``backend/src/v2/compiler/argocompiler/container.go``).
+_KFP_MOUNTS = ("/kfp-launcher", "/gcs", "/s3", "/minio", "/.local", "/.cache", "/.config")
+
 _UNUSED = {
     "pool": "KFP has none",
     "queue": "KFP has none",
@@ -49,7 +54,7 @@ _UNUSED = {
 
 def check(program: Program, options: Options, make: Callable[[], Spec]) -> tuple[Diagnostic, ...]:
     """All that is wrong, sorted by place; ``make`` makes the document."""
-    mounted = [options.store_url] if options.claim else []
+    mounted = [*_KFP_MOUNTS, *([options.store_url] if options.claim else [])]
     found = [
         *_options(program, options),
         *_images(program, options),
@@ -149,13 +154,28 @@ def _setting(setting: Setting, value: Any) -> Iterator[Diagnostic]:
         yield _unused(setting.name, _UNUSED[setting.name], setting.span)
     elif setting.name == "resources" and value.get("disk"):
         yield _unused("disk", "KFP cannot ask for it: a pod gets what its node has", setting.span)
-    elif setting.name == "volumes" and any(volume.get("read_only") for volume in value):
-        yield _unused("read_only", "KFP mounts a claim to be written to", setting.span)
+    elif setting.name == "volumes":
+        yield from _volumes(value, setting.span)
     elif setting.name == "retry":
         yield from _retry(value, setting.span)
     for name, amount, most in _counted(setting.name, value):
         if amount > most:
             yield _out_of_range(name, amount, most, setting.span)
+
+
+def _volumes(value: Any, span: Span) -> Iterator[Diagnostic]:
+    if any(volume.get("read_only") for volume in value):
+        yield _unused("read_only", "KFP mounts a claim to be written to", span)
+    for volume in value:
+        claim = volume["claim"]
+        if (problem := names.label_problem(claim)) and not names.subdomain_problem(claim):
+            yield Diagnostic(
+                "kubeflow-claim",
+                f"KFP cannot mount the claim `{claim}`: it calls the pod's volume the same",
+                span,
+                label=problem,
+                help="bind its volume to a claim with a name of lower-case letters, digits and `-`",
+            )
 
 
 def _retry(value: Any, span: Span) -> Iterator[Diagnostic]:

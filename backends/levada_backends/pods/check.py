@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from posixpath import normpath
 
 from levada_compiler.diagnostic import Diagnostic
 from levada_compiler.ir import Branch, Call, Group, Guard, Loop
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 #: What Kubernetes counts is 64 bits wide.
 LARGEST = 2**63 - 1
+#: How the variables begin by which a pod is told of its run.
+_OWN = "LEVADA_"
 _TOLERATION = ("key", "operator", "value", "effect", "tolerationSeconds")
 
 
@@ -85,6 +88,10 @@ class SettingsCheck:
     def _secrets(self, value: dict[str, str], span: Span) -> Iterator[Diagnostic]:
         for variable, reference in value.items():
             yield from _variable(variable, span)
+            if variable.startswith(_OWN):
+                message = f"`{variable}` is a variable that Levada itself sets in a pod"
+                way_out = f"choose a name that does not begin with `{_OWN}`"
+                yield Diagnostic("pod-variable", message, span, help=way_out)
             name, slash, key = reference.partition("/")
             if not slash and self._secret is None:
                 message = f"the secret `{reference}` is a key without the name of its Secret"
@@ -177,7 +184,7 @@ def _mount(path: str, others: list[str], span: Span) -> Iterator[Diagnostic]:
         problem = "it must not have a `:`"
     elif ".." in path.split("/"):
         problem = "it must not have `..` in it"
-    elif path in others:
+    elif normpath(path) in map(normpath, others):
         problem = "something else is mounted there"
     if problem:
         message = f"a volume cannot be mounted at `{path}`: {problem}"
