@@ -21,6 +21,7 @@ from levada_compiler.ir import (
     Guard,
     Item,
     Loop,
+    Member,
     Output,
     Recover,
     Select,
@@ -44,6 +45,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "sklearn": ("skops",),
     "torch": ("safetensors",),
 }
+_ENUM = "enum "
 _ANYTHING = frozenset(("any", "object"))
 _CONTAINERS = frozenset(("list", "dict", "tuple", "set", "frozenset"))
 
@@ -53,7 +55,8 @@ def producers(program: Program) -> dict[str, tuple[str, ...]]:
 
     Also what the loops around a call go over and choose by, and what a branch or a guard decides
     on whose outcome is given: all of that is evaluated where the step runs. A value is
-    ``module:function``, or ``module:function name`` for a named output of it alone.
+    ``module:function``, or ``module:function name`` for a named output of it alone, or
+    ``enum module:Class`` for a member that the pipeline itself gives.
     """
     nodes = list(_nodes(program.body, ()))
     given = _Given({node.id: node for node, _ in nodes})
@@ -61,7 +64,8 @@ def producers(program: Program) -> dict[str, tuple[str, ...]]:
     for node, loops in nodes:
         if isinstance(node, Call):
             around = tuple((loop.items, loop.conditions) for loop in loops)
-            found[node.step].update(given.values((node.arguments, around)))
+            found[node.step] |= given.values((node.arguments, around))
+            found[node.step] |= given.members((node.arguments, around))
     return {key: tuple(sorted(keys)) for key, keys in found.items()}
 
 
@@ -126,8 +130,22 @@ class _Given:
         self._nodes = nodes
 
     def values(self, expression: object) -> set[str]:
-        """The values in an expression, or in a tuple of them."""
+        """The values of steps in an expression, or in a tuple of them."""
         found: set[str] = set()
+        for item in self._inside(expression):
+            if isinstance(item, Output):
+                found |= self._value(item.node, "")
+            elif isinstance(item, Attribute) and isinstance(item.value, Output):
+                found |= self._value(item.value.node, item.name)
+        return found
+
+    def members(self, expression: object) -> set[str]:
+        """The enumerations whose members are in it."""
+        inside = self._inside(expression)
+        return {f"{_ENUM}{item.enum}" for item in inside if isinstance(item, Member)}
+
+    def _inside(self, expression: object) -> Iterator[object]:
+        """An expression and what it is made of, down to the values of steps."""
         seen: set[int] = set()
         pending = [expression]
         while pending:
@@ -135,16 +153,14 @@ class _Given:
             if id(item) in seen:
                 continue
             seen.add(id(item))
-            if isinstance(item, Output):
-                found |= self._value(item.node, "")
-            elif isinstance(item, Attribute) and isinstance(item.value, Output):
-                found |= self._value(item.value.node, item.name)
-            elif isinstance(item, tuple):
+            yield item
+            inner = item.value if isinstance(item, Attribute) else item
+            if isinstance(item, tuple):
                 pending += item
-            elif names := getattr(type(item), "__match_args__", ()):
+            elif not isinstance(inner, Output):
+                names = getattr(type(item), "__match_args__", ())
                 pending += [getattr(item, name) for name in names]
                 pending += self._decisions(item)
-        return found
 
     def _value(self, node: str, name: str) -> set[str]:
         call = self._nodes.get(node)
@@ -159,6 +175,11 @@ class _Given:
             branch = self._nodes.get(item.branch)
             return [branch.condition] if isinstance(branch, Branch) else []
         return []
+
+
+def enumeration(given: str) -> str:
+    """The enumeration that one of these values is a member of; empty for those of steps."""
+    return given.removeprefix(_ENUM) if given.startswith(_ENUM) else ""
 
 
 def returned(given: str, steps: Mapping[str, Step]) -> tuple[Step, Type]:

@@ -66,7 +66,8 @@ class LockedImage:
 
     ``file`` and ``pipeline`` say for which pipeline. ``resolution`` is the digest of the
     :class:`Resolution` that its packages are of. ``reference`` is what an engine runs. ``given``
-    names the steps whose values those in it are given: what decided on ``inputs.values``.
+    names the steps whose values those in it are given, and the enumerations whose members: what
+    decided on ``inputs.values``.
     """
 
     file: str

@@ -16,7 +16,7 @@ from .imports import ImportFinder
 from .slice import Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from levada.code import Code
     from levada.code_units import Unit
@@ -71,7 +71,7 @@ class NeedsFinder:
         self.diagnostics: dict[Diagnostic, None] = {}
 
     def find(
-        self, step: Step, given: Iterable[str], requirements: Iterable[str], locked: Locked
+        self, step: Step, given: Sequence[str], requirements: Iterable[str], locked: Locked
     ) -> StepNeeds:
         """Find what a step needs that is given these values (of :func:`.flow.producers`)."""
         path = self.path(step)
@@ -103,10 +103,13 @@ class NeedsFinder:
 
     # ---------------------------------------------------------------- values of other steps
 
-    def _add_values(self, needs: StepNeeds, given: Iterable[str]) -> dict[str, str]:
+    def _add_values(self, needs: StepNeeds, given: Sequence[str]) -> dict[str, str]:
         """Add the classes of values; give the libraries of others, each with the reason."""
         libraries: dict[str, str] = {}
-        for producer, kind in (flow.returned(each, self.steps) for each in given):
+        members = {each: enum for each in given if (enum := flow.enumeration(each))}
+        for enum in members.values():
+            self._add_class(needs, enum)
+        for producer, kind in (flow.returned(v, self.steps) for v in given if v not in members):
             reason = f"`{producer.function}` returns its values"
             names = flow.classes(kind)
             if not flow.is_known(kind):

@@ -143,7 +143,7 @@ class _Comparison:
         if image.resolution not in self._digests[step.key]:
             return "the requirements have changed"
         if not set(self._given[step.key]) <= set(image.given):
-            return "it is given values of other steps"
+            return "it is given values of other steps, or members of other enumerations"
         for name, digest in inputs.values.items():
             if self._class_digest(name) != digest:
                 return f"the class `{name.partition(':')[2]}` has changed"

@@ -43,6 +43,12 @@ def note(text: str) -> str:
     return text
 
 
+@step
+def show(values):
+    """Nothing here says of which classes these are: whoever passes them does."""
+    return [f"{type(each).__name__}.{each.name}" for each in values]
+
+
 @pipeline
 def members(
     solver: Solver = Solver.QUICK,
@@ -61,4 +67,5 @@ def members(
         more = note("more")
     else:
         more = note("less")
-    return solved, again, said, more, solver, other, picked
+    shown = show([solver, Mode.WET])
+    return solved, again, said, more, solver, other, picked, shown
