@@ -342,7 +342,7 @@ class Report:
         if self._kind(name) in _SHOWN and isinstance(whole, str):
             self._write_shown(self._declared[name]["uri"], whole)
         elif self._kind(name) in _IN_METADATA and isinstance(whole, dict):
-            metadata |= _finite(whole)
+            metadata = _plotted(whole) | metadata
         return self._entry(name, metadata)
 
     def _whole(self, output: dict[str, Any]) -> Any:
@@ -356,7 +356,7 @@ class Report:
     def _write_shown(self, uri: str, text: str) -> None:
         path = next((to + uri[len(at) :] for at, to in _FOLDERS.items() if uri.startswith(at)), uri)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
+        with open(path, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
 
     def _kind(self, name: str) -> str:
@@ -396,11 +396,9 @@ def unreplaced(text: str) -> str:
 def _shown(value: Any) -> Any:
     """Metadata without what would be replaced: a task that takes the artifact is given it too."""
     if isinstance(value, str):
-        return (
-            value.replace("{{", "{ {")
-            .replace("{{", "{ {")
-            .replace("$", "\N{FULLWIDTH DOLLAR SIGN}")
-        )
+        text = value.replace("{{", "{ {").replace("{{", "{ {")
+        text = text.replace("$", "\N{FULLWIDTH DOLLAR SIGN}")
+        return text.encode(errors="replace").decode()  # half of a surrogate pair is refused
     if isinstance(value, dict):
         return {_shown(name): _shown(each) for name, each in value.items()}
     return [_shown(each) for each in value] if isinstance(value, list) else value
@@ -427,12 +425,19 @@ def _is_number(value: object) -> bool:
     return type(value) is int and abs(value) <= _LARGEST_INTEGER
 
 
-def _finite(value: Any) -> Any:
-    """JSON without what KFP refuses: null, NaN and the infinities."""
+def _plotted(value: Any) -> Any:
+    """What KFP's UI plots, without the nulls that KFP refuses.
+
+    A threshold has to be a number there, and the first one of a curve is infinite
+    (``sklearn.metrics.roc_curve``).
+    """
     if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items() if each is not None}
+        found = {name: _plotted(each) for name, each in value.items() if each is not None}
+        if found.get("confidenceThreshold") == "Infinity":
+            found["confidenceThreshold"] = sys.float_info.max
+        return found
     if isinstance(value, list):
-        return [_finite(each) for each in value if each is not None]
+        return [_plotted(each) for each in value if each is not None]
     return value
 
 

@@ -97,6 +97,7 @@ def tasks(tmp_path: Path) -> Tasks:
     return Tasks(tmp_path)
 
 
+CURVE = ("--outputs=curve",)
 REPORT = ("--outputs=page,curve,model",)
 ARTIFACTS = ("page", "curve", "model", "metrics")
 
@@ -124,6 +125,8 @@ def test_kubeflow_reads_what_is_written(tasks: Tasks, kubeflow: Kubeflow) -> Non
         tasks.run("tasks:same", "node s", "input value=2**70", artifacts=("output", "metrics")),
         tasks.run("tasks:same", "node t", 'input value=float("nan")', artifacts=("output",)),
         tasks.run("tasks:same", "node u", "input value=None", artifacts=("output",)),
+        tasks.run("tasks:same", "node v", 'input value="\\ud800"', artifacts=("output",)),
+        tasks.run("tasks:roc", "node r", words=CURVE, artifacts=("curve", "metrics")),
         tasks.run("decide", "node if_1", "expression 1 > 2"),
         tasks.run("items", "node for_x", "for x in [1, 2]"),
         tasks.run("outputs", "output a=report", "output 0=s", artifacts=("a", "output_0")),
@@ -132,6 +135,15 @@ def test_kubeflow_reads_what_is_written(tasks: Tasks, kubeflow: Kubeflow) -> Non
     assert kubeflow.outputs(answers) == [""] * len(answers)
     answers[0]["artifacts"]["metrics"]["artifacts"][0]["metadata"]["x"] = float("nan")
     assert kubeflow.outputs([answers[0], {"values": {}}]) != ["", ""]
+
+
+def test_a_curve_is_what_the_ui_plots(tasks: Tasks) -> None:
+    """Its thresholds are numbers, and what Levada says of it stays."""
+    found = tasks.run("tasks:roc", "node roc", words=CURVE, artifacts=("curve",))
+    metadata = found["artifacts"]["curve"]["artifacts"][0]["metadata"]
+    thresholds = [point["confidenceThreshold"] for point in metadata["confidenceMetrics"]]
+    assert thresholds == [sys.float_info.max, 0.5]
+    assert metadata["type"] == "tasks:Curve"
 
 
 def test_what_is_logged_is_one_artifact(tasks: Tasks) -> None:
@@ -147,11 +159,12 @@ def test_a_page_is_shown_however_large_it_is(tasks: Tasks) -> None:
     assert not Path(found["artifacts"]["output"]["artifacts"][0]["uri"]).exists()
     TYPES["output"] = "Markdown"
     try:
-        found = tasks.run("tasks:same", "node m", 'input value="x" * 5000', artifacts=("output",))
+        text = 'input value="x" * 5000 + "\\ud800"'
+        found = tasks.run("tasks:same", "node m", text, artifacts=("output",))
     finally:
         del TYPES["output"]
     shown = found["artifacts"]["output"]["artifacts"][0]
-    assert Path(shown["uri"]).read_text() == "x" * 5000
+    assert Path(shown["uri"]).read_text() == "x" * 5000 + "?"
 
 
 def test_decisions_and_items_are_parameters(tasks: Tasks) -> None:

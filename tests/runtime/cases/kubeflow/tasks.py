@@ -35,6 +35,17 @@ def same(value):
     return value
 
 
+class Curve(NamedTuple):
+    curve: dict
+
+
+@step
+def roc() -> Curve:
+    log_metric("\ud800", 1)
+    points = [{"confidenceThreshold": each, "recall": 0.5} for each in (float("inf"), 0.5)]
+    return Curve({"confidenceMetrics": points, "type": None})
+
+
 @step
 def nothing() -> None:
     print("nothing")
