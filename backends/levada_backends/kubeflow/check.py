@@ -11,6 +11,7 @@ from levada_compiler.references import all_nodes
 from ..pods import names
 from ..pods.check import SettingsCheck
 from . import parameters
+from .artifacts import WHOLE, output_name
 from .executors import GRACE, values
 from .schedule import MOST_RUNS, same_zone
 from .verify import Verifier
@@ -73,6 +74,25 @@ def _options(program: Program, options: Options) -> Iterator[Diagnostic]:
     for problem in options.problems:
         way_out = f"change {table} in pyproject.toml"
         yield Diagnostic("kubeflow-option", problem, program.span, help=way_out)
+    yield from _artifacts(program, options)
+
+
+def _artifacts(program: Program, options: Options) -> Iterator[Diagnostic]:
+    """Types for outputs that a step of the program does not have; other steps are of others."""
+    known: dict[str, set[str]] = {}
+    for step in program.steps:
+        outputs = {output_name(output.name) for output in step.outputs}
+        known.setdefault(step.function, {WHOLE}).update(outputs)
+    for output in options.artifacts:
+        function, _, name = output.rpartition(".")
+        if name not in known.get(function, {name}):
+            listed = ", ".join(f"`{function}.{each}`" for each in sorted(known[function]))
+            yield Diagnostic(
+                "kubeflow-option",
+                f"`artifacts` gives a type to `{output}`, which `{function}` does not give",
+                program.span,
+                help=f"it gives {listed}",
+            )
 
 
 def _images(program: Program, options: Options) -> Iterator[Diagnostic]:
@@ -154,6 +174,9 @@ def _setting(setting: Setting, value: Any) -> Iterator[Diagnostic]:
         yield _unused(setting.name, _UNUSED[setting.name], setting.span)
     elif setting.name == "resources" and value.get("disk"):
         yield _unused("disk", "KFP cannot ask for it: a pod gets what its node has", setting.span)
+    elif setting.name == "image" and (problem := names.image_problem(value)):
+        message = f"`{value}` is no image to run in"
+        yield Diagnostic("kubeflow-image", message, setting.span, help=f"correct it: {problem}")
     elif setting.name == "volumes":
         yield from _volumes(value, setting.span)
     elif setting.name == "retry":

@@ -93,13 +93,16 @@ def _problems(given: Mapping[str, object], texts: Mapping[str, str]) -> Iterator
     zone = texts.get("schedule_timezone", "UTC")
     if not same_zone(zone, "UTC") and not _is_zone(zone):
         yield f'`schedule_timezone` is a name such as "Europe/Berlin", not `{zone}`'
+    image = texts.get("image")
+    if image and (problem := names.image_problem(image)):
+        yield f"`image` is `{image}`, which is no image: {problem}"
     claim = texts.get("store_claim")
     if claim and (problem := names.label_problem(claim)):  # it names the pod's volume too
         yield f"`store_claim` is `{claim}`, which KFP cannot mount: {problem}"
     wanted = [("secret", texts["secret"])] if texts.get("secret") else []
     secrets = given.get("image_pull_secrets", [])
-    if isinstance(secrets, list):
-        wanted += [("image_pull_secrets", str(name)) for name in secrets]
+    if isinstance(secrets, list) and all(isinstance(name, str) for name in secrets):
+        wanted += [("image_pull_secrets", name) for name in secrets]
     else:
         yield f"`image_pull_secrets` is a list of names, not {secrets!r}"
     for option, name in wanted:

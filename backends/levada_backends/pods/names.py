@@ -19,6 +19,23 @@ _QUALIFIED = re.compile(r"(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"(?:(?:\[[0-9a-fA-F:]+\]|[\w.-]+)(?::[0-9]+)?/)?{_PART}(?:/{_PART})*"
+    r"(?::\w[\w.-]{0,127})?(?:@[\w+.-]+:[0-9a-fA-F]+)?",
+    re.ASCII,
+)
+
+
+def image_problem(text: str) -> str:
+    """Why a text is no reference to an image; empty if it is one.
+
+    https://pkg.go.dev/github.com/distribution/reference
+    """
+    if not _IMAGE.fullmatch(text):
+        return "it is `registry.example.com/team/name:tag` or `…@sha256:…`, the name in lower case"
+    return ""
+
 
 def label_problem(text: str, length: int = LABEL_LENGTH) -> str:
     """Why a text is no name of the strict kind (RFC 1123 label); empty if it is one."""

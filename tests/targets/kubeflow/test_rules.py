@@ -28,6 +28,29 @@ def test_the_example_gives_it_and_the_way_out_does_not(rule: str, tmp_path: Path
     assert found(instead, rule if rule == "kubeflow-image" else "", tmp_path) == set()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"image": "  "}, "no image"),
+        ({"image": "example.com/Team/x:1"}, "in lower case"),
+        ({"image": "[::1]:5000/team/x_y.z:1@sha256:0a"}, ""),
+        ({"image_pull_secrets": ["one", 2]}, "a list of names"),
+        ({"store_claim": "a.b"}, "cannot mount"),
+        ({"artifacts": {"work.other": "HTML"}}, "does not give"),
+        ({"artifacts": {"work.output": "HTML", "elsewhere.x": "HTML"}}, ""),
+    ],
+)
+def test_an_option(options: dict[str, object], said: str, tmp_path: Path) -> None:
+    module = tmp_path / "nightly.py"
+    page = (RULES / "kubeflow-image.md").read_text()
+    module.write_text(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0])
+    program = compile_file(module).program
+    assert program is not None
+    diagnostics = TARGET.check(program, OPTIONS | options)
+    assert [one.id for one in diagnostics] == ["kubeflow-option"] * bool(said)
+    assert said in "".join(one.message for one in diagnostics)
+
+
 def test_a_longest_delay_has_no_effect(tmp_path: Path) -> None:
     """KFP has only a longest time of all attempts together."""
     page = (RULES / "kubeflow-unused-setting.md").read_text()
