@@ -59,6 +59,10 @@ _STATES = {
 }
 _PAGE = 100
 _NOT_FOUND = 404
+_NOT_KFP = "answers something that is not from the API of Kubeflow Pipelines"
+_LOGIN = (
+    "check `host`; if there is a page to log in before it, name a token's variable as `token_env`"
+)
 
 
 class KubeflowClient(Client):
@@ -272,7 +276,10 @@ class KubeflowClient(Client):
         return Run(pipeline, run_id, f"{self._host}/#/runs/details/{run_id}")
 
     def _get(self, run_id: str) -> Any:
-        return self._asked(lambda: self._client.get_run(run_id), f"there is no run `{run_id}`")
+        found = self._asked(lambda: self._client.get_run(run_id), f"there is no run `{run_id}`")
+        if not found.run_id:
+            raise ClientError(f"there is no run `{run_id}` at {self._host}")
+        return found
 
     def status(self, run: Run) -> RunState:
         """The state of the run and of what it has started."""
@@ -367,7 +374,8 @@ class KubeflowClient(Client):
                     "install it: `pip install levada[kubeflow]`",
                 ) from error
             self._made = self._asked(
-                lambda: kfp.Client(
+                lambda: _connected(
+                    kfp.Client,
                     host=self._host,
                     namespace=self._namespace or "kubeflow",
                     existing_token=self._token,
@@ -403,6 +411,8 @@ class KubeflowClient(Client):
             raise ClientError(_api_message(self._host, error), _way_out(error.status)) from None
         except ValueError as error:  # what kfp has to say itself
             raise ClientError(f"{self._host}: {error}") from None
+        except (AttributeError, TypeError) as error:  # what it takes apart has another shape
+            raise ClientError(f"{self._host} {_NOT_KFP} ({error})", _LOGIN) from None
         except (HTTPError, OSError) as error:
             raise ClientError(
                 f"{self._host} does not answer: {error}", "check `host`, and that it can be reached"
@@ -418,6 +428,29 @@ class KubeflowClient(Client):
             token = answer.next_page_token
             if not token:
                 return
+
+
+def _connected(make: Any, **options: Any) -> Any:
+    """A client that has asked once for the server's health: `kfp` would ask five times.
+
+    To `kfp` each text is an answer, that of a page to log in as well.
+    """
+
+    class Connected(make):  # type: ignore[misc]
+        def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:  # noqa: ARG002
+            service = self._healthz_api
+            answer = service.api_client.call_api(
+                "/apis/v2beta1/healthz",
+                "GET",
+                response_type="object",
+                auth_settings=["Bearer"],
+                _return_http_data_only=True,
+            )
+            if not isinstance(answer, dict):
+                raise ClientError(f"{options['host']} {_NOT_KFP}", _LOGIN)
+            return service.healthz_service_get_healthz()
+
+    return Connected(**options)
 
 
 def as_given(compiled: Compiled, parameters: Mapping[str, Any]) -> dict[str, Any]:

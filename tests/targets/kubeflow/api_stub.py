@@ -32,6 +32,7 @@ class Api:
         self.calls: list[str] = []
         self.tokens: set[str] = set()
         self.refuses = 0
+        self.page: str | None = None  #: what is answered to everything
 
     def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> Any:
         """The answer to a request; None if there is nothing there."""
@@ -113,6 +114,8 @@ def serve(api: Api) -> Iterator[str]:
                 found = api.answer(self.command, url.path, query, body)
                 status = 404 if found is None else 200
             data = json.dumps(found if found is not None else {}).encode()
+            if api.page is not None:
+                status, data = api.refuses or 200, api.page.encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))

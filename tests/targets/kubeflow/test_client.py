@@ -170,6 +170,24 @@ def test_what_the_server_refuses_is_said(project: Project) -> None:
     assert "secret-token" not in said
 
 
+@pytest.mark.parametrize("page", ["<html>Log in</html>", "", "[1, 2]", '{"pipelines": 3}'])
+def test_what_is_no_answer_of_kubeflow_is_none(project: Project, page: str) -> None:
+    """Nothing was deployed, and nothing says so."""
+    project.api.page = page
+    for words in (("deploy", "pipeline.py", "-t", "kubeflow"), ("status", "kubeflow:nightly/x")):
+        said = project.levada(*words, code=1)
+        assert "new " not in said
+        assert "not from the API" in said or "no run" in said
+
+
+def test_who_has_to_log_in_is_told_at_once(project: Project) -> None:
+    project.api.refuses = 401
+    project.api.page = "Unauthorized"
+    said = project.levada("deploy", "pipeline.py", "-t", "kubeflow", code=1)
+    assert "answered 401" in said
+    assert "token_env" in said
+
+
 def details(name: str, number: int, **more: Any) -> dict[str, Any]:
     """A node of a run that is over."""
     times = {"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:00:05Z"}
