@@ -36,6 +36,7 @@ from ..client import (
     text_option,
 )
 from .escaping import as_json, is_replaced
+from .parameters import inexact
 from .run_details import Tasks
 from .schedule import MOST_RUNS, same_zone, with_seconds
 
@@ -463,6 +464,7 @@ def as_given(compiled: Compiled, parameters: Mapping[str, Any]) -> dict[str, Any
             found[name] = as_json(json.dumps(value, ensure_ascii=False))
         else:
             _refuse_replaced(name, value)
+            _refuse_inexact(name, value)
             found[name] = float(value) if kind == "float" else value
     return found
 
@@ -483,6 +485,14 @@ def _refuse_replaced(name: str, value: Any) -> None:
         raise ClientError(
             f"Argo or Kubernetes would replace what `{name}` has: `{{{{`, `$(`, `$$`, or `$é`",
             f"annotate it as `{name}: str | None`: then it is given as JSON, with an escape",
+        )
+
+
+def _refuse_inexact(name: str, value: Any) -> None:
+    for number in inexact(value):
+        raise ClientError(
+            f"KFP would change {number}, which is given for `{name}`: its numbers are doubles",
+            "annotate it with `| None`: then it is given as JSON in a string",
         )
 
 
