@@ -19,6 +19,8 @@ _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
 _WORDS = frozenset(("y", "n", "yes", "no", "true", "false", "on", "off", "null"))
 #: What a literal block can hold: lines of printable characters.
 _LITERAL = re.compile(r"[\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\U00010000-\U0010ffff]+")
+#: A longer one has a mark before it: readers look so far, and a bit more, for the colon after it.
+_LONGEST_KEY = 1000
 _LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
 
 
@@ -51,7 +53,11 @@ def _mapping(value: Mapping[str, Any], indent: str) -> Iterator[str]:
     for key, item in value.items():
         if isinstance(key, Key):
             yield from comment(key.comment, indent)
-        yield from _entry(f"{indent}{_text(key)}:", item, indent)
+        name = _text(key)
+        if len(name) > _LONGEST_KEY:
+            yield f"{indent}? {name}"
+            name = ""
+        yield from _entry(f"{indent}{name}:", item, indent)
 
 
 def _entry(head: str, value: Any, indent: str) -> Iterator[str]:

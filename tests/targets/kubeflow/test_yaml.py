@@ -45,6 +45,15 @@ def test_each_of_the_hard_ones(text: str) -> None:
     assert yaml.safe_load(dump({"key": text, text: [text]})) == {"key": text, text: [text]}
 
 
+@pytest.mark.parametrize("length", [999, 1000, 1001, 1100])
+def test_a_long_key(length: int) -> None:
+    """Readers look for its colon within 1,024 characters."""
+    key = "k" * length
+    for value in ("a", "a\nb", [1], {"x": [{}]}, {}):
+        content = {key: value, "list": [{key: value, "b": 1}], "next": key}
+        assert yaml.safe_load(dump(content)) == content
+
+
 def same(one: Any, other: Any) -> bool:
     """Equality in which 1 is neither true nor 1.0."""
     if isinstance(one, dict) and isinstance(other, dict):
