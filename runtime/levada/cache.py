@@ -232,7 +232,7 @@ def _nearest(record: dict[str, Any], store: Store) -> dict[str, Any] | None:
     for run_id in records.earlier_runs(store, pipeline, record["run_id"], _MOST_RUNS):
         for attempt in reversed(records.attempts(store, pipeline, run_id, node, map_index)):
             path = records.attempt_path(pipeline, run_id, node, map_index, attempt)
-            found = records.read_document(store, f"{path}/record.json")
+            found = records.read_record(store, path)
             if found is not None and found.get("cache"):
                 return found
     return None

@@ -214,7 +214,7 @@ class Command:
             "outputs": {name: entry["display"] for name, entry in record["outputs"].items()},
             "return": shown_artifact(returned, self._store),
             "digest": returned.digest,
-            "record": f"{folder}/record.json",
+            "record": records.record_path(folder),
             **({"metrics": metrics} if metrics else {}),
         }
 

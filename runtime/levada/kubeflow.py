@@ -193,7 +193,7 @@ class KubeflowCommand(command.Command):
         if not numbers or len(numbers) % (self._task.retries + 1) == 0:
             return False
         path = records.attempt_path(*self._place(), numbers[-1])
-        record = records.read_document(self._store, f"{path}/record.json") or {}
+        record = records.read_record(self._store, path) or {}
         error = record.get("error") or {}
         if not error.get("permanent"):
             return False

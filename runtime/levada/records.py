@@ -54,10 +54,20 @@ def attempt_path(
     return f"{node_path(pipeline, run_id, node, map_index)}/{attempt}"
 
 
+def record_path(attempt: str) -> str:
+    """Give the path of the record of an attempt, of whose folder this is the path."""
+    return f"{attempt}/record.json"
+
+
+def read_record(store: Store, attempt: str) -> dict[str, Any] | None:
+    """Read the record in the folder of an attempt; None if there is none."""
+    return read_document(store, record_path(attempt))
+
+
 def write_record(store: Store, record: dict[str, Any]) -> str:
     """Write the record of an attempt unless it has one; gives its path. Raises StoreError."""
     place = (record["pipeline"], record["run_id"], record["node"], record["map_index"])
-    path = f"{attempt_path(*place, record['attempt'])}/record.json"
+    path = record_path(attempt_path(*place, record["attempt"]))
     store.write_once(path, document(record))
     return path
 
@@ -129,7 +139,7 @@ def latest_success(
     """Read the record of the latest attempt that succeeded."""
     for attempt in reversed(attempts(store, pipeline, run_id, node, map_index)):
         path = attempt_path(pipeline, run_id, node, map_index, attempt)
-        record = read_document(store, f"{path}/record.json")
+        record = read_record(store, path)
         if record is not None and record.get("status") == SUCCEEDED:
             return record
     return None

@@ -67,13 +67,13 @@ def run(request: StepRequest, looked_up: Lookup | None) -> int:
     from levada import records, runner
 
     attempt = runner.Run(request, looked_up, replaceable=True)
-    record = records.read_document(attempt.store, f"{request.folder}/record.json")
+    record = records.read_record(attempt.store, request.folder)
     if record is None:
         record = attempt.run(echo=True, ends_process=True)
     error = record["error"]
     if error is not None and error["type"] == "Cancelled":
         return TERMINATED
-    tell(_of_record(record, f"{request.folder}/record.json"))
+    tell(_of_record(record, records.record_path(request.folder)))
     if error is None:
         return DONE
     return PERMANENT if error["permanent"] else FAILED

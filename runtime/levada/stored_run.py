@@ -53,7 +53,7 @@ class StoredNodes:
         if not numbers:
             return "it was not run"
         path = records.attempt_path(*self._run, node, indexes, numbers[-1])
-        record = records.read_document(self._store, f"{path}/record.json")
+        record = records.read_record(self._store, path)
         if record is None:
             return "its last attempt ended without a record"
         error = record.get("error") or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from levada import records
 from levada_compiler.slotted import dataclass, field
 
 TYPE_CHECKING = False
@@ -54,7 +55,7 @@ class Options:
         """The pattern of the address of a record: in the store where that has one."""
         if self.record_url is None and (self.store or "").startswith(("http://", "https://")):
             store = str(self.store).rstrip("/").replace("{", "{{").replace("}", "}}")
-            return f"{store}/{{path}}/record.json"
+            return records.record_path(f"{store}/{{path}}")
         return self.record_url
 
 

@@ -84,7 +84,7 @@ class Recorded:
     def _look_again(self, store: Store, node: str) -> None:
         """Read the records of a node that were not there before."""
         for path in self._paths(store, node):
-            if path not in self._read and (record := self._document(f"{path}/record.json")):
+            if path not in self._read and (record := self._document(records.record_path(path))):
                 self._read.add(path)
                 self._found.setdefault(node, []).append(record)
 

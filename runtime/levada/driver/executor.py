@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import queue
-import sys
 import time
 
-from levada import cache, handover, records
 from levada.engine import Ended, Executor
-from levada.engine.lost import record_lost
-from levada.failures import without_traceback
-from levada.request import StepRequest
 from levada.runner import record_hit
-from levada.store import StoreError
 
-from . import earlier, environments, jobs, pods
+from . import jobs, pods, troubles
 from .api import ApiError
 from .ending import Ending
 from .journal import Journal
+from .requests import Requests
+from .results import Results
 from .running import JobOf, Running
+from .troubles import Troubles
 from .watcher import Change, Watcher
 
 TYPE_CHECKING = False
@@ -28,16 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from levada.cache import Lookup
     from levada.engine import Attempt
     from levada.engine.run_context import RunContext
 
     from .api import Api
     from .jobs import Key
 
-#: Seconds in which a record has to be seen in the store, once its pod has ended well.
-_STORE_PATIENCE = 90.0
-#: Seconds between two looks at what makes no progress.
-_LOOK = 5.0
 #: Seconds that an attempt of a large fan-out waits for others to be started with it, and how many
 #: there are in one Job at most.
 _GATHER = 0.5
@@ -48,7 +41,8 @@ class JobExecutor(Executor):
     """Makes Jobs of attempts.
 
     ``owner`` is the driver's own Job, ``driver`` what the target says of the pipeline's Jobs
-    (``levada.driver/1``), ``created`` when the run began (seconds since the epoch).
+    (``levada.driver/1``), ``created`` when the run began (seconds since the epoch), ``retry_of``
+    the run that this one tries again: what succeeded there is not run again.
     """
 
     def __init__(
@@ -58,6 +52,7 @@ class JobExecutor(Executor):
         owner: dict[str, Any],
         driver: dict[str, Any],
         created: float,
+        retry_of: str | None = None,
     ) -> None:
         self._context = context
         self._api = api
@@ -68,19 +63,21 @@ class JobExecutor(Executor):
         self._journal = Journal(context.store, context.folder)
         self._running: dict[Key, Running] = {}
         self._jobs: dict[str, JobOf] = {}
-        self._looked_up: dict[Attempt, cache.Lookup] = {}
-        self._records: dict[Key, dict[str, Any]] = {}
+        self._looked_up: dict[Attempt, Lookup] = {}
+        self._requests = Requests(context, driver, retry_of)
+        self._results = Results(context, self._requests)
+        self._troubles = Troubles(api, driver, self._results, self._suspend)
         self._changes: queue.SimpleQueue[Change] = queue.SimpleQueue()
         self._watchers: list[Watcher] = []
-        self._looked_at = 0.0
         #: why the run is cancelled, and whether by force, once; for who tells the interpreter
         self.cancellation: tuple[str, bool] | None = None
-        #: what keeps attempts from starting: for people
-        self.waiting: dict[Key, str] = {}
-        #: the run that this one tries again: what succeeded there is not run again
-        self.retry_of: str | None = None
         #: called now and then, with whether there is nothing else to do
         self.on_look: Callable[[bool], None] | None = None
+
+    @property
+    def waiting(self) -> dict[Key, str]:
+        """What keeps attempts from starting: for people."""
+        return self._troubles.waiting
 
     def clock(self) -> float:
         """The time of the last entry of the journal: the same in every driver."""
@@ -93,18 +90,13 @@ class JobExecutor(Executor):
 
         What is found is part of the request, which is written once: all drivers go by it.
         """
-        content = self._handed_over(attempt)
-        if content is None:
-            request = self._request(attempt)
-            content = self._hand_over(attempt, request, self._look_up(request))
-        found = _lookup_of(content)
+        request, found = self._requests.looked_up(attempt)
         if found is None or not found.hit:
             if found is not None:
                 self._looked_up[attempt] = found
             return None
         record = self._context.record(attempt)
         if record is None:
-            request = StepRequest.from_json(content["request"])
             record = record_hit(request, found, self._context.store)
         return Ended(attempt, record, self._context.record_path(attempt))
 
@@ -148,7 +140,7 @@ class JobExecutor(Executor):
 
         Kueue admits a Job as a whole, so that one of many may wait where a few could run.
         """
-        labels = self._template(attempt.node)["metadata"]["labels"]
+        labels = self._requests.template(attempt.node)["metadata"]["labels"]
         return attempt.siblings >= self._driver["indexed_from"] and jobs.QUEUE not in labels
 
     def _place_alone(self, running: Running) -> None:
@@ -191,7 +183,7 @@ class JobExecutor(Executor):
         while True:
             self._create_due()
             self._end_cancelled()
-            self._look_at_troubles()
+            self._troubles.look(self._jobs.values())
             entry = self._to_note(until)
             if self.on_look is not None:
                 self.on_look(entry is None)
@@ -201,9 +193,9 @@ class JobExecutor(Executor):
 
     def _to_note(self, until: float | None) -> dict[str, Any] | None:
         now = time.time()
-        ended = [key for key, running in self._running.items() if self._is_over(running)]
+        ended = [key for key, running in self._running.items() if self._results.is_over(running)]
         if ended:
-            ended.sort(key=lambda key: (str(self._records[key].get("finished")), key))
+            ended.sort(key=lambda key: (self._results.finished(key), key))
             return {"time": now, "ended": _noted(ended)}
         if (end := self._ending.to_note(now)) is not None:
             return end
@@ -220,7 +212,7 @@ class JobExecutor(Executor):
         due += [one.waits_since + _GATHER - now for one in self._unplaced()]
         due += [] if until is None else [until - time.time()]
         due += [] if self._ending.due is None else [self._ending.due - time.time()]
-        return max(0.0, min([_LOOK, *due]))
+        return max(0.0, min([troubles.LOOK, *due]))
 
     def _start_watching(self) -> None:
         if self._watchers:
@@ -253,8 +245,8 @@ class JobExecutor(Executor):
             job.state, job.created = state, True
         elif job.state is not None:
             job.state = None
-            for running in self._open(job):
-                self._write_lost(running, pods.Lost(1 << 8, message="its Job was deleted"))
+            for running in self._results.open(job):
+                self._results.write_lost(running, pods.Lost(1 << 8, message="its Job was deleted"))
 
     def _take_pod(self, pod: dict[str, Any]) -> None:
         name, place = jobs.place_of(pod)
@@ -266,16 +258,12 @@ class JobExecutor(Executor):
         if before is None or (before["metadata"].get("creationTimestamp") or "") <= made:
             running.pod = pod
 
-    def _open(self, job: JobOf) -> list[Running]:
-        """The attempts of a Job of which no end is known."""
-        return [each for each in job.members.values() if each.key not in self._records]
-
     def _take_own(self, job: dict[str, Any] | None) -> None:
         """The driver's Job: the user ends the run by an annotation, or deletes it."""
         uid = self._owner["metadata"]["uid"]
         gone = job is None or job["metadata"]["uid"] != uid
         if job is None or gone or job["metadata"].get("deletionTimestamp"):
-            _say("the run's Job was deleted, and all of the run goes with it")
+            troubles.say("the run's Job was deleted, and all of the run goes with it")
             os._exit(0)
         reason = (job["metadata"].get("annotations") or {}).get(jobs.CANCEL)
         if reason:
@@ -291,12 +279,12 @@ class JobExecutor(Executor):
 
     def _create(self, job: JobOf) -> None:
         """Make the Job; what is there already is taken for ours."""
-        wanted = [one for one in self._open(job) if not one.cancelled and not self._has_record(one)]
+        alive = [one for one in self._results.open(job) if not one.cancelled]
+        wanted = [one for one in alive if not self._results.has_record(one)]
         if not wanted:
             return
         for running in wanted:
-            if running.attempt.number > 1:  # of the first one `lookup` wrote the request
-                self._hand_over(running.attempt, self._request(running.attempt), None)
+            self._requests.hand_over(running.attempt)
         try:
             job.state = self._api.create("jobs", self._manifest(job))
         except ApiError as error:
@@ -306,11 +294,13 @@ class JobExecutor(Executor):
         self._settle_all(job)
 
     def _manifest(self, job: JobOf) -> dict[str, Any]:
-        template = self._template(job.keys[0][0])
+        template = self._requests.template(job.keys[0][0])
         if job.entry:
             return jobs.indexed(template, self._owner, job.name, job.keys, job.entry)
         (running,) = job.members.values()
-        return jobs.manifest(template, self._owner, running.key, self._request_path(running))
+        return jobs.manifest(
+            template, self._owner, running.key, self._requests.path(running.attempt)
+        )
 
     def _not_created(self, job: JobOf, error: ApiError) -> None:
         if error.status == 409 and error.reason == "AlreadyExists":
@@ -318,7 +308,7 @@ class JobExecutor(Executor):
         elif error.is_passing or error.status == 409:
             kind = "unschedulable" if error.is_quota else "stuck"
             if error.status in (403, 422):
-                self._meet_all(job, pods.Trouble(kind, "Forbidden", error.message))
+                self._troubles.meet(job, pods.Trouble(kind, "Forbidden", error.message))
             job.due = time.monotonic() + job.backoff.delay(error)
         else:
             self._refuse_all(job, f"the API server refused the step's Job: {error.message}")
@@ -336,50 +326,15 @@ class JobExecutor(Executor):
         else:
             self._refuse_all(job, f"there is a Job {job.name} that is not of this run")
 
+    def _refuse_all(self, job: JobOf, message: str) -> None:
+        for running in self._results.open(job):
+            self._results.refuse(running, message)
+
+    def _settle_all(self, job: JobOf) -> None:
+        for running in job.members.values():
+            self._troubles.settle(running)
+
     # ---------------------------------------------------------------- ends
-
-    def _is_over(self, running: Running) -> bool:
-        """Whether it has ended; if so, its record is in the store and known here."""
-        if running.key in self._records:
-            return True
-        said = pods.message(running.pod) if running.pod is not None else {}
-        if "record" in said:
-            self._records[running.key] = said["record"]
-            return self._learn(running)
-        if "path" in said:
-            return self._has_record(running)
-        ended = "" if running.state is None else jobs.ended(running.state, running.place)
-        if not ended:
-            return False
-        if self._has_record(running):
-            return self._learn(running)
-        return self._is_lost(running, is_complete=ended == "Complete")
-
-    def _is_lost(self, running: Running, *, is_complete: bool) -> bool:
-        """Whether one that is over has left nothing: a store may take a while to show it."""
-        if is_complete:
-            running.ended = running.ended or time.monotonic()
-            if time.monotonic() < running.ended + _STORE_PATIENCE:
-                return False
-        job = running.state or {}
-        self._write_lost(running, pods.lost(running.pod, job, _memory_limit(job)))
-        return True
-
-    def _has_record(self, running: Running) -> bool:
-        record = self._context.record(running.attempt)
-        if record is not None:
-            self._records[running.key] = record
-        return record is not None
-
-    def _learn(self, running: Running) -> bool:
-        """Keep what the image has: the next run can look up the cache before it makes a pod."""
-        request = self._request(running.attempt)
-        image = self._image(running.attempt)
-        if environments.is_wanted(self._context.store, image, request):
-            record = self._context.record(running.attempt)
-            if record is not None and record["status"] == records.SUCCEEDED:
-                environments.keep(self._context.store, image, request, record["environment"])
-        return True
 
     def _take(self, key: Key) -> Ended:
         """The end of an attempt that the journal says is over."""
@@ -389,55 +344,15 @@ class JobExecutor(Executor):
             del job.members[running.place]
             if not job.members:
                 del self._jobs[job.name]
-        self._settle(running)
+        self._troubles.settle(running)
         path = self._context.record_path(running.attempt)
-        record = self._records.pop(key, None) or self._read_record(path)
-        if record.get("status") != records.SUCCEEDED:
-            record = self._read_record(path)  # with all that the error says
-        return Ended(running.attempt, record, path)
-
-    def _read_record(self, path: str) -> dict[str, Any]:
-        until = time.monotonic() + _STORE_PATIENCE
-        while (record := records.read_document(self._context.store, path)) is None:
-            if time.monotonic() > until:
-                raise StoreError(f"{path} is in the journal of the run, but cannot be read")
-            time.sleep(0.2)
-        return record
-
-    def _write_lost(self, running: Running, lost: pods.Lost) -> None:
-        request = self._request(running.attempt)
-        described = environments.known(self._context.store, self._image(running.attempt), request)
-        request.environment = described or environments.unknown(self._image(running.attempt))
-        self._records[running.key] = record_lost(
-            request,
-            self._context.store,
-            looked_up=running.looked_up,
-            status=lost.status,
-            end=lost.end,
-            started=running.started,
-            message=lost.message,
-        )
-
-    def _refuse_all(self, job: JobOf, message: str) -> None:
-        for running in self._open(job):
-            self._refuse(running, message)
-
-    def _refuse(self, running: Running, message: str) -> None:
-        """The attempt cannot be run: the same would happen again."""
-        from levada.attempt import Attempt as Recorded
-
-        request = self._request(running.attempt)
-        request.environment = environments.unknown(self._image(running.attempt))
-        attempt = Recorded(request, self._context.store, [])
-        attempt.started, attempt.looked_up = running.started, running.looked_up
-        attempt.error = without_traceback("NotStarted", message, "error", permanent=True)
-        self._records[running.key] = attempt.write(records.FAILED)
+        return Ended(running.attempt, self._results.take(running), path)
 
     # ---------------------------------------------------------------- cancellation
 
     def _end_cancelled(self) -> None:
         for running in self._running.values():
-            if running.cancelled and running.key not in self._records:
+            if running.cancelled and running.key not in self._results:
                 self._end(running)
 
     def _end(self, running: Running) -> None:
@@ -451,8 +366,8 @@ class JobExecutor(Executor):
         )
         is_suspended = job is not None and job.suspended
         is_over = not running.is_created or running.force or (is_suspended and is_ended)
-        if is_over and not self._has_record(running):
-            self._write_lost(running, pods.Lost(15, "cancelled"))
+        if is_over and not self._results.has_record(running):
+            self._results.write_lost(running, pods.Lost(15, "cancelled"))
 
     def _suspend(self, job: JobOf) -> bool:
         try:
@@ -460,154 +375,8 @@ class JobExecutor(Executor):
         except ApiError as error:
             if error.is_passing:
                 return False
-            _say(f"{job.name}: {error.message}")
+            troubles.say(f"{job.name}: {error.message}")
         return True
-
-    # ---------------------------------------------------------------- trouble
-
-    def _look_at_troubles(self) -> None:
-        now = time.monotonic()
-        if now < self._looked_at + self._look_interval:
-            return
-        self._looked_at = now
-        looked_at = [job for job in self._jobs.values() if job.created and not job.is_suspended]
-        events = self._failed_creations() if any(map(self._is_lacking, looked_at)) else {}
-        for job in looked_at:
-            self._look_at(job, events)
-
-    @property
-    def _look_interval(self) -> float:
-        return float(min(_LOOK, self._driver["stuck_after"] / 4))
-
-    def _is_lacking(self, job: JobOf) -> bool:
-        """Whether a Job should have pods by now, and has none: nothing but its events says why."""
-        state, since = job.state or {}, time.monotonic() - self._look_interval
-        return not (jobs.is_finished(state) or jobs.has_pods(state)) and any(
-            one.pod is None and one.waits_since < since for one in self._open(job)
-        )
-
-    def _look_at(self, job: JobOf, events: dict[str, dict[str, Any]]) -> None:
-        event = events.get((job.state or {}).get("metadata", {}).get("uid", ""))
-        missing = None
-        if event is not None and self._is_lacking(job):
-            message = str(event.get("message") or "")
-            kind = "unschedulable" if "exceeded quota" in message else "stuck"
-            missing = pods.Trouble(kind, "FailedCreate", message)
-        for one in self._open(job):
-            found = missing if one.pod is None else pods.trouble(one.pod)
-            if found is None:
-                self._settle(one)
-            else:
-                self._meet(one, found)
-        self._give_up(job)
-
-    def _failed_creations(self) -> dict[str, dict[str, Any]]:
-        """The last event of each Job of the namespace that has failed to make a pod, by its uid."""
-        selector = "involvedObject.kind=Job,reason=FailedCreate"
-        try:
-            pages = list(self._api.pages("events", fieldSelector=selector))
-        except ApiError:
-            return {}
-        events = sorted((event for page, _ in pages for event in page), key=_last_time)
-        return {event["involvedObject"]["uid"]: event for event in events}
-
-    def _meet_all(self, job: JobOf, trouble: pods.Trouble) -> None:
-        for running in self._open(job):
-            self._meet(running, trouble)
-        self._give_up(job)
-
-    def _meet(self, running: Running, trouble: pods.Trouble) -> None:
-        """Something keeps it from starting: say so once."""
-        if running.trouble is None or running.trouble.kind != trouble.kind:
-            running.since = time.monotonic()
-        running.trouble = trouble
-        self.waiting[running.key] = f"{running.key[0]}: {trouble}"
-        if running.said != trouble.reason:
-            running.said = trouble.reason
-            _say(f"{running.name} is waiting: {trouble}")
-
-    def _give_up(self, job: JobOf) -> None:
-        """End a Job whose start takes too long.
-
-        One of several goes on while any of them runs: suspending it would end that as well.
-        """
-        running = self._open(job)
-        if not any(map(self._is_overdue, running)) or not all(one.trouble for one in running):
-            return
-        if job.created and not self._suspend(job):
-            return
-        for one in running:
-            self._refuse(one, f"it could not start within {self._patience(one):g} s: {one.trouble}")
-
-    def _is_overdue(self, running: Running) -> bool:
-        is_held = running.trouble is not None
-        return is_held and time.monotonic() - running.since >= self._patience(running)
-
-    def _patience(self, running: Running) -> float:
-        kind = "stuck" if running.trouble is None else running.trouble.kind
-        return float(self._driver[f"{kind}_after"])
-
-    def _settle_all(self, job: JobOf) -> None:
-        for running in job.members.values():
-            self._settle(running)
-
-    def _settle(self, running: Running) -> None:
-        running.trouble, running.said = None, ""
-        self.waiting.pop(running.key, None)
-
-    # ---------------------------------------------------------------- what an attempt is
-
-    def _request(self, attempt: Attempt) -> StepRequest:
-        request = self._context.request(attempt)
-        request["project"] = "."
-        request["step"]["source_roots"] = self._context.search
-        return StepRequest.from_json(request)
-
-    def _look_up(self, request: StepRequest) -> cache.Lookup | None:
-        """What is known of the same step with the same inputs; of the image, if that is known.
-
-        Of a run that this one tries again it is what succeeded there.
-        """
-        if self.retry_of:
-            found = earlier.look_up(self._context.store, request, self.retry_of)
-            if found is not None:
-                return found
-        if not self._context.use_cache or request.settings.get("cache") is False:
-            return None
-        image = self._image_of(request.node)
-        request.environment = environments.known(self._context.store, image, request)
-        if request.environment is None:
-            return None
-        return cache.lookup(request, self._context.store)
-
-    def _hand_over(
-        self, attempt: Attempt, request: StepRequest, looked_up: cache.Lookup | None
-    ) -> dict[str, Any]:
-        """Write what the pod is to do, once; gives what is there then."""
-        content = handover.content(request.as_json(), looked_up)
-        if looked_up is not None and looked_up.hit:
-            content["entry"] = looked_up.entry
-        path = f"{self._context.attempt_folder(attempt)}/request.json"
-        if self._context.store.write_once(path, json.dumps(content).encode()):
-            return content
-        return self._handed_over(attempt) or content
-
-    def _handed_over(self, attempt: Attempt) -> dict[str, Any] | None:
-        path = f"{self._context.attempt_folder(attempt)}/request.json"
-        return records.read_document(self._context.store, path)
-
-    def _request_path(self, running: Running) -> str:
-        return f"{self._context.attempt_folder(running.attempt)}/request.json"
-
-    def _image(self, attempt: Attempt) -> str:
-        return self._image_of(attempt.node)
-
-    def _template(self, node: str) -> dict[str, Any]:
-        template: dict[str, Any] = self._driver["templates"][self._driver["jobs"][node]]
-        return template
-
-    def _image_of(self, node: str) -> str:
-        return str(self._template(node)["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
 def _noted(keys: list[Key]) -> list[list[Any]]:
@@ -617,25 +386,3 @@ def _noted(keys: list[Key]) -> list[list[Any]]:
 
 def _keys(noted: list[list[Any]]) -> list[Key]:
     return [(node, tuple(index), number) for node, index, number in noted]
-
-
-def _lookup_of(content: dict[str, Any]) -> cache.Lookup | None:
-    if content["looked_up"] is None:
-        return None
-    key, parts, reasons = content["looked_up"]
-    return cache.Lookup(key, parts, content.get("entry"), reasons)
-
-
-def _memory_limit(job: dict[str, Any]) -> str | None:
-    resources = job["spec"]["template"]["spec"]["containers"][0].get("resources") or {}
-    limit: str | None = (resources.get("limits") or {}).get("memory")
-    return limit
-
-
-def _last_time(event: dict[str, Any]) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()

@@ -193,3 +193,10 @@ def has_pods(job: dict[str, Any]) -> bool:
     """Whether pods of it run or end."""
     status = job.get("status", {})
     return bool(status.get("active") or status.get("terminating"))
+
+
+def memory_limit(job: dict[str, Any]) -> str | None:
+    """The memory that the Job's container may have, as a quantity."""
+    resources = job["spec"]["template"]["spec"]["containers"][0].get("resources") or {}
+    limit: str | None = (resources.get("limits") or {}).get("memory")
+    return limit

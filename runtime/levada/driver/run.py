@@ -145,7 +145,8 @@ class DriverRun(Run):
         """Go on with the run to its end."""
         context = self._context(self._id)
         self._trust_project()
-        executor = JobExecutor(context, api, owner, self._driver, self._created)
+        retry_of = self._engine.get("retry_of")
+        executor = JobExecutor(context, api, owner, self._driver, self._created, retry_of)
         progress = Progress(api.sibling(), owner["metadata"]["name"], executor.waiting)
         interpreter = Interpreter(
             self._plan,
@@ -158,7 +159,6 @@ class DriverRun(Run):
             clock=executor.clock,
         )
         executor.on_look = progress.look
-        executor.retry_of = self._engine.get("retry_of")
         try:
             interpreter.run()
         finally:

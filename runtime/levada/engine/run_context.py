@@ -75,7 +75,7 @@ class RunContext:
 
     def record_path(self, attempt: Attempt) -> str:
         """The path of an attempt's record in the store."""
-        return f"{self.attempt_folder(attempt)}/record.json"
+        return records.record_path(self.attempt_folder(attempt))
 
     def record(self, attempt: Attempt) -> dict[str, Any] | None:
         """An attempt's record, if it has one."""

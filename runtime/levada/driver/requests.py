@@ -1,0 +1,103 @@
+"""What the pod of an attempt is to do: its request in the store, and where it is run."""
+
+from __future__ import annotations
+
+import json
+
+from levada import cache, handover, records
+from levada.request import StepRequest
+
+from . import earlier, environments
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from levada.engine import Attempt
+    from levada.engine.run_context import RunContext
+
+
+class Requests:
+    """Makes requests, and hands each over once: all drivers of the run go by what is there.
+
+    ``driver`` is what the target says of the pipeline's Jobs (``levada.driver/1``); of the run
+    ``retry_of``, if there is one, what succeeded is not run again.
+    """
+
+    def __init__(
+        self, context: RunContext, driver: dict[str, Any], retry_of: str | None = None
+    ) -> None:
+        self._context = context
+        self._store = context.store
+        self._templates: dict[str, dict[str, Any]] = driver["templates"]
+        self._jobs: dict[str, str] = driver["jobs"]
+        self._retry_of = retry_of
+
+    def template(self, node: str) -> dict[str, Any]:
+        """The Job of a node's attempts, without what differs between them."""
+        return self._templates[self._jobs[node]]
+
+    def image(self, node: str) -> str:
+        """The image in which a node's attempts run."""
+        return str(self.template(node)["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    def path(self, attempt: Attempt) -> str:
+        """Where in the store the request is, once it is handed over."""
+        return f"{self._context.attempt_folder(attempt)}/request.json"
+
+    def of(self, attempt: Attempt) -> StepRequest:
+        """What the attempt is to do, as its pod sees it: in the project that the image has."""
+        request = self._context.request(attempt)
+        request["project"] = "."
+        request["step"]["source_roots"] = self._context.search
+        return StepRequest.from_json(request)
+
+    def looked_up(self, attempt: Attempt) -> tuple[StepRequest, cache.Lookup | None]:
+        """The request, handed over with what is known of the same step with the same inputs."""
+        content = self._handed_over(attempt)
+        if content is None:
+            request = self.of(attempt)
+            content = self._hand_over(attempt, request, self._look_up(request))
+        return StepRequest.from_json(content["request"]), _lookup_of(content)
+
+    def hand_over(self, attempt: Attempt) -> None:
+        """Hand the request over; that of a first attempt was, when it was looked up."""
+        if attempt.number > 1:
+            self._hand_over(attempt, self.of(attempt), None)
+
+    def _look_up(self, request: StepRequest) -> cache.Lookup | None:
+        """What is known of the same step with the same inputs; of the image, if that is known.
+
+        Of a run that this one tries again it is what succeeded there.
+        """
+        if self._retry_of:
+            found = earlier.look_up(self._store, request, self._retry_of)
+            if found is not None:
+                return found
+        if not self._context.use_cache or request.settings.get("cache") is False:
+            return None
+        request.environment = environments.known(self._store, self.image(request.node), request)
+        if request.environment is None:
+            return None
+        return cache.lookup(request, self._store)
+
+    def _hand_over(
+        self, attempt: Attempt, request: StepRequest, looked_up: cache.Lookup | None
+    ) -> dict[str, Any]:
+        """Write what the pod is to do, once; gives what is there then."""
+        content = handover.content(request.as_json(), looked_up)
+        if looked_up is not None and looked_up.hit:
+            content["entry"] = looked_up.entry
+        if self._store.write_once(self.path(attempt), json.dumps(content).encode()):
+            return content
+        return self._handed_over(attempt) or content
+
+    def _handed_over(self, attempt: Attempt) -> dict[str, Any] | None:
+        return records.read_document(self._store, self.path(attempt))
+
+
+def _lookup_of(content: dict[str, Any]) -> cache.Lookup | None:
+    if content["looked_up"] is None:
+        return None
+    key, parts, reasons = content["looked_up"]
+    return cache.Lookup(key, parts, content.get("entry"), reasons)
