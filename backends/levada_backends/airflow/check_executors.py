@@ -61,7 +61,7 @@ class _Check:
     def __init__(self, program: Program, options: Options) -> None:
         self._program = program
         self._options = options
-        placement = Placement(program, Settings(program), options)
+        placement = Placement(program, Settings(program, options.airflow), options)
         calls = [node for node in all_nodes(program.body) if isinstance(node, Call)]
         self._placed = {call.id: placement.of_step(call) for call in calls}
         self._calls = calls

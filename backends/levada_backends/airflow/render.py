@@ -13,7 +13,7 @@ from .graph import NONE_FAILED, Graph, Task
 from .options import PROCESS
 from .params import params
 from .placement import Placement
-from .settings import Settings, assets, duration, retry, units
+from .settings import Settings, assets, duration, retry
 from .source_text import (
     WIDTH,
     CallText,
@@ -117,9 +117,9 @@ class _File:
     def __init__(self, program: Program, options: Mapping[str, object]) -> None:
         self._program = program
         self._options = options
-        self._settings = Settings(program)
-        self._graph = Graph(program)
         self._where = reads.read(options)
+        self._settings = Settings(program, self._where.airflow)
+        self._graph = Graph(program)
         placement = Placement(program, self._settings, self._where)
         self._placed = {task.id: placement.of(task) for task in self._graph.tasks.values()}
         self._steps = {step.key: step for step in program.steps}
@@ -163,7 +163,7 @@ class _File:
         if used:
             lines.append("# Where steps are imported from, within the project.")
             lines += statement("SOURCES = ", strings(self._program.search), "", 0)
-        if "sla(" in "\n".join(self._body) or self._settings.pipeline.get("on_sla_miss"):
+        if self._asks_version():
             lines.append('IS_2 = BaseOperator.__module__.startswith("airflow.models")')
         if self._where.record:
             lines.append("# Where the record of an attempt is shown.")
@@ -233,8 +233,7 @@ class _File:
         if self._program.parameters:
             arguments["params"] = params(self._program.parameters)
         defaults: dict[str, Text] = retry(own.get("retry"))
-        if own.get("sla") is not None and self._where.airflow != 3:
-            defaults["sla"] = call("sla", **units(own["sla"]))
+        defaults |= self._settings.sla(own)
         if own.get("owner"):
             defaults = {"owner": literal(own["owner"]), **defaults}
         arguments["default_args"] = DictText(tuple((string(k), v) for k, v in defaults.items()))
@@ -245,18 +244,27 @@ class _File:
             arguments["tags"] = literal(own["tags"])
         if own.get("on_failure"):
             arguments["on_failure_callback"] = call("callback", string(own["on_failure"]))
-        if own.get("on_sla_miss"):
+        if own.get("on_sla_miss") and self._where.airflow == 2:
+            arguments["sla_miss_callback"] = call("missed", string(own["on_sla_miss"]))
+        elif self._late():
             arguments["**"] = "LATE"
         return call("DAG", **arguments)
 
+    def _asks_version(self) -> bool:
+        """Whether the file does something in one version of Airflow only."""
+        late = "\n".join(self._late())
+        return self._where.airflow is None and ("sla(" in "\n".join(self._body) or "IS_2" in late)
+
     def _late(self) -> list[str]:
-        """What is called when a run or a task is late."""
+        """What is called when a run or a task is late, in Airflow 3 or in whichever it is."""
         own = self._settings.pipeline
-        if not own.get("on_sla_miss"):
+        if not own.get("on_sla_miss") or self._where.airflow == 2:
             return []
-        in_2 = f'{{"sla_miss_callback": {one_line(call("missed", string(own["on_sla_miss"])))}}}'
+        missed = one_line(call("missed", string(own["on_sla_miss"])))
+        in_2 = f'{{"sla_miss_callback": {missed}}} if IS_2 else {{}}'
+        otherwise = "{}" if self._where.airflow else in_2
         if own.get("sla") is None:
-            return [f"LATE = {in_2} if IS_2 else {{}}", ""]
+            return [] if self._where.airflow else [f"LATE = {in_2}", ""]
         alert = call(
             "DeadlineAlert",
             "DeadlineReference.DAGRUN_QUEUED_AT",
@@ -270,7 +278,7 @@ class _File:
             "",
             *statement("LATE = ", DictText((('"deadline"', alert),)), "", 4),
             "except ImportError:",
-            f"    LATE = {in_2} if IS_2 else {{}}",
+            f"    LATE = {otherwise}",
             "",
         ]
 

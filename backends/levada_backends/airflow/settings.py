@@ -33,10 +33,11 @@ def values(settings: tuple[Setting, ...]) -> dict[str, Any]:
 
 
 class Settings:
-    """The settings of every call of a program."""
+    """The settings of every call of a program, for one version of Airflow or for both."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, airflow: int | None) -> None:
         self.pipeline = values(program.settings)
+        self._airflow = airflow
         self._steps = {step.key: values(step.settings) for step in program.steps}
 
     def of(self, call: Call) -> dict[str, Any]:
@@ -55,10 +56,10 @@ class Settings:
         if own.get("timeout") is not None:
             # The step command ends the step itself, and says why; this is for when it cannot.
             arguments["execution_timeout"] = duration(own["timeout"] + GRACE)
-        if mapped and self.pipeline.get("sla") is not None:
+        if not mapped:
+            arguments |= self.sla(own)
+        elif self.sla(self.pipeline):
             arguments["sla"] = "None"  # Airflow 2 refuses one of a mapped task
-        elif own.get("sla") is not None and not mapped:
-            arguments["sla"] = call("sla", **units(own["sla"]))
         for name, airflows in FOR_AIRFLOW.items():
             if own.get(name) is not None:
                 arguments[airflows] = literal(own[name])
@@ -69,6 +70,12 @@ class Settings:
         if own.get("produces"):
             arguments |= {"outlets": assets(own["produces"]), "post_execute": "announce"}
         return arguments
+
+    def sla(self, own: Mapping[str, Any]) -> dict[str, Text]:
+        """The argument for the SLA of a task, which only Airflow 2 has."""
+        if own.get("sla") is None or self._airflow == 3:
+            return {}
+        return {"sla": duration(own["sla"]) if self._airflow else call("sla", **units(own["sla"]))}
 
 
 def assets(uris: Iterable[str]) -> ListText:

@@ -9,6 +9,6 @@ def one(text: str) -> str:
     return text
 
 
-@pipeline
+@pipeline(sla="1h", on_sla_miss="alerts:late")
 def only_3(text: str = "a"):
     return one(text)

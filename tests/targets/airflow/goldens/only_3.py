@@ -1,7 +1,7 @@
 """only_3.
 
 Made from tests/targets/airflow/cases/only_3.py by Levada 0.1.0.
-Source: sha256:55fbdf2cb7b26fdc18abf76de4ee5aeeb4c08a22c479d26b42573a6de1998054
+Source: sha256:bee74cce3696b6ffc3faab276d7069debbb04959ecb3d49218ec96ec2fe490bb
 Change that file and compile it again, rather than this one.
 """
 
@@ -38,7 +38,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:55fbdf2cb7b26fdc18abf76de4ee5aeeb4c08a22c479d26b42573a6de1998054",
+    "LEVADA_SOURCE": "sha256:bee74cce3696b6ffc3faab276d7069debbb04959ecb3d49218ec96ec2fe490bb",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -129,6 +129,20 @@ class Outputs(Command):
             self.levada += ["--output", f"{name}={text}"]
 
 
+try:  # Airflow 3.2: when the run is not over in time
+    from airflow.sdk.definitions.callback import SyncCallback
+    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+    LATE = {
+        "deadline": DeadlineAlert(
+            DeadlineReference.DAGRUN_QUEUED_AT,
+            timedelta(hours=1),
+            SyncCallback("alerts.late"),
+        ),
+    }
+except ImportError:
+    LATE = {}
+
 with DAG(
     dag_id=PIPELINE,
     schedule=None,
@@ -137,6 +151,7 @@ with DAG(
     params={"text": Param("a", type="string")},
     default_args={"retries": 0},
     doc_md=__doc__,
+    **LATE,
 ) as dag:
     one = Step(
         task_id="one",

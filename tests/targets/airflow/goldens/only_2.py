@@ -1,0 +1,205 @@
+"""only_2.
+
+Made from tests/targets/airflow/cases/only_2.py by Levada 0.1.0.
+Source: sha256:6a4c90789aa65f11e7e2e817493c1c6aade364308cdea7e2f651b6a9ed7c9bc8
+Change that file and compile it again, rather than this one.
+"""
+
+import json
+import os
+import sys
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from textwrap import shorten
+
+import pendulum
+from airflow import DAG
+from airflow.exceptions import AirflowException, AirflowFailException
+from airflow.hooks.subprocess import SubprocessHook
+from airflow.models import BaseOperator
+from airflow.models.param import Param
+
+PIPELINE = "only_2"
+# The project on the worker, and the Python that has what its steps need. Artifacts
+# and records are kept at LEVADA_STORE, or else in the project; workers share it.
+PROJECT = os.environ.get("LEVADA_PROJECT") or str(Path(__file__, "../..").resolve())
+PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable
+# Where steps are imported from, within the project.
+SOURCES = ["tests/targets/airflow/cases", "."]
+BACKOFF = True  # the delay of a retry doubles
+
+# What every command is told. Airflow fills in the {{ }} when the task starts.
+ENVIRONMENT = {
+    "LEVADA_RUN_ID": "{{ run_id }}",
+    "LEVADA_TRY": "{{ ti.try_number }}",
+    "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
+    "LEVADA_SOURCE": "sha256:6a4c90789aa65f11e7e2e817493c1c6aade364308cdea7e2f651b6a9ed7c9bc8",
+    "LEVADA_ENGINE": (
+        "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
+        " 'map_index': ti.map_index, 'try_number': ti.try_number,"
+        " 'trigger': dag_run.run_type | string,"
+        " 'logical_date': (dag_run.logical_date or dag_run.run_after).isoformat(),"
+        " 'data_interval_start': dag_run.data_interval_start.isoformat()"
+        " if dag_run.data_interval_start else none,"
+        " 'data_interval_end': dag_run.data_interval_end.isoformat()"
+        " if dag_run.data_interval_end else none}"
+        " | tojson }}"
+    ),
+}
+
+
+def words_of(task):
+    """What `python -m levada` is told to do a task. Nothing passes through a shell."""
+    words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
+    for folder in SOURCES:
+        words += ["--path", folder]
+    for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
+        word, text = clause.split(" ", 1)
+        words += [f"--{word}", text]
+    return words if task.item is None else [*words, "--map-index", task.item["index"]]
+
+
+def xcom_of(result):
+    """A result without the few things that Airflow's database does not take."""
+    if result is None:
+        raise AirflowException("it has left no result: see the log above")
+    text = json.dumps(result, ensure_ascii=False).replace("\\u0000", "\\ufffd")
+    text = text.encode("utf-8", "replace").decode()
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
+
+
+class Command(BaseOperator):
+    """Runs `python -m levada` in a process of its own.
+
+    Its result is JSON in a file; all that it prints is in the task's log.
+    """
+
+    template_fields = ("env",)
+    env = ENVIRONMENT
+    node = item = None
+    loops = ()
+
+    def execute(self, context):
+        self.process = SubprocessHook()
+        env = {**os.environ, **self.env}
+        with TemporaryDirectory() as folder:
+            result = Path(folder, "result.json")
+            command = [PYTHON, "-m", "levada", *words_of(self), "--result", str(result)]
+            code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
+            if code == 65:  # it would fail again
+                raise AirflowFailException("a permanent error: see the log above")
+            if code != 0:
+                raise AirflowException(f"exit code {code}: see the log above")
+            return xcom_of(json.loads(result.read_text(encoding="utf-8")))
+
+    def on_kill(self):
+        self.process.send_sigterm()
+
+
+class Step(Command):
+    """Calls a step's function with its inputs, each an expression over what there is so far."""
+
+    def __init__(
+        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.loops = loops
+        self.item = item
+        self.levada = [step, "--code", code]  # a difference is a warning
+        for name, text in (inputs or {}).items():
+            self.levada += ["--input", f"{name}={text}"]
+        if outputs:
+            self.levada += ["--outputs", ",".join(outputs)]
+        if settings:
+            self.levada += ["--settings", json.dumps(settings)]
+
+
+class Items(Command):
+    """Lists what the mapped tasks below it run for: `{"index": "0", "label": "d=4"}` each.
+
+    With `fail_items`, an error in an expression is the failure of that item alone.
+    """
+
+    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+        name = shorten(" ".join(loops), 60, placeholder="…")
+        super().__init__(task_display_name=name, **kwargs)
+        self.loops = loops
+        self.node = node
+        self.levada = ["items", "--fail-items"] if fail_items else ["items"]
+
+
+class Outputs(Command):
+    """Records what the pipeline returns, and that the run is over."""
+
+    def __init__(self, outputs, is_tuple=False, **kwargs):
+        super().__init__(**kwargs)
+        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
+        for name, text in outputs.items():
+            self.levada += ["--output", f"{name}={text}"]
+
+
+def callback(reference):
+    """A function `module:name`, imported by Airflow's Python when it is called."""
+
+    def call(context):
+        module, name = reference.split(":")
+        getattr(import_module(module), name)(context)
+
+    return call
+
+
+def missed(reference):
+    """What Airflow 2 calls for SLAs that were missed: a function `module:name`."""
+
+    def call(dag, task_list, blocking_task_list, slas, blocking_tis):
+        callback(reference)({"dag": dag, "task_list": task_list, "slas": slas})
+
+    return call
+
+
+with DAG(
+    dag_id=PIPELINE,
+    schedule="0 6 * * *",
+    start_date=pendulum.parse("2024-01-01"),
+    catchup=False,
+    params={
+        "text": Param("a", type="string"),
+        "counts": Param([1, 2], type="array", items={"type": "integer"}),
+    },
+    default_args={"retries": 0, "sla": timedelta(hours=1)},
+    doc_md=__doc__,
+    sla_miss_callback=missed("alerts:late"),
+) as dag:
+    one = Step(
+        task_id="one",
+        step="only_2:one",
+        code="sha256:50f2d33dd8bb",
+        inputs={"text": "params.text"},
+        retries=2,
+        retry_delay=timedelta(seconds=1),
+        retry_exponential_backoff=BACKOFF,
+        sla=timedelta(minutes=1),
+    )
+
+    for_count = Items(task_id="for_count", loops=["for count in params.counts"])
+
+    repeated = Step.partial(
+        task_id="repeated",
+        step="only_2:repeated",
+        code="sha256:04a0b321b50c",
+        inputs={"text": "one", "times": "count"},
+        loops=["for count in params.counts"],
+        map_index_template="{{ task.item.label }}",
+        sla=None,
+    ).expand(item=for_count.output)
+
+    # The pipeline's outputs.
+    return_ = Outputs(
+        task_id="return",
+        outputs={"0": "[repeated[count] for count in params.counts]"},
+        trigger_rule="none_failed",
+    )
+
+    one >> repeated >> return_
