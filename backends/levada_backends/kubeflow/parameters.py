@@ -68,6 +68,8 @@ def _definition(parameter: Parameter) -> dict[str, Any]:
         description = f"{description} (JSON: {parameter.type.text or schema})".strip()
     if description:
         content["description"] = shown(description)
+    if parameter.default is not None:
+        content["isOptional"] = True  # else KFP's form starts no run while a field is empty
     return content | {"parameterType": kfp_type(parameter)}
 
 
