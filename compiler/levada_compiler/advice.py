@@ -459,7 +459,7 @@ def check_function(
             f"`{node.name}` is async: a {kind} is an ordinary function",
             help="write `def`; in a step, `asyncio.run(…)` runs what is async",
         )
-    elif (kind == "step" or not lowered) and _yields(node):
+    elif (kind == "step" or not lowered) and _yields(function):
         reports.error(
             "invalid-function",
             span,
@@ -468,8 +468,10 @@ def check_function(
         )
 
 
-def _yields(node: m.FunctionNode) -> bool:
-    stack: list[ast.AST] = list(node.body)
+def _yields(function: m.Function) -> bool:
+    if "yield" not in function.module.source.text:
+        return False
+    stack: list[ast.AST] = list(function.node.body)
     while stack:
         item = stack.pop()
         if isinstance(item, ast.Yield | ast.YieldFrom):

@@ -49,7 +49,7 @@ _CONTAINERS = (Collect, Concat, DictDisplay, Display, Recover, Select, Sequence)
 def nested_declarations(module: m.Module, declarations: Declarations, reports: Reports) -> None:
     """Report steps and pipelines that are not at the top level of the module."""
     top = set(map(id, module.functions))
-    for node in ast.walk(module.tree):
+    for node in m.statements(module.tree.body):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or id(node) in top:
             continue
         for decorator in node.decorator_list:
@@ -256,16 +256,19 @@ def tuple_defaults(frame: Frame, declared: Pipeline, reports: Reports) -> None:
 
     To a loop, an index and an unpacking they are the same.
     """
+    tuples = {n: each for n, each in declared.defaults.items() if _holds_tuple(each.static)}
+    if not tuples:
+        return
     tree = frame.function.node
     taken_apart = {id(part) for node in ast.walk(tree) for part in _taken_apart(node)}
-    for name, default in declared.defaults.items():
+    for name, default in tuples.items():
         uses = (
             node
             for node in ast.walk(tree)
             if isinstance(node, ast.Name) and node.id == name and id(node) not in taken_apart
         )
         place = next(uses, None)
-        if place is not None and _holds_tuple(default.static):
+        if place is not None:
             reports.warning(
                 "parameter-default",
                 frame.span(place),

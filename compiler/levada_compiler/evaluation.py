@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 
+from . import modules as m
 from .flow import children
 from .ir import (
     Attribute,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
-    from . import modules as m
     from .diagnostic import Span
     from .frame import Frame
     from .ir import Expr
@@ -41,7 +41,8 @@ EQUALITY: Final = frozenset(("==", "!=", "is", "is not"))
 
 def has_handler(function: m.FunctionNode) -> bool:
     """Whether there is an ``except`` in a pipeline."""
-    return any(isinstance(node, ast.Try) and node.handlers for node in ast.walk(function))
+    inside = m.statements(function.body)
+    return any(isinstance(node, ast.Try) and node.handlers for node in inside)
 
 
 def settle(

@@ -90,7 +90,8 @@ class Frame:
     ) -> None:
         self.building = building
         #: Whether a handler of this pipeline, or of one around it, could handle what is raised.
-        self.handles = any(evaluation.has_handler(f.node) for f in (*building.active, function))
+        around = dict.fromkeys((*building.active, function))
+        self.handles = any(evaluation.has_handler(each.node) for each in around)
         self.function = function
         self.module = function.module
         self.prefix = prefix

@@ -15,7 +15,7 @@ from .source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any, Final, TypeAlias
 
     from levada.code import Code
@@ -246,6 +246,19 @@ def _blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:
             yield [item for item in block if isinstance(item, ast.stmt)]
     for handler in getattr(node, "handlers", ()):
         yield handler.body
+
+
+def statements(block: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """All statements of a block, those within others too; ``ast.walk`` goes into expressions."""
+    stack: list[Any] = list(block)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.stmt):
+            yield node
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, field, None)
+            if inner:
+                stack += inner
 
 
 def _names_bound_by(node: ast.stmt) -> Iterator[str]:

@@ -71,14 +71,17 @@ def _made(cls: type, frozen: bool, eq: bool, order: bool) -> Any:
         body.update(__getstate__=_state, __setstate__=_set_state)
     if eq:
         body.update(_comparisons(names, frozen, order))
+    # Given to the class when it is made: putting it there later would cost as much again.
+    body["__init__"] = _first_init(cls.__qualname__, names, defaults, lambda: made)
     made: Any = type(cls)(cls.__name__, cls.__bases__, body)
-    made.__init__ = _first_init(made, names, defaults)
     return made
 
 
-def _first_init(cls: Any, names: Names, defaults: Defaults) -> Callable[..., None]:
+def _first_init(
+    name: str, names: Names, defaults: Defaults, its_class: Callable[[], Any]
+) -> Callable[..., None]:
     """An ``__init__`` that replaces itself by a compiled one when it was called often."""
-    setters = [cls.__dict__[name].__set__ for name in names]
+    fill = object.__setattr__
     made = 0
 
     def __init__(self: Any, *values: Any, **named: Any) -> None:  # noqa: N807
@@ -87,14 +90,15 @@ def _first_init(cls: Any, names: Names, defaults: Defaults) -> Callable[..., Non
         rest = names[len(values) :]
         if made > _COMPILED_AFTER or not _fits(len(values), names, named, defaults):
             # Also where the call is wrong, so that Python says what is.
+            cls = its_class()
             cls.__init__ = _compiled_init(cls, names, defaults)
             cls.__init__(self, *values, **named)
             return
         values += tuple([named[n] if n in named else _default(defaults[n]) for n in rest])
-        for setter, value in zip(setters, values, strict=True):
-            setter(self, value)
+        for each, value in zip(names, values, strict=True):
+            fill(self, each, value)
 
-    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
+    __init__.__qualname__ = f"{name}.__init__"
     return __init__
 
 

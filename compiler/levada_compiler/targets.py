@@ -58,9 +58,9 @@ def available(*, thorough: bool = False) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def is_own(name: str) -> bool:
+def is_own(target: Target) -> bool:
     """Whether the target comes with the compiler."""
-    return available().get(name, "").startswith(OWN_PACKAGE + ".")
+    return type(target).__module__.startswith(OWN_PACKAGE + ".")
 
 
 def rule_folders() -> list[Path]:

@@ -145,7 +145,8 @@ class _Reader:
             inner = unquoted(node)
             return Type("any", text=node.value) if inner is None else self.read(inner)
         kind = self.form(node)
-        return Type(kind.name, kind.arguments, kind.values, ast.unparse(node))
+        text = node.id if isinstance(node, ast.Name) else ast.unparse(node)
+        return Type(kind.name, kind.arguments, kind.values, text)
 
     def form(self, node: ast.expr) -> Type:
         match node:

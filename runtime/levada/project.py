@@ -33,11 +33,12 @@ class Project:
     local imports are looked for in, in order; they are put in front of ``sys.path`` to run a step.
     """
 
-    __slots__ = ("_located", "_settings", "file", "import_root", "root", "search")
+    __slots__ = ("_located", "_relative", "_settings", "file", "import_root", "root", "search")
 
     def __init__(self, root: str, search: Iterable[str], file: str = "") -> None:
         """Make the project at ``root`` whose modules are imported from ``search``, in order."""
         self.root = os.path.abspath(root)
+        self._relative: dict[str, str] = {}
         self.search = tuple(dict.fromkeys(os.path.abspath(folder) for folder in search))
         self.import_root = self.search[0] if self.search else self.root
         self.file = self.relative(file) if file else ""
@@ -46,7 +47,10 @@ class Project:
 
     def relative(self, path: str) -> str:
         """Return ``path`` as a POSIX path relative to the root (``"."`` for the root itself)."""
-        return os.path.relpath(os.path.abspath(path), self.root).replace(os.sep, "/")
+        if path not in self._relative:
+            own = os.path.relpath(os.path.abspath(path), self.root)
+            self._relative[path] = own.replace(os.sep, "/")
+        return self._relative[path]
 
     def source_root(self, path: str) -> str:
         """Return the folder that the module in ``path`` is imported from."""

@@ -10,7 +10,7 @@ from levada_compiler import targets
 from levada_compiler.compilation import compile_file
 from levada_compiler.diagnostic import Severity
 
-OWN = sorted(name for name in targets.available() if targets.is_own(name))
+OWN = sorted(name for name in targets.available() if targets.is_own(targets.load(name)))
 UNCOMMON = ("produces", "consumes", "on_failure", "triggered_by", "sla", "on_sla_miss")
 MODULE = """
 from levada import pipeline, step

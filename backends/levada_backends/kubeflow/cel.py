@@ -27,7 +27,7 @@ WHY_NOT = "a step: CEL cannot be sure to decide this as Python does"
 
 _FLIPPED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 #: Strings that need no escape in CEL, nor anywhere on the way there.
-_SAFE = re.compile(r"[A-Za-z0-9 _.,:;/+*=<>()@#~^-]*")
+_SAFE = r"[A-Za-z0-9 _.,:;/+*=<>()@#~^-]*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def _comparison(
 
 def _literal(kind: str, value: Scalar) -> str | None:
     """The constant in CEL, if it is of the parameter's own type; numbers are doubles there."""
-    if kind == "str" and isinstance(value, str) and _SAFE.fullmatch(value):
+    if kind == "str" and isinstance(value, str) and re.fullmatch(_SAFE, value):
         return f"'{value}'"
     if kind == "bool" and isinstance(value, bool):
         return "true" if value else "false"
@@ -99,7 +99,8 @@ def _literal(kind: str, value: Scalar) -> str | None:
     return repr(value) if isinstance(value, float) and math.isfinite(value) else None
 
 
-_TOKEN = re.compile(
+#: Compiled when there is a condition to look at, as `_REDUCIBLE` is.
+_WORD = (
     r"\s*(?:(?P<name>inputs\.parameter_values\['(?P<input>[^']+)'\])"
     r"|(?P<literal>'[^'\\]*'|-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?|true|false)"
     r"|(?P<op>==|!=|<=|>=|<|>|&&|\|\||!|\(|\)))"
@@ -114,7 +115,7 @@ def problem(text: str, given: Mapping[str, object]) -> str:
     """
     shape, position = "", 0
     while position < len(text):
-        found = _TOKEN.match(text, position)
+        found = re.compile(_WORD).match(text, position)
         if found is None:
             return f"`{text[position : position + 20]}` is none of CEL that KFP could decide"
         if found["name"] and found["input"] not in given:
@@ -122,14 +123,14 @@ def problem(text: str, given: Mapping[str, object]) -> str:
         shape += _shape(found)
         position = found.end()
     while True:
-        simpler = _REDUCIBLE.sub("t", shape)
+        simpler = re.sub(_REDUCIBLE, "t", shape)
         if simpler == shape:
             return "" if shape == "t" else "it is not whole"
         shape = simpler
 
 
 #: A comparison, a negation, parentheses, or two of these combined: each is a truth value.
-_REDUCIBLE = re.compile(r"[nl]c[nl]|!t|\(t\)|t[&|]t")
+_REDUCIBLE = r"[nl]c[nl]|!t|\(t\)|t[&|]t"
 
 
 def _shape(token: re.Match[str]) -> str:

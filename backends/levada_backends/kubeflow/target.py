@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import options as options_module
 from .capabilities import CAPABILITIES
 from .check import check
+from .options import read
 from .spec import Spec
 
 TYPE_CHECKING = False
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from levada_compiler.ir import Program
 
     from ..target import Capabilities
+    from .options import Options
 
 
 class KubeflowTarget:
@@ -26,22 +27,22 @@ class KubeflowTarget:
     client = "levada_backends.kubeflow.client:KubeflowClient"
 
     def __init__(self) -> None:
-        self._made: tuple[Program, Mapping[str, object], Spec] | None = None
+        self._made: tuple[Program, Options, Spec] | None = None
 
-    def _spec(self, program: Program, options: Mapping[str, object]) -> Spec:
+    def _spec(self, program: Program, options: Options) -> Spec:
         """Of a program that was checked there is one already."""
         if self._made is None or self._made[0] is not program or self._made[1] != options:
-            made = Spec(program, options_module.read(options))
-            self._made = (program, dict(options), made)
+            self._made = (program, options, Spec(program, options))
         return self._made[2]
 
     def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:
         """What Kubeflow cannot do, or would refuse."""
-        return check(program, options_module.read(options), lambda: self._spec(program, options))
+        known = read(options)
+        return check(program, known, lambda: self._spec(program, known))
 
     def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
         """The YAML file."""
-        return {f"{program.name}.yaml": self._spec(program, options).text()}
+        return {f"{program.name}.yaml": self._spec(program, read(options)).text()}
 
 
 TARGET = KubeflowTarget()

@@ -13,17 +13,17 @@ from levada.driver.jobs import hashed
 LABEL_LENGTH = 63
 SUBDOMAIN_LENGTH = 253
 
-_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
-_QUALIFIED = re.compile(r"(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
-_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+# `re` compiles each when it is first used, which most are not in one compilation.
+_LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
+_QUALIFIED = r"(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_VARIABLE = r"[-._a-zA-Z][-._a-zA-Z0-9]*"
+_CONFIG_KEY = r"[-._a-zA-Z0-9]+"
 
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
-_IMAGE = re.compile(
+_IMAGE = (
     rf"(?:(?:\[[0-9a-fA-F:]+\]|[\w.-]+)(?::[0-9]+)?/)?{_PART}(?:/{_PART})*"
-    r"(?::\w[\w.-]{0,127})?(?:@[\w+.-]+:[0-9a-fA-F]+)?",
-    re.ASCII,
+    r"(?::\w[\w.-]{0,127})?(?:@[\w+.-]+:[0-9a-fA-F]+)?"
 )
 
 
@@ -32,7 +32,7 @@ def image_problem(text: str) -> str:
 
     https://pkg.go.dev/github.com/distribution/reference
     """
-    if not _IMAGE.fullmatch(text):
+    if not re.fullmatch(_IMAGE, text, re.ASCII):
         return "it is `registry.example.com/team/name:tag` or `…@sha256:…`, the name in lower case"
     return ""
 
@@ -41,7 +41,7 @@ def label_problem(text: str, length: int = LABEL_LENGTH) -> str:
     """Why a text is no name of the strict kind (RFC 1123 label); empty if it is one."""
     if len(text) > length:
         return f"it has {len(text)} characters, more than {length}"
-    if not _LABEL.fullmatch(text):
+    if not re.fullmatch(_LABEL, text):
         return "it may have lower-case letters, digits and `-`, and starts and ends with the former"
     return ""
 
@@ -50,7 +50,7 @@ def subdomain_problem(text: str) -> str:
     """Why a text is no name of an object (RFC 1123 subdomain); empty if it is one."""
     if len(text) > SUBDOMAIN_LENGTH:
         return f"it has {len(text)} characters, more than {SUBDOMAIN_LENGTH}"
-    if not _SUBDOMAIN.fullmatch(text):
+    if not re.fullmatch(_SUBDOMAIN, text):
         return (
             "it may have lower-case letters, digits, `-` and `.`; each part between dots starts"
             " and ends with a letter or a digit"
@@ -65,7 +65,7 @@ def key_problem(text: str) -> str:
         return f"of its prefix: {problem}"
     if len(name) > LABEL_LENGTH:
         return f"its name has {len(name)} characters, more than {LABEL_LENGTH}"
-    if not _QUALIFIED.fullmatch(name):
+    if not re.fullmatch(_QUALIFIED, name):
         return (
             "it is `[prefix/]name`, where the name has letters, digits, `-`, `_` and `.`, and"
             " starts and ends with a letter or a digit"
@@ -77,7 +77,7 @@ def value_problem(text: str) -> str:
     """Why a text is no value of a label; empty if it is one."""
     if len(text) > LABEL_LENGTH:
         return f"it has {len(text)} characters, more than {LABEL_LENGTH}"
-    if text and not _QUALIFIED.fullmatch(text):
+    if text and not re.fullmatch(_QUALIFIED, text):
         return (
             "it may have letters, digits, `-`, `_` and `.`, and starts and ends with a letter or a"
             " digit"
@@ -90,7 +90,7 @@ def variable_problem(text: str) -> str:
 
     Kubernetes before 1.34 has this strict form; what it takes is taken everywhere.
     """
-    if not _VARIABLE.fullmatch(text):
+    if not re.fullmatch(_VARIABLE, text):
         return "it may have letters, digits, `-`, `_` and `.`, and does not start with a digit"
     if text in (".", "..") or text.startswith(".."):
         return "it must not be `.` or start with `..`"
@@ -101,7 +101,7 @@ def config_key_problem(text: str) -> str:
     """Why a text is no key of a Secret or a ConfigMap; empty if it is one."""
     if len(text) > SUBDOMAIN_LENGTH:
         return f"it has {len(text)} characters, more than {SUBDOMAIN_LENGTH}"
-    if not _CONFIG_KEY.fullmatch(text):
+    if not re.fullmatch(_CONFIG_KEY, text):
         return "it may have letters, digits, `-`, `_` and `.`"
     if text == "." or text.startswith(".."):
         return "it must not be `.` or start with `..`"

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fractions import Fraction
 
-_FORM = re.compile(
+_FORM = (
     r"(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))"
     r"(?P<suffix>[KMGTPE]i|[numkMGTPE]?|[eE](?P<exponent>[+-]?[0-9]+))"
 )
@@ -59,7 +59,7 @@ def parse(text: float | str) -> Quantity:
     """Read a quantity; a number stands for itself. Raises QuantityError."""
     if not isinstance(text, str):
         text = _plain(text)
-    found = _FORM.fullmatch(text)
+    found = re.fullmatch(_FORM, text)
     if found is None:
         raise QuantityError(f"`{text}` is not a quantity such as 2, `500m` or `4Gi`")
     number, suffix = _fraction(found["number"]), found["suffix"]

@@ -85,7 +85,7 @@ def execute(given: Options) -> int:
     )
     _refuse_sources(product, checked)
     status = output.deliver(product)
-    if all(targets.is_own(target.name) for target in chosen):
+    if all(map(targets.is_own, chosen)):
         front.remember(sys.argv[1:], product, checked)
     return status
 
