@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from posixpath import normpath
 
-from levada_compiler.diagnostic import Diagnostic
+from levada_compiler.diagnostic import Diagnostic, Severity
 from levada_compiler.ir import Branch, Call, Group, Guard, Loop
 
 from . import names, quantity
@@ -80,6 +80,10 @@ class SettingsCheck:
             yield Diagnostic("pod-quantity", message, span, help=way_out)
         if value.get("gpu_type") is not None:
             yield from _gpu_type(value["gpu_type"], span)
+            if not value.get("gpu"):
+                message = "`gpu_type` asks for nothing without a number of them"
+                way_out = "write `gpu=1` beside it, or leave it out"
+                yield Diagnostic("pod-quantity", message, span, Severity.WARNING, help=way_out)
 
     def _environment(self, value: dict[str, str], span: Span) -> Iterator[Diagnostic]:
         for name in value:
