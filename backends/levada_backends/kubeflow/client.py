@@ -7,7 +7,6 @@ of it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import tempfile
@@ -35,18 +34,15 @@ from ..client import (
     secret_option,
     text_option,
 )
-from .escaping import as_json, is_replaced
-from .parameters import inexact
+from .connection import Connection
 from .run_details import Tasks
+from .run_parameters import as_given
 from .schedule import MOST_RUNS, same_zone, with_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import TypeVar
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..client import Compiled, Request
-
-    T = TypeVar("T")
 
 _STATES = {
     "PENDING": QUEUED,
@@ -59,11 +55,6 @@ _STATES = {
     "CANCELED": CANCELLED,
 }
 _PAGE = 100
-_NOT_FOUND = 404
-_NOT_KFP = "answers something that is not from the API of Kubeflow Pipelines"
-_LOGIN = (
-    "check `host`; if there is a page to log in before it, name a token's variable as `token_env`"
-)
 
 
 class KubeflowClient(Client):
@@ -80,10 +71,13 @@ class KubeflowClient(Client):
         self._namespace = text_option(options, "namespace")
         self._experiment = text_option(options, "experiment")
         self._zone = text_option(options, "schedule_timezone", "UTC")
-        self._token = secret_option(options, "token_env")
         certificates = text_option(options, "certificates")
-        self._certificates = str(Path(root, certificates)) if certificates else None
-        self._made: Any = None
+        self._kfp = Connection(
+            self._host,
+            self._namespace,
+            secret_option(options, "token_env"),
+            str(Path(root, certificates)) if certificates else None,
+        )
 
     @property
     def address(self) -> str:
@@ -115,14 +109,14 @@ class KubeflowClient(Client):
             file = Path(folder, f"{compiled.pipeline}.yaml")
             file.write_text(_text(compiled), encoding="utf-8")
             if pipeline is None:
-                model = self._api.V2beta1Pipeline(
+                model = self._kfp.models.V2beta1Pipeline(
                     display_name=compiled.pipeline, namespace=self._namespace or None
                 )
-                service = self._client._pipelines_api
-                made = self._asked(lambda: service.pipeline_service_create_pipeline(model))
+                service = self._kfp.client._pipelines_api
+                made = self._kfp.ask(lambda: service.pipeline_service_create_pipeline(model))
                 pipeline = str(made.pipeline_id)
-            version = self._asked(
-                lambda: self._client.upload_pipeline_version(
+            version = self._kfp.ask(
+                lambda: self._kfp.client.upload_pipeline_version(
                     str(file), name, pipeline_id=pipeline, description=f"source {compiled.source}"
                 )
             )
@@ -145,9 +139,9 @@ class KubeflowClient(Client):
 
     def _pipeline_id(self, compiled: Compiled) -> str | None:
         equals = {"operation": "EQUALS", "key": "display_name", "stringValue": compiled.pipeline}
-        listed = self._listed(
+        listed = self._kfp.listed(
             "pipelines",
-            lambda token: self._client.list_pipelines(
+            lambda token: self._kfp.client.list_pipelines(
                 page_token=token,
                 page_size=_PAGE,
                 namespace=self._namespace or None,
@@ -159,9 +153,9 @@ class KubeflowClient(Client):
 
     def _version(self, pipeline: str, compiled: Compiled) -> str | None:
         name = _version_name(compiled)
-        listed = self._listed(
+        listed = self._kfp.listed(
             "pipeline_versions",
-            lambda token: self._client.list_pipeline_versions(
+            lambda token: self._kfp.client.list_pipeline_versions(
                 pipeline, page_token=token, page_size=_PAGE, sort_by="created_at desc"
             ),
         )
@@ -212,7 +206,7 @@ class KubeflowClient(Client):
             yield Change(f"recurring run {compiled.pipeline} ({schedule})", "new")
 
     def _delete_recurring(self, recurring_run: str) -> None:
-        self._asked(lambda: self._client.delete_recurring_run(recurring_run))
+        self._kfp.ask(lambda: self._kfp.client.delete_recurring_run(recurring_run))
 
     def _make_recurring(
         self, compiled: Compiled, pipeline: str, version: str, schedule: str
@@ -220,8 +214,8 @@ class KubeflowClient(Client):
         settings = compiled.plan["settings"]
         experiment = self._experiment_id(compiled.pipeline)
         start = settings.get("start_date")
-        self._asked(
-            lambda: self._client.create_recurring_run(
+        self._kfp.ask(
+            lambda: self._kfp.client.create_recurring_run(
                 experiment,
                 compiled.pipeline,
                 cron_expression=schedule,
@@ -235,9 +229,9 @@ class KubeflowClient(Client):
         )
 
     def _recurring_runs(self, compiled: Compiled) -> list[Any]:
-        listed = self._listed(
+        listed = self._kfp.listed(
             "recurring_runs",
-            lambda token: self._client.list_recurring_runs(
+            lambda token: self._kfp.client.list_recurring_runs(
                 page_token=token, page_size=_PAGE, namespace=self._namespace or None
             ),
         )
@@ -252,11 +246,11 @@ class KubeflowClient(Client):
                 "KFP makes up the ids of its runs", "leave out `--run-id`: it is shown afterwards"
             )
         pipeline, version = self._found(compiled)
-        parameters = as_given(compiled, request.parameters)
+        parameters = as_given(_text(compiled), request.parameters)
         experiment = self._experiment_id(compiled.pipeline)
         name = f"{compiled.pipeline} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-        made = self._asked(
-            lambda: self._client.run_pipeline(
+        made = self._kfp.ask(
+            lambda: self._kfp.client.run_pipeline(
                 experiment, name, params=parameters, pipeline_id=pipeline, version_id=version
             )
         )
@@ -265,7 +259,7 @@ class KubeflowClient(Client):
     def _experiment_id(self, pipeline: str) -> str:
         name = self._experiment or pipeline
         namespace = self._namespace or None
-        made = self._asked(lambda: self._client.create_experiment(name, namespace=namespace))
+        made = self._kfp.ask(lambda: self._kfp.client.create_experiment(name, namespace=namespace))
         return str(made.experiment_id)
 
     def find(self, pipeline: str, run_id: str) -> Run:
@@ -277,7 +271,9 @@ class KubeflowClient(Client):
         return Run(pipeline, run_id, f"{self._host}/#/runs/details/{run_id}")
 
     def _get(self, run_id: str) -> Any:
-        found = self._asked(lambda: self._client.get_run(run_id), f"there is no run `{run_id}`")
+        found = self._kfp.ask(
+            lambda: self._kfp.client.get_run(run_id), f"there is no run `{run_id}`"
+        )
         if not found.run_id:
             raise ClientError(f"there is no run `{run_id}` at {self._host}")
         return found
@@ -319,8 +315,8 @@ class KubeflowClient(Client):
         if found.pipeline_spec:
             return found.pipeline_spec
         reference = found.pipeline_version_reference
-        version = self._asked(
-            lambda: self._client.get_pipeline_version(
+        version = self._kfp.ask(
+            lambda: self._kfp.client.get_pipeline_version(
                 reference.pipeline_id, reference.pipeline_version_id
             )
         )
@@ -335,8 +331,8 @@ class KubeflowClient(Client):
         if not step.key:
             return []
         path = f"/apis/v1alpha1/runs/{run.run_id}/nodes/{step.key}/log"
-        client = self._client._run_api.api_client
-        answer = self._asked(
+        client = self._kfp.client._run_api.api_client
+        answer = self._kfp.ask(
             lambda: client.call_api(
                 path,
                 "GET",
@@ -354,146 +350,13 @@ class KubeflowClient(Client):
 
     def cancel(self, run: Run) -> None:
         """Terminate it."""
-        self._asked(lambda: self._client.terminate_run(run.run_id))
+        self._kfp.ask(lambda: self._kfp.client.terminate_run(run.run_id))
 
     def retry(self, run: Run) -> Run:
         """Run again what failed; the run keeps its id."""
-        service = self._client._run_api
-        self._asked(lambda: service.run_service_retry_run(run.run_id))
+        service = self._kfp.client._run_api
+        self._kfp.ask(lambda: service.run_service_retry_run(run.run_id))
         return run
-
-    # ------------------------------------------------------------------ the API
-
-    @property
-    def _client(self) -> Any:
-        if self._made is None:
-            try:
-                import kfp
-            except ImportError as error:
-                raise ClientError(
-                    f"`kfp` cannot be imported: {error}",
-                    "install it: `pip install levada[kubeflow]`",
-                ) from error
-            self._made = self._asked(
-                lambda: _connected(
-                    kfp.Client,
-                    host=self._host,
-                    namespace=self._namespace or "kubeflow",
-                    existing_token=self._token,
-                    ssl_ca_cert=self._certificates,
-                )
-            )
-        return self._made
-
-    @property
-    def _api(self) -> Any:
-        import kfp_server_api
-
-        return kfp_server_api
-
-    def _asked(self, ask: Callable[[], T], not_found: str = "") -> T:
-        """The answer of the API; its errors in words. What `kfp` prints is dropped."""
-        import io
-        import logging
-        import warnings
-
-        from kfp_server_api import ApiException
-        from urllib3.exceptions import HTTPError
-
-        before = logging.root.manager.disable
-        try:
-            with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                logging.disable()
-                return ask()
-        except ApiException as error:
-            if error.status == _NOT_FOUND and not_found:
-                raise ClientError(f"{not_found} at {self._host}") from None
-            raise ClientError(_api_message(self._host, error), _way_out(error.status)) from None
-        except ValueError as error:  # what kfp has to say itself
-            raise ClientError(f"{self._host}: {error}") from None
-        except (AttributeError, TypeError) as error:  # what it takes apart has another shape
-            raise ClientError(f"{self._host} {_NOT_KFP} ({error})", _LOGIN) from None
-        except (HTTPError, OSError) as error:
-            raise ClientError(
-                f"{self._host} does not answer: {error}", "check `host`, and that it can be reached"
-            ) from None
-        finally:
-            logging.disable(before)
-
-    def _listed(self, name: str, page: Callable[[str], Any]) -> Iterator[Any]:
-        token = ""
-        while True:
-            answer = self._asked(lambda token=token: page(token))  # type: ignore[misc]
-            yield from getattr(answer, name) or []
-            token = answer.next_page_token
-            if not token:
-                return
-
-
-def _connected(make: Any, **options: Any) -> Any:
-    """A client that has asked once for the server's health: `kfp` would ask five times.
-
-    To `kfp` each text is an answer, that of a page to log in as well.
-    """
-
-    class Connected(make):  # type: ignore[misc]
-        def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:  # noqa: ARG002
-            service = self._healthz_api
-            answer = service.api_client.call_api(
-                "/apis/v2beta1/healthz",
-                "GET",
-                response_type="object",
-                auth_settings=["Bearer"],
-                _return_http_data_only=True,
-            )
-            if not isinstance(answer, dict):
-                raise ClientError(f"{options['host']} {_NOT_KFP}", _LOGIN)
-            return service.healthz_service_get_healthz()
-
-    return Connected(**options)
-
-
-def as_given(compiled: Compiled, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters as KFP takes them: what it has no type for is JSON in a string."""
-    kinds = declared(_text(compiled))
-    found: dict[str, Any] = {}
-    for name, value in parameters.items():
-        kind = kinds.get(name, "json")
-        if kind == "json":
-            found[name] = as_json(json.dumps(value, ensure_ascii=False))
-        else:
-            _refuse_replaced(name, value)
-            _refuse_inexact(name, value)
-            found[name] = float(value) if kind == "float" else value
-    return found
-
-
-def declared(text: str) -> dict[str, str]:
-    """What the runtime makes of each parameter, as the first tasks of a compiled file are told."""
-    for line in text.splitlines():
-        word = line.strip().removeprefix("- ")
-        if "--parameters=" in word[:16]:
-            argument = json.loads(word) if word.startswith('"') else word
-            kinds: dict[str, str] = json.loads(argument.partition("=")[2])
-            return kinds
-    return {}
-
-
-def _refuse_replaced(name: str, value: Any) -> None:
-    if is_replaced(json.dumps(value, ensure_ascii=False)):
-        raise ClientError(
-            f"Argo or Kubernetes would replace what `{name}` has: `{{{{`, `$(`, `$$`, or `$é`",
-            f"annotate it as `{name}: str | None`: then it is given as JSON, with an escape",
-        )
-
-
-def _refuse_inexact(name: str, value: Any) -> None:
-    for number in inexact(value):
-        raise ClientError(
-            f"KFP would change {number}, which is given for `{name}`: its numbers are doubles",
-            "annotate it with `| None`: then it is given as JSON in a string",
-        )
 
 
 def _text(compiled: Compiled) -> str:
@@ -503,22 +366,6 @@ def _text(compiled: Compiled) -> str:
 
 def _version_name(compiled: Compiled) -> str:
     return f"levada-{hashlib.sha256(_text(compiled).encode()).hexdigest()[:16]}"
-
-
-def _api_message(host: str, error: Any) -> str:
-    """What the server says, without the headers and the stack that it sends along."""
-    try:
-        said = json.loads(error.body)
-        text = said.get("error_message") or said.get("message") or said.get("error") or ""
-    except (TypeError, ValueError, AttributeError):
-        text = ""
-    return f"{host} answered {error.status} {error.reason or ''}: {text}".rstrip(": ")
-
-
-def _way_out(status: int) -> str:
-    if status in (401, 403):
-        return "name the variable with a token of yours as `token_env`, and check `namespace`"
-    return ""
 
 
 def _utc(date: str, zone: str) -> str:

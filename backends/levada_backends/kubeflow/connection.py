@@ -1,0 +1,143 @@
+"""A connection to Kubeflow Pipelines' API by its own client, imported when something is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from ..client import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+_NOT_FOUND = 404
+_NOT_KFP = "answers something that is not from the API of Kubeflow Pipelines"
+_LOGIN = (
+    "check `host`; if there is a page to log in before it, name a token's variable as `token_env`"
+)
+
+
+class Connection:
+    """Asks a host for what is in a namespace; errors are given in words."""
+
+    def __init__(
+        self, host: str, namespace: str, token: str | None, certificates: str | None
+    ) -> None:
+        """The token is that of a user, the certificates the path of a file with signers."""
+        self._host = host
+        self._namespace = namespace
+        self._token = token
+        self._certificates = certificates
+        self._made: Any = None
+
+    @property
+    def client(self) -> Any:
+        """``kfp.Client``."""
+        if self._made is None:
+            try:
+                import kfp
+            except ImportError as error:
+                raise ClientError(
+                    f"`kfp` cannot be imported: {error}",
+                    "install it: `pip install levada[kubeflow]`",
+                ) from error
+            self._made = self.ask(
+                lambda: _connected(
+                    kfp.Client,
+                    host=self._host,
+                    namespace=self._namespace or "kubeflow",
+                    existing_token=self._token,
+                    ssl_ca_cert=self._certificates,
+                )
+            )
+        return self._made
+
+    @property
+    def models(self) -> Any:
+        """What its messages are made of."""
+        import kfp_server_api
+
+        return kfp_server_api
+
+    def ask(self, question: Callable[[], T], not_found: str = "") -> T:
+        """The answer of the API. What `kfp` prints is dropped. Raises ClientError."""
+        import io
+        import logging
+        import warnings
+
+        from kfp_server_api import ApiException
+        from urllib3.exceptions import HTTPError
+
+        before = logging.root.manager.disable
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                logging.disable()
+                return question()
+        except ApiException as error:
+            if error.status == _NOT_FOUND and not_found:
+                raise ClientError(f"{not_found} at {self._host}") from None
+            raise ClientError(_api_message(self._host, error), _way_out(error.status)) from None
+        except ValueError as error:  # what kfp has to say itself
+            raise ClientError(f"{self._host}: {error}") from None
+        except (AttributeError, TypeError) as error:  # what it takes apart has another shape
+            raise ClientError(f"{self._host} {_NOT_KFP} ({error})", _LOGIN) from None
+        except (HTTPError, OSError) as error:
+            raise ClientError(
+                f"{self._host} does not answer: {error}", "check `host`, and that it can be reached"
+            ) from None
+        finally:
+            logging.disable(before)
+
+    def listed(self, name: str, page: Callable[[str], Any]) -> Iterator[Any]:
+        """What has this name in all pages, each asked for by its token."""
+        token = ""
+        while True:
+            answer = self.ask(lambda token=token: page(token))  # type: ignore[misc]
+            yield from getattr(answer, name) or []
+            token = answer.next_page_token
+            if not token:
+                return
+
+
+def _connected(make: Any, **options: Any) -> Any:
+    """A client that has asked once for the server's health: `kfp` would ask five times.
+
+    To `kfp` each text is an answer, that of a page to log in as well.
+    """
+
+    class Connected(make):  # type: ignore[misc]
+        def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:  # noqa: ARG002
+            service = self._healthz_api
+            answer = service.api_client.call_api(
+                "/apis/v2beta1/healthz",
+                "GET",
+                response_type="object",
+                auth_settings=["Bearer"],
+                _return_http_data_only=True,
+            )
+            if not isinstance(answer, dict):
+                raise ClientError(f"{options['host']} {_NOT_KFP}", _LOGIN)
+            return service.healthz_service_get_healthz()
+
+    return Connected(**options)
+
+
+def _api_message(host: str, error: Any) -> str:
+    """What the server says, without the headers and the stack that it sends along."""
+    try:
+        said = json.loads(error.body)
+        text = said.get("error_message") or said.get("message") or said.get("error") or ""
+    except (TypeError, ValueError, AttributeError):
+        text = ""
+    return f"{host} answered {error.status} {error.reason or ''}: {text}".rstrip(": ")
+
+
+def _way_out(status: int) -> str:
+    if status in (401, 403):
+        return "name the variable with a token of yours as `token_env`, and check `namespace`"
+    return ""

@@ -1,0 +1,58 @@
+"""The parameters of a run as KFP takes them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ..client import ClientError
+from .escaping import as_json, is_replaced
+from .parameters import inexact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def as_given(text: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a run of a compiled file: what KFP has no type for is JSON in a string.
+
+    Raises ClientError for what would arrive as something else.
+    """
+    kinds = _declared(text)
+    found: dict[str, Any] = {}
+    for name, value in parameters.items():
+        kind = kinds.get(name, "json")
+        if kind == "json":
+            found[name] = as_json(json.dumps(value, ensure_ascii=False))
+        else:
+            _refuse_replaced(name, value)
+            _refuse_inexact(name, value)
+            found[name] = float(value) if kind == "float" else value
+    return found
+
+
+def _declared(text: str) -> dict[str, str]:
+    """What the runtime makes of each parameter, as the first tasks of a compiled file are told."""
+    for line in text.splitlines():
+        word = line.strip().removeprefix("- ")
+        if "--parameters=" in word[:16]:
+            argument = json.loads(word) if word.startswith('"') else word
+            kinds: dict[str, str] = json.loads(argument.partition("=")[2])
+            return kinds
+    return {}
+
+
+def _refuse_replaced(name: str, value: Any) -> None:
+    if is_replaced(json.dumps(value, ensure_ascii=False)):
+        raise ClientError(
+            f"Argo or Kubernetes would replace what `{name}` has: `{{{{`, `$(`, `$$`, or `$é`",
+            f"annotate it as `{name}: str | None`: then it is given as JSON, with an escape",
+        )
+
+
+def _refuse_inexact(name: str, value: Any) -> None:
+    for number in inexact(value):
+        raise ClientError(
+            f"KFP would change {number}, which is given for `{name}`: its numbers are doubles",
+            "annotate it with `| None`: then it is given as JSON in a string",
+        )
