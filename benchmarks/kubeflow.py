@@ -24,14 +24,18 @@ SHAPES = {
     "distinct steps": (generate.levada_module, generate.kfp_module),
     "one step": (generate.levada_calls, generate.kfp_calls),
 }
-INPUT = {
-    "inputs": {"parameterValues": {"levada-call": "node add_one\ninput x=1", "x": 1}},
-    "outputs": {
-        "parameters": {"Output": {"outputFile": "{fresh}/output"}},
+CALL = "step chain:add_one sha256:0\ninput x=1"
+
+
+def _executor_input(output: str) -> str:
+    """What KFP's launcher gives a task; each tool has its own name of the output."""
+    outputs = {
+        "parameters": {output: {"outputFile": "{fresh}/output"}},
         "artifacts": {},
         "outputFile": "{fresh}/executor_output.json",
-    },
-}
+    }
+    given = {"inputs": {"parameterValues": {"levada-call": CALL, "x": 1}}, "outputs": outputs}
+    return json.dumps(given)
 
 
 def main() -> int:
@@ -118,11 +122,11 @@ def _keeps(steps: int):
 
 
 def _containers() -> list[Subject]:
-    given = json.dumps(INPUT)
-    levada = ["{bin}/python", "-m", "levada.kubeflow", "chain:add_one", "--pipeline=chain"]
-    levada += ["--run-id=r", "--executor-input", given]
+    levada = ["{bin}/python", "-m", "levada.kubeflow", "step", "--pipeline=chain", "--path=."]
+    levada += ["--gives=output:parameter", "--run-id=r"]
+    levada += ["--executor-input", _executor_input("output")]
     kfp = ["{bin}/python", "-m", "kfp.dsl.executor_main", "--component_module_path", "chain.py"]
-    kfp += ["--executor_input", given, "--function_to_execute", "add_one"]
+    kfp += ["--executor_input", _executor_input("Output"), "--function_to_execute", "add_one"]
     return [
         Subject(
             "levada.kubeflow",

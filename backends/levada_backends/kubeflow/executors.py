@@ -164,7 +164,7 @@ class Executors:
             content["activeDeadlineSeconds"] = str(int(settings["timeout"]) + GRACE)
         if options.image_pull_secrets:
             names = options.image_pull_secrets
-            content["imagePullSecret"] = [_named("secretName", name) for name in names]
+            content["imagePullSecret"] = [{"secretName": name} for name in names]
         if options.image_pull_policy:
             content["imagePullPolicy"] = options.image_pull_policy
         return content
@@ -222,15 +222,13 @@ def _resources(wanted: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
+# Names of claims and secrets stand in the fields that every backend reads. `pvcNameParameter` and
+# `secretNameParameter` are for what is known in a run only: where they are not there, newer
+# backends take the others (`backend/src/v2/driver/k8s.go`); older ones know nothing else.
+
+
 def _mount(volume: dict[str, Any]) -> dict[str, Any]:
-    claim = volume["claim"]
-    content = {"mountPath": volume["path"], "constant": claim}
-    return content | {"pvcNameParameter": {"runtimeValue": {"constant": claim}}}
-
-
-def _named(field: str, name: str) -> dict[str, Any]:
-    """A name as older backends read it, and as newer ones do."""
-    return {field: name, f"{field}Parameter": {"runtimeValue": {"constant": name}}}
+    return {"mountPath": volume["path"], "constant": volume["claim"]}
 
 
 def _secrets(wanted: dict[str, str], default: str) -> list[dict[str, Any]]:
@@ -239,7 +237,7 @@ def _secrets(wanted: dict[str, str], default: str) -> list[dict[str, Any]]:
         place = pod.secret(reference, default)
         pair = {"envVar": variable, "secretKey": place["key"]}
         found.setdefault(place["name"], []).append(pair)
-    return [{**_named("secretName", name), "keyToEnv": pairs} for name, pairs in found.items()]
+    return [{"secretName": name, "keyToEnv": pairs} for name, pairs in found.items()]
 
 
 def _toleration(wanted: dict[str, Any]) -> dict[str, Any]:
