@@ -19,7 +19,7 @@ from levada.trees.canonical import artifact_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, TypeVar
 
     from levada.arguments import Arguments, LoopArguments
@@ -224,10 +224,11 @@ class Command:
         nodes = stored_run.StoredNodes(self._store, self._pipeline, self._run_id)
         return expressions.Scope(self._parameters, nodes, self._store)
 
-    def _scope(self) -> Scope:
-        """Give the scope of this iteration of the loops around the node."""
+    def _scope(self, loops: Sequence[LoopArguments] | None = None) -> Scope:
+        """Give the scope of this iteration of the loops around the node, or of the outer ones."""
         scope = self._new_scope()
-        for loop, wanted in zip(self.arguments.loops, self.arguments.map_index, strict=False):
+        loops = self.arguments.loops if loops is None else loops
+        for loop, wanted in zip(loops, self.arguments.map_index, strict=False):
             found = expressions.iterations(loop.target, loop.items, loop.where, scope)
             for index, variables in enumerate(found):
                 if index == wanted:

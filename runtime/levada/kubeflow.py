@@ -27,13 +27,16 @@ from levada.trees.canonical import ARTIFACT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
-    from levada.arguments import Arguments
+    from levada.arguments import Arguments, LoopArguments
+    from levada.expressions import Scope, Variable
 
 CALL = "levada-call"
 OUTPUT = "Output"
+#: The item of a loop that has none, where KFP wants one to make a list of what the items gave.
+NO_ITEM = "none"
 PARAMETER = ":parameter"
 #: How the texts in KFP's own scheme of paths are kept in the container (``LocalPathForURI``).
 _FOLDERS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
@@ -50,7 +53,8 @@ class Task:
     """What KFP and the compiled pipeline say of this task.
 
     ``words`` is the command line for :mod:`levada.arguments`; ``unless`` names the nodes whose
-    failure cuts the task off; with ``caught`` its own failure is only in its record.
+    failure cuts the task off; with ``caught`` its own failure is only in its record. ``collected``
+    has the bytes that KFP's lists of its outputs may have.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -59,6 +63,8 @@ class Task:
         self._taken: list[str] = []
         self.unless = ""
         self.caught = False
+        self.is_never_empty = False
+        self.collected: dict[str, int] = {}
         self._kinds: dict[str, str] = {}
         self._item = ""
         mode, *rest = [unescaped(word) for word in words]
@@ -105,6 +111,11 @@ class Task:
                 self.unless = rest
             elif word == "caught":
                 self.caught = True
+            elif word == "never-empty":
+                self.is_never_empty = True
+            elif word == "collected":
+                pairs = (pair.rpartition(":") for pair in rest.split(","))
+                self.collected = {name: int(size) for name, _, size in pairs}
             elif word == "source":
                 os.environ["LEVADA_SOURCE"] = rest
             elif word == "tuple":
@@ -126,8 +137,13 @@ class Task:
             run = os.environ.get("LEVADA_RUN_ID", "")
         if not run:
             raise UsageError("Kubeflow did not say which run this is: LEVADA_RUN_ID is not set")
-        item = str(self._values.get(self._item, "")) if self._item else ""
+        item = "" if self.has_no_item else str(self._values.get(self._item, ""))
         return [f"--run-id={run}", *([f"--map-index={item}"] if item else [])]
+
+    @property
+    def has_no_item(self) -> bool:
+        """Whether it is in a loop over nothing, and has nothing to do."""
+        return bool(self._values.get(self._item) == NO_ITEM)
 
     def taken(self, name: str) -> str:
         """What KFP gave for an input, as JSON; nothing if it is to be read from the store."""
@@ -212,8 +228,19 @@ class KubeflowCommand(command.Command):
             record = records.read_document(self._store, self.answer["record"]) or {}
             report = Report(self._task.input, record, self._store)
             self.output = {"artifacts": report.artifacts()}
-            self._give_all(report.parameters())
+            self._give_all(report.parameters(self._shares()))
         return code
+
+    def _shares(self) -> dict[str, int]:
+        """Bytes that each output may have in KFP's list of what all items gave."""
+        if not self._task.collected:
+            return {}
+        *outer, loop = self.arguments.loops
+        count = sum(1 for _ in self._variables(loop, self._scope(outer)))
+        return {name: size // count for name, size in self._task.collected.items()}
+
+    def _variables(self, loop: LoopArguments, scope: Scope) -> Iterator[dict[str, Variable]]:
+        return expressions.iterations(loop.target, loop.items, loop.where, scope)
 
     def _input(self, _name: str, text: str, scope: Any) -> Any:
         # In a loop KFP's local runner gives the item for whatever comes from outside of it.
@@ -227,13 +254,12 @@ class KubeflowCommand(command.Command):
 
     def _items(self) -> int:
         """Give the index path of each iteration of the innermost loop, within those around it."""
-        loop = self.arguments.loops[-1]
-        found = expressions.iterations(loop.target, loop.items, loop.where, self._scope())
+        found = self._variables(self.arguments.loops[-1], self._scope())
         outer = self.arguments.map_index
         indexes = [".".join(map(str, (*outer, n))) for n, _ in enumerate(found)]
         self.answer = indexes
         self._note_success(len(indexes))
-        self._give(indexes)
+        self._give(indexes or nothing(self._task)[OUTPUT])
         return command.DONE
 
     def _outputs(self) -> int:
@@ -252,16 +278,6 @@ class KubeflowCommand(command.Command):
         if values:
             self.output["parameterValues"] = values
 
-    def cut_off(self) -> None:
-        """Give what those that come after need, so that they are cut off too."""
-        if self._task.mode == "decide":
-            self._give("neither")
-        elif self._task.mode == "items":
-            self._give([])
-        else:
-            given = Report(self._task.input, {}, self._store)
-            self._give_all(dict.fromkeys(given.parameter_names, ""))
-
     def _request(self, step: dict[str, Any], item: tuple[int, ...] | None = None) -> Any:
         if item is None and self.arguments.mode == "items":
             item = self.arguments.map_index
@@ -278,9 +294,8 @@ class Report:
     """A record as the artifacts that the task has declared."""
 
     def __init__(self, given: dict[str, Any], record: dict[str, Any], store: Any) -> None:
-        outputs = given.get("outputs", {})
-        declared = outputs.get("artifacts", {})
-        self.parameter_names = list(outputs.get("parameters", {}))
+        declared = given.get("outputs", {}).get("artifacts", {})
+        self.parameter_names = _parameter_names(given)
         self._declared = {n: each["artifacts"][0] for n, each in declared.items()}
         self._record = record
         self._store = store
@@ -295,10 +310,14 @@ class Report:
         named = {_artifact_name(name): each for name, each in record["outputs"].items()}
         return {"output": {"artifact": record["returns"], "display": None}} | named
 
-    def parameters(self) -> dict[str, str]:
+    def parameters(self, shares: dict[str, int]) -> dict[str, str]:
         """The small ones as JSON that nothing is replaced in; nothing says: read the store."""
         outputs = self._outputs()
-        return {name: self._text(outputs[name]) for name in self.parameter_names}
+        found = {name: self._text(outputs[name]) for name in self.parameter_names}
+        for name, share in shares.items():
+            if len(json.dumps(found[name])) + 2 > share:  # with a comma and a space
+                found[name] = ""
+        return found
 
     def _text(self, output: dict[str, Any]) -> str:
         tree = output.get("tree")
@@ -388,6 +407,23 @@ class Report:
         return {"artifacts": [{**content, "metadata": _shown(metadata)}]}
 
 
+def _parameter_names(given: dict[str, Any]) -> list[str]:
+    """The output parameters that KFP wants."""
+    return list(given.get("outputs", {}).get("parameters", {}))
+
+
+def nothing(task: Task) -> dict[str, Any]:
+    """What a task gives that does nothing: what makes those that come after do nothing either.
+
+    Where there is no item to decide about, a merge of both sides still has to find one.
+    """
+    if task.mode == "decide":
+        return {OUTPUT: "otherwise" if task.has_no_item else "neither"}
+    if task.mode == "items":
+        return {OUTPUT: [NO_ITEM] if task.is_never_empty else []}
+    return dict.fromkeys(_parameter_names(task.input), "")
+
+
 def unreplaced(text: str) -> str:
     """JSON text without anything that KFP, Argo or Kubernetes would replace in it."""
     return text.replace("{{", "\\u007b{").replace("{{", "{\\u007b").replace("$", "\\u0024")
@@ -474,6 +510,9 @@ def main(words: Sequence[str] | None = None) -> None:
 def _run(task: Task) -> int:
     from levada.arguments import Arguments
 
+    if task.has_no_item:
+        sys.stderr.write("nothing to do: the loop has no items\n")
+        return _without_result(task)
     words = task.words
     if task.mode == "end":  # only what has failed before it counts
         words = ["decide", *words[1:], "--expression=True"]
@@ -482,7 +521,7 @@ def _run(task: Task) -> int:
     found = KubeflowCommand(task, arguments, dict(os.environ))
     if found.is_cut_off():
         sys.stderr.write(f"not reached: one of {task.unless} failed\n")
-        return _without_result(task, found) if task.caught else command.PERMANENT
+        return _without_result(task) if task.caught else command.PERMANENT
     if task.mode == "end":
         return command.DONE
     return _caught(task, found) if task.caught else _attempt(task, found)
@@ -505,13 +544,21 @@ def _caught(task: Task, found: KubeflowCommand) -> int:
     if code != command.PERMANENT and not found.is_final():
         return command.FAILED
     sys.stderr.write("this failed; the pipeline handles it\n")
-    return _without_result(task, found)
+    return _without_result(task)
 
 
-def _without_result(task: Task, found: KubeflowCommand) -> int:
-    found.cut_off()
-    write_output(task, found.output)
+def _without_result(task: Task) -> int:
+    """Write an output with nothing in it: KFP's local runner fails where one is missing."""
+    declared = task.input.get("outputs", {}).get("artifacts", {})
+    artifacts = {name: {"artifacts": [_empty(name, each)]} for name, each in declared.items()}
+    found = {"parameterValues": nothing(task), "artifacts": artifacts}
+    write_output(task, {kind: given for kind, given in found.items() if given})
     return command.DONE
+
+
+def _empty(name: str, declared: dict[str, Any]) -> dict[str, Any]:
+    own = declared["artifacts"][0]
+    return {"name": own.get("name", name), "uri": own.get("uri", ""), "metadata": {}}
 
 
 def _in_child(run: Callable[[], int]) -> int:

@@ -167,6 +167,34 @@ def test_a_page_is_shown_however_large_it_is(tasks: Tasks) -> None:
     assert Path(shown["uri"]).read_text() == "x" * 5000 + "?"
 
 
+def test_a_loop_over_nothing_has_an_item_for_which_nothing_is_done(tasks: Tasks) -> None:
+    loop = ("node for_x", "for x in []")
+    assert tasks.run("items", *loop)["parameterValues"] == {"Output": []}
+    assert tasks.run("items", *loop, "never-empty")["parameterValues"] == {"Output": ["none"]}
+    before = sorted(tasks.store.rglob("*"))
+    given: dict[str, Any] = {"words": ("--item=i",), "i": "none"}
+    step = tasks.run("tasks:same", "for x in []", small=("output",), artifacts=("all",), **given)
+    assert step["parameterValues"] == {"output": ""}
+    assert step["artifacts"]["all"]["artifacts"][0]["uri"].endswith("/all")
+    decided = tasks.run("decide", "node if_1", "for x in []", "expression x > 1", **given)
+    assert decided == {"parameterValues": {"Output": "otherwise"}}
+    inner = ("items", "node for_y", "for x in []", "for y in x")
+    assert tasks.run(*inner, **given) == {"parameterValues": {"Output": []}}
+    assert tasks.run(*inner, "never-empty", **given) == {"parameterValues": {"Output": ["none"]}}
+    assert tasks.run("end", "node try_1", "for x in []", 'unless "same"', **given) == {}
+    assert sorted(tasks.store.rglob("*")) == before
+
+
+def test_what_is_too_large_for_a_list_of_all_items_is_not_in_it(tasks: Tasks) -> None:
+    """The bytes of a list are shared by its items; whoever wants a value reads it in the store."""
+    loop = ("for x in [1, 2, 1234567890]", "input value=x", "collected output:30")
+    for index, text in enumerate(["1", "2", ""]):
+        given: dict[str, Any] = {"words": ("--item=i",), "i": str(index)}
+        found = tasks.run("tasks:same", "node same", *loop, small=("output",), **given)
+        assert found["parameterValues"] == {"output": text}
+    assert [record["map_index"] for record in tasks.records("same")] == [[0], [1], [2]]
+
+
 def test_decisions_and_items_are_parameters(tasks: Tasks) -> None:
     tasks.run("tasks:same", "node same", "input value=[3, 4]")
     given = {"parameterValues": {"Output": "then"}}
@@ -204,7 +232,8 @@ def test_what_comes_after_a_failure_was_not_reached(tasks: Tasks) -> None:
 
 def test_a_caught_failure_is_only_in_its_record(tasks: Tasks) -> None:
     lines = ("node raises", 'input text="no"', "caught")
-    assert tasks.run("tasks:raises", *lines, artifacts=("output",)) == {}
+    found = tasks.run("tasks:raises", *lines, artifacts=("output",))
+    assert found["artifacts"]["output"]["artifacts"][0]["metadata"] == {}  # for who takes it
     assert [record["status"] for record in tasks.records("raises")] == ["failed"]
     decided = tasks.run("decide", "node try_1.except", 'expression failed("raises")')
     assert decided == {"parameterValues": {"Output": "then"}}

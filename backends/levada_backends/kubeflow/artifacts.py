@@ -84,9 +84,10 @@ def _is_small(type_: Type) -> bool:
     return type_.name in _SMALL
 
 
-def declared(name: str) -> dict[str, object]:
-    """An artifact type of KFP."""
-    return {"artifactType": {"schemaTitle": f"system.{name}"}}
+def declared(name: str, *, is_list: bool = False) -> dict[str, object]:
+    """An artifact of one of KFP's types, or several."""
+    content: dict[str, object] = {"artifactType": {"schemaTitle": f"system.{name}"}}
+    return content | ({"isArtifactList": True} if is_list else {})
 
 
 def declared_by_root(names: Iterable[str]) -> dict[str, object]:

@@ -13,7 +13,8 @@ _CONSTRUCTS = {
     "branch": "a sub-DAG a side with a CEL condition: on parameters where CEL is exact, else on "
     "what a small decision task says; small values merge by valueFromOneof",
     "constant loop": "unrolled: one task an item",
-    "fan-out": "a task lists the items, a parameter iterator goes over them",
+    "fan-out": "a task lists the items, a parameter iterator goes over them, and KFP collects what "
+    "a step gives for each",
     "nested fan-out": "an iterator in an iterator",
     "try/finally": "an exit task; a task after it fails the run if it failed",
     "try/except": "a step's failure is in its record, and a task asks these; where a whole pod is "

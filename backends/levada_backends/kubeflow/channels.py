@@ -4,21 +4,35 @@ A value that other tasks gave has a way through the DAGs: up as an output of eac
 task that gave it, to the innermost DAG around both, and from there down as an input of each DAG
 around the one that takes it. A merge of two sides of an ``if`` is ``valueFromOneof``.
 
+What the iterations of a loop gave is a list at its iterator's output, as KFP's SDK has it
+(``dsl.Collected``). A step reads its list from the store all the same: there it is in order and
+whole, whatever its size. KFP's is for whoever looks at the run, and an edge.
+
 There is a way only where KFP is sure to find a value at its end, for the run of a task whose input
 cannot be found fails (``backend/src/v2/driver/resolve.go``):
 
 - from the side of an ``if`` only by a merge to which both sides give a parameter: of artifacts
   KFP takes the last side, whether it ran or not;
-- not out of a loop: KFP finds nothing where a loop has no items, and cannot leave any out;
+- out of a loop only what a step gives in each iteration, since KFP cannot leave any out and makes
+  one flat list of nested ones. Of a loop without items there would be none to find it of: then the
+  task that lists the items lists one for which nothing is done. Where a body has a handler a
+  failure may cut off the loop;
 - not into or out of an exit task, which runs when nothing was given;
 - a merge of an ``if`` that a failure may cut off has neither side.
+
+A pod gets all of its inputs as one argument, which Linux limits to 128 KiB. So parameters of a list
+have a share of ``LIST_BYTES`` each, and one that is larger is not shown in it. Artifacts have no
+such limit, at some hundred bytes each; a list of them goes to a sub-DAG with the step in it: what a
+DAG takes is handed to no pod.
 
 All else is read from the store, and is an edge only.
 """
 
 from __future__ import annotations
 
-from levada_compiler.ir import Attribute, Output, Select
+from itertools import pairwise
+
+from levada_compiler.ir import Attribute, Collect, Output, Select
 from levada_compiler.slotted import dataclass
 
 from . import artifacts
@@ -26,6 +40,7 @@ from .dags import Given, Taken, inner_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TypeVar
 
     T = TypeVar("T")
@@ -35,6 +50,10 @@ if TYPE_CHECKING:
     from .dags import Builder, Dag, Task
 
 
+#: Bytes of all lists of parameters that a task takes, beside a call of up to 96 KiB.
+LIST_BYTES = 24 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """An output of a task."""
@@ -42,22 +61,34 @@ class Way:
     task: Task
     key: str
     is_parameter: bool
+    is_list: bool = False
+
+    @property
+    def is_artifact_list(self) -> bool:
+        """Whether it is more than may be handed to a pod."""
+        return self.is_list and not self.is_parameter
 
 
 class Channels:
-    """Lays the ways of a program."""
+    """Lays the ways of a program; those out of loops only if it is ``collecting``."""
 
-    def __init__(self, program: Program, builder: Builder, outputs: artifacts.Outputs) -> None:
+    def __init__(
+        self, program: Program, builder: Builder, outputs: artifacts.Outputs, *, collecting: bool
+    ) -> None:
         self._builder = builder
         self._outputs = outputs
+        self._collecting = collecting
         self._steps = {step.key: step for step in program.steps}
 
     def lay(self, task: Task, call: Call) -> None:
         """Make inputs of the arguments of a call that have a way to it."""
-        for argument in call.arguments:
-            way = self._origin(argument.value)
-            if way is not None:
-                self._lead(way, task, argument.name)
+        found = ((way, one.name) for one in call.arguments if (way := self._origin(one.value)))
+        lists = []
+        # First what may put the task elsewhere.
+        for way, name in sorted(found, key=lambda each: not each[0].is_artifact_list):
+            if self._lead(way, task, name) and way.is_list:
+                lists.append(way)
+        _share(lists)
 
     def _origin(self, value: Expr) -> Way | None:
         match value:
@@ -67,6 +98,8 @@ class Channels:
                 return self._output(node, artifacts.output_name(name))
             case Select():
                 return self._merge(value)
+            case Collect(value=Output() | Attribute(), flatten=False) if self._collecting:
+                return self._collected(value)
             case _:
                 return None
 
@@ -86,29 +119,65 @@ class Channels:
         found = []
         for side, expression in zip(sides, (value.then, value.otherwise), strict=True):
             way = self._origin(expression)
-            if way is None or not way.is_parameter or not _reaches(way, inner_of(side)):
+            if way is None or not _is_one_parameter(way) or not _reaches(way, inner_of(side)):
                 return None
             found.append((side, way))
         sources = tuple((side, _output_of(side, _up(way, inner_of(side)))) for side, way in found)
         key = _named(wrapper.given, "merged", Given(sources, is_parameter=True))
         return Way(wrapper, key, is_parameter=True)
 
-    def _lead(self, way: Way, task: Task, name: str) -> None:
-        """From where the value is made to an input of the task."""
+    def _collected(self, value: Collect) -> Way | None:
+        """What a step gives in each iteration."""
+        body = self._builder.loops[value.loop]
+        way = self._origin(value.value)
+        if way is None or body.caught or way.task.caught or not _reaches(way, inner_of(body)):
+            return None
+        names = [owner.name for owner in way.task.chain[len(body.chain) - 1 :]]
+        if any(one == other for one, other in pairwise(names)):
+            return None  # by their names KFP tells the tasks on the way apart (`CollectInputs`)
+        inner = _up(way, inner_of(body))
+        given = Given(((inner.task, inner.key),), way.is_parameter, is_list=True)
+        key = _named(body.given, f"{inner.task.name}-{inner.key}", given)
+        return Way(body, key, way.is_parameter, is_list=True)
+
+    def _lead(self, way: Way, task: Task, name: str) -> bool:
+        """From where the value is made to an input of the task, if there is a way."""
         owners = task.chain
         around = {id(owner.dag) for owner in way.task.chain}
         depth = max(n for n, owner in enumerate(owners) if id(owner.dag) in around)
         dag = owners[depth].dag
         if any(owner.exit_of for owner in owners[depth:]) or not _reaches(way, dag):
-            return
+            return False
         above = _up(way, dag)
-        passed = Taken(above.task, above.key, above.is_parameter)
+        passed = Taken(above.task, above.key, above.is_parameter, above.is_list)
+        channel = f"pipelinechannel--{above.task.name}--{above.key}"
+        if way.is_artifact_list:
+            owner = owners[depth] if owners[depth] is not task else self._builder.enclose(task)
+            _named(owner.taken, channel, passed)
+            return True
         for owner in owners[depth:-1]:
-            channel = _named(
-                owner.taken, f"pipelinechannel--{above.task.name}--{above.key}", passed
-            )
-            passed = Taken(None, channel, above.is_parameter)
+            key = _named(owner.taken, channel, passed)
+            passed = Taken(None, key, above.is_parameter, above.is_list)
         task.taken[name] = passed
+        return True
+
+
+def _share(lists: Sequence[Way]) -> None:
+    """Have the lists that a task takes made, none of them empty, the parameters of few bytes."""
+    parameters = [way for way in lists if way.is_parameter]
+    for way in lists:
+        if way.task.listed is not None:
+            way.task.listed.is_never_empty = True
+    for way in parameters:
+        task, key = way.task, way.key
+        while task.inner is not None:
+            ((task, key),) = task.given[key].sources
+        share = LIST_BYTES // len(parameters)
+        task.collected[key] = min(share, task.collected.get(key, share))
+
+
+def _is_one_parameter(way: Way) -> bool:
+    return way.is_parameter and not way.is_list
 
 
 def _reaches(way: Way, dag: Dag) -> bool:
@@ -126,13 +195,13 @@ def _up(way: Way, dag: Dag) -> Way:
     """The value as an output of a task of this DAG, which it reaches."""
     while way.task.dag is not dag and way.task.dag.owner is not None:
         owner = way.task.dag.owner
-        way = Way(owner, _output_of(owner, way), way.is_parameter)
+        way = Way(owner, _output_of(owner, way), way.is_parameter, way.is_list)
     return way
 
 
 def _output_of(owner: Task, way: Way) -> str:
     """Make an output of the DAG of one of its tasks'."""
-    given = Given(((way.task, way.key),), way.is_parameter)
+    given = Given(((way.task, way.key),), way.is_parameter, way.is_list)
     return _named(owner.given, f"{way.task.name}-{way.key}", given)
 
 

@@ -47,14 +47,19 @@ class Taken:
     task: Task | None
     key: str
     is_parameter: bool
+    is_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An output of a DAG: of one of its tasks, or of the one of them that ran."""
+    """An output of a DAG: of one of its tasks, or of the one of them that ran.
+
+    That of an iterator is a list of what its iterations gave.
+    """
 
     sources: tuple[tuple[Task, str], ...]
     is_parameter: bool
+    is_list: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -82,11 +87,14 @@ class Task:
     caught: bool = False  #: it is in a body with a handler
     taken: dict[str, Taken] = field(default_factory=dict)  #: inputs that others' outputs are
     given: dict[str, Given] = field(default_factory=dict)  #: outputs of its DAG
+    #: outputs that KFP makes lists of, and the bytes that such a list may have
+    collected: dict[str, int] = field(default_factory=dict)
+    is_never_empty: bool = False  #: it lists an item even where the loop has none
 
     @property
     def call(self) -> Call | None:
         """The call of a step, if it is one."""
-        return self.node if isinstance(self.node, Call) else None
+        return self.node if isinstance(self.node, Call) and self.inner is None else None
 
     @property
     def chain(self) -> list[Task]:
@@ -147,6 +155,7 @@ class Builder:
         self._over: dict[str, list[Task]] = {}
         #: node id -> the task of a call; of a branch the sub-DAG, and those of its two sides
         self.calls: dict[str, Task] = {}
+        self.loops: dict[str, Task] = {}  #: those of which each item is a run of a sub-DAG
         self.sides: dict[str, tuple[Task, ...]] = {}
         self._region(program.body, Place(self.root))
         self._end()
@@ -249,6 +258,7 @@ class Builder:
         items.comment = "lists the items as Python would, and gives each its index"
         body = self._sub_dag(_last(loop.id), place, loop)
         body.comment, body.listed = text, items
+        self.loops[loop.id] = body
         self._region(loop.body, replace(place, dag=inner_of(body), loops=loops))
         return _unless_empty(body) or [items]
 
@@ -323,8 +333,7 @@ class Builder:
         task = self._task(name or title, "dag", place, node)
         task.title = title
         task.inner = Dag(task)
-        owners = [owner.name for owner in task.chain]
-        task.component = "comp-" + self.components.new("-".join(owners))
+        task.component = self._component(task)
         return task
 
     def _decision(self, title: str, place: Place, node: Node, text: str, node_id: str = "") -> Task:
@@ -347,6 +356,24 @@ class Builder:
         pairs = zip(result.names, result.values, strict=True)
         outputs = [f"output {name}={self.writer.text(value)}" for name, value in pairs]
         task.lines = (*outputs, *(["tuple"] if result.is_tuple else []))
+
+    def enclose(self, task: Task) -> Task:
+        """Put a task that has its edges into a sub-DAG of its own, which stands in its place."""
+        dag = task.dag
+        title = f"{task.title} join"
+        outer = Task(dag.names.new(title), title, "dag", dag, task.node, after=task.after)
+        outer.indexed, outer.caught = task.indexed, task.caught
+        outer.inner = inner = Dag(outer)
+        outer.component = self._component(outer)
+        dag.tasks[dag.tasks.index(task)] = outer
+        for other in dag.tasks:
+            other.after = [outer if one is task else one for one in other.after]
+        task.dag, task.after, task.name = inner, [], inner.names.new(task.title)
+        inner.tasks.append(task)
+        return outer
+
+    def _component(self, task: Task) -> str:
+        return "comp-" + self.components.new("-".join(owner.name for owner in task.chain))
 
     # ------------------------------------------------------------------ edges
 

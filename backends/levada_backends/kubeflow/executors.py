@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from levada_compiler.ir import Program, Setting, Step
 
-    from .dags import Task
+    from .dags import Taken, Task
     from .names import Names
     from .options import Options
 
@@ -120,7 +120,7 @@ class Executors:
         if outputs:
             arguments.append(f"--gives={_kinds(outputs)}")
         if task.taken:
-            kinds = {n: PARAMETER if t.is_parameter else "Artifact" for n, t in task.taken.items()}
+            kinds = {name: _kind(taken) for name, taken in task.taken.items()}
             arguments.append(f"--takes={_kinds(kinds)}")
         inputs = {name: self._kinds[name] for name in task.parameters}
         if inputs:
@@ -194,6 +194,12 @@ def _of_step(step: Step, settings: dict[str, Any]) -> Iterator[str]:
     inner = {name: settings[name] for name in _FOR_THE_STEP if name in settings}
     if inner:
         yield f"--settings={json.dumps(inner, ensure_ascii=False)}"
+
+
+def _kind(taken: Taken) -> str:
+    if not taken.is_parameter:
+        return "Artifact"
+    return "LIST" if taken.is_list else PARAMETER
 
 
 def _kinds(found: dict[str, str]) -> str:

@@ -37,6 +37,7 @@ _FOR_THE_CLIENT = {
 OPTIONS = (
     *(Option(name, note) for name, note in _TEXTS.items()),
     Option("image_pull_secrets", "a list of Secrets that images are pulled with"),
+    Option("collected", "whether what the items of loops gave is a list in KFP too (`true`)"),
     Option("artifacts", 'KFP types of outputs: `{"train.report" = "HTML"}`'),
     *(Option(name, note) for name, note in _FOR_THE_CLIENT.items()),
 )
@@ -54,6 +55,7 @@ class Options:
     schedule_timezone: str = "UTC"
     image_pull_secrets: tuple[str, ...] = ()
     artifacts: dict[str, str] = field(default_factory=dict)
+    collected: bool = True
     compiler: str = ""
     problems: tuple[str, ...] = ()
 
@@ -77,6 +79,7 @@ def read(given: Mapping[str, object]) -> Options:
         **texts,
         image_pull_secrets=tuple(map(str, secrets)) if isinstance(secrets, list) else (),
         artifacts=dict(artifacts) if isinstance(artifacts, dict) else {},
+        collected=given.get("collected") is not False,
         compiler=str(given.get("compiler", "")),
         problems=tuple(_problems(given, texts)),
     )
@@ -108,6 +111,8 @@ def _problems(given: Mapping[str, object], texts: Mapping[str, str]) -> Iterator
     for option, name in wanted:
         if problem := names.subdomain_problem(name):
             yield f"`{option}` is `{name}`, which is no name in Kubernetes: {problem}"
+    if not isinstance(given.get("collected", True), bool):
+        yield f"`collected` is true or false, not {given['collected']!r}"
     yield from _store_problems(texts)
     yield from _artifact_problems(given.get("artifacts", {}))
 

@@ -24,6 +24,7 @@ SCHEMA_VERSION = "2.1.0"
 CALL, STATUS = "levada-call", "levada-status"
 _TYPES = {CALL: "STRING", INDEX: "STRING"}
 _OUTPUT_TYPES = {"decide": "STRING", "items": "LIST"}
+_LISTS = {artifacts.PARAMETER: "LIST", "Artifact": "Artifacts"}
 _PARAMETERS = {artifacts.PARAMETER: "STRING", "STRING": "STRING", "LIST": "LIST"}
 
 
@@ -36,8 +37,8 @@ class Spec:
         self.executors = executors.Executors(program, options)
         self._options = options
         self._step_outputs = artifacts.Outputs(options.artifacts)
-        channels = Channels(program, self.builder, self._step_outputs)
-        for task in self.builder.root.all_tasks():
+        channels = Channels(program, self.builder, self._step_outputs, collecting=options.collected)
+        for task in list(self.builder.root.all_tasks()):
             if task.call is not None:
                 channels.lay(task, task.call)
         self._declared = {
@@ -145,20 +146,22 @@ class Spec:
         found: dict[str, tuple[Any, str]] = {}
         if task.inner is None:
             own = self.executors.lines(task.call) if task.call else ()
-            found[CALL] = _constant("\n".join((*own, *task.lines))), "STRING"
+            lines = (*own, *task.lines, *_collected(task))
+            found[CALL] = _constant("\n".join(lines)), "STRING"
         for above in filter(None, (task.decided, task.listed)):
             given = {"producerTask": above.name, "outputParameterKey": OUTPUT}
             kind = _OUTPUT_TYPES[above.kind]
             found[channel(above.name)] = {"taskOutputParameter": given}, kind
         for name, taken in task.taken.items():
             if taken.is_parameter:
-                found[name] = _taken_parameter(taken), "STRING"
+                found[name] = _taken_parameter(taken), "LIST" if taken.is_list else "STRING"
         for name in task.needs():
             found[name] = {"componentInputParameter": name}, self._type(name)
         if task.exit_of is not None:
             status = {"taskFinalStatus": {"producerTask": task.exit_of.name}}
             found[STATUS] = status, "TASK_FINAL_STATUS"
-        if task.taken and not found:  # KFP's local runner drops the artifacts of such a DAG
+        if any(not one.is_list for one in task.taken.values()) and not found:
+            # KFP's local runner drops the artifacts of such a DAG.
             found[CALL] = _constant("artifacts"), "STRING"
         return found
 
@@ -205,6 +208,14 @@ Do not edit it: change the pipeline and compile it again. A task does what its `
 Values go through Levada's store, and its cache is asked: KFP's cannot see them, and is off."""
 
 
+def _collected(task: Task) -> list[str]:
+    """What a task has to know of lists that KFP makes of what it gives."""
+    if task.is_never_empty:
+        return ["never-empty"]
+    shares = (f"{name}:{size}" for name, size in task.collected.items())
+    return [f"collected {','.join(shares)}"] if task.collected else []
+
+
 def _constant(text: str) -> dict[str, Any]:
     return {"runtimeValue": {"constant": text}}
 
@@ -218,9 +229,12 @@ def _inputs_of(task: Task, types: dict[str, str]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if types:
         content["parameters"] = {name: _parameter(kind) for name, kind in types.items()}
-    taken = [name for name, taken in task.taken.items() if not taken.is_parameter]
+    taken = {name: taken for name, taken in task.taken.items() if not taken.is_parameter}
     if taken:
-        content["artifacts"] = {name: artifacts.declared("Artifact") for name in taken}
+        content["artifacts"] = {
+            name: artifacts.declared("Artifact", is_list=taken.is_list)
+            for name, taken in taken.items()
+        }
     return content
 
 
@@ -231,7 +245,9 @@ def _outputs_of(kinds: dict[str, str]) -> dict[str, Any]:
         if kind in _PARAMETERS:
             content.setdefault("parameters", {})[name] = _parameter(_PARAMETERS[kind])
         else:
-            content.setdefault("artifacts", {})[name] = artifacts.declared(kind)
+            is_list = kind == "Artifacts"
+            own = artifacts.declared("Artifact" if is_list else kind, is_list=is_list)
+            content.setdefault("artifacts", {})[name] = own
     return content
 
 
@@ -257,6 +273,7 @@ def _given(dag: dict[str, Any], outputs: dict[str, Given]) -> dict[str, Any]:
         kind = "parameters" if given.is_parameter else "artifacts"
         dag.setdefault("outputs", {}).setdefault(kind, {})[name] = _source(given)
     kinds = {n: artifacts.PARAMETER if g.is_parameter else "Artifact" for n, g in outputs.items()}
+    kinds |= {name: _LISTS[kinds[name]] for name, given in outputs.items() if given.is_list}
     return {"outputDefinitions": _outputs_of(kinds)}
 
 

@@ -226,15 +226,27 @@ class Verifier:
             if name not in declared:
                 yield self._problem(f"its component has no input `{name}`")
             elif "componentInputArtifact" in source:
-                if source["componentInputArtifact"] not in outer:
+                found = outer.get(source["componentInputArtifact"])
+                if found is None:
                     yield self._problem(f"the input `{name}` comes from no input of its DAG")
+                else:
+                    yield from self._as_many(name, found, declared[name])
             elif "taskOutputArtifact" in source:
                 own = source["taskOutputArtifact"]
                 producer, key = own.get("producerTask", ""), own.get("outputArtifactKey", "")
-                if key not in self._outputs_of(tasks.get(producer, {}), "artifacts"):
+                found = self._outputs_of(tasks.get(producer, {}), "artifacts").get(key)
+                if found is None:
                     yield self._problem(f"the input `{name}` comes from no output of a task")
+                else:
+                    yield from self._as_many(name, found, declared[name])
             else:
                 yield self._problem(f"the input `{name}` comes from nowhere")
+
+    def _as_many(self, name: str, given: Json, wanted: Json) -> Iterator[Problem]:
+        if bool(given.get("isArtifactList")) != bool(wanted.get("isArtifactList")):
+            yield self._problem(
+                f"the input `{name}` takes one artifact of a list, or a list of one"
+            )
 
     def _outputs_of(self, task: Json, kind: str) -> Json:
         component = self._components.get(task.get("componentRef", {}).get("name", ""), {})
@@ -289,6 +301,10 @@ class Verifier:
             yield self._problem(f"it goes over `{items}`, which is no list that it is given")
         if iterator.get("itemInput") not in declared:
             yield self._problem(f"it has no input `{iterator.get('itemInput')}` for an item")
+        for definitions in component.get("outputDefinitions", {}).values():
+            for name, own in definitions.items():
+                if own.get("parameterType") != "LIST" and not own.get("isArtifactList"):
+                    yield self._problem(f"KFP makes a list of `{name}`, which it is not")
 
     def _exits(self, tasks: Json) -> Iterator[Problem]:
         hooks: dict[str, str] = {}
