@@ -31,13 +31,16 @@ def emit(case: str) -> str:
     return emit_file(FOLDER / "cases" / f"{case}.py", case)
 
 
-def emit_file(path: Path, pipeline: str | None = None) -> str:
-    """The file of the pipeline in a module."""
+def emit_file(
+    path: Path, pipeline: str | None = None, options: dict[str, object] | None = None
+) -> str:
+    """The file of the pipeline in a module; ``options`` are beside the usual ones."""
+    given = OPTIONS | (options or {})
     compilation = compile_file(path, pipeline)
     assert compilation.program is not None, compilation.diagnostics
-    found = TARGET.check(compilation.program, OPTIONS)
+    found = TARGET.check(compilation.program, given)
     assert not [one for one in found if one.severity is Severity.ERROR], found
-    (text,) = TARGET.emit(compilation.program, OPTIONS).values()
+    (text,) = TARGET.emit(compilation.program, given).values()
     return text
 
 

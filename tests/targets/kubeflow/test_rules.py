@@ -36,6 +36,7 @@ def test_the_example_gives_it_and_the_way_out_does_not(rule: str, tmp_path: Path
         ({"image": "[::1]:5000/team/x_y.z:1@sha256:0a"}, ""),
         ({"image_pull_secrets": ["one", 2]}, "a list of names"),
         ({"store_claim": "a.b"}, "cannot mount"),
+        ({"collected": "no"}, "true or false"),
         ({"artifacts": {"work.other": "HTML"}}, "does not give"),
         ({"artifacts": {"work.output": "HTML", "elsewhere.x": "HTML"}}, ""),
     ],
