@@ -469,9 +469,11 @@ def check_function(
 
 
 def _yields(function: m.Function) -> bool:
-    if "yield" not in function.module.source.text:
+    node = function.node
+    lines = function.module.source.lines[node.lineno - 1 : node.end_lineno]
+    if not any("yield" in line for line in lines):
         return False
-    stack: list[ast.AST] = list(function.node.body)
+    stack: list[ast.AST] = list(node.body)
     while stack:
         item = stack.pop()
         if isinstance(item, ast.Yield | ast.YieldFrom):
