@@ -109,7 +109,7 @@ class GoPrograms:
                 copies[module] = self._work() / f"changed-{len(copies)}"
                 shutil.rmtree(copies[module], ignore_errors=True)
                 shutil.copytree(self._module(go, module), copies[module], copy_function=_copy)
-            _change(copies[module], change)
+            _change(copies[module], change, self.sources)
         lines = [f"replace {module} => {copy}\n" for module, copy in copies.items()]
         (self._work() / "go.mod").write_text((self.sources / "go.mod").read_text() + "".join(lines))
         shutil.copyfile(self.sources / "go.sum", self._work() / "go.sum")
@@ -161,9 +161,12 @@ def _copy(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-def _change(module: Path, change: Mapping[str, str]) -> None:
-    """Replace a text that is there once, or make a file that is the same as another."""
+def _change(module: Path, change: Mapping[str, str], sources: Path) -> None:
+    """Replace a text that is there once, or make a file: one of ours, or as another there."""
     file = module / change["file"]
+    if "ours" in change:
+        shutil.copyfile(sources / change["ours"], file)
+        return
     if "same_as" in change:
         shutil.copyfile(module / change["same_as"], file)
         return
