@@ -150,7 +150,7 @@ class Builder:
         self._program = program
         self._refer = References(program)
         self.components = Names()
-        self._plain = {p.name: parameters.kind(p) for p in program.parameters}
+        self._plain = {p.name: parameters.compared_kind(p) for p in program.parameters}
         #: node id -> the tasks that are over when the node is
         self._over: dict[str, list[Task]] = {}
         #: node id -> the task of a call; of a branch the sub-DAG, and those of its two sides

@@ -21,20 +21,31 @@ if TYPE_CHECKING:
 
 #: KFP's types of the plain ones, and what the runtime makes of their values.
 _PLAIN = {"str": "STRING", "bool": "BOOLEAN", "int": "NUMBER_INTEGER", "float": "NUMBER_DOUBLE"}
+#: The kinds of values between which one can choose without a loss.
+_CHOICES = ({"str"}, {"bool"}, {"int"})
 #: The largest integer up to which a double has all of them.
 LARGEST_INTEGER = 2**53
 
 
 def kind(parameter: Parameter) -> str:
     """What the runtime makes of a value: a plain type, ``list[…]`` of one, or ``json``."""
-    if is_replaced(parameter.default or ""):
+    if is_replaced(parameter.default or "") or any(map(is_replaced, parameter.type.values)):
         return "json"
     return _kind(parameter.type)
+
+
+def compared_kind(parameter: Parameter) -> str:
+    """The same as conditions see it, for which the member of an enumeration is not its value."""
+    is_member = parameter.type.values and parameter.type.name != "literal"
+    return "json" if is_member else kind(parameter)
 
 
 def _kind(type_: Type) -> str:
     if type_.name in _PLAIN:
         return type_.name
+    if type_.values:  # a literal, or an enumeration
+        kinds = {type(json.loads(value)).__name__ for value in type_.values}
+        return kinds.pop() if kinds in _CHOICES else "json"
     if type_.name == "list" and len(type_.arguments) == 1:
         inner = _kind(type_.arguments[0])
         return "json" if inner == "json" else f"list[{inner}]"
@@ -66,6 +77,9 @@ def _definition(parameter: Parameter) -> dict[str, Any]:
     if kind(parameter) == "json":
         schema = json.dumps(json_schema(parameter.type)) if json_schema(parameter.type) else "any"
         description = f"{description} (JSON: {parameter.type.text or schema})".strip()
+    elif parameter.type.values:
+        choices = ", ".join(str(json.loads(value)) for value in parameter.type.values)
+        description = f"{description} (one of: {choices})".strip()
     if description:
         content["description"] = shown(description)
     if parameter.default is not None:
