@@ -14,7 +14,8 @@ import pytest
 
 from tests.conformance import plain
 from tests.conformance.case import Case, all_cases
-from tests.conformance.engines.kubeflow_server import Runs
+from tests.conformance.engines.kubeflow_server import AT_A_TIME, Project
+from tests.conformance.engines.pods import Runs
 from tests.conformance.trace import differences
 from tests.engines.kubeflow import Kubeflow
 from tests.engines.kubeflow_server import Server
@@ -36,9 +37,10 @@ def runs(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Runs]:
     """The runs of all cases that were asked for, started."""
-    started = Runs(kubeflow_server, kubeflow, tmp_path_factory.mktemp("conformance"))
+    project = Project(kubeflow_server, kubeflow, tmp_path_factory.mktemp("conformance"))
     items = (item for item in request.session.items if isinstance(item, pytest.Function))
-    started.start([item.callspec.params["case"] for item in items if item.module is request.module])
+    cases = [item.callspec.params["case"] for item in items if item.module is request.module]
+    started = Runs(project.run, cases, AT_A_TIME)
     yield started
     started.close()
 

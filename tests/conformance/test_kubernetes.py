@@ -16,7 +16,8 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.conformance import plain
 from tests.conformance.case import Case, all_cases
-from tests.conformance.engines.kubernetes import Runs
+from tests.conformance.engines.kubernetes import AT_A_TIME, Project
+from tests.conformance.engines.pods import Runs
 from tests.conformance.trace import differences
 
 pytestmark = pytest.mark.engine
@@ -37,8 +38,8 @@ def chosen_cases() -> list[Case]:
 def runs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     """All runs, started."""
     with cluster.namespace() as space:
-        started = Runs(space, cluster.registry, tmp_path_factory.mktemp("conformance"))
-        started.start(chosen_cases())
+        project = Project(space, cluster.registry, tmp_path_factory.mktemp("conformance"))
+        started = Runs(project.run, chosen_cases(), AT_A_TIME)
         yield started
         started.close()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from levada_backends.images.make_base import make_base
+from levada_backends.kubeflow.run_parameters import as_given
 
 from tests.conformance import records
 from tests.conformance.case import CASES, Case
@@ -45,7 +46,7 @@ class Project:
         given = case.given(folder / "kubeflow")
         scratch = str(folder / "kubeflow")
         mounts = {str(store): STORE, scratch: scratch}
-        return {"file": str(file), "arguments": _as_given(file, given), "mounts": mounts}
+        return {"file": str(file), "arguments": as_given(file.read_text(), given), "mounts": mounts}
 
     def _levada(self, *arguments: str) -> None:
         done = subprocess.run(
@@ -86,19 +87,3 @@ def trace(case: Case, folder: Path, ended: dict[str, Any]) -> Trace:
     outputs: list[Any] = json.loads(outcome.read_text())["outputs"] if outcome.exists() else []
     status = "failed" if ended["error"] else "succeeded"
     return records.trace(store, case.pipeline, runs[0].name, status, outputs)
-
-
-def _as_given(file: Path, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters as `levada submit` gives them: what KFP has no type for is JSON in a string."""
-    import yaml
-
-    (pipeline, *_) = yaml.safe_load_all(file.read_text())
-    declared = pipeline["root"].get("inputDefinitions", {}).get("parameters", {})
-    return {name: _given(value, declared[name]) for name, value in parameters.items()}
-
-
-def _given(value: Any, declared: dict[str, Any]) -> Any:
-    if declared["parameterType"] == "NUMBER_DOUBLE":
-        return float(value)
-    is_json = "(JSON: " in declared.get("description", "")
-    return json.dumps(value) if is_json else value

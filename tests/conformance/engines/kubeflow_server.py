@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from tests.conformance import records
 from tests.conformance.case import CASES, Case
+from tests.conformance.engines import pods
 from tests.conformance.trace import Trace
-from tests.driver.deployment import STORE, build_image
+from tests.driver.deployment import build_image
 from tests.engines import kubeflow_command
 from tests.engines.kubeflow import Kubeflow
 from tests.engines.kubeflow_server import Server
 
-_AT_A_TIME = 4
+AT_A_TIME = 4
 _SETTINGS = """
 [tool.levada.targets.kubeflow]
 image = "{image}"
@@ -25,8 +25,8 @@ namespace = "kubeflow"
 """
 
 
-class Runs:
-    """The runs of cases, a few at a time."""
+class Project:
+    """All cases in one project, with an image for all of their steps."""
 
     def __init__(self, server: Server, kubeflow: Kubeflow, folder: Path) -> None:
         self._server = server
@@ -37,27 +37,13 @@ class Runs:
         (self._root / "levada.lock").unlink()  # of one image for all; steps are not looked up in it
         with (self._root / "pyproject.toml").open("a") as file:
             file.write(_SETTINGS.format(image=image, host=server.url))
-        self._pool = ThreadPoolExecutor(_AT_A_TIME)
-        self._futures: dict[str, Future[Trace]] = {}
 
-    def start(self, cases: list[Case]) -> None:
-        """Have all of them run."""
-        for case in cases:
-            self._futures[case.id] = self._pool.submit(self._run, case)
-
-    def result(self, case: Case) -> Trace:
-        """What a case did; waits for its end."""
-        return self._futures[case.id].result()
-
-    def close(self) -> None:
-        """Start nothing more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _run(self, case: Case) -> Trace:
+    def run(self, case: Case) -> Trace:
+        """What a case did; the pipeline is deployed for it."""
         reference = f"{case.name}.py:{case.pipeline}"
         self._levada("deploy", reference, "--target", "kubeflow")
         parameters = self._root.parent / f"{case.id}.json"
-        parameters.write_text(json.dumps(self._parameters(case)))
+        parameters.write_text(json.dumps(pods.parameters(case, self._server.store)))
         given = ("--params-file", str(parameters), "--watch", "--json")
         text = self._levada("submit", reference, "--target", "kubeflow", *given)
         said = json.loads(text[text.index("{") :])
@@ -73,13 +59,3 @@ class Runs:
         if done.returncode > 1 or ("{" not in done.stdout and done.returncode):
             raise AssertionError(f"levada {' '.join(words)}:\n{done.stdout}{done.stderr}")
         return done.stdout
-
-    def _parameters(self, case: Case) -> dict[str, Any]:
-        """With the folder that a case may write to where the pods see it."""
-        folder = self._server.store / "given" / case.id
-        given = case.given(folder)
-        for place in (folder, *folder.rglob("*")):
-            place.chmod(0o777)
-        text = json.dumps(given).replace(str(self._server.store), STORE)
-        parameters: dict[str, Any] = json.loads(text)
-        return parameters
