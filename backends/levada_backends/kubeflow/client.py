@@ -18,42 +18,29 @@ from zoneinfo import ZoneInfo
 from ..client import (
     CANCELLED,
     FAILED,
-    QUEUED,
-    RUNNING,
-    SKIPPED,
+    STEP_OVER,
     SUCCEEDED,
-    WAITING,
     Change,
     Client,
     ClientError,
     NotDeployedError,
     Run,
     RunState,
-    StepState,
     poll,
     secret_option,
     text_option,
 )
-from .connection import Connection
-from .run_details import Tasks
+from .connection import DEFAULT_NAMESPACE, Connection
+from .pod_log import PodLogs
 from .run_parameters import as_given
 from .schedule import MOST_RUNS, same_zone, with_seconds
+from .step_states import pod_names, run_status, step_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..client import Compiled, Request
+    from ..client import Compiled, Request, StepState
 
-_STATES = {
-    "PENDING": QUEUED,
-    "RUNNING": RUNNING,
-    "PAUSED": RUNNING,
-    "CANCELING": RUNNING,
-    "SUCCEEDED": SUCCEEDED,
-    "SKIPPED": SKIPPED,
-    "FAILED": FAILED,
-    "CANCELED": CANCELLED,
-}
 _PAGE = 100
 
 
@@ -78,6 +65,7 @@ class KubeflowClient(Client):
             secret_option(options, "token_env"),
             str(Path(root, certificates)) if certificates else None,
         )
+        self._logs = PodLogs(self._kfp, self._namespace or DEFAULT_NAMESPACE)
 
     @property
     def address(self) -> str:
@@ -281,34 +269,18 @@ class KubeflowClient(Client):
     def status(self, run: Run) -> RunState:
         """The state of the run and of what it has started."""
         found = self._get(run.run_id)
-        status = _status(found)
+        status = run_status(found)
         error = found.error.message if found.error else ""
         config = found.runtime_config
         return RunState(
             run,
             status,
-            self._steps(found),
+            list(step_states(found, self._spec(found))),
             started=_iso(found.created_at),
             finished=_iso(found.finished_at) if status in (SUCCEEDED, FAILED, CANCELLED) else "",
             reason=error or "",
             parameters=(config.parameters if config else None) or {},
         )
-
-    def _steps(self, found: Any) -> list[StepState]:
-        details = found.run_details.task_details if found.run_details else None
-        return [
-            StepState(
-                place.node,
-                _STATES.get(str(detail.state), WAITING),
-                place.index,
-                attempt=1 if detail.start_time else 0,
-                seconds=_seconds(detail),
-                is_control=place.is_control,
-                reason=detail.error.message if detail.error else "",
-                key=place.pod,
-            )
-            for detail, place in Tasks(self._spec(found)).of(details or [])
-        ]
 
     def _spec(self, found: Any) -> Any:
         """The pipeline that a run is of."""
@@ -326,23 +298,17 @@ class KubeflowClient(Client):
         """Ask again and again: KFP's API has no watch."""
         return poll(lambda: self.status(run))
 
-    def log(self, run: Run, step: StepState, attempt: int, first: int = 0) -> Sequence[str]:  # noqa: ARG002
-        """The log of the step's pod, as far as the API still has it."""
-        if not step.key:
+    def log(self, run: Run, step: StepState, attempt: int, first: int = 0) -> Sequence[str]:
+        """The log of the attempt's pod, as far as KFP still has it."""
+        names = pod_names(step, attempt)
+        if not names:
             return []
-        path = f"/apis/v1alpha1/runs/{run.run_id}/nodes/{step.key}/log"
-        client = self._kfp.client._run_api.api_client
-        answer = self._kfp.ask(
-            lambda: client.call_api(
-                path,
-                "GET",
-                response_type="str",
-                auth_settings=["Bearer"],
-                _return_http_data_only=True,
-                _preload_content=True,
-            )
-        )
-        return str(answer or "").splitlines()[first:]
+        try:
+            return self._logs.lines(run.run_id, names)[first:]
+        except ClientError:
+            if step.status in STEP_OVER:
+                raise
+            return []  # a pod that is about to start has none
 
     def outputs(self, run: Run) -> Any:  # noqa: ARG002
         """None: they are in the store."""
@@ -377,16 +343,3 @@ def _utc(date: str, zone: str) -> str:
 
 def _iso(time: Any) -> str:
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z") if time else ""
-
-
-def _status(found: Any) -> str:
-    """The state of a run. One that was terminated ends as failed; its history says why."""
-    status = _STATES.get(str(found.state), QUEUED)
-    history = {str(each.state) for each in found.state_history or ()}
-    return CANCELLED if status == FAILED and "CANCELING" in history else status
-
-
-def _seconds(detail: Any) -> float | None:
-    if not detail.start_time or not detail.end_time or detail.end_time < detail.start_time:
-        return None
-    return float((detail.end_time - detail.start_time).total_seconds())

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+#: Where KFP is, and its runs are, if nothing else is said.
+DEFAULT_NAMESPACE = "kubeflow"
 _NOT_FOUND = 404
 _NOT_KFP = "answers something that is not from the API of Kubeflow Pipelines"
 _LOGIN = (
@@ -49,7 +51,7 @@ class Connection:
                 lambda: _connected(
                     kfp.Client,
                     host=self._host,
-                    namespace=self._namespace or "kubeflow",
+                    namespace=self._namespace or DEFAULT_NAMESPACE,
                     existing_token=self._token,
                     ssl_ca_cert=self._certificates,
                 )

@@ -1,8 +1,10 @@
 """The tasks of a run as KFP's API tells them, found again in the pipeline that it is of.
 
-The API lists Argo's nodes. Beside the tasks of a pipeline these are its drivers, its executors and
-what an iterator is made of (``iteration-item``, ``iteration-iterations(0:0)``); each names its
-parent.
+The API lists the nodes of the run's Argo workflow in no order: what each is called within the DAG
+that it is in (``train``, ``executor``), its state, and the ids of those that start after it. It
+says neither which node it is in nor its own id. But Argo derives an id from the whole name of a
+node (``NodeID``), and KFP's compiler to Argo derives the names from the pipeline. So a task is the
+node whose pod's id is that of the name which its pod must have.
 """
 
 from __future__ import annotations
@@ -13,24 +15,40 @@ from levada_compiler.slotted import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
-_ITERATION = re.compile(r"\((\d+)(?::.*)?\)$")
 _NODE = re.compile(r"^node (\S+)", re.MULTILINE)
 _STEP = re.compile(r"^step \S+:(\S+)", re.MULTILINE)
-#: The node that is a task's own pod.
-_EXECUTOR = "executor"
+_ITERATION = re.compile(r"\((\d+):\d+\)$")
+#: The templates of pods, after which these are named: of a task, also one with retries, and of
+#: the driver before it.
+_EXECUTORS = ("system-container-impl", "retry-system-container-impl")
+_DRIVERS = ("system-container-driver", "system-dag-driver")
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """What it may be called: as its node's id, or by its template, as Argo is set up.
+
+    An archived log is found by the node's id, which is the first.
+    """
+
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which node of the pipeline a task is, for which items of its loops, and in which pod."""
+    """Which node of the pipeline a task is, for which items of its loops, and its attempts' pods.
+
+    Where the driver failed, it is that one's, and no attempt was made.
+    """
 
     node: str
     index: tuple[int, ...] | None
     is_control: bool
-    pod: str
+    pods: tuple[Pod, ...]
+    is_driver: bool = False
 
 
 class Tasks:
@@ -45,41 +63,121 @@ class Tasks:
         self._executors = content.get("deploymentSpec", {}).get("executors", {})
 
     def of(self, details: Sequence[Any]) -> Iterator[tuple[Any, Place]]:
-        """Those of the nodes that are tasks with a container, with what they are."""
-        parents = {detail.task_id: detail for detail in details}
-        pods = {d.parent_task_id: d.pod_name for d in details if d.display_name == _EXECUTOR}
+        """Those of the nodes that are tasks with a container, with what they are.
+
+        A task whose driver failed is among them too: by its driver, which says why.
+        """
+        nodes = _Nodes(details)
+        if nodes.workflow:
+            yield from self._within(self._root, f"{nodes.workflow}.root", (), nodes)
+
+    def _within(
+        self, tasks: Mapping[str, Any], dag: str, index: tuple[int, ...], nodes: _Nodes
+    ) -> Iterator[tuple[Any, Place]]:
+        """Those in the DAG of this name."""
+        for name, task in tasks.items():
+            here = f"{dag}.{name}"
+            loops = "parameterIterator" in task
+            driver = f"{here}.iteration-driver" if loops else f"{here}-driver"
+            component = self._components.get(task.get("componentRef", {}).get("name"), {})
+            inner = component.get("dag", {}).get("tasks")
+            is_control = inner is not None or not self._is_step(component)
+            place = Place(_node(task, name), index or None, is_control, ())
+            if (failed := nodes.failed_driver(driver)) is not None:
+                pods = (nodes.pod(driver, _DRIVERS),)
+                driven = Place(place.node, place.index, is_control, pods, is_driver=True)
+                yield failed, driven
+            elif inner is None:
+                yield from _executed(here, place, nodes)
+            elif not loops:
+                yield from self._within(inner, here, index, nodes)
+            else:
+                for number, item in nodes.iterations(here):
+                    yield from self._within(inner, item, (*index, number), nodes)
+
+    def _is_step(self, component: Mapping[str, Any]) -> bool:
+        """Whether it runs a step: all else decides, lists or records."""
+        executor = self._executors.get(component.get("executorLabel"), {})
+        arguments = executor.get("container", {}).get("args") or [""]
+        return bool(arguments[0] == "step")
+
+
+class _Nodes:
+    """The nodes of a workflow by their ids, as far as they can be told."""
+
+    def __init__(self, details: Sequence[Any]) -> None:
+        self._details = details
+        self._above: dict[str, Any] = {}  #: a node's id -> what it starts after
         for detail in details:
-            pod = pods.get(detail.task_id) or detail.pod_name or ""
-            place = self._place([one.display_name for one in _chain(detail, parents)], pod)
-            if place is not None:
-                yield detail, place
+            for child in detail.child_tasks or ():
+                self._above.setdefault(child.pod_name, detail)
+        numbers = [int(n[1]) for d in details if (n := _ITERATION.search(d.display_name or ""))]
+        self._most = max(numbers, default=-1)
+        names = dict.fromkeys(detail.display_name for detail in details)
+        entries = (name for name in names if name and _id(name, f"{name}.root-driver") in self)
+        self.workflow = next(entries, "")
 
-    def _place(self, names: list[str], pod: str) -> Place | None:
-        """Go down from the root; names that are no task there are KFP's own."""
-        tasks, component = self._root, {}
-        index: list[int] = []
-        found: Any = None
-        for name in names:
-            found = tasks.get(name)
-            if item := _ITERATION.search(name):
-                index.append(int(item[1]))
-            if found is not None:
-                component = self._components.get(found.get("componentRef", {}).get("name"), {})
-                tasks = component.get("dag", {}).get("tasks", {})
-        label = component.get("executorLabel") if found is not None else None
-        if label is None:
+    def __contains__(self, node: str) -> bool:
+        return node in self._above
+
+    def has(self, name: str) -> bool:
+        """Whether there is a node of this whole name."""
+        return _id(self.workflow, name) in self
+
+    def pod(self, name: str, templates: Sequence[str]) -> Pod:
+        """The pod of the node of this name, made by one of these templates."""
+        node = _id(self.workflow, name)
+        number = node.rpartition("-")[2]
+        return Pod((node, *(f"{self.workflow}-{each}-{number}" for each in templates)))
+
+    def iterations(self, loop: str) -> Iterator[tuple[int, str]]:
+        """The iterations of a loop that were begun, by number, and the names of their DAGs."""
+        for number in range(self._most + 1):
+            item = f"{loop}.iteration-iterations({number}:{number})"
+            if self.has(item):
+                yield number, f"{item}.iteration-item"
+
+    def failed_driver(self, name: str) -> Any:
+        """The driver of this name if it failed. It is the one that its task comes after."""
+        task = name.removesuffix("-driver")
+        after = f"{task}-iterations" if task.endswith(".iteration") else task
+        detail = self._above.get(_id(self.workflow, after))
+        if detail is None or detail.display_name != name.rpartition(".")[2]:
             return None
-        arguments = self._executors.get(label, {}).get("container", {}).get("args") or [""]
-        is_control = arguments[0] != "step"
-        return Place(_node(found, names[-1]), tuple(index) or None, is_control, pod)
+        return detail if str(detail.state) == "FAILED" else None
+
+    def of(self, name: str) -> Any:
+        """What is said of a task: by what is in it; without any, by the name that it has there.
+
+        Of several with nothing in them which one it is cannot be told, but these are alike.
+        """
+        above = self._above.get(_id(self.workflow, f"{name}.executor"))
+        last = name.rpartition(".")[2]
+        alike = (d for d in self._details if d.display_name == last and not d.child_tasks)
+        return above or next(alike, None)
 
 
-def _chain(detail: Any, parents: dict[str, Any]) -> list[Any]:
-    """The node and those above it, the outermost first."""
-    found = [detail]
-    while (above := parents.get(found[-1].parent_task_id)) is not None and above not in found:
-        found.append(above)
-    return found[::-1]
+def _executed(name: str, place: Place, nodes: _Nodes) -> Iterator[tuple[Any, Place]]:
+    """A task that has a container, unless nothing is known of it yet."""
+    if not nodes.has(name):
+        return
+    one = f"{name}.executor"
+    pods: list[str] = []
+    while nodes.has(again := f"{one}({len(pods)})"):
+        pods.append(again)
+    pods = pods or [one] * nodes.has(one)
+    detail = nodes.of(name)
+    if detail is not None:
+        attempts = tuple(nodes.pod(pod, _EXECUTORS) for pod in pods)
+        yield detail, Place(place.node, place.index, place.is_control, attempts)
+
+
+def _id(workflow: str, name: str) -> str:
+    """The id that Argo gives the node of this name: its FNV-1a of 32 bits."""
+    number = 0x811C9DC5
+    for byte in name.encode():
+        number = (number ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return f"{workflow}-{number}"
 
 
 def _node(task: Any, name: str) -> str:

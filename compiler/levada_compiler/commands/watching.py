@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from levada.engine import events
 from levada.engine.events import Event
 
+from .remote import protocol
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -112,7 +114,10 @@ class Watch:
 
     def _tell_log(self, step: StepState, key: Key, attempt: int) -> None:
         first = self._lines.get((key, attempt), 0)
-        lines = self._client.log(self._run, step, attempt, first)
+        try:
+            lines = self._client.log(self._run, step, attempt, first)
+        except protocol().ClientError as error:  # the run goes on, and so does this
+            lines = [f"its log cannot be read: {error}"]
         if lines:
             self._lines[key, attempt] = first + len(lines)
             self._tell(events.LOG, step, attempt, text="\n".join(lines))

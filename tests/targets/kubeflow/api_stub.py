@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 BASE = "/apis/v2beta1"
+#: What the API answers where there is no log, with a status of 200.
+NO_LOG = {"error_message": "Failed to read logs", "error_details": "Failed to read logs"}
 
 
 class Api:
@@ -28,7 +30,8 @@ class Api:
         self.experiments: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, dict[str, Any]] = {}
         self.recurring: dict[str, dict[str, Any]] = {}
-        self.logs: dict[str, str] = {}
+        self.logs: dict[str, str] = {}  #: by what is asked for
+        self.ui_logs: dict[str, str] = {}  #: those that the server of the UI has, by pod
         self.calls: list[str] = []
         self.tokens: set[str] = set()
         self.refuses = 0
@@ -39,7 +42,9 @@ class Api:
         self.calls.append(f"{method} {path}")
         parts = path.removeprefix(BASE).strip("/").split("/")
         if path.startswith("/apis/v1alpha1/runs/"):
-            return self.logs.get(path.split("/")[-2])
+            return self.logs.get(path.split("/")[-2], NO_LOG)
+        if path == "/k8s/pod/logs":
+            return self.ui_logs.get(query["podname"])
         if "runs" in parts[0]:
             return self._of_runs(method, parts, body)
         match (method, parts):
@@ -113,7 +118,8 @@ def serve(api: Api) -> Iterator[str]:
             if not status:
                 found = api.answer(self.command, url.path, query, body)
                 status = 404 if found is None else 200
-            data = json.dumps(found if found is not None else {}).encode()
+            text = found if isinstance(found, str) else json.dumps(found or {})
+            data = text.encode()
             if api.page is not None:
                 status, data = api.refuses or 200, api.page.encode()
             self.send_response(status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,20 @@ class Project:
         """What a deploy says of each thing."""
         said = json.loads(self.levada("deploy", "pipeline.py", "-t", "kubeflow", "--json", *words))
         return [change["status"] for change in said["changes"]]
+
+    def ran(self, nodes: dict[str, str], state: str = "SUCCEEDED") -> str:
+        """A run whose workflow has these nodes, by their whole names in it, in these states."""
+        self.changes()
+        self.levada("submit", "pipeline.py", "-t", "kubeflow")
+        run = self.api.runs["run_id-0"]
+        run |= {"state": state, "run_details": {"task_details": details(nodes)}}
+        return "kubeflow:nightly/run_id-0"
+
+    def steps(self, run: str, code: int = 0) -> list[dict[str, Any]]:
+        """What is said of the steps of a run."""
+        said = json.loads(self.levada("status", run, "--json", code=code))
+        steps: list[dict[str, Any]] = said["steps"]
+        return steps
 
 
 @pytest.fixture
@@ -136,19 +151,58 @@ def test_a_run_is_of_the_version_and_with_the_parameters_that_were_given(project
 
 
 def test_the_state_of_a_run_is_that_of_its_steps(project: Project) -> None:
-    project.changes()
-    project.levada("submit", "pipeline.py", "-t", "kubeflow")
-    names = ("root", "for-depth", "iteration-iterations(1:1)", "iteration-item", "train")
-    chain = [details(name, number) for number, name in enumerate(names)]
-    chain.append(details("executor", 5, pod_name="pod-5"))
-    chain.append(details("train-driver", 6, parent_task_id="3"))
-    run = project.api.runs["run_id-0"]
-    run |= {"state": "RUNNING", "run_details": {"task_details": chain}}
-    said = json.loads(project.levada("status", "kubeflow:nightly/run_id-0", "--json"))
-    steps = [(s["node"], s["map_index"], s["status"]) for s in said["steps"]]
-    assert steps == [("train", [1], "succeeded")]
-    project.api.logs["pod-5"] = "first line\nsecond line"
-    assert "second line" in project.levada("logs", "kubeflow:nightly/run_id-0", "train")
+    train = "root.for-depth.iteration-iterations(1:1).iteration-item.train"
+    run = project.ran({**LOOP, **executed(train)})
+    (step,) = project.steps(run)
+    assert (step["node"], step["map_index"], step["status"]) == ("train", [1], "succeeded")
+    assert (step["attempts"], step["seconds"]) == (1, 5)
+    project.api.logs[node(f"{train}.executor")] = "first line\nsecond line"
+    assert "second line" in project.levada("logs", run, "train")
+
+
+def test_each_attempt_is_a_pod(project: Project) -> None:
+    """Argo names pods by their templates, unless it is told not to; the API may not find them."""
+    train = "root.for-depth.iteration-iterations(1:1).iteration-item.train"
+    attempts = {f"{train}.executor(0)": "FAILED", f"{train}.executor(1)": "SUCCEEDED"}
+    run = project.ran({**LOOP, **executed(train), **attempts})
+    (step,) = project.steps(run)
+    assert (step["attempts"], step["status"]) == (2, "succeeded")
+    for number, said in enumerate(('{"a": "first"}', "second")):
+        one = node(f"{train}.executor({number})").rpartition("-")[2]
+        project.api.ui_logs[f"nightly-x1-retry-system-container-impl-{one}"] = said
+    assert project.levada("logs", run, "train", "--attempt", "1") == '{"a": "first"}\n'
+    assert project.levada("logs", run, "train") == "second\n"
+
+
+def test_a_log_that_is_gone_is_said_to_be(project: Project) -> None:
+    train = "root.for-depth.iteration-iterations(0:0).iteration-item.train"
+    run = project.ran({**LOOP, **executed(train)})
+    assert "Failed to read logs" in project.levada("logs", run, "train", code=1)
+
+
+def test_a_driver_that_fails_is_the_failure_of_its_task(project: Project) -> None:
+    run = project.ran(
+        {
+            "root": "FAILED",
+            "root.for-depth-items-driver": "FAILED",
+            "root.for-depth-items": "RUNTIME_STATE_UNSPECIFIED",
+        },
+        state="FAILED",
+    )
+    (step,) = project.steps(run, code=1)
+    assert (step["node"], step["status"]) == ("for_depth", "failed")
+    assert "driver" in step["reason"]
+    project.api.logs[node("root.for-depth-items-driver")] = "no such claim"
+    assert "no such claim" in project.levada("logs", run, "for_depth")
+
+
+def test_what_comes_after_a_failure_is_skipped(project: Project) -> None:
+    train = "root.for-depth.iteration-iterations(0:0).iteration-item.train"
+    nodes = LOOP | executed(train) | {train: "RUNTIME_STATE_UNSPECIFIED"}
+    del nodes[f"{train}.executor"]
+    run = project.ran(nodes)
+    (step,) = project.steps(run)
+    assert (step["status"], step["attempts"]) == ("skipped", 0)
 
 
 def test_a_run_can_be_cancelled_and_tried_again(project: Project) -> None:
@@ -192,9 +246,45 @@ def test_who_has_to_log_in_is_told_at_once(project: Project) -> None:
     assert "token_env" in said
 
 
-def details(name: str, number: int, **more: Any) -> dict[str, Any]:
-    """A node of a run that is over."""
+LOOP = {"root": "SUCCEEDED", "root.for-depth": "SUCCEEDED"}
+
+
+def executed(task: str) -> dict[str, str]:
+    """The nodes of a task that ran, with what it is in."""
+    item = task.removesuffix(".iteration-item.train")
+    inside = (item, f"{item}.iteration-item", f"{task}-driver", task, f"{task}.executor")
+    return dict.fromkeys(inside, "SUCCEEDED")
+
+
+def node(name: str) -> str:
+    """The id that Argo gives the node of this name in the workflow `nightly-x1`."""
+    number = 0x811C9DC5
+    for byte in f"nightly-x1.{name}".encode():
+        number = (number ^ byte) * 16777619 % 2**32
+    return f"nightly-x1-{number}"
+
+
+def details(nodes: dict[str, str]) -> list[dict[str, Any]]:
+    """The nodes of a run, as KFP's API has them: each names those that start after it."""
     times = {"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:00:05Z"}
-    above = {"parent_task_id": str(number - 1)} if number else {}
-    content = {"task_id": str(number), "display_name": name, "state": "SUCCEEDED"}
-    return content | times | above | more
+    states = {"": "RUNNING", "root-driver": "SUCCEEDED", **nodes}
+    return [
+        {
+            "task_id": f"task-{number}",
+            "display_name": name.rpartition(".")[2] or "nightly-x1",
+            "state": state,
+            "child_tasks": [
+                {"pod_name": node(n)} for n in states if n and above(n, states) == name
+            ],
+            **times,
+        }
+        for number, (name, state) in enumerate(states.items())
+    ]
+
+
+def above(name: str, nodes: dict[str, str]) -> str:
+    """What a node starts after: its driver, or else what it is in."""
+    if f"{name}-driver" in nodes:
+        return f"{name}-driver"
+    attempt = re.fullmatch(r"(.*)\(\d+\)", name)
+    return attempt[1] if attempt else name.rpartition(".")[0]

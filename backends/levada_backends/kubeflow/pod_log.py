@@ -1,0 +1,82 @@
+"""The logs of pods, from KFP's API or from the server of its UI.
+
+The API wants a pod's name, and once the pod is gone the id of its node. A KFP for one user asks for
+a pod in no namespace, and answers that there is none (``getNamespaceFromRunId`` in
+``backend/src/apiserver/resource/resource_manager.go``); there its UI, which most have as ``host``,
+has the logs.
+"""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlencode
+
+from ..client import ClientError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from .connection import Connection
+
+_ERROR = "error_message"
+
+
+class PodLogs:
+    """Those of one KFP, with what is known of how it can be asked."""
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        """``namespace`` is where the pods are."""
+        self._kfp = connection
+        self._namespace = namespace
+        self._way: int | None = None  #: the place of the question that was answered
+
+    def lines(self, run_id: str, names: Sequence[str]) -> list[str]:
+        """The log of the pod that has one of these names. Raises ClientError."""
+        ways = [f"/apis/v1alpha1/runs/{run_id}/nodes/{name}/log" for name in names]
+        for name in names:
+            of = {"podname": name, "runid": run_id, "podnamespace": self._namespace}
+            ways.append(f"/k8s/pod/logs?{urlencode(of)}")
+        refused = None
+        for number, path in enumerate(ways):
+            if self._way not in (None, number):
+                continue
+            try:
+                found = self._ask(path)
+            except ClientError as error:
+                refused = refused or error
+            else:
+                self._way = number
+                return found.splitlines()
+        raise refused or ClientError("its pod is not known")
+
+    def _ask(self, path: str) -> str:
+        """The text, which the client would take apart if it were one line of JSON."""
+        client = self._kfp.client._run_api.api_client
+        answer: Any = self._kfp.ask(
+            lambda: client.call_api(
+                path,
+                "GET",
+                auth_settings=["Bearer"],
+                _return_http_data_only=True,
+                _preload_content=False,
+            )
+        )
+        text = bytes(answer.data).decode(errors="replace")
+        if text.lstrip()[:14].lower() == "<!doctype html":
+            raise ClientError("the answer is a page, and no log")
+        if error := _error(text):
+            raise ClientError(error)
+        return text
+
+
+def _error(text: str) -> str:
+    """What is wrong: the API says that in the text, as if all went well."""
+    if not text.startswith("{"):
+        return ""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return ""
+    return str(found[_ERROR]) if set(found) == {_ERROR, "error_details"} else ""
