@@ -67,23 +67,27 @@ class Task:
         self.collected: dict[str, int] = {}
         self._kinds: dict[str, str] = {}
         self._item = ""
-        mode, *rest = [unescaped(word) for word in words]
-        self.mode = mode
-        found = list(self._own(rest))
+        mode, *rest = words
+        self.mode = unescaped(mode)
+        found = self._own(rest)
         self.input = _object(self._text, "--executor-input")
         self._values = self.input.get("inputs", {}).get("parameterValues", {})
         called = self._called()
         self.words = [self.mode, *found, *called, *self._run(), *self._parameters()]
 
     def _own(self, words: list[str]) -> list[str]:
-        """Take the options that only this module knows; give the others."""
+        """Take the options that only this module knows; give the others.
+
+        The executor input is KFP's own: what is escaped in it is a part of it, and is read there.
+        """
         others = []
         self._text = self._run_id = ""
         while words:
-            word = words.pop(0)
+            escaped = words.pop(0)
+            word = unescaped(escaped)
             name, _, value = word.partition("=")
             if name == "--executor-input":
-                self._text = value or (words.pop(0) if words else "")
+                self._text = escaped.partition("=")[2] or (words.pop(0) if words else "")
             elif name == "--takes":
                 self._taken = [word.removesuffix(PARAMETER) for word in value.split(",")]
             elif name == "--gives":

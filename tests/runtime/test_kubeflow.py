@@ -348,6 +348,14 @@ def test_escaped_text_arrives_as_it_was(tasks: Tasks) -> None:
     assert found == {"parameterValues": {"Output": "then"}}
 
 
+def test_what_looks_escaped_is_read_back_once(tasks: Tasks) -> None:
+    """Of the call, and not at all of a parameter."""
+    kinds = ('--parameters={"given": "str"}',)
+    call = ("node same", 'input value=f"%257B%2524%2525 {params.given}"')
+    found = tasks.run("tasks:same", *call, words=kinds, small=("output",), given="%7B%24%25")
+    assert found == {"artifacts": {}, "parameterValues": {"output": '"%7B%24%25 %7B%24%25"'}}
+
+
 def kubeflow_escaped(text: str) -> str:
     return '"' + text.replace("%", "%25").replace("{{", "%7B{").replace("$(", "%24(") + '"'
 
