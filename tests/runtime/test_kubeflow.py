@@ -146,6 +146,30 @@ def test_a_curve_is_what_the_ui_plots(tasks: Tasks) -> None:
     assert metadata["type"] == "tasks:Curve"
 
 
+@pytest.mark.parametrize(("classes", "is_shown"), [(50, True), (250, False)])
+def test_plots_fit_in_what_kubeflow_hands_on(tasks: Tasks, classes: int, is_shown: bool) -> None:
+    """A task that takes an artifact gets all of its metadata within an argument of 128 KiB."""
+    call = ("node large", "input points=20000", f"input classes={classes}")
+    found = tasks.run("tasks:large", *call, words=CURVE, artifacts=("curve",))
+    metadata = found["artifacts"]["curve"]["artifacts"][0]["metadata"]
+    assert ("confusionMatrix" in metadata) == is_shown
+    assert ("more than KFP takes" in tasks.said) != is_shown
+    assert "20,000 points, of which KFP is given" in tasks.said
+    points = [point["confidenceThreshold"] for point in metadata["confidenceMetrics"]]
+    assert 300 < len(points) < 1000
+    assert (points[0], points[-1], metadata["note"]) == (1, 1 - 19999 / 20000, 1)
+    assert len(json.dumps(metadata)) < 52 * 1024
+
+
+def test_names_of_kubeflows_own_are_left_to_it(tasks: Tasks) -> None:
+    """Its UI shows no metrics of an artifact whose `display_name` is a number."""
+    call = ("node large", "input points=1", "input classes=1")
+    found = tasks.run("tasks:large", *call, words=CURVE, artifacts=("curve", "metrics"))
+    metadata = found["artifacts"]["metrics"]["artifacts"][0]["metadata"]
+    assert list(metadata) == ["auc", "display_name__", "display_name_", "store_session_info_"]
+    assert "`display_name` of `metrics` is `display_name__` in KFP" in tasks.said
+
+
 def test_what_is_logged_is_one_artifact(tasks: Tasks) -> None:
     found = tasks.run("tasks:logs", "node l", "input size=5000", artifacts=("page", "logged"))
     logged = found["artifacts"]["logged"]["artifacts"][0]["metadata"]

@@ -47,6 +47,15 @@ def roc() -> Curve:
 
 
 @step
+def large(points: int, classes: int) -> Curve:
+    for name in ("auc", "display_name", "display_name_", "store_session_info"):
+        log_metric(name, 0.5)
+    curve = [{"confidenceThreshold": 1 - n / points, "recall": 0.5} for n in range(points)]
+    matrix = {"rows": [{"row": [0] * classes} for _ in range(classes)]}
+    return Curve({"confidenceMetrics": curve, "confusionMatrix": matrix, "note": 1})
+
+
+@step
 def nothing() -> None:
     print("nothing")
 
