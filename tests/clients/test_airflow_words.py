@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from levada_backends.airflow import client, deployed, task_log, task_states
+from levada_backends.airflow import deployed, run_parameters, task_log, task_states
 from levada_backends.airflow.rest import _detail
 from levada_backends.client import ClientError
 
@@ -89,9 +89,9 @@ def test_a_log_that_grows_keeps_the_numbers_of_its_lines() -> None:
 def test_numbers_that_tasks_of_3_are_not_told(value: object, is_refused: bool) -> None:
     if is_refused:
         with pytest.raises(ClientError, match="no whole numbers of more"):
-            client._refuse_what_tasks_cannot_be_told({"x": value})
+            run_parameters.refuse_what_tasks_cannot_be_told({"x": value})
     else:
-        client._refuse_what_tasks_cannot_be_told({"x": value})
+        run_parameters.refuse_what_tasks_cannot_be_told({"x": value})
 
 
 def test_what_killed_a_step_counts_more_than_what_it_wrote() -> None:

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada.engine import new_run_id
-from levada_compiler import output
 from levada_compiler.slotted import replace
 
 from .. import client as protocol
-from ..client import Change, ClientError, NotDeployedError, Run, RunState, StepState, text_option
-from . import deployed, record_link, task_log, task_states, worktree
+from ..client import ClientError, NotDeployedError, Run, RunState, StepState, text_option
+from . import deployed, run_parameters, task_log, task_states
+from .dag_folder import DagFolder
 from .rest import Api, RefusedError, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from ..client import Compiled, Request
+    from ..client import Change, Compiled, Request
 
 #: The task that records what the pipeline returned.
 _RETURN = "return"
@@ -30,8 +30,6 @@ _PATIENCE = 10
 _AT_A_POOL = (None, "scheduled", "queued")
 #: States of tasks that 2.x takes for failed when it clears only such.
 _FAILED = ("failed", "upstream_failed")
-#: msgpack's integers, in which 3.x tells a task its parameters.
-_LEAST, _MOST = -(2**63), 2**64 - 1
 #: What a column of Airflow's takes (models/base.py).
 _LONGEST_ID = 250
 _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
@@ -45,6 +43,7 @@ class AirflowClient(protocol.Client):
     def __init__(self, options: Mapping[str, object], root: str) -> None:
         self._options = options
         self._root = root
+        self._dags = DagFolder(options, root)
         self._own_api: Api | None = None
         self._stale: set[tuple[object, object]] = set()
         self._reasons: dict[tuple[object, ...], str] = {}
@@ -57,11 +56,7 @@ class AirflowClient(protocol.Client):
     @property
     def folder(self) -> str | None:
         """The DAG folder."""
-        return self._folder("dags_folder")
-
-    def _folder(self, option: str) -> str | None:
-        folder = text_option(self._options, option)
-        return str(Path(self._root, folder).expanduser()) if folder else None
+        return self._dags.path
 
     @property
     def _api(self) -> Api:
@@ -73,41 +68,11 @@ class AirflowClient(protocol.Client):
 
     def deploy(self, compiled: Compiled, *, dry_run: bool = False) -> Sequence[Change]:
         """Copy the files to the DAG folder: each is there in one move, or none is."""
-        folder = self._existing_folder()
-        contents = {path: text.encode() for path, text in compiled.files.items()}
-        before = output.read(folder, contents)
-        for path, old in before.items():
-            if old is not None and deployed.source_of(old.decode("utf-8", "replace")) is None:
-                raise _not_ours(folder, path, "remove it, or give the pipeline another name")
-        plugin = self._plugin(dry_run=dry_run)
-        changed = any(before[path] != data for path, data in contents.items())
-        if changed and not dry_run:
-            self._note_errors(compiled)
-            output.write(folder, contents, before)
-        changes = [_change(folder, path, before[path], data) for path, data in contents.items()]
-        return [*plugin, *changes]
-
-    def _plugin(self, *, dry_run: bool) -> list[Change]:
-        """Write the plugin by which Airflow 2 shows the link to a record, where it is asked for."""
-        if not self._folder("plugins_folder"):
-            return []
-        folder = self._existing_folder("plugins_folder", "where Airflow finds its plugins")
-        contents = {record_link.FILE: record_link.SOURCE.encode()}
-        before = output.read(folder, contents)
-        old, new = before[record_link.FILE], contents[record_link.FILE]
-        if old is not None and b"Made by Levada." not in old:
-            raise _not_ours(folder, record_link.FILE, "remove it, or set no `plugins_folder`")
-        if not dry_run:
-            output.write(folder, contents, before)
-        status = "new" if old is None else "unchanged" if old == new else "changed"
-        note = "" if old == new else "Airflow 2 shows it when its web server starts again"
-        return [Change(_shown(folder, record_link.FILE), status, note)]
+        return self._dags.deploy(compiled, lambda: self._note_errors(compiled), dry_run=dry_run)
 
     def next_step(self, compiled: Compiled) -> str:
         """In a checkout of a git repository the files have to be committed."""
-        folder = output.display_path(self._existing_folder())
-        command = worktree.next_step(folder, compiled.files, compiled.pipeline)
-        return f"an Airflow that reads this repository has it after: {command}" if command else ""
+        return self._dags.next_step(compiled)
 
     def verify(self, compiled: Compiled) -> None:
         """The DAG is known, imports, and is the one that was compiled here."""
@@ -129,23 +94,6 @@ class AirflowClient(protocol.Client):
                 + (found or "has not been read again since it was deployed"),
                 "levada deploy, and wait until Airflow has read the file (--wait SECONDS)",
             )
-
-    def _existing_folder(
-        self, option: str = "dags_folder", what: str = "where Airflow finds its DAG files"
-    ) -> str:
-        folder = self._folder(option)
-        if folder is None:
-            raise ClientError(
-                f"the target has no `{option}`: {what}",
-                "set it in [tool.levada.targets.airflow]; for a bundle that is a git repository, "
-                "name a folder in a checkout of that",
-            )
-        if not Path(folder).is_dir():
-            raise ClientError(
-                f"there is no folder `{output.display_path(folder)}`",
-                f"is `{option}` right, and the file system mounted?",
-            )
-        return folder
 
     def _note_errors(self, compiled: Compiled) -> None:
         """Remember Airflow's errors on the files before they change: those are not on the new."""
@@ -187,7 +135,7 @@ class AirflowClient(protocol.Client):
         body: dict[str, Any] = {"dag_run_id": run_id, "conf": dict(request.parameters)}
         if not self._api.is_2:
             body["logical_date"] = None
-            _refuse_what_tasks_cannot_be_told(request.parameters)
+            run_parameters.refuse_what_tasks_cannot_be_told(request.parameters)
         try:
             self._api.post(f"/dags/{quoted(name)}/dagRuns", body)
         except RefusedError as error:
@@ -393,25 +341,6 @@ def _below(names: Collection[str], tasks: Iterable[Mapping[str, Any]]) -> set[st
     return found
 
 
-def _shown(folder: str, path: str) -> str:
-    return output.display_path(str(Path(folder, path)))
-
-
-def _not_ours(folder: str, path: str, way_out: str) -> ClientError:
-    return ClientError(f"`{_shown(folder, path)}` is there, and was not made by Levada", way_out)
-
-
-def _change(folder: str, path: str, before: bytes | None, now: bytes) -> Change:
-    place = _shown(folder, path)
-    if before is None:
-        return Change(place, "new")
-    if before == now:
-        return Change(place, "unchanged")
-    old, new = before.decode("utf-8", "replace"), now.decode("utf-8", "replace")
-    words = deployed.difference(old, new) or "finds the project elsewhere"
-    return Change(place, "changed", f"what was there {words}")
-
-
 def _is_on(error: Mapping[str, Any], compiled: Compiled) -> bool:
     """Whether an import error is on one of our files; 3.x gives paths in a bundle, 2.x whole."""
     place = Path(error["filename"]).as_posix()
@@ -453,8 +382,8 @@ def _not_started(
             f"Airflow refuses the run id `{run_id}`",
             "letters, digits and _.~:+- are allowed by [scheduler] allowed_run_id_pattern",
         )
-    unkept = [name for name, value in parameters.items() if any(map(_is_unkept, _leaves(value)))]
-    if error.status == 422 and unkept:
+    unkept = run_parameters.unkept(parameters) if error.status == 422 else []
+    if unkept:
         return ClientError(
             f"Airflow's database keeps no NUL, and no half of a surrogate pair: `{unkept[0]}`",
             "leave it out of the parameter, or let a step make it",
@@ -463,40 +392,6 @@ def _not_started(
         words = error.detail.partition("\n\n")[0]  # below that jsonschema repeats the schema
         return ClientError(f"Airflow refuses the run: {words}")
     return error
-
-
-def _refuse_what_tasks_cannot_be_told(parameters: Mapping[str, Any]) -> None:
-    """3.x takes larger numbers, and then each task of the run fails before it begins."""
-    for name, value in parameters.items():
-        if any(map(_is_too_large, _leaves(value))):
-            raise ClientError(
-                f"Airflow 3 has no whole numbers of more than 64 bits for its tasks: `{name}`",
-                "let the pipeline take a text",
-            )
-
-
-def _is_too_large(leaf: object) -> bool:
-    """Whether it is, or comes out of a PostgreSQL as, an integer that msgpack does not have."""
-    is_whole = isinstance(leaf, int) or (isinstance(leaf, float) and leaf.is_integer())
-    return is_whole and not _LEAST <= leaf <= _MOST  # type: ignore[operator]
-
-
-def _is_unkept(leaf: object) -> bool:
-    """Whether PostgreSQL refuses a text in JSON, and with it the run."""
-    characters = leaf if isinstance(leaf, str) else ""
-    return any(one == "\0" or "\ud800" <= one <= "\udfff" for one in characters)
-
-
-def _leaves(value: object) -> Iterator[object]:
-    """The texts, numbers and keys in a JSON value."""
-    if isinstance(value, dict):
-        yield from value
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from _leaves(item)
-    else:
-        yield value
 
 
 def _as_json(value: Any) -> Any:
