@@ -140,6 +140,26 @@ def test_a_bug_of_ours_is_one_line_and_a_file(project: Project) -> None:
     assert "Traceback" in project.levada("check", "pipeline.py").stderr
 
 
+@pytest.mark.parametrize(
+    ("target", "package"), [("kubernetes", "kubernetes"), ("kubeflow", "kfp_server_api")]
+)
+def test_a_package_that_a_client_needs_is_not_installed(
+    project: Project, target: str, package: str
+) -> None:
+    project.write("sitecustomize.py", f"import sys\nsys.modules[{package!r}] = None\n")
+    project.variables["PYTHONPATH"] = str(project.folder)
+    image, host = 'image = "registry.example.com/steps:1"', 'host = "http://kfp"'
+    tables = [("kubernetes", image), ("kubeflow", f"{image}\n{host}")]
+    text = "\n".join(f"[tool.levada.targets.{name}]\n{table}" for name, table in tables)
+    project.write("pyproject.toml", text)
+    done = project.levada("deploy", "pipeline.py", "-t", target)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"error: the client of `{target}` needs `{package}`, which is not installed\n"
+        f"help: pip install 'levada[{target}]'\n",
+    )
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(project: Project, shell: str) -> None:
     assert "_LEVADA_COMPLETE" in project.levada("completion", shell).stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..client import ClientError
@@ -40,16 +41,10 @@ class Connection:
     def client(self) -> Any:
         """``kfp.Client``."""
         if self._made is None:
-            try:
-                import kfp
-            except ImportError as error:
-                raise ClientError(
-                    f"`kfp` cannot be imported: {error}",
-                    "install it: `pip install levada[kubeflow]`",
-                ) from error
+            make = _imported("kfp").Client
             self._made = self.ask(
                 lambda: _connected(
-                    kfp.Client,
+                    make,
                     host=self._host,
                     namespace=self._namespace or DEFAULT_NAMESPACE,
                     existing_token=self._token,
@@ -61,9 +56,7 @@ class Connection:
     @property
     def models(self) -> Any:
         """What its messages are made of."""
-        import kfp_server_api
-
-        return kfp_server_api
+        return _imported("kfp_server_api")
 
     def ask(self, question: Callable[[], T], not_found: str = "") -> T:
         """The answer of the API. What `kfp` prints is dropped. Raises ClientError."""
@@ -71,16 +64,15 @@ class Connection:
         import logging
         import warnings
 
-        from kfp_server_api import ApiException
-        from urllib3.exceptions import HTTPError
-
+        refused = self.models.ApiException
+        unreachable = _imported("urllib3").exceptions.HTTPError
         before = logging.root.manager.disable
         try:
             with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 logging.disable()
                 return question()
-        except ApiException as error:
+        except refused as error:
             if error.status == _NOT_FOUND and not_found:
                 raise ClientError(f"{not_found} at {self._host}") from None
             raise ClientError(_api_message(self._host, error), _way_out(error.status)) from None
@@ -88,7 +80,7 @@ class Connection:
             raise ClientError(f"{self._host}: {error}") from None
         except (AttributeError, TypeError) as error:  # what it takes apart has another shape
             raise ClientError(f"{self._host} {_NOT_KFP} ({error})", _LOGIN) from None
-        except (HTTPError, OSError) as error:
+        except (unreachable, OSError) as error:
             raise ClientError(
                 f"{self._host} does not answer: {error}", "check `host`, and that it can be reached"
             ) from None
@@ -104,6 +96,17 @@ class Connection:
             token = answer.next_page_token
             if not token:
                 return
+
+
+def _imported(name: str) -> Any:
+    """`kfp`, or a package that it brings. Raises ClientError if it is not here."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise ClientError(
+            f"the client of `kubeflow` needs `{error.name}`, which is not installed",
+            "pip install 'levada[kubeflow]'",
+        ) from error
 
 
 def _connected(make: Any, **options: Any) -> Any:

@@ -56,8 +56,23 @@ class Place:
                 "it can be compiled for, not submitted to"
             )
         module, _, name = reference.partition(":")
-        made: Client = getattr(import_module(module), name)(self.options, self.project.root)
+        make = getattr(self._imported(module), name)
+        made: Client = make(self.options, self.project.root)
         return made
+
+    def _imported(self, module: str) -> Any:
+        """The client's module. Raises ClientError if a package that it needs is not installed."""
+        try:
+            return import_module(module)
+        except ModuleNotFoundError as error:
+            missing = str(error.name)
+            if missing.partition(".")[0] == module.partition(".")[0]:
+                raise
+            name = self.target.name
+            way_out = f"pip install 'levada[{name}]'" if targets.is_own(self.target) else ""
+            raise protocol().ClientError(
+                f"the client of `{name}` needs `{missing}`, which is not installed", way_out
+            ) from error
 
     def reference(self, run: Run) -> str:
         """The run in one word, which `levada status` and the others take."""
