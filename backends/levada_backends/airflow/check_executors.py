@@ -108,7 +108,7 @@ class _Check:
         message, place = "", self._options.store
         if place is None:
             message = "steps in containers have no store that all of them reach"
-        elif "://" not in place and not _is_mounted(place, self._options.volumes):
+        elif _is_unmounted(place, self._options.volumes):
             message = f"the store `{place}` is in none of the volumes that all containers have"
         if message:
             yield Diagnostic(
@@ -183,9 +183,11 @@ def _only(name: str, settings: Iterable[Setting]) -> tuple[Setting, ...]:
     return tuple(setting for setting in settings if setting.name == name)
 
 
-def _is_mounted(folder: str, volumes: Iterable[Mapping[str, Any]]) -> bool:
-    inside = folder.rstrip("/") + "/"
-    return any(inside.startswith(volume["path"].rstrip("/") + "/") for volume in volumes)
+def _is_unmounted(store: str, volumes: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether it is a folder that is in none of the volumes."""
+    inside = store.removeprefix("file://").rstrip("/") + "/"
+    is_in = any(inside.startswith(volume["path"].rstrip("/") + "/") for volume in volumes)
+    return "://" not in inside and not is_in
 
 
 def _no_effect(what: str, why: str, span: Span) -> Diagnostic:

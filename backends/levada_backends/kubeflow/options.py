@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from levada_compiler.slotted import dataclass, field
 
-from ..pods import names
+from ..pods import names, store
 from ..target import Option
 from .artifacts import ARTIFACT_TYPES
 from .schedule import same_zone
@@ -113,7 +113,9 @@ def _problems(given: Mapping[str, object], texts: Mapping[str, str]) -> Iterator
             yield f"`{option}` is `{name}`, which is no name in Kubernetes: {problem}"
     if not isinstance(given.get("collected", True), bool):
         yield f"`collected` is true or false, not {given['collected']!r}"
-    yield from _store_problems(texts)
+    place = texts.get("store")
+    if place is not None and (problem := store.problem(place, claim)):
+        yield problem
     yield from _artifact_problems(given.get("artifacts", {}))
 
 
@@ -121,18 +123,6 @@ def _is_zone(name: str) -> bool:
     import zoneinfo
 
     return name in zoneinfo.available_timezones()
-
-
-def _store_problems(texts: Mapping[str, str]) -> Iterator[str]:
-    store, claim = texts.get("store"), texts.get("store_claim")
-    if store is None:
-        return
-    if "://" in store and claim:
-        yield f"`store_claim` is mounted at a path, but `store` is the URL {store}"
-    elif "://" not in store and not store.startswith("/"):
-        yield f"`store` is an absolute path in the pods or a URL, not `{store}`"
-    elif "://" not in store and not claim:
-        yield f"`store` is the path {store}: name the `store_claim` that is mounted there"
 
 
 def _artifact_problems(artifacts: object) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from levada import declarations
 
-from ..pods import container, names
+from ..pods import container, names, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -103,17 +103,13 @@ def read(given: Mapping[str, object]) -> tuple[Options, tuple[str, ...]]:
 
 
 def _across(found: Mapping[str, Any]) -> Iterator[str]:
-    store = found.get("store")
-    if store is None:
+    place = found.get("store")
+    if place is None:
         return
-    if "://" in store and found.get("store_claim"):
-        yield f"`store_claim` is mounted at a path, but `store` is the URL {store}"
-    elif "://" not in store and not store.startswith("/"):
-        yield f"`store` is an absolute path in the pods or a URL, not `{store}`"
-    elif "://" not in store and not found.get("store_claim"):
-        yield f"`store` is the path {store}: name the `store_claim` that is mounted there"
-    elif "://" not in store and (store.rstrip("/") or "/") in _TAKEN:
-        yield f"`store` is {store}, where the pods have something else"
+    if problem := store.problem(place, found.get("store_claim")):
+        yield problem
+    elif "://" not in place and (place.rstrip("/") or "/") in _TAKEN:
+        yield f"`store` is {place}, where the pods have something else"
 
 
 def _text(value: object) -> str:

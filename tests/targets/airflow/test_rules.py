@@ -104,6 +104,27 @@ def test_an_option_that_cannot_be_right_is_named(
     assert [message.split("`")[1] for message in messages] == names
 
 
+@pytest.mark.parametrize(
+    ("store", "is_right"),
+    [
+        ("/store/levada", True),
+        ("file:///store/levada", True),
+        ("s3://bucket", True),
+        ("/stores", False),
+        ("file:///srv", False),
+    ],
+)
+def test_a_store_that_containers_share(store: str, is_right: bool, tmp_path: Path) -> None:
+    module = tmp_path / "nightly.py"
+    module.write_text(STEP)
+    program = compile_file(module).program
+    assert program is not None
+    volumes = [{"claim": "store", "path": "/store"}]
+    given = {"executor": "kubernetes", "image": "a", "store": store, "volumes": volumes}
+    rules = [one.rule for one in TARGET.check(program, given)]
+    assert rules == ([] if is_right else ["airflow-no-store"])
+
+
 def test_the_place_of_an_option_is_that_of_the_environment(tmp_path: Path) -> None:
     """Also where the table says something else."""
     (tmp_path / "nightly.py").write_text(STEP)

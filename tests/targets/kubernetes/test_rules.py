@@ -79,6 +79,7 @@ def ids(source: str, options: dict[str, object], folder: Path) -> set[str]:
         {"store": "relative"},
         {"store": "/path"},
         {"store": "s3://bucket", "store_claim": "claim"},
+        {"store": "file:///srv/levada"},
         {"store": "/tmp/", "store_claim": "claim"},
         {"store": "/etc/levada", "store_claim": "claim"},
         {"store_claim": "Claim"},

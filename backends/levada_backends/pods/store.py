@@ -1,0 +1,17 @@
+"""Where the store is that all pods share."""
+
+from __future__ import annotations
+
+
+def problem(store: str, claim: str | None) -> str:
+    """What is wrong with a place and the claim that is mounted there; nothing if nothing is."""
+    is_url = "://" in store
+    if store.startswith("file://"):
+        return f"`store` is {store}, a folder that each pod has its own of: give a path and a claim"
+    if is_url and claim:
+        return f"`store_claim` is mounted at a path, but `store` is the URL {store}"
+    if not is_url and not store.startswith("/"):
+        return f"`store` is an absolute path in the pods or a URL, not `{store}`"
+    if not is_url and not claim:
+        return f"`store` is the path {store}: name the `store_claim` that is mounted there"
+    return ""
