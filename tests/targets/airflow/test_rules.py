@@ -121,7 +121,7 @@ def test_a_store_that_containers_share(store: str, is_right: bool, tmp_path: Pat
     assert program is not None
     volumes = [{"claim": "store", "path": "/store"}]
     given = {"executor": "kubernetes", "image": "a", "store": store, "volumes": volumes}
-    rules = [one.rule for one in TARGET.check(program, given)]
+    rules = [one.id for one in TARGET.check(program, given)]
     assert rules == ([] if is_right else ["airflow-no-store"])
 
 
