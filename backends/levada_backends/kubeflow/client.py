@@ -57,6 +57,7 @@ class KubeflowClient(Client):
             )
         self._namespace = text_option(options, "namespace")
         self._experiment = text_option(options, "experiment")
+        self._account = text_option(options, "service_account") or None
         self._zone = text_option(options, "schedule_timezone", "UTC")
         certificates = text_option(options, "certificates")
         self._kfp = Connection(
@@ -213,6 +214,7 @@ class KubeflowClient(Client):
                 params={},
                 pipeline_id=pipeline,
                 version_id=version,
+                service_account=self._account,
             )
         )
 
@@ -239,7 +241,12 @@ class KubeflowClient(Client):
         name = f"{compiled.pipeline} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
         made = self._kfp.ask(
             lambda: self._kfp.client.run_pipeline(
-                experiment, name, params=parameters, pipeline_id=pipeline, version_id=version
+                experiment,
+                name,
+                params=parameters,
+                pipeline_id=pipeline,
+                version_id=version,
+                service_account=self._account,
             )
         )
         return self._run(compiled.pipeline, str(made.run_id))

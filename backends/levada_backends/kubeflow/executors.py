@@ -162,6 +162,9 @@ class Executors:
             content["tolerations"] = [_toleration(each) for each in settings["tolerations"]]
         if settings.get("timeout"):
             content["activeDeadlineSeconds"] = str(int(settings["timeout"]) + GRACE)
+        metadata = {"labels": options.labels, "annotations": options.annotations}
+        if given := {name: table for name, table in metadata.items() if table}:
+            content["podMetadata"] = given
         if options.image_pull_secrets:
             names = options.image_pull_secrets
             content["imagePullSecret"] = [{"secretName": name} for name in names]

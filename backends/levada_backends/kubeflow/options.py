@@ -24,8 +24,11 @@ _TEXTS = {
     "store_claim": f"the PersistentVolumeClaim of the store (`{_CLAIM}`), for all pods",
     "secret": "the Secret of references that name a key alone",
     "image_pull_policy": "`Always`, `IfNotPresent` or `Never`; the cluster's",
+    "service_account": "of runs, and so of all their pods; KFP's (`pipeline-runner`)",
     "schedule_timezone": "the time zone of KFP's schedules, one for the whole server (`UTC`)",
 }
+#: How the keys begin of what KFP and Argo know a pod by.
+_OWN_METADATA = ("pipeline/", "pipelines.kubeflow.org/", "workflows.argoproj.io/")
 _FOR_THE_CLIENT = {
     "host": "the URL of KFP's API, for `levada deploy` and `levada submit`",
     "namespace": "the namespace of runs, where KFP has several users",
@@ -37,6 +40,8 @@ _FOR_THE_CLIENT = {
 OPTIONS = (
     *(Option(name, note) for name, note in _TEXTS.items()),
     Option("image_pull_secrets", "a list of Secrets that images are pulled with"),
+    Option("labels", "a table of labels, for the pods of all tasks"),
+    Option("annotations", 'the same of annotations: `{"sidecar.istio.io/inject" = "false"}`'),
     Option("collected", "whether what the items of loops gave is a list in KFP too (`true`)"),
     Option("artifacts", 'KFP types of outputs: `{"train.report" = "HTML"}`'),
     *(Option(name, note) for name, note in _FOR_THE_CLIENT.items()),
@@ -53,7 +58,10 @@ class Options:
     secret: str = ""
     image_pull_policy: str = ""
     schedule_timezone: str = "UTC"
+    service_account: str = ""
     image_pull_secrets: tuple[str, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
     collected: bool = True
     compiler: str = ""
@@ -78,6 +86,8 @@ def read(given: Mapping[str, object]) -> Options:
     return Options(
         **texts,
         image_pull_secrets=tuple(map(str, secrets)) if isinstance(secrets, list) else (),
+        labels=_table(given, "labels"),
+        annotations=_table(given, "annotations"),
         artifacts=dict(artifacts) if isinstance(artifacts, dict) else {},
         collected=given.get("collected") is not False,
         compiler=str(given.get("compiler", "")),
@@ -102,7 +112,7 @@ def _problems(given: Mapping[str, object], texts: Mapping[str, str]) -> Iterator
     claim = texts.get("store_claim")
     if claim and (problem := names.label_problem(claim)):  # it names the pod's volume too
         yield f"`store_claim` is `{claim}`, which KFP cannot mount: {problem}"
-    wanted = [("secret", texts["secret"])] if texts.get("secret") else []
+    wanted = [(each, texts[each]) for each in ("secret", "service_account") if texts.get(each)]
     secrets = given.get("image_pull_secrets", [])
     if isinstance(secrets, list) and all(isinstance(name, str) for name in secrets):
         wanted += [("image_pull_secrets", name) for name in secrets]
@@ -117,6 +127,28 @@ def _problems(given: Mapping[str, object], texts: Mapping[str, str]) -> Iterator
     if place is not None and (problem := store.problem(place, claim)):
         yield problem
     yield from _artifact_problems(given.get("artifacts", {}))
+    yield from _metadata_problems(given)
+
+
+def _table(given: Mapping[str, object], name: str) -> dict[str, str]:
+    table = given.get(name, {})
+    if not isinstance(table, dict) or not all(isinstance(text, str) for text in table.values()):
+        return {}
+    return dict(table)
+
+
+def _metadata_problems(given: Mapping[str, object]) -> Iterator[str]:
+    for name in ("labels", "annotations"):
+        table = _table(given, name)
+        if table != given.get(name, {}):
+            yield f"`{name}` is a table of texts, not {given[name]!r}"
+        for key, text in table.items():
+            if key.startswith(_OWN_METADATA):
+                yield f"`{name}` has `{key}`, which KFP and Argo say of a pod themselves"
+            if "{{" in text:
+                yield f"`{name}` has `{key}`, in whose text Argo would replace what begins `{{{{`"
+    if problem := names.metadata_problem(_table(given, "labels"), _table(given, "annotations")):
+        yield f"Kubernetes would refuse {problem}"
 
 
 def _is_zone(name: str) -> bool:

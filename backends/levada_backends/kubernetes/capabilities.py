@@ -66,6 +66,8 @@ _OPTIONS = {
     "image_pull_secrets": "a list of names",
     "priority_class": "of all pods",
     "priority_classes": 'of steps, by their priority: { "10" = "high" }',
+    "labels": "a table of labels, for all pods",
+    "annotations": "the same of annotations",
     "queue": "the Kueue LocalQueue of steps that have none",
     "stuck_after": 'patience with images, configuration, admission; "5m"',
     "unschedulable_after": 'patience with a lack of nodes or quota; "1h"',

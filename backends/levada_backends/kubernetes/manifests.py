@@ -168,7 +168,10 @@ class Manifests:
                 ]
             },
             "podReplacementPolicy": "Failed",
-            "template": {"metadata": {"labels": pods.labels(name, "driver")}, "spec": pod},
+            "template": {
+                "metadata": pods.pod_metadata(name, "driver", self._options),
+                "spec": pod,
+            },
             "ttlSecondsAfterFinished": int(self._options.keep),
         }
 

@@ -34,6 +34,7 @@ class Options:
     - ``user``: the numeric uid and gid of all pods; False leaves it to the cluster.
     - ``secret``: the Secret of references that name a key alone; ``image_pull_secrets``.
     - ``priority_class``: of all pods; ``priority_classes``: of steps, by their ``priority``.
+    - ``labels``, ``annotations``: of all pods, beside those by which Levada knows them.
     - ``queue``: the Kueue LocalQueue of steps that have no ``queue``.
     - ``stuck_after``: how long a pod may be kept from starting by its image, its configuration or
       an admission rule; ``unschedulable_after``: by a lack of nodes or of quota.
@@ -57,6 +58,8 @@ class Options:
     image_pull_secrets: tuple[str, ...] = ()
     priority_class: str | None = None
     priority_classes: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
     queue: str | None = None
     stuck_after: float = 300
     unschedulable_after: float = 3600
@@ -151,6 +154,15 @@ def _classes(value: object) -> dict[str, str]:
     return {str(int(key)): _object_name(each) for key, each in value.items()}
 
 
+def _metadata(labels: object, annotations: object) -> dict[str, str]:
+    for table in (labels, annotations):
+        if not isinstance(table, dict) or not all(isinstance(text, str) for text in table.values()):
+            raise TypeError(f"is a table of texts, not {table!r}")
+    if problem := names.metadata_problem(labels, annotations):  # type: ignore[arg-type]
+        raise ValueError(f"has what Kubernetes would refuse: {problem}")
+    return {**labels, **annotations}  # type: ignore[dict-item]
+
+
 def _is_whole(text: object) -> bool:
     return isinstance(text, str) and text.lstrip("-").isascii() and text.lstrip("-").isdigit()
 
@@ -196,6 +208,8 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "image_pull_secrets": _object_names,
     "priority_class": _object_name,
     "priority_classes": _classes,
+    "labels": lambda value: _metadata(value, {}),
+    "annotations": lambda value: _metadata({}, value),
     "queue": _label_value,
     "stuck_after": _seconds,
     "unschedulable_after": _seconds,

@@ -35,6 +35,12 @@ def labels(pipeline: str, role: str) -> dict[str, str]:
     }
 
 
+def pod_metadata(pipeline: str, role: str, options: Options) -> dict[str, Any]:
+    """Labels and annotations of a pod: the project's, and those by which Levada knows it."""
+    content = {"annotations": dict(options.annotations)} if options.annotations else {}
+    return content | {"labels": {**options.labels, **labels(pipeline, role)}}
+
+
 def pull_policy(image: str) -> str:
     """What Kubernetes takes where nothing is said."""
     name, at, _ = image.partition("@")
@@ -59,7 +65,7 @@ def step_job(pipeline: str, settings: Mapping[str, Any], options: Options) -> di
             "podFailurePolicy": {"rules": [_ignoring_disruptions()]},
             "podReplacementPolicy": "Failed",
             "template": {
-                "metadata": {"labels": own},
+                "metadata": pod_metadata(pipeline, "step", options),
                 "spec": _step_pod(pipeline, settings, options),
             },
         },

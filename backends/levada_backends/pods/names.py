@@ -10,8 +10,14 @@ import re
 
 from levada.driver.jobs import hashed
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 LABEL_LENGTH = 63
 SUBDOMAIN_LENGTH = 253
+#: Of all annotations of an object.
+ANNOTATION_BYTES = 256 * 1024
 
 # `re` compiles each when it is first used, which most are not in one compilation.
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
@@ -83,6 +89,19 @@ def value_problem(text: str) -> str:
             " digit"
         )
     return ""
+
+
+def metadata_problem(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
+    """Why Kubernetes takes no object with these; empty if it does."""
+    for key, text in labels.items():
+        if problem := key_problem(key) or value_problem(text):
+            return f"the label `{key}`: {problem}"
+    for key in annotations:
+        if problem := key_problem(key):
+            return f"the annotation `{key}`: {problem}"
+    size = sum(len((key + text).encode(errors="replace")) for key, text in annotations.items())
+    most = ANNOTATION_BYTES
+    return f"annotations of {size:,} bytes, more than {most:,}" if size > most else ""
 
 
 def variable_problem(text: str) -> str:

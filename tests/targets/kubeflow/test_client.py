@@ -42,6 +42,7 @@ version = "1"
 image = "registry.example.com/steps:1"
 host = "{host}"
 token_env = "KFP_TOKEN"
+service_account = "trainer"
 """
 
 
@@ -112,6 +113,7 @@ def test_a_schedule_is_a_recurring_run(project: Project) -> None:
     schedule = {"cron": "0 30 6 * * *", "start_time": "2026-01-01T00:00:00Z"}
     assert recurring["trigger"]["cron_schedule"] == schedule
     assert (recurring["max_concurrency"], recurring["no_catchup"]) == (2, True)
+    assert recurring["service_account"] == "trainer"
     unscheduled = PIPELINE.replace('schedule="30 6 * * *", ', "")
     (project.folder / "pipeline.py").write_text(unscheduled)
     assert project.changes() == ["changed", "removed"]
@@ -138,6 +140,7 @@ def test_a_run_is_of_the_version_and_with_the_parameters_that_were_given(project
     (run,) = project.api.runs.values()
     reference = run["pipeline_version_reference"]
     assert reference["pipeline_version_id"] in project.api.versions
+    assert run["service_account"] == "trainer"
     parameters = {"depths": [5], "table": '{"z": 1, "a": 2}', "rate": 2.0}
     assert run["runtime_config"]["parameters"] == parameters
     braces = project.levada(

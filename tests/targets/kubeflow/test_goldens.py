@@ -96,6 +96,17 @@ def test_nothing_is_collected_where_the_project_wants_it_so() -> None:
     assert "isArtifactList" not in text
 
 
+@pytest.mark.engine
+def test_pods_have_the_labels_of_the_project(kubeflow: Kubeflow, tmp_path: Path) -> None:
+    own = {"labels": {"team": "science"}, "annotations": {"sidecar.istio.io/inject": "false"}}
+    file = tmp_path / "labelled.yaml"
+    file.write_text(emit_file(FOLDER / "cases" / "branch.py", "branch", dict(own)))
+    _, platform = yaml.safe_load_all(file.read_text())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert all(executor["podMetadata"] == own for executor in executors.values())
+    assert kubeflow.problems([file]) == {str(file): ""}
+
+
 def test_a_step_that_is_called_as_its_loop_is_not_collected(tmp_path: Path) -> None:
     """KFP tells tasks on the way to an output apart by their names."""
     source = (FOLDER / "cases" / "fan_out.py").read_text()

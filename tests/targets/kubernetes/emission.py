@@ -32,6 +32,8 @@ CASES: dict[str, dict[str, object]] = {
         "priority_classes": {"10": "batch-high"},
         "priority_class": "batch",
         "queue": "default",
+        "labels": {"team": "science", "levada.dev/role": "none"},
+        "annotations": {"sidecar.istio.io/inject": "false"},
         "stuck_after": "10m",
         "timeout": "6h",
         "keep": "1d",
