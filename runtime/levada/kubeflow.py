@@ -34,6 +34,8 @@ CALL = "levada-call"
 OUTPUT = "Output"
 #: The item of a loop that has none, where KFP wants one to make a list of what the items gave.
 NO_ITEM = "none"
+#: What a task writes that is for no item, by which the client knows it.
+NO_ITEMS = "nothing to do: the loop has no items"
 PARAMETER = ":parameter"
 _ESCAPED = re.compile("%(7B|24|25)")
 
@@ -329,7 +331,7 @@ def _run(task: Task) -> int:
     from levada.arguments import Arguments
 
     if task.has_no_item:
-        sys.stderr.write("nothing to do: the loop has no items\n")
+        sys.stderr.write(f"{NO_ITEMS}\n")
         return _without_result(task)
     words = task.words
     if task.mode == "end":  # only what has failed before it counts

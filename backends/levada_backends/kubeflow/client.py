@@ -18,7 +18,6 @@ from zoneinfo import ZoneInfo
 from ..client import (
     CANCELLED,
     FAILED,
-    STEP_OVER,
     SUCCEEDED,
     Change,
     Client,
@@ -34,7 +33,8 @@ from .connection import DEFAULT_NAMESPACE, Connection
 from .pod_log import PodLogs
 from .run_parameters import as_given
 from .schedule import MOST_RUNS, same_zone, with_seconds
-from .step_states import pod_names, run_status, step_states
+from .step_logs import StepLogs
+from .step_states import run_status, step_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -66,7 +66,7 @@ class KubeflowClient(Client):
             secret_option(options, "token_env"),
             str(Path(root, certificates)) if certificates else None,
         )
-        self._logs = PodLogs(self._kfp, self._namespace or DEFAULT_NAMESPACE)
+        self._logs = StepLogs(PodLogs(self._kfp, self._namespace or DEFAULT_NAMESPACE))
 
     @property
     def address(self) -> str:
@@ -266,7 +266,7 @@ class KubeflowClient(Client):
         return Run(pipeline, run_id, f"{self._host}/#/runs/details/{run_id}")
 
     def _get(self, run_id: str) -> Any:
-        found = self._kfp.ask(
+        found = self._kfp.read(
             lambda: self._kfp.client.get_run(run_id), f"there is no run `{run_id}`"
         )
         if not found.run_id:
@@ -282,7 +282,7 @@ class KubeflowClient(Client):
         return RunState(
             run,
             status,
-            list(step_states(found, self._spec(found))),
+            step_states(found, self._spec(found), self._logs),
             started=_iso(found.created_at),
             finished=_iso(found.finished_at) if status in (SUCCEEDED, FAILED, CANCELLED) else "",
             reason=error or "",
@@ -294,7 +294,7 @@ class KubeflowClient(Client):
         if found.pipeline_spec:
             return found.pipeline_spec
         reference = found.pipeline_version_reference
-        version = self._kfp.ask(
+        version = self._kfp.read(
             lambda: self._kfp.client.get_pipeline_version(
                 reference.pipeline_id, reference.pipeline_version_id
             )
@@ -306,16 +306,8 @@ class KubeflowClient(Client):
         return poll(lambda: self.status(run))
 
     def log(self, run: Run, step: StepState, attempt: int, first: int = 0) -> Sequence[str]:
-        """The log of the attempt's pod, as far as KFP still has it."""
-        names = pod_names(step, attempt)
-        if not names:
-            return []
-        try:
-            return self._logs.lines(run.run_id, names)[first:]
-        except ClientError:
-            if step.status in STEP_OVER:
-                raise
-            return []  # a pod that is about to start has none
+        """What the step wrote, as far as KFP still has it."""
+        return self._logs.lines(run.run_id, step, attempt)[first:]
 
     def outputs(self, run: Run) -> Any:  # noqa: ARG002
         """None: they are in the store."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,18 @@ if TYPE_CHECKING:
 #: Where KFP is, and its runs are, if nothing else is said.
 DEFAULT_NAMESPACE = "kubeflow"
 _NOT_FOUND = 404
+#: What a server, or what stands before it, answers while it is restarted or has too much to do.
+_BUSY = frozenset((429, 502, 503, 504))
+#: Seconds before asking again, where a server that has answered before does not.
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
 _NOT_KFP = "answers something that is not from the API of Kubeflow Pipelines"
 _LOGIN = (
     "check `host`; if there is a page to log in before it, name a token's variable as `token_env`"
 )
+
+
+class NoAnswerError(ClientError):
+    """The server does not answer, or is too busy to."""
 
 
 class Connection:
@@ -75,17 +84,29 @@ class Connection:
         except refused as error:
             if error.status == _NOT_FOUND and not_found:
                 raise ClientError(f"{not_found} at {self._host}") from None
-            raise ClientError(_api_message(self._host, error), _way_out(error.status)) from None
+            kind = NoAnswerError if error.status in _BUSY else ClientError
+            raise kind(_api_message(self._host, error), _way_out(error.status)) from None
         except ValueError as error:  # what kfp has to say itself
             raise ClientError(f"{self._host}: {error}") from None
         except (AttributeError, TypeError) as error:  # what it takes apart has another shape
             raise ClientError(f"{self._host} {_NOT_KFP} ({error})", _LOGIN) from None
         except (unreachable, OSError) as error:
-            raise ClientError(
+            raise NoAnswerError(
                 f"{self._host} does not answer: {error}", "check `host`, and that it can be reached"
             ) from None
         finally:
             logging.disable(before)
+
+    def read(self, question: Callable[[], T], not_found: str = "") -> T:
+        """The same of what changes nothing: a server that answered before is waited for."""
+        for pause in _PAUSES:
+            try:
+                return self.ask(question, not_found)
+            except NoAnswerError:
+                if self._made is None:
+                    raise
+                time.sleep(pause)
+        return self.ask(question, not_found)
 
     def listed(self, name: str, page: Callable[[str], Any]) -> Iterator[Any]:
         """What has this name in all pages, each asked for by its token."""

@@ -9,18 +9,26 @@ has the logs.
 from __future__ import annotations
 
 import json
+import re
 from urllib.parse import urlencode
 
 from ..client import ClientError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from .connection import Connection
 
 _ERROR = "error_message"
+#: A line of KFP's launcher, which runs the step: its level, its process, where it is written.
+_LAUNCHER = re.compile(r"([IWEF])\d{4} [\d:.]+ +(\d+) \w+\.go:\d+\] ?(.*)")
+_FIRST = "input ComponentSpec:"
+#: It is written for each artifact whose value is in Levada's store, and not in a file of KFP's.
+_NO_FILE = re.compile(r'Local filepath ".*" does not exist$')
+#: Argo's, around the launcher.
+_EXITED = re.compile(r'time="[^"]*" level=info msg="sub-process exited"')
 
 
 class PodLogs:
@@ -33,7 +41,10 @@ class PodLogs:
         self._way: int | None = None  #: the place of the question that was answered
 
     def lines(self, run_id: str, names: Sequence[str]) -> list[str]:
-        """The log of the pod that has one of these names. Raises ClientError."""
+        """What the step wrote, in the pod that has one of these names. Raises ClientError.
+
+        What KFP and Argo write around it is left out, unless it is about something that went wrong.
+        """
         ways = [f"/apis/v1alpha1/runs/{run_id}/nodes/{name}/log" for name in names]
         for name in names:
             of = {"podname": name, "runid": run_id, "podnamespace": self._namespace}
@@ -48,7 +59,7 @@ class PodLogs:
                 refused = refused or error
             else:
                 self._way = number
-                return found.splitlines()
+                return list(_own(found.splitlines()))
         raise refused or ClientError("its pod is not known")
 
     def _ask(self, path: str) -> str:
@@ -69,6 +80,26 @@ class PodLogs:
         if error := _error(text):
             raise ClientError(error)
         return text
+
+
+def _own(lines: Iterable[str]) -> Iterator[str]:
+    """The lines without what the launcher says of its work, and the JSON that it says it with."""
+    launcher = ""
+    is_inside = False
+    for line in lines:
+        if is_inside:
+            is_inside = line != "}"
+            continue
+        found = _LAUNCHER.match(line)
+        if found and not launcher and found[3].startswith(_FIRST):
+            launcher = found[2]
+        if not (found and found[2] == launcher):
+            if not (launcher and _EXITED.match(line)):
+                yield line
+        elif found[1] == "I":
+            is_inside = line.endswith("{")
+        elif not _NO_FILE.match(found[3]):
+            yield line
 
 
 def _error(text: str) -> str:

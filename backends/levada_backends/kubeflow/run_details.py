@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from levada_compiler.slotted import dataclass
+from levada_compiler.slotted import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _NODE = re.compile(r"^node (\S+)", re.MULTILINE)
 _STEP = re.compile(r"^step \S+:(\S+)", re.MULTILINE)
-_ITERATION = re.compile(r"\((\d+):\d+\)$")
+_ITERATION = re.compile(r"iteration-iterations\((\d+):\d+\)")
+_ATTEMPT = re.compile(r"executor\((\d+)\)")
 #: The templates of pods, after which these are named: of a task, also one with retries, and of
 #: the driver before it.
 _EXECUTORS = ("system-container-impl", "retry-system-container-impl")
@@ -31,24 +32,27 @@ _DRIVERS = ("system-container-driver", "system-dag-driver")
 class Pod:
     """What it may be called: as its node's id, or by its template, as Argo is set up.
 
-    An archived log is found by the node's id, which is the first.
+    An archived log is found by the node's id, which is the first. None is known of an attempt that
+    KFP forgot when the run was retried.
     """
 
-    names: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Which node of the pipeline a task is, for which items of its loops, and its attempts' pods.
 
-    Where the driver failed, it is that one's, and no attempt was made.
+    Where the driver failed, it is that one's, and no attempt was made. The only item of a loop that
+    is never empty in KFP may be no item.
     """
 
     node: str
     index: tuple[int, ...] | None
     is_control: bool
-    pods: tuple[Pod, ...]
+    pods: tuple[Pod, ...] = ()
     is_driver: bool = False
+    may_be_no_item: bool = False
 
 
 class Tasks:
@@ -69,37 +73,46 @@ class Tasks:
         """
         nodes = _Nodes(details)
         if nodes.workflow:
-            yield from self._within(self._root, f"{nodes.workflow}.root", (), nodes)
+            yield from self._within(self._root, _Dag(f"{nodes.workflow}.root"), nodes)
 
     def _within(
-        self, tasks: Mapping[str, Any], dag: str, index: tuple[int, ...], nodes: _Nodes
+        self, tasks: Mapping[str, Any], dag: _Dag, nodes: _Nodes
     ) -> Iterator[tuple[Any, Place]]:
-        """Those in the DAG of this name."""
         for name, task in tasks.items():
-            here = f"{dag}.{name}"
+            here = f"{dag.name}.{name}"
             loops = "parameterIterator" in task
             driver = f"{here}.iteration-driver" if loops else f"{here}-driver"
             component = self._components.get(task.get("componentRef", {}).get("name"), {})
             inner = component.get("dag", {}).get("tasks")
             is_control = inner is not None or not self._is_step(component)
-            place = Place(_node(task, name), index or None, is_control, ())
+            place = Place(_node(task, name), dag.index or None, is_control)
             if (failed := nodes.failed_driver(driver)) is not None:
-                pods = (nodes.pod(driver, _DRIVERS),)
-                driven = Place(place.node, place.index, is_control, pods, is_driver=True)
-                yield failed, driven
+                yield failed, replace(place, pods=(nodes.pod(driver, _DRIVERS),), is_driver=True)
             elif inner is None:
+                place = replace(place, may_be_no_item=dag.may_be_no_item)
                 yield from _executed(here, place, nodes)
             elif not loops:
-                yield from self._within(inner, here, index, nodes)
+                yield from self._within(inner, replace(dag, name=here), nodes)
             else:
-                for number, item in nodes.iterations(here):
-                    yield from self._within(inner, item, (*index, number), nodes)
+                found = list(nodes.iterations(here))
+                may_be = dag.may_be_no_item or (len(found) == 1 and _is_never_empty(task, tasks))
+                for number, item in found:
+                    yield from self._within(inner, _Dag(item, (*dag.index, number), may_be), nodes)
 
     def _is_step(self, component: Mapping[str, Any]) -> bool:
         """Whether it runs a step: all else decides, lists or records."""
         executor = self._executors.get(component.get("executorLabel"), {})
         arguments = executor.get("container", {}).get("args") or [""]
         return bool(arguments[0] == "step")
+
+
+@dataclass(frozen=True, slots=True)
+class _Dag:
+    """A DAG of the workflow by its whole name, for which items, or maybe for none."""
+
+    name: str
+    index: tuple[int, ...] = ()
+    may_be_no_item: bool = False
 
 
 class _Nodes:
@@ -111,9 +124,9 @@ class _Nodes:
         for detail in details:
             for child in detail.child_tasks or ():
                 self._above.setdefault(child.pod_name, detail)
-        numbers = [int(n[1]) for d in details if (n := _ITERATION.search(d.display_name or ""))]
-        self._most = max(numbers, default=-1)
-        names = dict.fromkeys(detail.display_name for detail in details)
+        names = list(dict.fromkeys(detail.display_name or "" for detail in details))
+        self._most_iterations = _most(_ITERATION, names)
+        self._most_attempts = _most(_ATTEMPT, names)
         entries = (name for name in names if name and _id(name, f"{name}.root-driver") in self)
         self.workflow = next(entries, "")
 
@@ -132,10 +145,19 @@ class _Nodes:
 
     def iterations(self, loop: str) -> Iterator[tuple[int, str]]:
         """The iterations of a loop that were begun, by number, and the names of their DAGs."""
-        for number in range(self._most + 1):
+        for number in range(self._most_iterations):
             item = f"{loop}.iteration-iterations({number}:{number})"
             if self.has(item):
                 yield number, f"{item}.iteration-item"
+
+    def attempts(self, task: str) -> list[str]:
+        """The nodes of a task's attempts; "" for one that KFP forgot."""
+        one = f"{task}.executor"
+        each = [f"{one}({number})" for number in range(self._most_attempts)]
+        known = [node if self.has(node) else "" for node in each]
+        while known and not known[-1]:
+            known.pop()
+        return known or [one] * self.has(one)
 
     def failed_driver(self, name: str) -> Any:
         """The driver of this name if it failed. It is the one that its task comes after."""
@@ -161,15 +183,17 @@ def _executed(name: str, place: Place, nodes: _Nodes) -> Iterator[tuple[Any, Pla
     """A task that has a container, unless nothing is known of it yet."""
     if not nodes.has(name):
         return
-    one = f"{name}.executor"
-    pods: list[str] = []
-    while nodes.has(again := f"{one}({len(pods)})"):
-        pods.append(again)
-    pods = pods or [one] * nodes.has(one)
     detail = nodes.of(name)
     if detail is not None:
-        attempts = tuple(nodes.pod(pod, _EXECUTORS) for pod in pods)
-        yield detail, Place(place.node, place.index, place.is_control, attempts)
+        names = nodes.attempts(name)
+        attempts = tuple(nodes.pod(pod, _EXECUTORS) if pod else Pod() for pod in names)
+        yield detail, replace(place, pods=attempts)
+
+
+def _most(pattern: re.Pattern[str], names: Sequence[str]) -> int:
+    """One more than the largest number in those of the names that are of this form."""
+    numbers = [int(found[1]) for name in names if (found := pattern.fullmatch(name))]
+    return max(numbers, default=-1) + 1
 
 
 def _id(workflow: str, name: str) -> str:
@@ -180,9 +204,21 @@ def _id(workflow: str, name: str) -> str:
     return f"{workflow}-{number}"
 
 
+def _is_never_empty(loop: Any, tasks: Mapping[str, Any]) -> bool:
+    """Whether the task that lists the loop's items lists one where there is none."""
+    items = loop["parameterIterator"].get("items", {}).get("inputParameter", "")
+    given = loop.get("inputs", {}).get("parameters", {}).get(items, {})
+    lists = tasks.get(given.get("taskOutputParameter", {}).get("producerTask"), {})
+    return "never-empty" in _call(lists).splitlines()
+
+
+def _call(task: Any) -> str:
+    given = task.get("inputs", {}).get("parameters", {})
+    return str(given.get("levada-call", {}).get("runtimeValue", {}).get("constant", ""))
+
+
 def _node(task: Any, name: str) -> str:
     """The id of the node that a task is called for; its own name where there is none."""
-    given = task.get("inputs", {}).get("parameters", {})
-    call = given.get("levada-call", {}).get("runtimeValue", {}).get("constant", "")
+    call = _call(task)
     node = _NODE.search(call) or _STEP.search(call)
     return node[1] if node else name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from levada_compiler.slotted import replace
+
 from ..client import (
     CANCELLED,
     FAILED,
@@ -13,13 +15,15 @@ from ..client import (
     StepState,
 )
 from .run_details import Tasks
+from .step_logs import UNKNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from .run_details import Place
+    from .step_logs import StepLogs
 
 _STATES = {
     "PENDING": QUEUED,
@@ -31,6 +35,7 @@ _STATES = {
     "FAILED": FAILED,
     "CANCELED": CANCELLED,
 }
+_NO_ITEMS = "the loop has no items"
 _DRIVER_FAILED = "KFP's driver failed before it, which `levada logs` with its name shows"
 
 
@@ -40,31 +45,47 @@ def run_status(found: Any) -> str:
     return CANCELLED if status == FAILED and _ending(found) else status
 
 
-def step_states(found: Any, spec: Any) -> Iterator[StepState]:
-    """Of the tasks that have begun, in the pipeline's order.
+def step_states(found: Any, spec: Any, logs: StepLogs) -> list[StepState]:
+    """Of the tasks that have begun, those of a node together, in the order of their beginning.
 
-    The key of each holds its attempts' pods: see :func:`pod_names`.
+    The key of each holds its attempts' pods: see :mod:`.step_logs`.
     """
     details = found.run_details.task_details if found.run_details else None
     asked = [each.update_time for each in _ending(found) if each.update_time]
+    begun: dict[str, Any] = {}
+    steps = []
     for detail, place in Tasks(spec).of(details or []):
-        status = _step_status(detail, asked)
-        yield StepState(
-            place.node,
-            status,
-            place.index,
-            attempt=len(place.pods),
-            seconds=_seconds(detail),
-            is_control=place.is_control,
-            reason=_reason(detail, place, status),
-            key=" ".join(",".join(pod.names) for pod in place.pods),
-        )
+        step = _step_state(detail, place, asked)
+        start = detail.start_time or detail.create_time
+        begun[step.node] = min(start, begun.get(step.node, start))
+        steps.append(_with_log(step, place, found.run_id, logs))
+    return sorted(steps, key=lambda step: (begun[step.node], step.node, step.map_index or ()))
 
 
-def pod_names(step: StepState, attempt: int) -> list[str]:
-    """What an attempt may be asked for by, its node first; [] if there is no such attempt."""
-    pods = step.key.split()
-    return pods[attempt - 1].split(",") if 0 < attempt <= len(pods) else []
+def _with_log(step: StepState, place: Place, run_id: str, logs: StepLogs) -> StepState:
+    """The step with what only its log says. KFP wants an item of some loops that have none."""
+    if not step.attempt or place.is_driver:
+        return step
+    if place.may_be_no_item and logs.is_for_nothing(run_id, step):
+        step = replace(step, status=SKIPPED, map_index=None, reason=_NO_ITEMS)
+        return replace(step, attempt=0, seconds=None)
+    if step.status == FAILED and not step.reason:
+        return replace(step, reason=logs.why(run_id, step))
+    return step
+
+
+def _step_state(detail: Any, place: Place, asked: Sequence[Any]) -> StepState:
+    status = _step_status(detail, asked)
+    return StepState(
+        place.node,
+        status,
+        place.index,
+        attempt=len(place.pods),
+        seconds=_seconds(detail),
+        is_control=place.is_control,
+        reason=_reason(detail, place, status),
+        key=" ".join(",".join(pod.names) or UNKNOWN for pod in place.pods),
+    )
 
 
 def _step_status(detail: Any, asked: Sequence[Any]) -> str:

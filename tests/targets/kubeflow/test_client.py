@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from tests.engines import kubeflow_command
 from tests.engines.kubeflow import Kubeflow
 from tests.targets.kubeflow.api_stub import Api, serve
+from tests.targets.kubeflow.argo_nodes import WORKFLOW, details, executed, node
 
 pytestmark = pytest.mark.engine
 
@@ -32,6 +32,20 @@ def nightly(
 ):
     for depth in depths:
         train(depth)
+"""
+LAUNCHED = """\
+I1129 03:52:35.717058      23 launcher_v2.go:90] input ComponentSpec:{
+  "executorLabel": "exec-train"
+}
+I1129 03:52:35.772613      23 cache.go:116] Connecting to cache endpoint 10.96.0.21:8887
+depth 2
+{
+I1129 03:52:39.072105      23 launcher_v2.go:692] ExecutorOutput: {
+  "artifacts": {}
+}
+W1129 03:52:39.072420      23 launcher_v2.go:441] Local filepath "/minio/output" does not exist
+I1129 03:52:39.110530      23 launcher_v2.go:151] publish success.
+time="2026-11-29T03:52:39.337Z" level=info msg="sub-process exited" argo=true error="<nil>"
 """
 SETTINGS = """\
 [project]
@@ -155,31 +169,31 @@ def test_a_run_is_of_the_version_and_with_the_parameters_that_were_given(project
 
 def test_the_state_of_a_run_is_that_of_its_steps(project: Project) -> None:
     train = "root.for-depth.iteration-iterations(1:1).iteration-item.train"
-    run = project.ran({**LOOP, **executed(train)})
+    run = project.ran(executed(train))
     (step,) = project.steps(run)
     assert (step["node"], step["map_index"], step["status"]) == ("train", [1], "succeeded")
     assert (step["attempts"], step["seconds"]) == (1, 5)
-    project.api.logs[node(f"{train}.executor")] = "first line\nsecond line"
-    assert "second line" in project.levada("logs", run, "train")
+    project.api.logs[node(f"{train}.executor")] = LAUNCHED
+    assert project.levada("logs", run, "train") == "depth 2\n{\n"
 
 
 def test_each_attempt_is_a_pod(project: Project) -> None:
     """Argo names pods by their templates, unless it is told not to; the API may not find them."""
     train = "root.for-depth.iteration-iterations(1:1).iteration-item.train"
     attempts = {f"{train}.executor(0)": "FAILED", f"{train}.executor(1)": "SUCCEEDED"}
-    run = project.ran({**LOOP, **executed(train), **attempts})
+    run = project.ran(executed(train) | attempts)
     (step,) = project.steps(run)
     assert (step["attempts"], step["status"]) == (2, "succeeded")
     for number, said in enumerate(('{"a": "first"}', "second")):
         one = node(f"{train}.executor({number})").rpartition("-")[2]
-        project.api.ui_logs[f"nightly-x1-retry-system-container-impl-{one}"] = said
+        project.api.ui_logs[f"{WORKFLOW}-retry-system-container-impl-{one}"] = said
     assert project.levada("logs", run, "train", "--attempt", "1") == '{"a": "first"}\n'
     assert project.levada("logs", run, "train") == "second\n"
 
 
 def test_a_log_that_is_gone_is_said_to_be(project: Project) -> None:
     train = "root.for-depth.iteration-iterations(0:0).iteration-item.train"
-    run = project.ran({**LOOP, **executed(train)})
+    run = project.ran(executed(train))
     assert "Failed to read logs" in project.levada("logs", run, "train", code=1)
 
 
@@ -197,15 +211,6 @@ def test_a_driver_that_fails_is_the_failure_of_its_task(project: Project) -> Non
     assert "driver" in step["reason"]
     project.api.logs[node("root.for-depth-items-driver")] = "no such claim"
     assert "no such claim" in project.levada("logs", run, "for_depth")
-
-
-def test_what_comes_after_a_failure_is_skipped(project: Project) -> None:
-    train = "root.for-depth.iteration-iterations(0:0).iteration-item.train"
-    nodes = LOOP | executed(train) | {train: "RUNTIME_STATE_UNSPECIFIED"}
-    del nodes[f"{train}.executor"]
-    run = project.ran(nodes)
-    (step,) = project.steps(run)
-    assert (step["status"], step["attempts"]) == ("skipped", 0)
 
 
 def test_a_run_can_be_cancelled_and_tried_again(project: Project) -> None:
@@ -247,47 +252,3 @@ def test_who_has_to_log_in_is_told_at_once(project: Project) -> None:
     said = project.levada("deploy", "pipeline.py", "-t", "kubeflow", code=1)
     assert "answered 401" in said
     assert "token_env" in said
-
-
-LOOP = {"root": "SUCCEEDED", "root.for-depth": "SUCCEEDED"}
-
-
-def executed(task: str) -> dict[str, str]:
-    """The nodes of a task that ran, with what it is in."""
-    item = task.removesuffix(".iteration-item.train")
-    inside = (item, f"{item}.iteration-item", f"{task}-driver", task, f"{task}.executor")
-    return dict.fromkeys(inside, "SUCCEEDED")
-
-
-def node(name: str) -> str:
-    """The id that Argo gives the node of this name in the workflow `nightly-x1`."""
-    number = 0x811C9DC5
-    for byte in f"nightly-x1.{name}".encode():
-        number = (number ^ byte) * 16777619 % 2**32
-    return f"nightly-x1-{number}"
-
-
-def details(nodes: dict[str, str]) -> list[dict[str, Any]]:
-    """The nodes of a run, as KFP's API has them: each names those that start after it."""
-    times = {"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:00:05Z"}
-    states = {"": "RUNNING", "root-driver": "SUCCEEDED", **nodes}
-    return [
-        {
-            "task_id": f"task-{number}",
-            "display_name": name.rpartition(".")[2] or "nightly-x1",
-            "state": state,
-            "child_tasks": [
-                {"pod_name": node(n)} for n in states if n and above(n, states) == name
-            ],
-            **times,
-        }
-        for number, (name, state) in enumerate(states.items())
-    ]
-
-
-def above(name: str, nodes: dict[str, str]) -> str:
-    """What a node starts after: its driver, or else what it is in."""
-    if f"{name}-driver" in nodes:
-        return f"{name}-driver"
-    attempt = re.fullmatch(r"(.*)\(\d+\)", name)
-    return attempt[1] if attempt else name.rpartition(".")[0]

@@ -105,7 +105,7 @@ def project(
     (folder / "levada.lock").unlink()
     with (folder / "pyproject.toml").open("a") as file:
         file.write(SETTINGS.format(image=image, host=kubeflow_server.url))
-    assert made.changes() == ["new", "new"]
+    assert made.changes()[-1] == "new"  # the recurring run; a server in use may have the pipeline
     return made
 
 
@@ -124,8 +124,8 @@ def test_what_was_deployed_is_unchanged(project: Project) -> None:
 def test_a_run_has_states_and_logs(project: Project, kubeflow_server: Server) -> None:
     said = project.submit("--param", "depth=5", "--param", 'note=it\'s "so" {x}', "--watch")
     assert said["status"] == "succeeded"
-    assert [step["status"] for step in said["steps"]] == ["succeeded"]
-    assert 'depth 5, it\'s "so" {x}' in project.levada("logs", said["run"])
+    assert _steps(said) == ["succeeded"]
+    assert project.levada("logs", said["run"]) == 'train | depth 5, it\'s "so" {x}\n'
     store = str(kubeflow_server.store)
     (record,) = records.records(store, "nightly", said["run_id"])
     assert record["status"] == "succeeded"
@@ -149,4 +149,4 @@ def test_a_schedule_starts_runs(project: Project, kubeflow_server: Server) -> No
 
 
 def _steps(said: dict[str, Any]) -> list[str]:
-    return [step["status"] for step in said["steps"]]
+    return [step["status"] for step in said["steps"] if not step["control"]]
