@@ -60,8 +60,9 @@ class Tasks:
 
     def __init__(self, spec: Any) -> None:
         """``spec`` is as the API gives it: the PipelineSpec, or that in a field of it."""
-        content = spec if isinstance(spec, dict) else {}
-        content = content.get("pipeline_spec", content)
+        given = spec if isinstance(spec, dict) else {}
+        content = given.get("pipeline_spec", given)
+        self._pod_templates = _pod_templates(given.get("platform_spec") or {})
         self._root = content.get("root", {}).get("dag", {}).get("tasks", {})
         self._components = content.get("components", {})
         self._executors = content.get("deploymentSpec", {}).get("executors", {})
@@ -71,7 +72,7 @@ class Tasks:
 
         A task whose driver failed is among them too: by its driver, which says why.
         """
-        nodes = _Nodes(details)
+        nodes = _Nodes(details, self._pod_templates)
         if nodes.workflow:
             yield from self._within(self._root, _Dag(f"{nodes.workflow}.root"), nodes)
 
@@ -87,7 +88,7 @@ class Tasks:
             is_control = inner is not None or not self._is_step(component)
             place = Place(_node(task, name), dag.index or None, is_control)
             if (failed := nodes.failed_driver(driver)) is not None:
-                yield failed, replace(place, pods=(nodes.pod(driver, _DRIVERS),), is_driver=True)
+                yield failed, replace(place, pods=(nodes.driver_pod(driver),), is_driver=True)
             elif inner is None:
                 place = replace(place, may_be_no_item=dag.may_be_no_item)
                 yield from _executed(here, place, nodes)
@@ -118,8 +119,9 @@ class _Dag:
 class _Nodes:
     """The nodes of a workflow by their ids, as far as they can be told."""
 
-    def __init__(self, details: Sequence[Any]) -> None:
+    def __init__(self, details: Sequence[Any], pod_templates: Sequence[str]) -> None:
         self._details = details
+        self._pod_templates = pod_templates
         self._above: dict[str, Any] = {}  #: a node's id -> what it starts after
         for detail in details:
             for child in detail.child_tasks or ():
@@ -137,8 +139,15 @@ class _Nodes:
         """Whether there is a node of this whole name."""
         return _id(self.workflow, name) in self
 
-    def pod(self, name: str, templates: Sequence[str]) -> Pod:
-        """The pod of the node of this name, made by one of these templates."""
+    def pod(self, name: str) -> Pod:
+        """The pod of an attempt; nothing is known of one without a name."""
+        return self._pod(name, self._pod_templates) if name else Pod()
+
+    def driver_pod(self, name: str) -> Pod:
+        """The pod of a driver."""
+        return self._pod(name, _DRIVERS)
+
+    def _pod(self, name: str, templates: Sequence[str]) -> Pod:
         node = _id(self.workflow, name)
         number = node.rpartition("-")[2]
         return Pod((node, *(f"{self.workflow}-{each}-{number}" for each in templates)))
@@ -185,9 +194,20 @@ def _executed(name: str, place: Place, nodes: _Nodes) -> Iterator[tuple[Any, Pla
         return
     detail = nodes.of(name)
     if detail is not None:
-        names = nodes.attempts(name)
-        attempts = tuple(nodes.pod(pod, _EXECUTORS) if pod else Pod() for pod in names)
-        yield detail, replace(place, pods=attempts)
+        pods = tuple(nodes.pod(attempt) for attempt in nodes.attempts(name))
+        yield detail, replace(place, pods=pods)
+
+
+def _pod_templates(platform: Any) -> list[str]:
+    """The templates of a pipeline's pods, which have other names where these have metadata."""
+    kubernetes = platform.get("platforms", {}).get("kubernetes", {})
+    executors = kubernetes.get("deploymentSpec", {}).get("executors", {})
+    found = list(_EXECUTORS)
+    for metadata in filter(None, (each.get("podMetadata") for each in executors.values())):
+        sizes = (len(metadata.get(kind, {})) for kind in ("annotations", "labels"))
+        prefix = "metadata-{}-{}-".format(*sizes)
+        found += [f"{prefix}{name}" for name in _EXECUTORS if f"{prefix}{name}" not in found]
+    return found
 
 
 def _most(pattern: re.Pattern[str], names: Sequence[str]) -> int:

@@ -17,10 +17,10 @@ import pytest
 import yaml
 from levada_backends.client import ClientError, StepState
 from levada_backends.kubeflow.pod_log import PodLogs
-from levada_backends.kubeflow.step_logs import StepLogs
+from levada_backends.kubeflow.step_logs import StepLogs, pod_names
 from levada_backends.kubeflow.step_states import run_status, step_states
 
-from tests.targets.kubeflow.argo_nodes import details, executed, node
+from tests.targets.kubeflow.argo_nodes import WORKFLOW, details, executed, node
 
 SPEC = next(yaml.safe_load_all((Path(__file__).parent / "goldens" / "fan_out.yaml").read_text()))
 ITEM = "root.for-number.iteration-iterations({0}:{0}).iteration-item"
@@ -118,3 +118,15 @@ def test_an_attempt_that_a_retried_run_forgot_has_no_log() -> None:
     (step,) = step_states(run(nodes), SPEC, logs)
     assert step.attempt == 2
     assert [logs.lines("r", step, attempt) for attempt in (1, 2)] == [[], ["second"]]
+
+
+def test_pods_with_metadata_are_named_after_it() -> None:
+    """As `addContainerExecutorTemplate` of KFP's compiler to Argo names their templates."""
+    metadata = {"labels": {"team": "a"}, "annotations": {"x": "1", "y": "2"}}
+    executors = {"exec-best": {"podMetadata": metadata}}
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+    spec = {"pipeline_spec": SPEC, "platform_spec": platform}
+    logs = StepLogs(cast(PodLogs, Logs({})))
+    (step,) = step_states(run(executed("root.best")), spec, logs)
+    number = node("root.best.executor").rpartition("-")[2]
+    assert f"{WORKFLOW}-metadata-2-1-system-container-impl-{number}" in pod_names(step, 1)
