@@ -58,6 +58,7 @@ class Task:
         self.collected: dict[str, int] = {}
         self._kinds: dict[str, str] = {}
         self._item = ""
+        self._steps: dict[str, list[str]] = {}
         mode, *rest = words
         self.mode = unescaped(mode)
         found = self._own(rest)
@@ -85,6 +86,11 @@ class Task:
                 continue  # the executor input has them; here they tell containers apart
             elif name == "--parameters":
                 self._kinds = _object(value, name)
+            elif name == "--step":
+                key, *said = value.split(" ")
+                self._steps[key] = said
+            elif name == "--source":
+                os.environ["LEVADA_SOURCE"] = value
             elif name == "--item":
                 self._item = value
             elif name == "--run-id":
@@ -111,8 +117,6 @@ class Task:
             elif word == "collected":
                 pairs = (pair.rpartition(":") for pair in rest.split(","))
                 self.collected = {name: int(size) for name, _, size in pairs}
-            elif word == "source":
-                os.environ["LEVADA_SOURCE"] = rest
             elif word == "tuple":
                 words.append("--tuple")
             elif word:
@@ -121,9 +125,12 @@ class Task:
             words.append(f"--node={self.mode.partition(':')[2]}")  # as most are called
         return words
 
-    def _step(self, text: str) -> list[str]:
-        """The step, the digest of its code, and what that imports."""
-        self.mode, code, *imports = text.split(" ")
+    def _step(self, key: str) -> list[str]:
+        """The step, the digest of its code, and what that imports, as the container knows them."""
+        if key not in self._steps:
+            raise UsageError(f"the container knows no step {key}: there is no --step of it")
+        self.mode = key
+        code, *imports = self._steps[key]
         return [f"--code={code}", f"--imports={','.join(imports)}"]
 
     def _run(self) -> list[str]:

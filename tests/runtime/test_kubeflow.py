@@ -235,9 +235,13 @@ def test_an_inner_loop_lists_within_the_item_of_the_outer_one(tasks: Tasks) -> N
 
 def test_a_call_says_which_step_it_is_of(tasks: Tasks) -> None:
     """Containers are shared; the node is called as the function where nothing else is said."""
-    given = tasks.run("step", "step tasks:same sha256:0 numpy", "input value=3", small=("output",))
+    known = ("--step=tasks:same sha256:0 numpy", "--step=tasks:raises sha256:1")
+    call = ("step tasks:same", "input value=3")
+    given = tasks.run("step", *call, words=known, small=("output",))
     assert given == {"artifacts": {}, "parameterValues": {"output": "3"}}
-    tasks.run("step", "step tasks:same sha256:0", "node same_2", "input value=same")
+    tasks.run("step", "step tasks:same", "node same_2", "input value=same", words=known)
+    tasks.run("step", "step tasks:roc", words=known, code=2)
+    assert "knows no step tasks:roc" in tasks.said
     assert [tasks.records(node)[0]["step"] for node in ("same", "same_2")] == ["tasks:same"] * 2
 
 

@@ -85,6 +85,7 @@ class Task:
     after: list[Task] = field(default_factory=list)
     parameters: tuple[str, ...] = ()  #: those of the pipeline that it is given
     caught: bool = False  #: it is in a body with a handler
+    is_first: bool = False  #: it waits for none, and may be the one that records the run
     taken: dict[str, Taken] = field(default_factory=dict)  #: inputs that others' outputs are
     given: dict[str, Given] = field(default_factory=dict)  #: outputs of its DAG
     #: outputs that KFP makes lists of, and the bytes that such a list may have
@@ -391,7 +392,7 @@ class Builder:
             task.lines = tuple(escape(line) for line in task.lines)
             if task.inner is None and not any(t.after for t in task.chain):
                 task.parameters = tuple(self._plain)
-                task.lines = (*task.lines, f"source {self._program.source}")
+                task.is_first = True
 
     def _tasks_of(self, want: str | Task) -> list[Task]:
         return self._over[want] if isinstance(want, str) else [want]

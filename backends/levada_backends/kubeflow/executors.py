@@ -1,8 +1,10 @@
 """The containers of a pipeline and what Kubernetes gives them.
 
 Tasks that are alike share a container, and the component that has it: which step it is says the
-task. KFP keeps a component under a digest of its container (``hashComponentContainer`` of the Argo
-compiler), so whatever the component's inputs and outputs depend on is among its arguments.
+task, and the container knows the code of each. So a step that changes is a changed line, however
+often it is called. KFP keeps a component under a digest of its container
+(``hashComponentContainer`` of the Argo compiler), so whatever the component's inputs and outputs
+depend on is among its arguments.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ GRACE = 300
 #: one that runs. Without it KFP says 0, and nothing is tried again (`getTaskRetryParameters`).
 _ALL_ATTEMPTS = 10 * 365 * 86400
 _GIGABYTE = 10**9
+#: Bytes of what a container knows of its steps: a driver gets all of it as one argument.
+_STEPS_BYTES = 48 * 1024
 
 
 class Executors:
@@ -56,6 +60,8 @@ class Executors:
         self._names: dict[str, str] = {}
         self._settings: dict[str, dict[str, Any]] = {}
         self._keys: dict[Task, str] = {}
+        #: container -> step -> what it knows of that
+        self._known: dict[str, dict[str, str]] = {}
         self._options = options
         self._program = program
         self._steps = {step.key: step for step in program.steps}
@@ -86,14 +92,29 @@ class Executors:
             call = task.call
             settings = self.settings(call) if call else {}
             parts = self._container(task, settings, kinds), self._of_kubernetes(settings)
-            key = json.dumps(parts)
+            key = self._with_room(json.dumps(parts), call)
             self._keys[task] = key
             made[key] = parts
             steps.setdefault(key, set()).add(self.step(call).function if call else task.kind)
         for key, (container, kubernetes) in made.items():
             name = self._names[key] = names.new("step" if len(steps[key]) > 1 else min(steps[key]))
+            container["args"][1:1] = map(escape, self._known.get(key, {}).values())
             self.containers[f"exec-{name}"] = {"container": container}
             self.kubernetes[f"exec-{name}"] = kubernetes
+
+    def _with_room(self, parts: str, call: Call | None) -> str:
+        """The key of a container of these parts that knows the step of a call, or may yet."""
+        if call is None:
+            return parts
+        step, number = self._steps[call.step], 1
+        said = f"--step={step.key} {step.code} {','.join(step.imports)}".rstrip()
+        while True:
+            key = f"{parts} {number}"
+            known = self._known.setdefault(key, {})
+            if step.key in known or sum(map(len, known.values())) < _STEPS_BYTES:
+                known[step.key] = said
+                return key
+            number += 1
 
     def named(self, task: Task) -> str:
         """The name of a task's executor and component."""
@@ -102,7 +123,7 @@ class Executors:
     def lines(self, call: Call) -> list[str]:
         """What the task of a call is told beside what it is given."""
         step = self._steps[call.step]
-        said = [f"step {step.key} {step.code} {','.join(step.imports)}".rstrip()]
+        said = [f"step {step.key}"]
         said += [f"node {call.id}"] if call.id != step.function else []
         count = (self.settings(call).get("retry") or {}).get("count")
         return said + ([f"retries {count}"] if count else [])
@@ -123,6 +144,8 @@ class Executors:
             kinds = {name: _kind(taken) for name, taken in task.taken.items()}
             arguments.append(f"--takes={_kinds(kinds)}")
         inputs = {name: self._kinds[name] for name in task.parameters}
+        if task.is_first:
+            arguments.append(f"--source={self._program.source}")
         if inputs:
             arguments.append(f"--parameters={json.dumps(inputs, ensure_ascii=False)}")
         if task.indexed:

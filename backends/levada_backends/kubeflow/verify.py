@@ -93,9 +93,10 @@ class Verifier:
             yield self._problem(
                 f"the executor `{name}` has no command, and KFP ignores its image's"
             )
-        words = [*container.get("command", ()), *container.get("args", ())]
-        if any(len(word.encode()) > ARGUMENT_BYTES for word in words):
-            yield self._problem(f"an argument of the executor `{name}` is longer than 128 KiB")
+        if len(json.dumps(container, ensure_ascii=False).encode()) > ARGUMENT_BYTES:
+            yield self._problem(
+                f"the executor `{name}` is longer than 128 KiB, in which its driver gets it"
+            )
         yield from self._resources(name, container.get("resources", {}))
 
     def _resources(self, name: str, resources: Json) -> Iterator[Problem]:

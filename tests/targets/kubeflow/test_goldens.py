@@ -117,6 +117,38 @@ def test_a_step_that_is_called_as_its_loop_is_not_collected(tmp_path: Path) -> N
     assert "never-empty" not in emit_file(module, "fan_out")
 
 
+def test_a_changed_step_is_a_changed_line_however_often_it_is_called(tmp_path: Path) -> None:
+    """One of its container, one of the source's digest: the module is another."""
+    texts = []
+    for number in range(2):
+        module = tmp_path / str(number) / "many.py"
+        module.parent.mkdir()
+        module.write_text(MANY.format(number=number))
+        texts.append(emit_file(module).splitlines())
+    assert len(set(texts[1]) - set(texts[0])) == 2
+    assert len(texts[0]) == len(texts[1])
+
+
+MANY = """\
+from levada import pipeline, step
+
+
+@step
+def work(value: int) -> int:
+    return value + {number}
+
+
+@step
+def collect(values: list[int]) -> int:
+    return sum(values)
+
+
+@pipeline
+def many():
+    return collect([work(n) for n in range(50)])
+"""
+
+
 def test_a_changed_argument_is_a_changed_line(tmp_path: Path) -> None:
     """A difference of a few lines, so that it can be reviewed."""
     source = (FOLDER / "cases" / "sequence.py").read_text()
