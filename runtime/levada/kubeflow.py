@@ -36,6 +36,8 @@ OUTPUT = "Output"
 NO_ITEM = "none"
 #: What a task writes that is for no item, by which the client knows it.
 NO_ITEMS = "nothing to do: the loop has no items"
+#: What stands before the JSON of what the pipeline returned, in the log of its last task.
+RETURNED = "the pipeline returned: "
 PARAMETER = ":parameter"
 _ESCAPED = re.compile("%(7B|24|25)")
 
@@ -271,6 +273,8 @@ class KubeflowCommand(command.Command):
         self.output = {
             "artifacts": {n: given.entry(n, shown[n]) for n in given.names if n in shown}
         }
+        if shown:
+            sys.stdout.write(f"{RETURNED}{json.dumps(self.answer['return'])}\n")
         return code
 
     def _give(self, value: object) -> None:

@@ -137,6 +137,13 @@ def test_kubeflow_reads_what_is_written(tasks: Tasks, kubeflow: Kubeflow) -> Non
     assert kubeflow.outputs([answers[0], {"values": {}}]) != ["", ""]
 
 
+def test_what_the_pipeline_returns_is_in_the_log(tasks: Tasks) -> None:
+    """The client has it from there; as JSON in ASCII, which any value can be written as."""
+    tasks.run("tasks:same", "node s", 'input value="\\ud800"', artifacts=("output",))
+    tasks.run("outputs", "output a=s", "output b=s", "tuple", artifacts=("a", "b"))
+    assert tasks.said == 'the pipeline returned: ["\\ud800", "\\ud800"]\n'
+
+
 def test_a_curve_is_what_the_ui_plots(tasks: Tasks) -> None:
     """Its thresholds are numbers, and what Levada says of it stays."""
     found = tasks.run("tasks:roc", "node roc", words=CURVE, artifacts=("curve",))

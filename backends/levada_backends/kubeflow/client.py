@@ -30,6 +30,7 @@ from ..client import (
     text_option,
 )
 from .connection import DEFAULT_NAMESPACE, Connection
+from .dags import RETURN
 from .pod_log import PodLogs
 from .run_parameters import as_given
 from .schedule import MOST_RUNS, same_zone, with_seconds
@@ -309,9 +310,10 @@ class KubeflowClient(Client):
         """What the step wrote, as far as KFP still has it."""
         return self._logs.lines(run.run_id, step, attempt)[first:]
 
-    def outputs(self, run: Run) -> Any:  # noqa: ARG002
-        """None: they are in the store."""
-        return None
+    def outputs(self, run: Run) -> Any:
+        """What the last task says that it recorded."""
+        steps = [step for step in self.status(run).steps if step.node == RETURN]
+        return self._logs.returned(run.run_id, steps[-1]) if steps else None
 
     def cancel(self, run: Run) -> None:
         """Terminate it."""

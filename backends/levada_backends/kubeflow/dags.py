@@ -34,6 +34,8 @@ DAG_BYTES = 96 * 1024
 TASK_BYTES = 700
 
 THEN, OTHERWISE = "then", "otherwise"
+#: The task that records what the pipeline returns.
+RETURN = "return"
 #: The one output of a task that decides or lists.
 OUTPUT = "Output"
 #: The input of what runs once for each item of a loop.
@@ -350,7 +352,7 @@ class Builder:
         result = self._program.result
         if result is None and self.root.tasks:
             return
-        task = self._task("return", "outputs", Place(self.root), None)
+        task = self._task(RETURN, "outputs", Place(self.root), None)
         task.comment = "what the pipeline returns"
         if result is None:
             return

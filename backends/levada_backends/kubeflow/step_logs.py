@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from levada.kubeflow import NO_ITEMS
+import json
+
+from levada.kubeflow import NO_ITEMS, RETURNED
 
 from ..client import STEP_OVER, ClientError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from ..client import StepState
     from .pod_log import PodLogs
@@ -54,6 +57,13 @@ class StepLogs:
         if step.key not in self._reasons and len(self._reasons) < _MOST_REASONS:
             self._reasons[step.key] = exception(self._known_lines(run_id, step))
         return self._reasons.get(step.key, "")
+
+    def returned(self, run_id: str, step: StepState) -> Any:
+        """What the pipeline returned, as the task says that records it; None if it does not."""
+        for line in self._known_lines(run_id, step):
+            if line.startswith(RETURNED):
+                return json.loads(line.removeprefix(RETURNED))
+        return None
 
     def _known_lines(self, run_id: str, step: StepState) -> Sequence[str]:
         try:

@@ -124,7 +124,7 @@ def test_what_was_deployed_is_unchanged(project: Project) -> None:
 def test_a_run_has_states_and_logs(project: Project, kubeflow_server: Server) -> None:
     said = project.submit("--param", "depth=5", "--param", 'note=it\'s "so" {x}', "--watch")
     assert said["status"] == "succeeded"
-    assert _steps(said) == ["succeeded"]
+    assert (_steps(said), said["outputs"]) == (["succeeded"], 10)
     assert project.levada("logs", said["run"]) == 'train | depth 5, it\'s "so" {x}\n'
     store = str(kubeflow_server.store)
     (record,) = records.records(store, "nightly", said["run_id"])

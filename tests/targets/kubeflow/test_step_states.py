@@ -84,6 +84,13 @@ def test_the_only_item_of_a_loop_may_be_none(log: str, expected: object) -> None
     assert said([step]) == [expected]
 
 
+def test_what_the_pipeline_returned_is_in_the_log_of_the_last_task() -> None:
+    texts = {"root.return.executor": 'recorded\nthe pipeline returned: [1, "a"]\n'}
+    logs = StepLogs(cast(PodLogs, Logs(texts)))
+    (step,) = step_states(run(executed("root.return")), SPEC, logs)
+    assert logs.returned("r", step) == [1, "a"]
+
+
 def test_a_step_fails_for_what_its_traceback_ends_with() -> None:
     log = """\
 Traceback (most recent call last):
