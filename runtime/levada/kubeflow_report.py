@@ -26,6 +26,7 @@ _FOLDERS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 _SHOWN = {"system.HTML", "system.Markdown"}
 _IN_METADATA = {"system.ClassificationMetrics"}
 _LARGEST_PARAMETER = 4096  # bytes of a value that goes the way of KFP's parameters
+_LARGEST_NUMBER = 64  # the same of what is no text: an integer may have any number of digits
 _LONGEST = 2000  # characters of a value in an artifact's metadata
 #: Bytes of all plots of an artifact as JSON: a task that takes two of them still fits in 128 KiB.
 _LARGEST_PLOTS = 48 * 1024
@@ -73,7 +74,8 @@ class Report:
             with self._store.open_blob(artifact["digest"]) as file:
                 tree = json.loads(file.read())
         text = json.dumps(tree)
-        return unreplaced(text) if len(text) <= _LARGEST_PARAMETER else ""
+        most = _LARGEST_PARAMETER if isinstance(tree, str) else _LARGEST_NUMBER
+        return unreplaced(text) if len(text) <= most else ""
 
     def artifacts(self) -> dict[str, Any]:
         """All of them: each output, and the metrics."""

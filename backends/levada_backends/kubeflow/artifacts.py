@@ -28,6 +28,10 @@ _PACKAGES = {
         *("transformers", "onnx", "flax"),
     ),
 }
+#: What an output may have of a task's input, in bytes of JSON: a text of 4 KiB with an escape a
+#: character, 2,000 characters that an artifact shows of its value, the plots of a curve, a number.
+_LARGEST = {PARAMETER: 8500, "ClassificationMetrics": 52_000}
+_LARGEST_ARTIFACT, _LARGEST_NUMBER = 9000, 200
 _SMALL = frozenset(("bool", "int", "float", "str", "None", "literal"))
 
 
@@ -40,18 +44,28 @@ class Outputs:
 
     def of(self, step: Step) -> dict[str, str]:
         """By name, KFP's type or ``PARAMETER``; last what the step may log beside these."""
-        named = {output_name(output.name): output.type for output in step.outputs}
-        if step.key in self._taken_whole or (not named and step.returns.name != "None"):
-            named[WHOLE] = step.returns
         found = {
             name: self._wanted.get(f"{step.function}.{name}") or kind(type_)
-            for name, type_ in named.items()
+            for name, type_ in self._named(step).items()
         }
         if "log_artifact" in step.logs:
             found[LOGGED if LOGGED not in found else f"{LOGGED}_artifacts"] = "Artifact"
         if "log_metric" in step.logs:
             found[METRICS if METRICS not in found else f"logged_{METRICS}"] = "Metrics"
         return found
+
+    def _named(self, step: Step) -> dict[str, Type]:
+        named = {output_name(output.name): output.type for output in step.outputs}
+        if step.key in self._taken_whole or (not named and step.returns.name != "None"):
+            named[WHOLE] = step.returns
+        return named
+
+    def largest(self, step: Step, name: str) -> int:
+        """The bytes that an output may have among the inputs of a task."""
+        own = self.of(step)[name]
+        if own == PARAMETER and _is_number(self._named(step)[name]):
+            return _LARGEST_NUMBER
+        return _LARGEST.get(own, _LARGEST_ARTIFACT)
 
     def whole(self, step: Step) -> str | None:
         """The name of all that a step returns, which is an output of its own from now on."""
@@ -82,6 +96,15 @@ def _is_small(type_: Type) -> bool:
     if type_.name == "union":
         return all(map(_is_small, type_.arguments))
     return type_.name in _SMALL
+
+
+def _is_number(type_: Type) -> bool:
+    """Whether its values have few characters: ``levada.kubeflow_report`` gives no longer number."""
+    if type_.name == "union":
+        return all(map(_is_number, type_.arguments))
+    return type_.name not in ("str", "literal") or (
+        type_.name == "literal" and all(len(value) < _LARGEST_NUMBER // 2 for value in type_.values)
+    )
 
 
 def declared(name: str, *, is_list: bool = False) -> dict[str, object]:

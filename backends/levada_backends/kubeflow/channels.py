@@ -20,16 +20,18 @@ cannot be found fails (``backend/src/v2/driver/resolve.go``):
 - not into or out of an exit task, which runs when nothing was given;
 - a merge of an ``if`` that a failure may cut off has neither side.
 
-A pod gets all of its inputs as one argument, which Linux limits to 128 KiB. So parameters of a list
-have a share of ``LIST_BYTES`` each, and one that is larger is not shown in it. Artifacts have no
-such limit, at some hundred bytes each; a list of them goes to a sub-DAG with the step in it: what a
-DAG takes is handed to no pod.
+A pod gets all of its inputs as one argument, which Linux limits to 128 KiB. So a task is given as
+many, first come, as fit whatever their values are, and reads the others from the store. Parameters
+of a list have a share of ``LIST_BYTES`` each, and one that is larger is not shown in it. Artifacts
+have no such limit, at some hundred bytes each; a list of them goes to a sub-DAG with the step in
+it: what a DAG takes is handed to no pod.
 
 All else is read from the store, and is an edge only.
 """
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 from levada_compiler.ir import Attribute, Collect, Output, Select
@@ -50,8 +52,13 @@ if TYPE_CHECKING:
     from .dags import Builder, Dag, Task
 
 
-#: Bytes of all lists of parameters that a task takes, beside a call of up to 96 KiB.
+#: Bytes of all that a task is told in its argument: its call, its inputs, its outputs.
+INPUT_BYTES = 124 * 1024
+#: What it is told of an output: its type, and where it goes.
+OUTPUT_BYTES = 400
+#: Those of all lists of parameters among these.
 LIST_BYTES = 24 * 1024
+WHY_NOT_ALL = "may not fit in the argument of a process, and is read from the store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,7 @@ class Way:
     key: str
     is_parameter: bool
     is_list: bool = False
+    bytes: int = 0  #: that it may have among the inputs of a task
 
     @property
     def is_artifact_list(self) -> bool:
@@ -82,12 +90,21 @@ class Channels:
 
     def lay(self, task: Task, call: Call) -> None:
         """Make inputs of the arguments of a call that have a way to it."""
-        found = ((way, one.name) for one in call.arguments if (way := self._origin(one.value)))
-        lists = []
+        found = [(way, one.name) for one in call.arguments if (way := self._origin(one.value))]
+        left = INPUT_BYTES - len(json.dumps("\n".join(task.lines)))
+        left -= OUTPUT_BYTES * len(self._outputs.of(self._steps[call.step]))
+        if any(way.is_list and way.is_parameter for way, _ in found):
+            left -= LIST_BYTES
+        lists, kept = [], []
         # First what may put the task elsewhere.
         for way, name in sorted(found, key=lambda each: not each[0].is_artifact_list):
-            if self._lead(way, task, name) and way.is_list:
-                lists.append(way)
+            if way.bytes > left:
+                kept.append(name)
+            elif self._lead(way, task, name):
+                left -= way.bytes
+                lists += [way] if way.is_list else []
+        if kept:
+            task.comment = f"`{', '.join(kept)}` {WHY_NOT_ALL}"
         _share(lists)
 
     def _origin(self, value: Expr) -> Way | None:
@@ -110,7 +127,9 @@ class Channels:
             return None
         key = self._outputs.whole(step) if name is None else name
         kind = self._outputs.of(step).get(key or "")
-        return Way(task, key, kind == artifacts.PARAMETER) if key and kind else None
+        if not key or not kind:
+            return None
+        return Way(task, key, kind == artifacts.PARAMETER, bytes=self._outputs.largest(step, key))
 
     def _merge(self, value: Select) -> Way | None:
         wrapper, *sides = self._builder.sides[value.branch]
@@ -124,7 +143,8 @@ class Channels:
             found.append((side, way))
         sources = tuple((side, _output_of(side, _up(way, inner_of(side)))) for side, way in found)
         key = _named(wrapper.given, "merged", Given(sources, is_parameter=True))
-        return Way(wrapper, key, is_parameter=True)
+        largest = max(way.bytes for _, way in found)
+        return Way(wrapper, key, is_parameter=True, bytes=largest)
 
     def _collected(self, value: Collect) -> Way | None:
         """What a step gives in each iteration."""

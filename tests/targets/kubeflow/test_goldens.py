@@ -97,6 +97,55 @@ def test_nothing_is_collected_where_the_project_wants_it_so() -> None:
 
 
 @pytest.mark.engine
+def test_a_task_is_given_as_much_as_fits_in_an_argument(kubeflow: Kubeflow, tmp_path: Path) -> None:
+    """What one gives is read from the store where it might not."""
+    module = tmp_path / "several.py"
+    module.write_text(SEVERAL)
+    file = tmp_path / "several.yaml"
+    file.write_text(emit_file(module))
+    assert kubeflow.problems([file]) == {str(file): ""}
+    spec, _ = yaml.safe_load_all(file.read_text())
+    tasks = spec["root"]["dag"]["tasks"]
+    names = {name: len(task["inputs"]["parameters"]) - 1 for name, task in tasks.items()}
+    assert (names["of-texts"], names["of-numbers"]) == (14, 40)
+    assert len(tasks["of-texts"]["dependentTasks"]) == 40
+    (comment,) = [each for each in file.read_text().splitlines() if "may not fit" in each]
+    assert "`text_14, text_15, " in comment
+    assert comment.endswith(
+        "text_38, text_39` may not fit in the argument of a process, and is read from the store"
+    )
+
+
+NAMES = [f"{kind}_{number}" for kind in ("text", "number") for number in range(40)]
+SEVERAL = f"""\
+from levada import pipeline, step
+
+
+@step
+def text(n: int) -> str:
+    return "x" * n
+
+
+@step
+def number(n: int) -> int | None:
+    return n
+
+
+@step
+def of_texts({", ".join(f"{name}: str" for name in NAMES[:40])}) -> None: ...
+
+
+@step
+def of_numbers({", ".join(f"{name}: int | None" for name in NAMES[40:])}) -> None: ...
+
+
+@pipeline
+def several():
+    of_texts({", ".join(f"{name}=text({number})" for number, name in enumerate(NAMES[:40]))})
+    of_numbers({", ".join(f"{name}=number({number})" for number, name in enumerate(NAMES[40:]))})
+"""
+
+
 def test_pods_have_the_labels_of_the_project(kubeflow: Kubeflow, tmp_path: Path) -> None:
     own = {"labels": {"team": "science"}, "annotations": {"sidecar.istio.io/inject": "false"}}
     file = tmp_path / "labelled.yaml"
