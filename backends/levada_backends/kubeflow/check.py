@@ -255,7 +255,8 @@ def _document(program: Program, spec: Spec) -> Iterator[Diagnostic]:
         if size > CALL_BYTES:
             yield _too_long(size, task.node.span if task.node else program.span)
             return
-    places = {task.component: task.node.span for task in spec.builder.root.all_tasks() if task.node}
+    tasks = reversed(list(spec.builder.root.all_tasks()))  # of several calls the first
+    places = {task.component: task.node.span for task in tasks if task.node}
     for problem in Verifier(spec.pipeline).problems():
         yield Diagnostic(
             "kubeflow-refused",

@@ -162,6 +162,8 @@ def _artifact_problems(artifacts: object) -> Iterator[str]:
         yield '`artifacts` is a table such as {"train.report" = "HTML"}'
         return
     for output, kind in artifacts.items():
+        if not all(output.rpartition(".")[::2]):
+            yield f"`artifacts` has `{output}`, which names no output: write `{output}.output`"
         if kind not in ARTIFACT_TYPES:
             types = ", ".join(ARTIFACT_TYPES)
             yield f"`artifacts` gives `{output}` the type {kind!r}, which is none of {types}"

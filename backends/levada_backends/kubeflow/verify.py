@@ -68,8 +68,11 @@ class Verifier:
             yield self._problem(f"`{name}` is no name of a pipeline")
         if self._spec.get("schemaVersion") != "2.1.0":
             yield self._problem("it is not of schema version 2.1.0")
+        users = {c.get("executorLabel"): n for n, c in reversed(self._components.items())}
         for executor in self._executors:
+            self._component = users.get(executor, "")
             yield from self._executor(executor)
+        self._component = ""
         yield from self._containers()
         for component, content in {"root": self._spec.get("root", {}), **self._components}.items():
             self._component, self._task = component, ""

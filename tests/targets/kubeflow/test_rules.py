@@ -49,6 +49,7 @@ def test_the_example_gives_it_and_the_way_out_does_not(rule: str, tmp_path: Path
         ({"annotations": {"a.b/x": "$ 1, {a}"}, "labels": {"team": "ml"}}, ""),
         ({"service_account": "A"}, "no name in Kubernetes"),
         ({"artifacts": {"work.other": "HTML"}}, "does not give"),
+        ({"artifacts": {"work": "HTML"}}, "write `work.output`"),
         ({"artifacts": {"work.output": "HTML", "elsewhere.x": "HTML"}}, ""),
     ],
 )
@@ -61,6 +62,20 @@ def test_an_option(options: dict[str, object], said: str, tmp_path: Path) -> Non
     diagnostics = TARGET.check(program, OPTIONS | options)
     assert [one.id for one in diagnostics] == ["kubeflow-option"] * bool(said)
     assert said in "".join(one.message for one in diagnostics)
+
+
+def test_what_is_wrong_with_a_container_is_wrong_with_a_call_of_its_step(tmp_path: Path) -> None:
+    page = (RULES / "kubeflow-image.md").read_text()
+    source, _ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    module = tmp_path / "nightly.py"
+    long = "environment={'A': 'x' * 130000, 'B': 'y' * 20000}"
+    module.write_text(source.replace("@step", f"@step({long})", 1))
+    program = compile_file(module).program
+    assert program is not None
+    (one,) = TARGET.check(program, OPTIONS)
+    assert one.id == "kubeflow-refused"
+    assert "the executor `exec-work` is longer than 128 KiB" in one.message
+    assert one.span == program.body[0].span
 
 
 def test_a_longest_delay_has_no_effect(tmp_path: Path) -> None:
