@@ -310,6 +310,10 @@ class KubeflowClient(Client):
         """What the step wrote, as far as KFP still has it."""
         return self._logs.lines(run.run_id, step, attempt)[first:]
 
+    def failure(self, run: Run, step: StepState, attempt: int) -> str:
+        """The exception that ended it."""
+        return self._logs.why(run.run_id, step, attempt)
+
     def outputs(self, run: Run) -> Any:
         """What the last task says that it recorded."""
         steps = [step for step in self.status(run).steps if step.node == RETURN]

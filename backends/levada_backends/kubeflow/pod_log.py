@@ -12,6 +12,8 @@ import json
 import re
 from urllib.parse import urlencode
 
+from levada.command import FAILED, PERMANENT
+
 from ..client import ClientError
 
 TYPE_CHECKING = False
@@ -27,6 +29,8 @@ _LAUNCHER = re.compile(r"([IWEF])\d{4} [\d:.]+ +(\d+) \w+\.go:\d+\] ?(.*)")
 _FIRST = "input ComponentSpec:"
 #: It is written for each artifact whose value is in Levada's store, and not in a file of KFP's.
 _NO_FILE = re.compile(r'Local filepath ".*" does not exist$')
+#: A step that failed has written why; what was killed, or ended with another status, has not.
+_STEP_FAILED = re.compile(rf"failed to execute component: exit status ({FAILED}|{PERMANENT})$")
 #: Argo's, around the launcher.
 _EXITED = re.compile(r'time="[^"]*" level=info msg="sub-process exited"')
 
@@ -84,11 +88,11 @@ class PodLogs:
 
 def _own(lines: Iterable[str]) -> Iterator[str]:
     """The lines without what the launcher says of its work, and the JSON that it says it with."""
-    launcher = ""
+    launcher = failed = ""
     is_inside = False
     for line in lines:
-        if is_inside:
-            is_inside = line != "}"
+        if is_inside or (failed and line == f"Error: exit status {failed}"):
+            is_inside = is_inside and line != "}"
             continue
         found = _LAUNCHER.match(line)
         if found and not launcher and found[3].startswith(_FIRST):
@@ -98,6 +102,8 @@ def _own(lines: Iterable[str]) -> Iterator[str]:
                 yield line
         elif found[1] == "I":
             is_inside = line.endswith("{")
+        elif step := _STEP_FAILED.match(found[3]):
+            failed = step[1]
         elif not _NO_FILE.match(found[3]):
             yield line
 

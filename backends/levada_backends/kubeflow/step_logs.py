@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..client import StepState
     from .pod_log import PodLogs
 
-#: Of how many steps the reason is asked for: each takes a request, and many fail alike.
+#: Of how many attempts the reason is asked for: each takes a request, and many fail alike.
 _MOST_REASONS = 20
 #: Stands for the pod of an attempt that KFP forgot.
 UNKNOWN = "-"
@@ -46,28 +46,29 @@ class StepLogs:
     def is_for_nothing(self, run_id: str, step: StepState) -> bool:
         """Whether it says that its loop has no items: KFP does not tell which item it is."""
         if step.key not in self._for_nothing:
-            found = NO_ITEMS in self._known_lines(run_id, step)
+            found = NO_ITEMS in self._known_lines(run_id, step, step.attempt)
             if not found and step.status not in STEP_OVER:
                 return False
             self._for_nothing[step.key] = found
         return self._for_nothing[step.key]
 
-    def why(self, run_id: str, step: StepState) -> str:
-        """The exception that ended its last attempt, in a line; nothing if that is not known."""
-        if step.key not in self._reasons and len(self._reasons) < _MOST_REASONS:
-            self._reasons[step.key] = exception(self._known_lines(run_id, step))
-        return self._reasons.get(step.key, "")
+    def why(self, run_id: str, step: StepState, attempt: int) -> str:
+        """The exception that ended an attempt, in a line; nothing if that is not known."""
+        key = f"{step.key} {attempt}"
+        if key not in self._reasons and len(self._reasons) < _MOST_REASONS:
+            self._reasons[key] = exception(self._known_lines(run_id, step, attempt))
+        return self._reasons.get(key, "")
 
     def returned(self, run_id: str, step: StepState) -> Any:
         """What the pipeline returned, as the task says that records it; None if it does not."""
-        for line in self._known_lines(run_id, step):
+        for line in self._known_lines(run_id, step, step.attempt):
             if line.startswith(RETURNED):
                 return json.loads(line.removeprefix(RETURNED))
         return None
 
-    def _known_lines(self, run_id: str, step: StepState) -> Sequence[str]:
+    def _known_lines(self, run_id: str, step: StepState, attempt: int) -> Sequence[str]:
         try:
-            return self.lines(run_id, step, step.attempt)
+            return self.lines(run_id, step, attempt)
         except ClientError:
             return []
 

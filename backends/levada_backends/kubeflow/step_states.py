@@ -70,7 +70,7 @@ def _with_log(step: StepState, place: Place, run_id: str, logs: StepLogs) -> Ste
         step = replace(step, status=SKIPPED, map_index=None, reason=_NO_ITEMS)
         return replace(step, attempt=0, seconds=None)
     if step.status == FAILED and not step.reason:
-        return replace(step, reason=logs.why(run_id, step))
+        return replace(step, reason=logs.why(run_id, step, step.attempt))
     return step
 
 

@@ -45,6 +45,8 @@ I1129 03:52:39.072105      23 launcher_v2.go:692] ExecutorOutput: {
 }
 W1129 03:52:39.072420      23 launcher_v2.go:441] Local filepath "/minio/output" does not exist
 I1129 03:52:39.110530      23 launcher_v2.go:151] publish success.
+F1129 03:52:39.212345      23 main.go:49] failed to execute component: exit status 1
+Error: exit status 1
 time="2026-11-29T03:52:39.337Z" level=info msg="sub-process exited" argo=true error="<nil>"
 """
 SETTINGS = """\
