@@ -12,6 +12,9 @@ from .parameters import inexact
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: Bytes of all parameters: the drivers of tasks get them within an argument of 128 KiB.
+LARGEST = 96 * 1024
+
 
 def as_given(text: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a run of a compiled file: what KFP has no type for is JSON in a string.
@@ -28,7 +31,20 @@ def as_given(text: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
             _refuse_replaced(name, value)
             _refuse_inexact(name, value)
             found[name] = float(value) if kind == "float" else value
+    _refuse_large(found)
     return found
+
+
+def _refuse_large(found: Mapping[str, Any]) -> None:
+    sizes = {name: len(json.dumps(value).encode()) for name, value in found.items()}
+    size = sum(sizes.values())
+    if size > LARGEST:
+        largest = max(sizes, key=lambda name: sizes[name])
+        raise ClientError(
+            f"the parameters have {size:,} bytes, {sizes[largest]:,} of them `{largest}`: KFP hands"
+            " them to a process as an argument of 128 KiB",
+            "give the address of a file, and let a step read it",
+        )
 
 
 def _declared(text: str) -> dict[str, str]:

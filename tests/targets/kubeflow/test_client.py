@@ -163,6 +163,10 @@ def test_a_run_is_of_the_version_and_with_the_parameters_that_were_given(project
         "submit", "pipeline.py", "-t", "kubeflow", "--param", "note={{x}}", code=1
     )
     assert "would replace" in braces
+    long = project.levada(
+        "submit", "pipeline.py", "-t", "kubeflow", "--param", "note=" + "x" * 99000, code=1
+    )
+    assert "99,002 of them `note`" in long
     large = ("--param", f"depths=[{2**53 + 1}]")
     assert "would change" in project.levada(
         "submit", "pipeline.py", "-t", "kubeflow", *large, code=1
