@@ -120,10 +120,12 @@ class _Nodes:
     """The nodes of a workflow by their ids, as far as they can be told."""
 
     def __init__(self, details: Sequence[Any], pod_templates: Sequence[str]) -> None:
-        self._details = details
         self._pod_templates = pod_templates
         self._above: dict[str, Any] = {}  #: a node's id -> what it starts after
+        self._without_any: dict[str, Any] = {}  #: a name in a DAG -> a node that nothing is after
         for detail in details:
+            if not detail.child_tasks:
+                self._without_any.setdefault(detail.display_name, detail)
             for child in detail.child_tasks or ():
                 self._above.setdefault(child.pod_name, detail)
         names = list(dict.fromkeys(detail.display_name or "" for detail in details))
@@ -183,9 +185,7 @@ class _Nodes:
         Of several with nothing in them which one it is cannot be told, but these are alike.
         """
         above = self._above.get(_id(self.workflow, f"{name}.executor"))
-        last = name.rpartition(".")[2]
-        alike = (d for d in self._details if d.display_name == last and not d.child_tasks)
-        return above or next(alike, None)
+        return above or self._without_any.get(name.rpartition(".")[2])
 
 
 def _executed(name: str, place: Place, nodes: _Nodes) -> Iterator[tuple[Any, Place]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -122,10 +123,11 @@ def test_what_was_deployed_is_unchanged(project: Project) -> None:
 
 
 def test_a_run_has_states_and_logs(project: Project, kubeflow_server: Server) -> None:
-    said = project.submit("--param", "depth=5", "--param", 'note=it\'s "so" {x}', "--watch")
+    note = f'it\'s "so" {{x}} {uuid4()}'  # new, so that nothing is cached on a server in use
+    said = project.submit("--param", "depth=5", "--param", f"note={note}", "--watch")
     assert said["status"] == "succeeded"
     assert (_steps(said), said["outputs"]) == (["succeeded"], 10)
-    assert project.levada("logs", said["run"]) == 'train | depth 5, it\'s "so" {x}\n'
+    assert project.levada("logs", said["run"]) == f"train | depth 5, {note}\n"
     store = str(kubeflow_server.store)
     (record,) = records.records(store, "nightly", said["run_id"])
     assert record["status"] == "succeeded"
