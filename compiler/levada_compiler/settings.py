@@ -15,7 +15,7 @@ from .slotted import dataclass
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Final
 
     from . import modules as m
@@ -55,7 +55,24 @@ def read(call: ast.Call, folder: Folder, holder: Holder, reports: Reports) -> tu
         for keyword in call.keywords
         for setting in _keyword(keyword, folder, holder, reports)
     ]
+    _check_variables(found, reports)
     return tuple(sorted(found, key=lambda setting: setting.name))
+
+
+def _check_variables(found: Sequence[Setting], reports: Reports) -> None:
+    """A variable has one value: that of a secret would be hidden without a word."""
+    named = {setting.name: setting for setting in found}
+    if "environment" not in named or "secrets" not in named:
+        return
+    plain = json.loads(named["environment"].value)
+    for variable in json.loads(named["secrets"].value):
+        if variable in plain:
+            reports.error(
+                "invalid-setting",
+                named["secrets"].span,
+                f"`{variable}` is in `environment` too, and can have one value only",
+                help="remove it from one of them",
+            )
 
 
 def _keyword(
