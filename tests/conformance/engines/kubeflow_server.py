@@ -6,7 +6,6 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from tests.conformance import records
 from tests.conformance.case import CASES, Case
@@ -33,7 +32,6 @@ class Project:
         self._server = server
         self._kubeflow = kubeflow
         self._root = folder / "project"
-        self._session = uuid4().hex  # a server in use has the folders of those before
         shutil.copytree(CASES, self._root, ignore=shutil.ignore_patterns("*.json", "__pycache__"))
         image = build_image(self._root, server.registry, ("pandas", "pyarrow"))
         (self._root / "levada.lock").unlink()  # of one image for all; steps are not looked up in it

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from tests.conformance.case import Case
@@ -33,7 +34,9 @@ class Runs:
 
 def parameters(case: Case, store: Path) -> dict[str, Any]:
     """Those of a run, with the folder that a case may write to where the pods see the store."""
-    folder = store / "given" / case.id
+    every = store / "given"
+    every.mkdir(exist_ok=True)
+    folder = Path(mkdtemp(prefix=f"{case.id}-", dir=every))  # a store in use has those of before
     given = case.given(folder)
     for place in (folder, *folder.rglob("*")):
         place.chmod(0o777)
