@@ -24,7 +24,7 @@ SHAPES = {
     "distinct steps": (generate.levada_module, generate.kfp_module),
     "one step": (generate.levada_calls, generate.kfp_calls),
 }
-CALL = "step chain:add_one sha256:0\ninput x=1"
+CALL = "step chain:add_one\ninput x=1"
 
 
 def _executor_input(output: str) -> str:
@@ -123,7 +123,7 @@ def _keeps(steps: int):
 
 def _containers() -> list[Subject]:
     levada = ["{bin}/python", "-m", "levada.kubeflow", "step", "--pipeline=chain", "--path=."]
-    levada += ["--gives=output:parameter", "--run-id=r"]
+    levada += ["--step=chain:add_one sha256:0", "--gives=output:parameter", "--run-id=r"]
     levada += ["--executor-input", _executor_input("output")]
     kfp = ["{bin}/python", "-m", "kfp.dsl.executor_main", "--component_module_path", "chain.py"]
     kfp += ["--executor_input", _executor_input("Output"), "--function_to_execute", "add_one"]
