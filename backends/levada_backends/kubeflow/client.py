@@ -13,7 +13,6 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from ..client import (
     CANCELLED,
@@ -32,8 +31,9 @@ from ..client import (
 from .connection import DEFAULT_NAMESPACE, Connection
 from .dags import RETURN
 from .pod_log import PodLogs
+from .recurring_runs import RecurringRuns
 from .run_parameters import as_given
-from .schedule import MOST_RUNS, same_zone, with_seconds
+from .schedule import same_zone, with_seconds
 from .step_logs import StepLogs
 from .step_states import run_status, step_states
 
@@ -177,56 +177,15 @@ class KubeflowClient(Client):
         *,
         dry_run: bool,
     ) -> Iterator[Change]:
-        """Make the recurring run of this version; take away those of others."""
-        right = False
-        for each in self._recurring_runs(compiled):
-            reference = each.pipeline_version_reference
-            cron = each.trigger.cron_schedule.cron if each.trigger.cron_schedule else ""
-            is_it = reference.pipeline_version_id == version and cron == schedule
-            if is_it and not right:
-                right = True
-                yield Change(f"recurring run {each.display_name} ({cron})", "unchanged")
-                continue
-            if not dry_run:
-                self._delete_recurring(str(each.recurring_run_id))
-            yield Change(f"recurring run {each.display_name} ({cron})", "removed")
-        if schedule and not right:
-            if not dry_run and pipeline and version:
-                self._make_recurring(compiled, pipeline, version, schedule)
-            yield Change(f"recurring run {compiled.pipeline} ({schedule})", "new")
+        """Have the recurring run of this version, and none of others."""
+        runs = RecurringRuns(self._kfp, self._namespace or None, compiled.pipeline)
 
-    def _delete_recurring(self, recurring_run: str) -> None:
-        self._kfp.ask(lambda: self._kfp.client.delete_recurring_run(recurring_run))
+        def make() -> None:
+            experiment = self._experiment_id(compiled.pipeline)
+            settings = compiled.plan["settings"]
+            runs.make((str(pipeline), str(version)), experiment, schedule, settings, self._account)
 
-    def _make_recurring(
-        self, compiled: Compiled, pipeline: str, version: str, schedule: str
-    ) -> None:
-        settings = compiled.plan["settings"]
-        experiment = self._experiment_id(compiled.pipeline)
-        start = settings.get("start_date")
-        self._kfp.ask(
-            lambda: self._kfp.client.create_recurring_run(
-                experiment,
-                compiled.pipeline,
-                cron_expression=schedule,
-                start_time=_utc(start, settings.get("timezone") or "UTC") if start else None,
-                no_catchup=not settings.get("catchup"),
-                max_concurrency=min(settings.get("max_active_runs") or 1, MOST_RUNS),
-                params={},
-                pipeline_id=pipeline,
-                version_id=version,
-                service_account=self._account,
-            )
-        )
-
-    def _recurring_runs(self, compiled: Compiled) -> list[Any]:
-        listed = self._kfp.listed(
-            "recurring_runs",
-            lambda token: self._kfp.client.list_recurring_runs(
-                page_token=token, page_size=_PAGE, namespace=self._namespace or None
-            ),
-        )
-        return [each for each in listed if each.display_name == compiled.pipeline]
+        return runs.settle(version, schedule, make, dry_run=dry_run)
 
     # ------------------------------------------------------------------ runs
 
@@ -337,13 +296,6 @@ def _text(compiled: Compiled) -> str:
 
 def _version_name(compiled: Compiled) -> str:
     return f"levada-{hashlib.sha256(_text(compiled).encode()).hexdigest()[:16]}"
-
-
-def _utc(date: str, zone: str) -> str:
-    """A time in UTC; one without a zone is of this one."""
-    found = datetime.fromisoformat(date)
-    aware = found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))
-    return aware.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _iso(time: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,6 +34,7 @@ class Api:
         self.logs: dict[str, str] = {}  #: by what is asked for
         self.ui_logs: dict[str, str] = {}  #: those that the server of the UI has, by pod
         self.calls: list[str] = []
+        self._made: Counter[str] = Counter()
         self.tokens: set[str] = set()
         self.refuses = 0
         self.page: str | None = None  #: what is answered to everything
@@ -70,6 +72,8 @@ class Api:
             case "POST", ["runs"]:
                 made = self._add(self.runs, "run_id", json.loads(body))
                 return made | {"state": "PENDING", "created_at": "2026-01-01T00:00:00Z"}
+            case "GET", ["runs"]:
+                return {"runs": list(self.runs.values())}
             case "GET", ["runs", run]:
                 return self.runs.get(run)
             case "POST", ["runs", action]:
@@ -79,13 +83,20 @@ class Api:
             case "GET", ["recurringruns"]:
                 return {"recurringRuns": list(self.recurring.values())}
             case "POST", ["recurringruns"]:
-                return self._add(self.recurring, "recurring_run_id", json.loads(body))
+                made = self._add(self.recurring, "recurring_run_id", json.loads(body))
+                made["status"] = "ENABLED"
+                return made
+            case "POST", ["recurringruns", action]:
+                recurring, _, what = action.partition(":")
+                self.recurring[recurring]["status"] = f"{what.upper()}D"
+                return {}
             case "DELETE", ["recurringruns", recurring]:
                 return self.recurring.pop(recurring) and {}
         return None
 
     def _add(self, into: dict[str, Any], key: str, content: dict[str, Any]) -> dict[str, Any]:
-        content[key] = f"{key}-{len(into)}"
+        content[key] = f"{key}-{self._made[key]}"
+        self._made[key] += 1
         into[content[key]] = content
         return content
 

@@ -118,7 +118,7 @@ def test_a_deploy_uploads_what_changed_and_nothing_else(project: Project) -> Non
     assert version["pipeline_spec"]["pipeline_spec"]["pipelineInfo"]["name"] == "nightly"
     assert project.changes() == ["unchanged", "unchanged"]
     (project.folder / "pipeline.py").write_text(PIPELINE.replace("[1, 2]", "[1, 2, 3]"))
-    assert project.changes() == ["changed", "removed", "new"]
+    assert project.changes() == ["changed", "new", "removed"]
     assert (len(project.api.pipelines), len(project.api.versions)) == (1, 2)
     assert project.api.tokens == {"Bearer secret-token"}
 
@@ -134,6 +134,34 @@ def test_a_schedule_is_a_recurring_run(project: Project) -> None:
     (project.folder / "pipeline.py").write_text(unscheduled)
     assert project.changes() == ["changed", "removed"]
     assert project.api.recurring == {}
+
+
+def test_runs_of_an_earlier_schedule_go_on(project: Project) -> None:
+    """With a recurring run, Kubernetes deletes the runs of it that are not over."""
+    project.changes()
+    (old,) = project.api.recurring.values()
+    of_old = {"run_id": "r", "state": "RUNNING", "recurring_run_id": old["recurring_run_id"]}
+    project.api.runs["r"] = of_old
+    changed = PIPELINE.replace("[1, 2]", "[1, 2, 3]")
+    (project.folder / "pipeline.py").write_text(changed)
+    assert project.changes() == ["changed", "new", "changed"]
+    assert [one["status"] for one in project.api.recurring.values()] == ["DISABLED", "ENABLED"]
+    assert "disabled: a deploy after" in project.levada("deploy", "pipeline.py", "-t", "kubeflow")
+    (project.folder / "pipeline.py").write_text(PIPELINE)
+    assert project.changes("--dry-run") == ["unchanged", "changed", "removed"]
+    assert project.changes() == ["unchanged", "changed", "removed"]
+    assert [one["status"] for one in project.api.recurring.values()] == ["ENABLED"]
+    (project.folder / "pipeline.py").write_text(changed)
+    of_old["state"] = "SUCCEEDED"
+    assert project.changes() == ["unchanged", "new", "removed"]
+
+
+def test_what_somebody_disabled_stays_so(project: Project) -> None:
+    project.changes()
+    (recurring,) = project.api.recurring.values()
+    recurring["status"] = "DISABLED"
+    assert project.changes() == ["unchanged", "unchanged"]
+    assert recurring["status"] == "DISABLED"
 
 
 def test_a_schedule_is_in_the_time_zone_of_the_server(project: Project) -> None:

@@ -38,12 +38,12 @@ from levada import pipeline, step
 @step
 def train(depth: int, note: str) -> int:
     print(f"depth {depth}, {note}", flush=True)
-    time.sleep(600 if note == "wait" else 0)
+    time.sleep(600 if note == "wait" else 20 if note.startswith("slow") else 0)
     return depth * 2
 
 
 @pipeline(schedule="{schedule}")
-def nightly(depth: int = 3, note: str = "a"):
+def nightly(depth: int = 3, note: str = "{note}"):
     return train(depth, note)
 """
 SETTINGS = """
@@ -89,9 +89,10 @@ class Project:
         said: dict[str, Any] = json.loads(done.stdout)
         return said
 
-    def schedule(self, cron: str) -> None:
-        """Write the pipeline with this schedule."""
-        (self.folder / "pipeline.py").write_text(PIPELINE.replace("{schedule}", cron))
+    def schedule(self, cron: str, note: str = "a") -> None:
+        """Write the pipeline with this schedule, and this note for its runs."""
+        text = PIPELINE.replace("{schedule}", cron).replace("{note}", note)
+        (self.folder / "pipeline.py").write_text(text)
 
 
 @pytest.fixture(scope="module")
@@ -142,13 +143,19 @@ def test_a_run_is_cancelled(project: Project) -> None:
 
 
 def test_a_schedule_starts_runs(project: Project, kubeflow_server: Server) -> None:
-    project.schedule("* * * * *")
-    assert project.changes()[1:] == ["removed", "new"]
+    """A run that is not over when its schedule is replaced comes to its end."""
+    project.schedule("* * * * *", f"slow {uuid4()}")
+    assert project.changes()[1:] == ["new", "removed"]
     runs = kubeflow_server.store / "runs" / "nightly"
-    before = set(runs.glob("*/outcome.json"))
-    until("a run was made and ended", lambda: set(runs.glob("*/outcome.json")) > before)
+    before = set(runs.iterdir())
+    until("a run has begun", lambda: set(runs.iterdir()) > before)
     project.schedule("0 3 1 1 *")
-    project.changes()
+    assert project.changes()[1:] == ["new", "changed"]
+    (begun,) = set(runs.iterdir()) - before
+    run, over = f"kubeflow:nightly/{begun.name}", ("succeeded", "failed", "cancelled")
+    until("it is over", lambda: project.status(run)["status"] in over)
+    assert project.status(run)["status"] == "succeeded"
+    assert project.changes()[1:] == ["unchanged", "removed"]
 
 
 def _steps(said: dict[str, Any]) -> list[str]:
