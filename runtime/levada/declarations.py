@@ -52,15 +52,18 @@ class Resources(_Record):
 
 
 class Retry(_Record):
-    """``count`` attempts after the first; the delay in seconds grows by ``backoff`` each time."""
+    """``count`` attempts after the first; the delay grows by ``backoff`` each time.
+
+    Delays are durations as :func:`seconds` has them, and may be none.
+    """
 
     __slots__ = ("backoff", "count", "delay", "max_delay")
 
     def __init__(self, count, *, delay=1, backoff=2, max_delay=None):
         self.count = _whole("count", count, least=0)
-        self.delay = _number("delay", delay, least=0)
+        self.delay = _duration("delay", delay)
         self.backoff = _number("backoff", backoff, least=1)
-        self.max_delay = None if max_delay is None else _number("max_delay", max_delay, least=0)
+        self.max_delay = None if max_delay is None else _duration("max_delay", max_delay)
 
     def as_json(self):
         """All four fields: the defaults belong to the meaning."""
@@ -132,14 +135,18 @@ def setting_as_json(kind, name, value):
 
 def seconds(name, value):
     """A duration in seconds: a number, ``"90s"``, ``"15m"``, ``"2h"``, ``"1d"`` or a timedelta."""
+    number = _duration(name, value)
+    if number == 0:
+        raise ValueError(f"{name} must be more than 0 seconds")
+    return number
+
+
+def _duration(name, value):
     if hasattr(value, "total_seconds"):
         value = value.total_seconds()
     elif isinstance(value, str):
         value = _seconds_of_text(name, value)
-    number = _number(name, value, least=0)
-    if number == 0:
-        raise ValueError(f"{name} must be more than 0 seconds")
-    return number
+    return _number(name, value, least=0)
 
 
 def _declare(kind, function, settings):

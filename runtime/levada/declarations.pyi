@@ -33,9 +33,9 @@ class Retry:
         self,
         count: int,
         *,
-        delay: float = 1,
+        delay: float | str | timedelta = 1,
         backoff: float = 2,
-        max_delay: float | None = None,
+        max_delay: float | str | timedelta | None = None,
     ) -> None: ...
     def as_json(self) -> dict[str, object]: ...
 

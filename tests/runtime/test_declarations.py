@@ -54,6 +54,11 @@ def test_a_decorator_gives_the_function_itself():
             Retry(2, delay=0.5, max_delay=60),
             {"count": 2, "delay": 0.5, "backoff": 2, "max_delay": 60},
         ),
+        (
+            "retry",
+            Retry(2, delay="90s", max_delay=timedelta(hours=1)),
+            {"count": 2, "delay": 90, "backoff": 2, "max_delay": 3600},
+        ),
         ("timeout", 90, 90),
         ("timeout", "90s", 90),
         ("timeout", "1.5h", 5400),
