@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 from levada.kubeflow import NO_ITEMS, RETURNED
 
@@ -63,7 +64,8 @@ class StepLogs:
         """What the pipeline returned, as the task says that records it; None if it does not."""
         for line in self._known_lines(run_id, step, step.attempt):
             if line.startswith(RETURNED):
-                return json.loads(line.removeprefix(RETURNED))
+                with suppress(ValueError):  # a line that was cut off
+                    return json.loads(line.removeprefix(RETURNED))
         return None
 
     def _known_lines(self, run_id: str, step: StepState, attempt: int) -> Sequence[str]:

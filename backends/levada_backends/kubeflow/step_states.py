@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from levada_compiler.slotted import replace
 
 from ..client import (
@@ -36,6 +38,8 @@ _STATES = {
     "CANCELED": CANCELLED,
 }
 _NO_ITEMS = "the loop has no items"
+#: The beginning of a task of which the API gives no time, which is after all others.
+_UNKNOWN = datetime.max.replace(tzinfo=UTC)
 _DRIVER_FAILED = "KFP's driver failed before it, which `levada logs` with its name shows"
 
 
@@ -56,7 +60,7 @@ def step_states(found: Any, spec: Any, logs: StepLogs) -> list[StepState]:
     steps = []
     for detail, place in Tasks(spec).of(details or []):
         step = _step_state(detail, place, asked)
-        start = detail.start_time or detail.create_time
+        start = detail.start_time or detail.create_time or _UNKNOWN
         begun[step.node] = min(start, begun.get(step.node, start))
         steps.append(_with_log(step, place, found.run_id, logs))
     return sorted(steps, key=lambda step: (begun[step.node], step.node, step.map_index or ()))

@@ -91,6 +91,24 @@ def test_what_the_pipeline_returned_is_in_the_log_of_the_last_task() -> None:
     assert logs.returned("r", step) == [1, "a"]
 
 
+def test_a_line_that_was_cut_off_says_not_what_was_returned() -> None:
+    texts = {"root.return.executor": 'the pipeline returned: [1, "a'}
+    logs = StepLogs(cast(PodLogs, Logs(texts)))
+    (step,) = step_states(run(executed("root.return")), SPEC, logs)
+    assert logs.returned("r", step) is None
+
+
+def test_steps_without_a_time_come_last() -> None:
+    found = run(executed("root.best") | executed(f"{FIRST}.train"))
+    for detail in found.run_details.task_details:
+        if detail.display_name == "best":
+            detail.start_time = detail.end_time = detail.create_time = None
+        else:
+            detail.create_time = None
+    steps = step_states(found, SPEC, StepLogs(cast(PodLogs, Logs({}))))
+    assert [step.node for step in steps if not step.is_control] == ["train", "best"]
+
+
 def test_a_step_fails_for_what_its_traceback_ends_with() -> None:
     log = """\
 Traceback (most recent call last):
