@@ -37,12 +37,22 @@ class ApiError(Exception):
     @property
     def is_passing(self) -> bool:
         """Whether the same request may be taken later."""
-        return self.status in (0, 429) or self.status >= 500 or self.is_quota
+        may_be_allowed = self.is_quota or self.is_not_authorized
+        return self.status in (0, 429) or self.status >= 500 or may_be_allowed
 
     @property
     def is_quota(self) -> bool:
         """Whether there is no room for now: ``exceeded quota`` is all that tells it apart."""
         return self.status == 403 and "exceeded quota" in self.message
+
+    @property
+    def is_not_authorized(self) -> bool:
+        """Whether the driver's account has no right to: a server that starts knows no roles yet.
+
+        The words are those of ``forbiddenMessage`` in k8s.io/apiserver
+        (``pkg/endpoints/handlers/responsewriters/errors.go``); a policy that refuses has others.
+        """
+        return self.status == 403 and 'User "' in self.message and " cannot " in self.message
 
 
 class Api:
