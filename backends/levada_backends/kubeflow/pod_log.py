@@ -18,7 +18,7 @@ from ..client import ClientError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from .connection import Connection
@@ -42,29 +42,32 @@ class PodLogs:
         """``namespace`` is where the pods are."""
         self._kfp = connection
         self._namespace = namespace
-        self._way: int | None = None  #: the place of the question that was answered
+        #: The servers that may know logs; the first that does is the only one from then on.
+        self._servers: tuple[Callable[[str, str], str], ...] = (self._of_api, self._of_ui)
 
     def lines(self, run_id: str, names: Sequence[str]) -> list[str]:
         """What the step wrote, in the pod that has one of these names. Raises ClientError.
 
         What KFP and Argo write around it is left out, unless it is about something that went wrong.
         """
-        ways = [f"/apis/v1alpha1/runs/{run_id}/nodes/{name}/log" for name in names]
-        for name in names:
-            of = {"podname": name, "runid": run_id, "podnamespace": self._namespace}
-            ways.append(f"/k8s/pod/logs?{urlencode(of)}")
         refused = None
-        for number, path in enumerate(ways):
-            if self._way not in (None, number):
-                continue
-            try:
-                found = self._ask(path)
-            except ClientError as error:
-                refused = refused or error
-            else:
-                self._way = number
-                return list(_own(found.splitlines()))
+        for server in self._servers:
+            for name in names:
+                try:
+                    found = self._ask(server(run_id, name))
+                except ClientError as error:
+                    refused = refused or error
+                else:
+                    self._servers = (server,)
+                    return list(_own(found.splitlines()))
         raise refused or ClientError("its pod is not known")
+
+    def _of_api(self, run_id: str, name: str) -> str:
+        return f"/apis/v1alpha1/runs/{run_id}/nodes/{name}/log"
+
+    def _of_ui(self, run_id: str, name: str) -> str:
+        of = {"podname": name, "runid": run_id, "podnamespace": self._namespace}
+        return f"/k8s/pod/logs?{urlencode(of)}"
 
     def _ask(self, path: str) -> str:
         """The text, which the client would take apart if it were one line of JSON."""

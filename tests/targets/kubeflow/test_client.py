@@ -225,6 +225,17 @@ def test_each_attempt_is_a_pod(project: Project) -> None:
     assert project.levada("logs", run, "train") == "second\n"
 
 
+def test_pods_are_asked_for_by_each_of_their_names(project: Project) -> None:
+    """One that is gone by its node's id, beside one that is there by its template's name."""
+    item = "root.for-depth.iteration-iterations({0}:{0}).iteration-item.train"
+    run = project.ran(executed(item.format(0)) | executed(item.format(1)))
+    there = node(f"{item.format(1)}.executor").rpartition("-")[2]
+    project.api.logs[node(f"{item.format(0)}.executor")] = "gone"
+    project.api.logs[f"{WORKFLOW}-system-container-impl-{there}"] = "there"
+    said = project.levada("logs", run)
+    assert sorted(line.rpartition(" ")[2] for line in said.splitlines()) == ["gone", "there"]
+
+
 def test_a_log_that_is_gone_is_said_to_be(project: Project) -> None:
     train = "root.for-depth.iteration-iterations(0:0).iteration-item.train"
     run = project.ran(executed(train))
