@@ -154,13 +154,26 @@ def _classes(value: object) -> dict[str, str]:
     return {str(int(key)): _object_name(each) for key, each in value.items()}
 
 
-def _metadata(labels: object, annotations: object) -> dict[str, str]:
-    for table in (labels, annotations):
-        if not isinstance(table, dict) or not all(isinstance(text, str) for text in table.values()):
-            raise TypeError(f"is a table of texts, not {table!r}")
-    if problem := names.metadata_problem(labels, annotations):  # type: ignore[arg-type]
+def _labels(value: object) -> dict[str, str]:
+    table = _texts(value)
+    return _unless(names.metadata_problem(table, {}), table)
+
+
+def _annotations(value: object) -> dict[str, str]:
+    table = _texts(value)
+    return _unless(names.metadata_problem({}, table), table)
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise TypeError(f"is a table of texts, not {value!r}")
+    return dict(value)
+
+
+def _unless(problem: str, table: dict[str, str]) -> dict[str, str]:
+    if problem:
         raise ValueError(f"has what Kubernetes would refuse: {problem}")
-    return {**labels, **annotations}  # type: ignore[dict-item]
+    return table
 
 
 def _is_whole(text: object) -> bool:
@@ -208,8 +221,8 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "image_pull_secrets": _object_names,
     "priority_class": _object_name,
     "priority_classes": _classes,
-    "labels": lambda value: _metadata(value, {}),
-    "annotations": lambda value: _metadata({}, value),
+    "labels": _labels,
+    "annotations": _annotations,
     "queue": _label_value,
     "stuck_after": _seconds,
     "unschedulable_after": _seconds,
