@@ -46,6 +46,13 @@ class ClientError(Exception):
         self.way_out = way_out
 
 
+def not_installed(error: ModuleNotFoundError, target: str, extra: str = "") -> ClientError:
+    """What a target's client lacks; ``extra`` is the extra of Levada that has it, if one does."""
+    way_out = f"pip install 'levada[{extra}]'" if extra else ""
+    message = f"the client of `{target}` needs `{error.name}`, which is not installed"
+    return ClientError(message, way_out)
+
+
 class NotDeployedError(ClientError):
     """What the engine has is not what was compiled here; after a deploy it may be in a while."""
 

@@ -8,7 +8,7 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..client import ClientError
+from ..client import ClientError, not_installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,10 +124,7 @@ def _imported(name: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        raise ClientError(
-            f"the client of `kubeflow` needs `{error.name}`, which is not installed",
-            "pip install 'levada[kubeflow]'",
-        ) from error
+        raise not_installed(error, "kubeflow", "kubeflow") from error
 
 
 def _connected(make: Any, **options: Any) -> Any:

@@ -65,14 +65,11 @@ class Place:
         try:
             return import_module(module)
         except ModuleNotFoundError as error:
-            missing = str(error.name)
-            if missing.partition(".")[0] == module.partition(".")[0]:
+            if str(error.name).partition(".")[0] == module.partition(".")[0]:
                 raise
             name = self.target.name
-            way_out = f"pip install 'levada[{name}]'" if targets.is_own(self.target) else ""
-            raise protocol().ClientError(
-                f"the client of `{name}` needs `{missing}`, which is not installed", way_out
-            ) from error
+            extra = name if targets.is_own(self.target) else ""
+            raise protocol().not_installed(error, name, extra) from error
 
     def reference(self, run: Run) -> str:
         """The run in one word, which `levada status` and the others take."""
