@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Protocol
 
-    from levada_compiler.diagnostic import Diagnostic
-    from levada_compiler.ir import Program
+    from levada_compiler.diagnostics.diagnostic import Diagnostic
+    from levada_compiler.program.ir import Program
 else:
     Protocol = object  # the real one takes 4 ms to import, and only type checkers ask for it
 

@@ -13,20 +13,21 @@ from levada import project as projects
 from levada.code import Code
 from levada.hashing import sha256
 
-from . import advice, check, frame, lower_expressions, lower_statements
-from . import modules as m
-from .declare import Declarations, name_span
-from .diagnostic import Diagnostic, Label, Severity, Span
-from .ir import Program
-from .reports import Reports, closest
+from .diagnostics.diagnostic import Diagnostic, Label, Severity, Span
+from .diagnostics.reports import Reports, closest
+from .front import modules as m
+from .front.declare import Declarations, name_span
+from .front.source import Source
+from .lowering import advice, expressions, frame, statements
+from .program import check
+from .program.ir import Program
 from .slotted import dataclass
-from .source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .lower_statements import Returned
+    from .lowering.statements import Returned
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,9 +284,9 @@ class _Compiler:
         numbers = (item.name for item in declared.parameters if item.type.name in ("int", "float"))
         building.numbers = frozenset(numbers)
         outer = frame.Frame(building, function)
-        lower_expressions.bind_parameters(outer, declared)
+        expressions.bind_parameters(outer, declared)
         try:
-            returned = lower_statements.function_body(outer)
+            returned = statements.function_body(outer)
         except frame.TooLargeError:
             return None
         if self.reports.failed:

@@ -1,7 +1,7 @@
 """What a program means: the shortest interpreter, in plain order, for comparison with Python.
 
-It follows the definitions in `levada_compiler.ir` and nothing else, so that a difference from
-calling the pipeline as an ordinary function is a mistake of the front end.
+It follows the definitions in `levada_compiler.program.ir` and nothing else, so that a difference
+from calling the pipeline as an ordinary function is a mistake of the front end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from levada_compiler import ir
+from levada_compiler.program import ir
 
 BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,

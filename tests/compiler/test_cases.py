@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 from levada_compiler.compilation import Compilation, compile_file
-from levada_compiler.expression_text import ExpressionWriter
-from levada_compiler.ir import Branch, Call, Group, Guard, Loop, Node
-from levada_compiler.verify import verify
+from levada_compiler.program.expression_text import ExpressionWriter
+from levada_compiler.program.ir import Branch, Call, Group, Guard, Loop, Node
+from levada_compiler.program.verify import verify
 
 PAGES = sorted((Path(__file__).parent / "cases").glob("*.md"))
 CASE = re.compile(

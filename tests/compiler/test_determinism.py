@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 DUMP = """
 import sys
 from levada_compiler.compilation import compile_file
-from levada_compiler.ir_json import dump
+from levada_compiler.program.ir_json import dump
 for path in sys.argv[1:]:
     compilation = compile_file(path)
     for item in compilation.diagnostics:

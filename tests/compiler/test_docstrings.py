@@ -9,7 +9,7 @@ from ast import FunctionDef, parse
 
 from hypothesis import given
 from hypothesis import strategies as st
-from levada_compiler import docstrings
+from levada_compiler.front import docstrings
 
 
 @given(st.text(alphabet="ab \t\n.", max_size=40))
@@ -21,7 +21,7 @@ def test_the_text_is_what_inspect_gives(text: str) -> None:
 
 def test_reading_one_does_not_import_inspect() -> None:
     code = (
-        "import ast, sys; from levada_compiler import docstrings;"
+        "import ast, sys; from levada_compiler.front import docstrings;"
         'docstrings.read(ast.parse(\'def f():\\n  """Text."""\').body[0]);'
         "print('inspect' in sys.modules)"
     )

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from levada import expressions
 from levada.store import open_store
-from levada_compiler import ir
-from levada_compiler.diagnostic import Span
-from levada_compiler.expression_text import ExpressionWriter, failing_nodes
+from levada_compiler.diagnostics.diagnostic import Span
+from levada_compiler.program import ir
+from levada_compiler.program.expression_text import ExpressionWriter, failing_nodes
 
 AT = Span("p.py", 1, 1, 1, 2)
 PARAMETERS: dict[str, Any] = {"n": 3, "s": "text", "xs": [1, 2, 3], "d": {"a": 1, "b": [4]}}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from levada_backends.airflow import TARGET
 from levada_compiler.compilation import compile_file
-from levada_compiler.plan import plan
+from levada_compiler.program.plan import plan
 
 SMALL, LARGE = 25, 75
 

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import levada_compiler
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from levada_compiler import ir, ir_json
+from levada_compiler.program import ir, ir_json
 
 from tests.compiler.whole_programs import programs
 
-SCHEMA_FILE = Path(levada_compiler.__file__).with_name("ir.schema.json")
+SCHEMA_FILE = Path(ir_json.__file__).with_name("ir.schema.json")
 VALID = (Path(__file__).parent / "verify" / "program.json").read_text()
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text()))
 

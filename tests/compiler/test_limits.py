@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from levada_compiler.compilation import compile_file
-from levada_compiler.limits import schema
+from levada_compiler.front.limits import schema
 
 MODULE = """\
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from levada_compiler.compilation import compile_file
-from levada_compiler.verify import verify
+from levada_compiler.program.verify import verify
 
 from tests.compiler.meaning import Meaning
 from tests.compiler.random_pipelines import PARAMETERS, modules

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from levada_compiler.compilation import Compilation, compile_file
-from levada_compiler.ir import Call
-from levada_compiler.verify import verify
+from levada_compiler.program.ir import Call
+from levada_compiler.program.verify import verify
 
 PACKAGE = {
     "pyproject.toml": "",

@@ -9,7 +9,7 @@ from typing import Any
 import levada
 import pytest
 from levada_compiler.compilation import compile_file
-from levada_compiler.plan import merged_settings, plan
+from levada_compiler.program.plan import merged_settings, plan
 
 SOURCE = '''\
 from typing import NamedTuple

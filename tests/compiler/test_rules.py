@@ -9,10 +9,10 @@ from pathlib import Path
 import levada_compiler
 import pytest
 from levada_compiler.compilation import compile_file
-from levada_compiler.rule_pages import summary
+from levada_compiler.diagnostics.rule_pages import summary
 
 PACKAGE = Path(levada_compiler.__file__).parent
-PAGES = sorted((PACKAGE / "rules").glob("*.md"))
+PAGES = sorted((PACKAGE / "diagnostics" / "rules").glob("*.md"))
 #: What is wrong here is not in the module's text alone.
 OUTSIDE = {
     "file-not-found",
@@ -50,7 +50,7 @@ def test_example_gives_the_rule_and_the_way_out_compiles(page: Path, tmp_path: P
 def reported_rules() -> set[str]:
     """The ids that the compiler's source names in a report."""
     found: set[str] = set()
-    for path in PACKAGE.glob("*.py"):
+    for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.add(node.value)
@@ -69,4 +69,4 @@ def test_every_rule_has_a_page() -> None:
 
 def _is_reported(rule: str) -> bool:
     call = re.compile(rf'(error|warning|_error|fail|NotConstantError|Unusable)\(\s*"{rule}"')
-    return any(call.search(path.read_text()) for path in PACKAGE.glob("*.py"))
+    return any(call.search(path.read_text()) for path in PACKAGE.rglob("*.py"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from levada_compiler import slotted
-from levada_compiler.diagnostic import Span
+from levada_compiler.diagnostics.diagnostic import Span
 
 
 @slotted.dataclass(frozen=True, slots=True, order=True)

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from levada_compiler import types
-from levada_compiler.ir import Type
+from levada_compiler.front import types
+from levada_compiler.program.ir import Type
 
 CASES = Path(__file__).parent / "types"
 MODULES = {"pd": "pandas", "t": "typing", "abc": "collections.abc", "np": "numpy", "dt": "datetime"}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from levada_compiler import ir, ir_json
-from levada_compiler.verify import verify
+from levada_compiler.program import ir, ir_json
+from levada_compiler.program.verify import verify
 
 from tests.compiler.whole_programs import programs
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
-from levada_compiler import ir
-from levada_compiler.diagnostic import Span
+from levada_compiler.diagnostics.diagnostic import Span
+from levada_compiler.program import ir
 
 TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=6)
 SCALARS = (

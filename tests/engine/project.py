@@ -12,7 +12,7 @@ from typing import Any
 from levada import engine
 from levada.engine import Event, Outcome
 from levada_compiler.compilation import compile_file
-from levada_compiler.plan import plan
+from levada_compiler.program.plan import plan
 
 HEADER = """\
 import os, signal, subprocess, sys, time

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from levada import engine, project
 from levada_compiler.compilation import compile_file
-from levada_compiler.plan import plan
+from levada_compiler.program.plan import plan
 
 FILES = {
     "pyproject.toml": "",

@@ -8,7 +8,7 @@ import pytest
 from levada.declarations import SETTINGS
 from levada_compiler import targets
 from levada_compiler.compilation import compile_file
-from levada_compiler.diagnostic import Severity
+from levada_compiler.diagnostics.diagnostic import Severity
 
 OWN = sorted(name for name in targets.available() if targets.is_own(targets.load(name)))
 UNCOMMON = ("produces", "consumes", "on_failure", "triggered_by", "sla", "on_sla_miss")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from levada_compiler.diagnostic import Diagnostic, Severity, Span
-from levada_compiler.expression_text import ExpressionWriter
-from levada_compiler.ir import Branch, Call, Expr, Loop, Node, Program, Setting
-from levada_compiler.references import all_nodes
+from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
+from levada_compiler.program.expression_text import ExpressionWriter
+from levada_compiler.program.ir import Branch, Call, Expr, Loop, Node, Program, Setting
+from levada_compiler.program.references import all_nodes
 
 from . import check_executors
 from . import options as reads

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from levada_compiler.diagnostic import Diagnostic, Severity, Span
-from levada_compiler.ir import Call, Program, Setting
-from levada_compiler.references import all_nodes
+from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
+from levada_compiler.program.ir import Call, Program, Setting
+from levada_compiler.program.references import all_nodes
 from levada_compiler.slotted import replace
 
 from . import options as reads

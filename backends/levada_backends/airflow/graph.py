@@ -15,8 +15,8 @@ three rules:
 
 from __future__ import annotations
 
-from levada_compiler.expression_text import ExpressionWriter, failing_nodes
-from levada_compiler.ir import (
+from levada_compiler.program.expression_text import ExpressionWriter, failing_nodes
+from levada_compiler.program.ir import (
     Branch,
     Call,
     Expr,
@@ -26,7 +26,7 @@ from levada_compiler.ir import (
     Node,
     Program,
 )
-from levada_compiler.references import References, all_nodes
+from levada_compiler.program.references import References, all_nodes
 from levada_compiler.slotted import dataclass, field, replace
 
 TYPE_CHECKING = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from levada_compiler import limits
+from levada_compiler.front import limits
 
 from .source_text import CallText, DictText, Text, call, literal, string
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from levada_compiler.ir import Parameter
+    from levada_compiler.program.ir import Parameter
 
 
 def params(parameters: Iterable[Parameter]) -> DictText:

@@ -7,9 +7,9 @@ runs whose output it looks at. If it looks at none, the first step that it decid
 
 from __future__ import annotations
 
-from levada_compiler.expression_text import regions
-from levada_compiler.ir import Branch, Call, Loop
-from levada_compiler.references import References, all_nodes
+from levada_compiler.program.expression_text import regions
+from levada_compiler.program.ir import Branch, Call, Loop
+from levada_compiler.program.references import References, all_nodes
 
 from .options import PROCESS
 
@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from levada_compiler.ir import Expr, Node, Program
+    from levada_compiler.program.ir import Expr, Node, Program
 
     from .graph import Task
     from .options import Options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 
-from levada_compiler.ir import Call, Group, Program, Result
+from levada_compiler.program.ir import Call, Group, Program, Result
 
 from . import operators
 from . import options as reads

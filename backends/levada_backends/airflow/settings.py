@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from levada_compiler.plan import merged_settings
+from levada_compiler.program.plan import merged_settings
 
 from .source_text import CallText, ListText, Text, call, literal
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from levada_compiler.ir import Call, Program, Setting
+    from levada_compiler.program.ir import Call, Program, Setting
 
 #: What the step command itself acts on.
 FOR_THE_STEP = (

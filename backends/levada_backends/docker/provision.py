@@ -24,8 +24,8 @@ from .container import StepImage, describing
 
 if TYPE_CHECKING:
     from levada.project import Project
-    from levada_compiler.diagnostic import Diagnostic
-    from levada_compiler.ir import Program, Step
+    from levada_compiler.diagnostics.diagnostic import Diagnostic
+    from levada_compiler.program.ir import Program, Step
 
     from levada_backends.images.image import Builder, OnEvent
     from levada_backends.images.plan import Plan, PlannedImage

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from levada_compiler.ir import (
+from levada_compiler.program.ir import (
     Attribute,
     Branch,
     Call,
@@ -30,7 +30,7 @@ from levada_compiler.ir import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from levada_compiler.ir import Expr, Node, Program, Step, Type
+    from levada_compiler.program.ir import Expr, Node, Program, Step, Type
 
 #: Libraries whose values have a format of their own, with what the runtime needs to write and read
 #: it (``levada.materializers``): packages whose names are those of their modules.

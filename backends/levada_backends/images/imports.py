@@ -5,15 +5,15 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from levada_compiler.front.source import Source
 from levada_compiler.slotted import dataclass
-from levada_compiler.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from levada.code import Code
     from levada.code_units import Unit
-    from levada_compiler.diagnostic import Span
+    from levada_compiler.diagnostics.diagnostic import Span
 
 #: What imports a module whose name it is given.
 _IMPORTERS = frozenset(("import_module", "__import__"))

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from levada_compiler.diagnostic import Diagnostic
+from levada_compiler.diagnostics.diagnostic import Diagnostic
 from levada_compiler.slotted import dataclass, field
 
 from . import flow
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from levada.code import Code
     from levada.code_units import Unit
-    from levada_compiler.diagnostic import Span
-    from levada_compiler.ir import Step
+    from levada_compiler.diagnostics.diagnostic import Span
+    from levada_compiler.program.ir import Step
 
     from .distributions import Locked
     from .image import Wheel

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levada.code import Code
-from levada_compiler.diagnostic import Diagnostic
-from levada_compiler.ir import Setting
+from levada_compiler.diagnostics.diagnostic import Diagnostic
+from levada_compiler.program.ir import Setting
 from levada_compiler.slotted import replace
 
 from . import lock, requirements, settings
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from levada.project import Project
-    from levada_compiler.diagnostic import Span
-    from levada_compiler.ir import Program, Step
+    from levada_compiler.diagnostics.diagnostic import Span
+    from levada_compiler.program.ir import Program, Step
 
     from .lock import Lock, LockedImage
     from .settings import ImageSettings

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from levada.code import Code
 from levada.environment import requirement_name
-from levada_compiler.diagnostic import Diagnostic
+from levada_compiler.diagnostics.diagnostic import Diagnostic
 from levada_compiler.slotted import dataclass, replace
 
 from . import flow, places, requirements
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from levada.project import Project
-    from levada_compiler.ir import Program, Step
+    from levada_compiler.program.ir import Program, Step
 
     from .image import Wheel
     from .settings import ImageSettings

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from levada.project import Project
-    from levada_compiler.ir import Program
+    from levada_compiler.program.ir import Program
 
     from .image import Builder, BuiltImage, OnEvent
     from .settings import ImageSettings

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from levada.declarations import SETTINGS
-from levada_compiler import ir_json
+from levada_compiler.program import ir_json
 
 from levada_backends.target import Capabilities, Capability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from levada_compiler.diagnostic import Diagnostic
-    from levada_compiler.ir import Program
+    from levada_compiler.diagnostics.diagnostic import Diagnostic
+    from levada_compiler.program.ir import Program
 
 _CONSTRUCTS = (
     "step call",

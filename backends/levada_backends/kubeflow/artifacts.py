@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from levada_compiler.ir import Step, Type
+    from levada_compiler.program.ir import Step, Type
 
 #: KFP's artifact types that an output can have.
 ARTIFACT_TYPES = ("Artifact", "Dataset", "Model", "ClassificationMetrics", "HTML", "Markdown")

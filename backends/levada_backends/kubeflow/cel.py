@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 
-from levada_compiler.ir import BoolOp, Compare, Const, Param, Unary
+from levada_compiler.program.ir import BoolOp, Compare, Const, Param, Unary
 from levada_compiler.slotted import dataclass
 
 from .parameters import LARGEST_INTEGER
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from levada_compiler.ir import Expr, Scalar
+    from levada_compiler.program.ir import Expr, Scalar
 
 #: Said in the file where a task decides instead.
 WHY_NOT = "a step: CEL cannot be sure to decide this as Python does"

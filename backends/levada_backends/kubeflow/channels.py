@@ -34,7 +34,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 
-from levada_compiler.ir import Attribute, Collect, Output, Select
+from levada_compiler.program.ir import Attribute, Collect, Output, Select
 from levada_compiler.slotted import dataclass
 
 from . import artifacts
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-    from levada_compiler.ir import Call, Expr, Program
+    from levada_compiler.program.ir import Call, Expr, Program
 
     from .dags import Builder, Dag, Task
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from levada_compiler.diagnostic import Diagnostic, Severity, Span
-from levada_compiler.ir import Call
-from levada_compiler.references import all_nodes
+from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
+from levada_compiler.program.ir import Call
+from levada_compiler.program.references import all_nodes
 
 from ..pods import names
 from ..pods.check import SettingsCheck
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from levada_compiler.ir import Program, Setting
+    from levada_compiler.program.ir import Program, Setting
 
     from .options import Options
     from .spec import Spec

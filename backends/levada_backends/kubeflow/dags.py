@@ -13,9 +13,9 @@ killed.
 
 from __future__ import annotations
 
-from levada_compiler.expression_text import ExpressionWriter, failing_nodes
-from levada_compiler.ir import Branch, Call, Group, Guard, Loop, Node, Program
-from levada_compiler.references import References
+from levada_compiler.program.expression_text import ExpressionWriter, failing_nodes
+from levada_compiler.program.ir import Branch, Call, Group, Guard, Loop, Node, Program
+from levada_compiler.program.references import References
 from levada_compiler.slotted import dataclass, field, replace
 
 from . import cel, parameters
@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from levada_compiler.ir import Expr
+    from levada_compiler.program.ir import Expr
 
 #: Bytes of one DAG as JSON: its driver gets it as one argument, which Linux limits to 128 KiB.
 DAG_BYTES = 96 * 1024

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 
-from levada_compiler.ir import Call
-from levada_compiler.plan import merged_settings
-from levada_compiler.references import all_nodes
+from levada_compiler.program.ir import Call
+from levada_compiler.program.plan import merged_settings
+from levada_compiler.program.references import all_nodes
 
 from ..pods import container as pod
 from ..pods import quantity
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from levada_compiler.ir import Program, Setting, Step
+    from levada_compiler.program.ir import Program, Setting, Step
 
     from .dags import Taken, Task
     from .names import Names

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from levada_compiler.types import json_schema
+from levada_compiler.front.types import json_schema
 
 from .escaping import as_json, is_replaced, shown
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from levada_compiler.ir import Parameter, Type
+    from levada_compiler.program.ir import Parameter, Type
 
 #: KFP's types of the plain ones, and what the runtime makes of their values.
 _PLAIN = {"str": "STRING", "bool": "BOOLEAN", "int": "NUMBER_INTEGER", "float": "NUMBER_DOUBLE"}

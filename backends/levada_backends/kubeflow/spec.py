@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from levada_compiler.ir import Call, Program
+    from levada_compiler.program.ir import Call, Program
 
     from .dags import Dag, Taken, Task
     from .options import Options

@@ -11,8 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from levada_compiler.diagnostic import Diagnostic
-    from levada_compiler.ir import Program
+    from levada_compiler.diagnostics.diagnostic import Diagnostic
+    from levada_compiler.program.ir import Program
 
     from ..target import Capabilities
     from .options import Options

@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from levada_compiler.diagnostic import Diagnostic, Severity
-from levada_compiler.ir import Call
+from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity
+from levada_compiler.program.ir import Call
 
 from ..pods import container, names
 from ..pods.check import SettingsCheck, all_nodes, settings_of_steps
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from levada_compiler.diagnostic import Span
-    from levada_compiler.ir import Program, Setting
+    from levada_compiler.diagnostics.diagnostic import Span
+    from levada_compiler.program.ir import Program, Setting
 
 _REFERENCE = re.compile(
     # https://github.com/distribution/reference/blob/main/regexp.go, in short

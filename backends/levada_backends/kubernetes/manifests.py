@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from levada_compiler.plan import plan
+from levada_compiler.program.plan import plan
 
 from ..images import flow
 from ..pods import names
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from levada_compiler.ir import Program
+    from levada_compiler.program.ir import Program
 
     from .options import Options
 

@@ -13,8 +13,8 @@ from .options import read
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from levada_compiler.diagnostic import Diagnostic
-    from levada_compiler.ir import Program
+    from levada_compiler.diagnostics.diagnostic import Diagnostic
+    from levada_compiler.program.ir import Program
 
     from ..target import Capabilities
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from posixpath import normpath
 
-from levada_compiler.diagnostic import Diagnostic, Severity
-from levada_compiler.ir import Branch, Call, Group, Guard, Loop
+from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity
+from levada_compiler.program.ir import Branch, Call, Group, Guard, Loop
 
 from . import names, quantity
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from levada_compiler.diagnostic import Span
-    from levada_compiler.ir import Node, Program, Setting
+    from levada_compiler.diagnostics.diagnostic import Span
+    from levada_compiler.program.ir import Node, Program, Setting
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 #: What Kubernetes counts is 64 bits wide.

@@ -6,8 +6,8 @@ import os
 import sys
 
 from levada_compiler import output, targets
-from levada_compiler.render import FORMATS, render
-from levada_compiler.render.colours import CHOICES, palette
+from levada_compiler.diagnostics.render import FORMATS, render
+from levada_compiler.diagnostics.render.colours import CHOICES, palette
 from levada_compiler.slotted import dataclass
 from levada_compiler.usage import UsageError
 
@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from levada_backends.target import Target
 
-    from levada_compiler.ir import Program
+    from levada_compiler.program.ir import Program
 
 _COMMAND_LINE = plain.CommandLine(
     flags={"--check": "checking", "--json": "as_json"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from levada_compiler.diagnostic import Span
+from levada_compiler.diagnostics.diagnostic import Span
 from levada_compiler.slotted import dataclass, replace
 from levada_compiler.usage import UsageError
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from levada.project import Project
     from levada_backends.target import Target
 
-    from levada_compiler.diagnostic import Diagnostic
+    from levada_compiler.diagnostics.diagnostic import Diagnostic
 
     Table = dict[str, object]
 

@@ -6,7 +6,7 @@ import os
 from importlib import import_module
 
 from levada_compiler import compile_cache, output, targets
-from levada_compiler.diagnostic import Diagnostic, Severity, Span
+from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
 from levada_compiler.slotted import dataclass, replace
 
 from . import configuration
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from levada_backends.images.pins import Pins
     from levada_backends.target import Target
 
-    from levada_compiler.ir import Program
+    from levada_compiler.program.ir import Program
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from levada_compiler import targets
-from levada_compiler.render.cells import width
+from levada_compiler.diagnostics.render.cells import width
 
 from . import console, parameters
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from levada_backends.target import Capability, Option, Target
 
-    from levada_compiler.render.colours import Palette
+    from levada_compiler.diagnostics.render.colours import Palette
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from levada_compiler.ir import Program
+    from levada_compiler.program.ir import Program
 
 FORMATS = ("mermaid", "svg")
 

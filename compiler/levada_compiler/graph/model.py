@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from levada_compiler.expression_text import ExpressionWriter, regions
-from levada_compiler.ir import Branch, Call, Guard, Loop, Output
+from levada_compiler.program.expression_text import ExpressionWriter, regions
+from levada_compiler.program.ir import Branch, Call, Guard, Loop, Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from levada_compiler.ir import Expr, Group, Node, Program
+    from levada_compiler.program.ir import Expr, Group, Node, Program
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from levada_backends.airflow import TARGET
 from levada_compiler.compilation import compile_file
-from levada_compiler.diagnostic import Severity
+from levada_compiler.diagnostics.diagnostic import Severity
 
 FOLDER = Path(__file__).parent
 CASES = sorted(path.stem for path in (FOLDER / "cases").glob("*.py"))

@@ -15,7 +15,7 @@ import pytest
 from levada_backends.airflow import TARGET
 from levada_backends.airflow.options import KINDS, Options
 from levada_compiler.compilation import compile_file
-from levada_compiler.ir import Setting
+from levada_compiler.program.ir import Setting
 
 STEP = """\
 from levada import pipeline, step

@@ -12,8 +12,17 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from levada_backends.airflow import TARGET
-from levada_compiler.diagnostic import Span
-from levada_compiler.ir import Argument, Call, Const, Parameter, Program, Setting, Step, Type
+from levada_compiler.diagnostics.diagnostic import Span
+from levada_compiler.program.ir import (
+    Argument,
+    Call,
+    Const,
+    Parameter,
+    Program,
+    Setting,
+    Step,
+    Type,
+)
 
 NASTY = (
     *("", " ", "{{ ti }}", "{% raw %}", "{# #}", "{{ '{{' }}", "$(rm -rf /)", "${HOME}", "`ls`"),

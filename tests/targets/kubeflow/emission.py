@@ -10,7 +10,7 @@ from pathlib import Path
 
 from levada_backends.kubeflow import TARGET
 from levada_compiler.compilation import compile_file
-from levada_compiler.diagnostic import Severity
+from levada_compiler.diagnostics.diagnostic import Severity
 
 FOLDER = Path(__file__).parent
 CASES = sorted(path.stem for path in (FOLDER / "cases").glob("*.py"))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from levada_backends.kubeflow import cel
-from levada_compiler.diagnostic import Span
-from levada_compiler.expression_text import ExpressionWriter
-from levada_compiler.ir import BoolOp, Compare, Const, Expr, Param, Program, Unary
+from levada_compiler.diagnostics.diagnostic import Span
+from levada_compiler.program.expression_text import ExpressionWriter
+from levada_compiler.program.ir import BoolOp, Compare, Const, Expr, Param, Program, Unary
 
 from tests.engines.kubeflow import Kubeflow
 

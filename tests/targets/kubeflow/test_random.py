@@ -16,8 +16,8 @@ from levada.store import open_store
 from levada_backends.kubeflow import TARGET
 from levada_backends.kubeflow.verify import Verifier
 from levada_compiler.compilation import compile_file
-from levada_compiler.diagnostic import Severity
-from levada_compiler.ir import Program
+from levada_compiler.diagnostics.diagnostic import Severity
+from levada_compiler.program.ir import Program
 
 from tests.compiler.random_pipelines import PARAMETERS, indented, modules
 from tests.compiler.test_meaning import load

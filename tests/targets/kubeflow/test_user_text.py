@@ -15,8 +15,17 @@ from levada import expressions
 from levada.kubeflow import exact, unescaped
 from levada_backends.kubeflow import TARGET
 from levada_compiler.compilation import compile_file
-from levada_compiler.diagnostic import Span
-from levada_compiler.ir import Argument, Call, Const, Parameter, Program, Setting, Step, Type
+from levada_compiler.diagnostics.diagnostic import Span
+from levada_compiler.program.ir import (
+    Argument,
+    Call,
+    Const,
+    Parameter,
+    Program,
+    Setting,
+    Step,
+    Type,
+)
 
 from tests.pods.kubernetes_expansion import expand
 from tests.targets.kubeflow.emission import OPTIONS

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from levada_backends.kubernetes import TARGET
 from levada_compiler.compilation import compile_file
-from levada_compiler.diagnostic import Severity
+from levada_compiler.diagnostics.diagnostic import Severity
 
 FOLDER = Path(__file__).parent
 GOLDENS = FOLDER / "goldens"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from levada_backends.client import Compiled, NotDeployedError, Request, Run
 from levada_backends.kubernetes.target import TARGET
-from levada_compiler import plan
 from levada_compiler.compilation import compile_file
+from levada_compiler.program import plan
 
 from tests.cluster.cluster import Cluster, Namespace
 from tests.driver.deployment import STORE, build_image

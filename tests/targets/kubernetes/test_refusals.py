@@ -18,7 +18,7 @@ from levada_backends.kubernetes import TARGET
 from levada_backends.kubernetes.manifests import Manifests
 from levada_backends.kubernetes.options import read
 from levada_compiler.compilation import compile_file
-from levada_compiler.diagnostic import Severity
+from levada_compiler.diagnostics.diagnostic import Severity
 
 from tests.cluster.cluster import ApiServer
 

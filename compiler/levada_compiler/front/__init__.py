@@ -1,0 +1,1 @@
+"""Reads the source: modules, constants, types, declarations."""

@@ -1,0 +1,511 @@
+"""Steps and pipelines as they are declared: signature, types, settings, documentation."""
+
+from __future__ import annotations
+
+import ast
+import json
+
+from ..lowering import advice
+from ..lowering.values import ANY, Value, constant, constant_type, poison
+from ..program.ir import NamedOutput, Parameter, Setting, Step, Type
+from ..slotted import dataclass, replace
+from . import constants, docstrings, enums, limits, settings, types
+from . import modules as m
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from ..diagnostics.diagnostic import Span
+    from ..diagnostics.reports import Reports
+
+DECORATORS: Final = {
+    f"{module}.{kind}": kind
+    for module in ("levada", "levada.declarations")
+    for kind in ("step", "pipeline")
+}
+DATACLASS_DECORATORS: Final = (
+    "dataclasses.dataclass",
+    "pydantic.dataclasses.dataclass",
+    "attr.s",
+    "attr.define",
+    "attr.frozen",
+    "attrs.define",
+    "attrs.frozen",
+)
+NAMED_TUPLES: Final = ("typing.NamedTuple", "typing_extensions.NamedTuple")
+MODELS: Final = ("pydantic.BaseModel",)
+NEW_TYPES: Final = (m.External("typing.NewType"), m.External("typing_extensions.NewType"))
+TYPE_ALIASES: Final = (m.External("typing.TypeAlias"), m.External("typing_extensions.TypeAlias"))
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The named outputs of a type. ``kind`` is ``tuple``, ``namedtuple`` or ``object``."""
+
+    kind: str
+    types: dict[str, Type]
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline function as declared. ``defaults`` are the values of absent arguments."""
+
+    function: m.Function
+    parameters: tuple[Parameter, ...]
+    defaults: dict[str, Value]
+    settings: tuple[Setting, ...]
+    description: str
+
+
+class Declarations:
+    """Reads declarations once each."""
+
+    def __init__(self, modules: m.Modules, reports: Reports) -> None:
+        self.modules = modules
+        self.reports = reports
+        self.files: set[str] = set()  #: modules of the project that steps reach
+        self.data: set[str] = set()  #: what the steps' setting `files` matches
+        self._kinds: dict[ast.AST, str | None] = {}
+        self._steps: dict[ast.AST, tuple[m.Function, Step]] = {}
+        self._pipelines: dict[ast.AST, Pipeline] = {}
+        self._fields: dict[str, Fields | None] = {}
+        self._enumerations: dict[str, enums.Enumeration | None] = {}
+        self._aliases: dict[ast.stmt, Type | None] = {}
+
+    # -- decorators
+
+    def kind(self, function: m.Function) -> str | None:
+        """``step``, ``pipeline``, or None for a plain function."""
+        node = function.node
+        if node not in self._kinds:
+            found = [self.decorator_kind(function.module, item) for item in node.decorator_list]
+            kinds = [kind for kind in found if kind]
+            if len(set(kinds)) > 1:
+                self._refuse_both(function)
+            self._kinds[node] = kinds[0] if kinds else None
+        return self._kinds[node]
+
+    def _refuse_both(self, function: m.Function) -> None:
+        self.reports.error(
+            "invalid-decorator",
+            name_span(function),
+            f"`{function.node.name}` is declared as a step and as a pipeline",
+            help="remove one of the decorators",
+        )
+
+    def decorator_kind(self, module: m.Module, decorator: ast.expr) -> str | None:
+        """Which declaration a decorator is, if it is one."""
+        target = decorator.func if isinstance(decorator, ast.Call) else decorator
+        definition = self.modules.resolve(module, target)
+        return DECORATORS.get(definition.name) if isinstance(definition, m.External) else None
+
+    def _settings(self, function: m.Function, holder: settings.Holder) -> tuple[Setting, ...]:
+        folder = settings.folder(self.modules, function.module)
+        folder.limit = function.node.lineno
+        for decorator in function.node.decorator_list:
+            if self.decorator_kind(function.module, decorator) and isinstance(decorator, ast.Call):
+                return settings.read(decorator, folder, holder, self.reports)
+        return ()
+
+    # -- types
+
+    def annotation(self, module: m.Module, node: ast.expr | None) -> Type:
+        """The type that an annotation in ``module`` means."""
+        return types.read(node, lambda dotted: self._resolve(module, dotted))
+
+    def _resolve(self, module: m.Module, dotted: str) -> str | Type | None:
+        definition = self.modules.find(module, dotted)
+        if isinstance(definition, m.Constant):
+            return self._alias(definition)
+        if isinstance(definition, m.Class) and (found := self.enumeration(definition.key)):
+            return found.type
+        return self.modules.qualified(module, dotted)
+
+    def _alias(self, constant: m.Constant) -> Type | None:
+        """The type that an alias or a new type stands for; None for any other constant."""
+        if constant.node not in self._aliases:
+            self._aliases[constant.node] = None  # for an alias of itself
+            written = self._aliased(constant)
+            if written is not None:
+                self._aliases[constant.node] = self.annotation(constant.module, written)
+        return self._aliases[constant.node]
+
+    def _aliased(self, constant: m.Constant) -> ast.expr | None:
+        match constant.value:
+            case ast.Call(func=func, args=[_, base]):
+                made = self.modules.resolve(constant.module, func)
+                return base if made in NEW_TYPES else None
+            case ast.Name() | ast.Attribute() | ast.Subscript() | ast.BinOp(op=ast.BitOr()):
+                return constant.value
+            case ast.Constant(value=str()) if isinstance(constant.node, ast.AnnAssign):
+                marked = self.modules.resolve(constant.module, constant.node.annotation)
+                return constant.value if marked in TYPE_ALIASES else None
+        return None
+
+    def enumeration(self, key: str) -> enums.Enumeration | None:
+        """The enumeration of this key; None if there is none."""
+        if key not in self._enumerations:
+            definition = self._class(key)
+            found = enums.read(self.modules, definition) if definition else None
+            self._enumerations[key] = found
+        return self._enumerations[key]
+
+    def enumerated(self, kind: Type) -> enums.Enumeration | None:
+        """The enumeration that values of a type are members of, None aside."""
+        members = [each for each in (kind.arguments or (kind,)) if each.name != "None"]
+        if kind.name == "union" and len(members) != 1:
+            return None
+        own = members[0] if kind.name == "union" else kind
+        found = self.enumeration(own.name) if ":" in own.name else None
+        return found if found and not found.problem else None
+
+    def fields(self, kind: Type) -> Fields | None:
+        """The named outputs of a type, None if it has none that are known."""
+        if kind.name == "tuple":
+            if not kind.arguments or types.ELLIPSIS in kind.arguments:
+                return None
+            named = {str(index): item for index, item in enumerate(kind.arguments)}
+            return Fields("tuple", named)
+        if ":" not in kind.name:
+            return None
+        if kind.name not in self._fields:
+            self._fields[kind.name] = None
+            definition = self._class(kind.name)
+            self._fields[kind.name] = self._class_fields(definition) if definition else None
+        return self._fields[kind.name]
+
+    def bases(self, name: str) -> list[str] | None:
+        """The qualified names of a project class's bases; None where one is not known."""
+        definition = self._class(name)
+        if definition is None:
+            return None
+        found: list[str] = []
+        for base in definition.node.bases:
+            plain = base.value if isinstance(base, ast.Subscript) else base
+            known = self.modules.qualified(definition.module, ast.unparse(plain))
+            if known is None:
+                return None
+            found.append(known)
+        return found
+
+    def _class(self, key: str) -> m.Class | None:
+        module_name, _, name = key.partition(":")
+        for module in self.modules.read():
+            if module.name == module_name:
+                found = self.modules.lookup(module, name)
+                return found if isinstance(found, m.Class) else None
+        return None
+
+    def _class_fields(self, definition: m.Class) -> Fields | None:
+        kind, fields = None, {}
+        module = definition.module
+        for base in definition.node.bases:
+            found = self.modules.resolve(module, base)
+            if isinstance(found, m.External) and found.name in (*NAMED_TUPLES, *MODELS):
+                kind = "namedtuple" if found.name in NAMED_TUPLES else "object"
+            elif isinstance(found, m.Class) and found.node is not definition.node:
+                inherited = self.fields(Type(found.key))
+                if inherited is not None:
+                    kind, fields = inherited.kind, dict(inherited.types)
+        if any(self._is_dataclass(module, item) for item in definition.node.decorator_list):
+            kind = "object"
+        if kind is None:
+            return None
+        for item in definition.node.body:
+            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+                fields[item.target.id] = self.annotation(module, item.annotation)
+        return Fields(kind, fields)
+
+    def _is_dataclass(self, module: m.Module, decorator: ast.expr) -> bool:
+        target = decorator.func if isinstance(decorator, ast.Call) else decorator
+        found = self.modules.resolve(module, target)
+        return isinstance(found, m.External) and found.name in DATACLASS_DECORATORS
+
+    # -- steps
+
+    def step(self, function: m.Function) -> Step:
+        """The step that a function under ``@step`` declares."""
+        if function.node not in self._steps:
+            self._steps[function.node] = function, self._read_step(function)
+        return self._steps[function.node][1]
+
+    def _read_step(self, function: m.Function) -> Step:
+        module, node = function.module, function.node
+        advice.check_function(self.reports, function, "step")
+        doc = docstrings.read(node)
+        read = self._settings(function, settings.STEP)
+        returns = self.annotation(module, node.returns)
+        return Step(
+            key=function.key,
+            module=module.name,
+            function=node.name,
+            source_root=self.modules.project.relative(
+                self.modules.project.source_root(module.path)
+            ),
+            description=doc.description,
+            parameters=tuple(self._step_parameters(function, doc.parameters)),
+            returns=returns,
+            outputs=self._outputs(module, node.returns, returns),
+            settings=read,
+            code="",
+            imports=(),
+            span=name_span(function),
+        )
+
+    def called_steps(self, keys: set[str]) -> tuple[Step, ...]:
+        """The steps of these keys with the digests of their code, sorted by key."""
+        found = [
+            self._with_code(function, step)
+            for function, step in self._steps.values()
+            if step.key in keys
+        ]
+        return tuple(sorted(found, key=lambda step: step.key))
+
+    def _with_code(self, function: m.Function, step: Step) -> Step:
+        files = next((json.loads(item.value) for item in step.settings if item.name == "files"), ())
+        try:
+            code = self.modules.code.step(function.module.path, step.function, files)
+        except (LookupError, OSError, SyntaxError, ValueError) as error:
+            self.reports.error(
+                "step-code",
+                name_span(function),
+                f"the code of `{step.function}` cannot be read: {error}",
+                help="every module of the project that a step imports must be valid Python",
+            )
+            return step
+        self.files.update(code.files)
+        self.data.update(name for item in files for name in self.modules.code.data_files(item))
+        return replace(step, code=code.digest, imports=tuple(code.imports), logs=code.logs)
+
+    def _step_parameters(
+        self, function: m.Function, descriptions: dict[str, str]
+    ) -> Iterator[Parameter]:
+        for argument, kind, default in arguments_of(function.node):
+            yield Parameter(
+                argument.arg,
+                self.annotation(function.module, argument.annotation),
+                None if default is None else "",
+                descriptions.get(argument.arg, ""),
+                function.module.span(argument),
+                kind,
+            )
+
+    def _outputs(
+        self, module: m.Module, annotation: ast.expr | None, returns: Type
+    ) -> tuple[NamedOutput, ...]:
+        fields = self.fields(returns)
+        if fields is None:
+            return ()
+        names = list(fields.types)
+        if fields.kind == "tuple" and annotation is not None:
+            names = self._tuple_names(module, annotation, names)
+        return tuple(
+            NamedOutput(name, kind) for name, kind in zip(names, fields.types.values(), strict=True)
+        )
+
+    def _tuple_names(self, module: m.Module, annotation: ast.expr, names: list[str]) -> list[str]:
+        """The names that ``Annotated[…, "name"]`` gives to the items of a tuple."""
+        inner = types.unquoted(annotation)
+        if not (isinstance(inner, ast.Subscript) and isinstance(inner.slice, ast.Tuple)):
+            return names
+        items = inner.slice.elts
+        if len(items) != len(names):
+            return names
+        found = [
+            self._annotated_name(module, item) or name
+            for item, name in zip(items, names, strict=True)
+        ]
+        return found if len(set(found)) == len(found) else names
+
+    def _annotated_name(self, module: m.Module, node: ast.expr) -> str | None:
+        if not (isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple)):
+            return None
+        owner = ast.unparse(node.value)
+        if (self.modules.qualified(module, owner) or "").rpartition(".")[2] != "Annotated":
+            return None
+        for extra in node.slice.elts[1:]:
+            if isinstance(extra, ast.Constant) and isinstance(extra.value, str):
+                return extra.value if extra.value.isidentifier() else None
+        return None
+
+    # -- pipelines
+
+    def pipeline(self, function: m.Function) -> Pipeline:
+        """The pipeline that a function under ``@pipeline`` declares."""
+        if function.node not in self._pipelines:
+            self._pipelines[function.node] = self._read_pipeline(function)
+        return self._pipelines[function.node]
+
+    def _read_pipeline(self, function: m.Function) -> Pipeline:
+        advice.check_function(self.reports, function, "pipeline")
+        advice.check_decorators(self.reports, self, function)
+        doc = docstrings.read(function.node)
+        parameters: list[Parameter] = []
+        defaults: dict[str, Value] = {}
+        for argument, kind, default in arguments_of(function.node):
+            if kind in ("variadic", "keywords"):
+                self._refuse_variadic(function, argument, kind)
+                continue
+            parameter = Parameter(
+                argument.arg,
+                self.annotation(function.module, argument.annotation),
+                None,
+                doc.parameters.get(argument.arg, ""),
+                function.module.span(argument),
+                kind,
+                self._limits(function.module, argument.annotation),
+            )
+            self._check_enumerations(function.module, parameter, argument.annotation)
+            if default is not None:
+                value, text = self._default(function, parameter, default)
+                defaults[argument.arg] = value
+                parameter = replace(parameter, default=text, type=default_type(parameter, value))
+            parameters.append(parameter)
+        read = self._settings(function, settings.PIPELINE)
+        return Pipeline(function, tuple(parameters), defaults, read, doc.description)
+
+    def _limits(self, module: m.Module, annotation: ast.expr | None) -> str:
+        folder = constants.Folder(self.modules, module)
+        found = limits.read(
+            annotation, lambda dotted: self.modules.qualified(module, dotted), folder
+        )
+        return json.dumps(found, sort_keys=True) if found else ""
+
+    def _check_enumerations(
+        self, module: m.Module, parameter: Parameter, annotation: ast.expr | None
+    ) -> None:
+        """Report enumerations of which a value given to the run would stay a plain value."""
+        inner = types.unquoted(annotation)
+        if inner is None or self.enumerated(parameter.type):
+            return
+        for node in ast.walk(inner):
+            found = self.modules.resolve(module, node) if isinstance(node, ast.expr) else None
+            if isinstance(found, m.EnumMember):
+                found = found.owner
+            known = self.enumeration(found.key) if isinstance(found, m.Class) else None
+            if known is not None:
+                name = known.key.partition(":")[2]
+                self.reports.error(
+                    "enum-parameter",
+                    parameter.span,
+                    f"`{parameter.name}` cannot be made of members of `{name}` when a run starts",
+                    label=known.problem or f"a parameter is `{name}` or `{name} | None`",
+                    help="take their values, and make members of them in a step",
+                )
+                return
+
+    def _refuse_variadic(self, function: m.Function, argument: ast.arg, kind: str) -> None:
+        stars = "*" if kind == "variadic" else "**"
+        self.reports.error(
+            "pipeline-parameter",
+            function.module.span(argument),
+            f"a pipeline cannot have `{stars}{argument.arg}`: its parameters are fixed",
+            help="name the parameters; give a list or a dict as one of them",
+        )
+
+    def _default(
+        self, function: m.Function, parameter: Parameter, node: ast.expr
+    ) -> tuple[Value, str]:
+        """A default's value and JSON text. A default with a diagnostic is ``null``."""
+        module = function.module
+        span = module.span(node)
+        member = self.modules.resolve(module, node)
+        if isinstance(member, m.EnumMember) and (found := self.enumerated(parameter.type)):
+            own = self.enumeration(member.owner.key) or found
+            if (made := enums.constant_member(own, member.name, span)) is not None:
+                self._check_default(parameter, made, span)
+                return made, json.dumps(enums.value_of(made).static, ensure_ascii=False)
+        try:
+            folder = constants.Folder(self.modules, module)
+            folder.limit = function.node.lineno
+            static = folder.fold(node)
+            text = json.dumps(
+                _jsonable(static), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+            )
+        except constants.NotConstantError as error:
+            advice.report_not_constant(
+                self.reports, error, (error.module or module).span(error.node)
+            )
+            return poison(span), "null"
+        except (TypeError, ValueError) as error:
+            self.reports.error(
+                "parameter-default",
+                span,
+                f"the default of `{parameter.name}` has no JSON form: {error}",
+                help="a pipeline's parameters are JSON values: use a list, a number or a string",
+            )
+            return poison(span), "null"
+        value = constant(static, span)
+        if self._check_default(parameter, value, span) and parameter.limits:
+            self._check_limits(parameter, json.loads(text), span)
+        return value, text
+
+    def _check_default(self, parameter: Parameter, value: Value, span: Span) -> bool:
+        if advice.fits(self, value, parameter.type):
+            return True
+        self.reports.error(
+            "type-mismatch",
+            span,
+            f"the default of `{parameter.name}` is `{types.text(value.type)}`, "
+            f"not `{types.text(parameter.type)}`",
+            help="change the default or the annotation",
+        )
+        return False
+
+    def _check_limits(self, parameter: Parameter, default: object, span: Span) -> None:
+        from levada.engine.parameters import violation
+
+        if problem := violation(default, limits.schema(parameter)):
+            self.reports.error(
+                "parameter-default",
+                span,
+                f"the default of `{parameter.name}` {problem}",
+                help="change the default or the limits in the annotation",
+            )
+
+
+def default_type(parameter: Parameter, value: Value) -> Type:
+    """The type of a parameter: as annotated, else that of its default."""
+    if parameter.type.text or parameter.type.name != "any" or value.poisoned:
+        return parameter.type
+    kind = constant_type(value.static)
+    return ANY if kind.name in ("None", "NoneType") else kind
+
+
+def _jsonable(value: object) -> object:
+    """A default as JSON has it. Raises TypeError for sets and for keys that are not strings."""
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("a key is not a string")
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        raise TypeError("a set is not one of JSON's values")
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, str):
+        value.encode("utf-8")
+    return value
+
+
+def arguments_of(node: m.FunctionNode) -> Iterator[tuple[ast.arg, str, ast.expr | None]]:
+    """The parameters of a function in order: argument, kind and default."""
+    given = node.args
+    plain = [*given.posonlyargs, *given.args]
+    defaults = [None] * (len(plain) - len(given.defaults)) + list(given.defaults)
+    for index, (argument, default) in enumerate(zip(plain, defaults, strict=True)):
+        kind = "positional-only" if index < len(given.posonlyargs) else "plain"
+        yield argument, kind, default
+    if given.vararg:
+        yield given.vararg, "variadic", None
+    for argument, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
+        yield argument, "keyword-only", default
+    if given.kwarg:
+        yield given.kwarg, "keywords", None
+
+
+def name_span(function: m.Function) -> Span:
+    """The range of a function's header line, from `def` on."""
+    span = function.module.span(function.node)
+    return function.module.source.line_span(span.line, span.column)

@@ -1,0 +1,483 @@
+"""Modules of the project as syntax, and what a name in one of them refers to.
+
+Nothing is imported: an import of a project module is followed by parsing that module, any other
+import is an :class:`External` with its qualified name.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+
+from ..diagnostics.diagnostic import Span
+from ..slotted import dataclass
+from .source import Source
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any, Final, TypeAlias
+
+    from levada.code import Code
+    from levada.project import Project
+
+    from ..diagnostics.reports import Reports
+
+BUILTINS = frozenset(dir(builtins)) | {"__file__"}
+#: Whose subclasses are enumerations.
+ENUMS = frozenset(
+    f"enum.{name}" for name in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "ReprEnum")
+)
+#: What an enumeration converts its values to.
+VALUE_TYPES: Final[dict[str, type]] = {
+    "enum.IntEnum": int,
+    "enum.IntFlag": int,
+    "enum.StrEnum": str,
+    "int": int,
+    "str": str,
+    "float": float,
+}
+FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Function:
+    """A function of a project module."""
+
+    module: Module
+    node: FunctionNode
+
+    @property
+    def key(self) -> str:
+        """``module:function``."""
+        return f"{self.module.name}:{self.node.name}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Class:
+    """A class of a project module."""
+
+    module: Module
+    node: ast.ClassDef
+
+    @property
+    def key(self) -> str:
+        """``module:Class``."""
+        return f"{self.module.name}:{self.node.name}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """An assignment at module level, or in a class at module level (``owner``).
+
+    ``value`` is None where there is not just one.
+    """
+
+    module: Module
+    name: str
+    value: ast.expr | None
+    node: ast.stmt
+    owner: Class | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """Something from outside the project, by its qualified name (``pandas.DataFrame``)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnumMember:
+    """A member of an enumeration of the project; ``value`` is what its ``.value`` is."""
+
+    owner: Class
+    name: str
+    value: Constant
+
+
+Definition: TypeAlias = "Function | Class | Constant | EnumMember | External | Module"
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """``import a.b`` or ``from a import b``: ``member`` is None for the former."""
+
+    target: str
+    member: str | None
+    node: ast.stmt
+
+
+Binding: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | Import | Constant"
+
+
+class Module:
+    """One parsed module of the project, with what its top level binds."""
+
+    def __init__(self, path: str, name: str, source: Source, tree: ast.Module) -> None:
+        self.path = path
+        self.name = name
+        self.source = source
+        self.tree = tree
+        self.bindings: dict[str, Binding] = {}
+        self.functions: list[FunctionNode] = []
+        self.stars: list[Import] = []
+        self.folded: dict[str, object] = {}  #: constants whose value is known (by ``constants``)
+        self._bind(tree.body, certain=True)
+
+    @property
+    def package(self) -> str:
+        """The package that relative imports start from."""
+        if self.path.endswith("__init__.py"):
+            return self.name
+        return self.name.rpartition(".")[0]
+
+    def span(self, node: ast.AST) -> Span:
+        """The range of ``node`` in this module."""
+        return self.source.span(node)
+
+    def _bind(self, body: list[ast.stmt], *, certain: bool) -> None:
+        for node in body:
+            self._bind_statement(node, certain=certain)
+
+    def _bind_statement(self, node: ast.stmt, *, certain: bool) -> None:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            self.functions.append(node)
+            self.bindings[node.name] = node
+        elif isinstance(node, ast.ClassDef):
+            self.bindings[node.name] = node
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            self._bind_import(node)
+        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Delete):
+            self._bind_assignment(node, certain=certain)
+        elif type(node).__name__ == "TypeAlias":  # `type Name = …`, from Python 3.12 on
+            self._bind_type_alias(node)
+        else:
+            for block in _blocks(node):
+                self._bind(block, certain=False)
+            for name in _names_bound_by(node):
+                self.bindings[name] = Constant(self, name, None, node)
+
+    def _bind_type_alias(self, node: Any) -> None:
+        self.bindings[node.name.id] = Constant(self, node.name.id, node.value, node)
+
+    def _bind_import(self, node: ast.Import | ast.ImportFrom) -> None:
+        if isinstance(node, ast.ImportFrom):
+            target = self._absolute(node)
+            for alias in node.names:
+                if alias.name == "*":
+                    self.stars.append(Import(target, None, node))
+                else:
+                    self.bindings[alias.asname or alias.name] = Import(target, alias.name, node)
+            return
+        for alias in node.names:
+            name = alias.asname or alias.name.partition(".")[0]
+            target = alias.name if alias.asname else name
+            self.bindings[name] = Import(target, None, node)
+
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        parts = self.package.split(".")
+        kept = parts[: len(parts) - (node.level - 1)]
+        return ".".join([part for part in kept if part] + ([node.module] if node.module else []))
+
+    def _bind_assignment(
+        self, node: ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Delete, *, certain: bool
+    ) -> None:
+        value = node.value if certain and isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if isinstance(node, ast.AnnAssign) and node.value is None:
+            return
+        targets = node.targets if isinstance(node, ast.Assign | ast.Delete) else [node.target]
+        for target in targets:
+            if isinstance(target, ast.Name):
+                known = value if target.id not in self.bindings else None
+                self.bindings[target.id] = Constant(self, target.id, known, node)
+                continue
+            for name in ast.walk(target):
+                if isinstance(name, ast.Name):
+                    self.bindings[name.id] = Constant(self, name.id, None, node)
+
+
+def _assignment(owner: Class, name: str) -> Constant | None:
+    """What the body of a class binds ``name`` to; ``value`` is None unless it is one assignment."""
+    bound = [node for node in owner.node.body if name in _bound_in_class(node)]
+    if not bound:
+        return None
+    value = bound[0].value if isinstance(bound[0], ast.Assign | ast.AnnAssign) else None
+    changed = any(
+        isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store | ast.Del)
+        and node.attr == name
+        for node in ast.walk(owner.module.tree)
+    )
+    plain = len(bound) == 1 and _is_plain_target(bound[0]) and not changed
+    full = f"{owner.node.name}.{name}"
+    return Constant(owner.module, full, value if plain else None, bound[0], owner)
+
+
+def _is_plain_target(node: ast.stmt) -> bool:
+    """Whether a statement assigns one name and no more."""
+    if isinstance(node, ast.Assign):
+        return all(isinstance(target, ast.Name) for target in node.targets)
+    return isinstance(node, ast.AnnAssign)
+
+
+def _bound_in_class(node: ast.stmt) -> set[str]:
+    """The names that a statement of a class body binds, however deep."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.AnnAssign) and node.value is None:
+        return set()
+    names = {
+        item.id
+        for item in ast.walk(node)
+        if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store | ast.Del)
+    }
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        names = {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+    return names
+
+
+def _blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:
+    for field in ("body", "orelse", "finalbody"):
+        block = getattr(node, field, None)
+        if isinstance(block, list):
+            yield [item for item in block if isinstance(item, ast.stmt)]
+    for handler in getattr(node, "handlers", ()):
+        yield handler.body
+
+
+def statements(block: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """All statements of a block, those within others too; ``ast.walk`` goes into expressions."""
+    stack: list[Any] = list(block)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.stmt):
+            yield node
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, field, None)
+            if inner:
+                stack += inner
+
+
+def _names_bound_by(node: ast.stmt) -> Iterator[str]:
+    target: ast.AST | None = None
+    if isinstance(node, ast.For | ast.AsyncFor):
+        target = node.target
+    for name in ast.walk(target) if target else ():
+        if isinstance(name, ast.Name):
+            yield name.id
+
+
+class Modules:
+    """The modules of the project that this compilation has read."""
+
+    def __init__(self, project: Project, code: Code, reports: Reports) -> None:
+        self.project = project
+        self.code = code
+        self.reports = reports
+        self.broken: set[str] = set()  #: dotted names of modules that are not valid Python
+        self._modules: dict[str, Module | None] = {}
+
+    def add(self, path: str, source: Source, tree: ast.Module) -> Module:
+        """Register a module that has been parsed already."""
+        module = Module(path, self.project.module_name(path), source, tree)
+        self._modules[path] = module
+        return module
+
+    def read(self) -> list[Module]:
+        """The modules read so far."""
+        return [module for module in self._modules.values() if module]
+
+    def load(self, name: str) -> Module | None:
+        """The project's module of that dotted name, or None; broken ones are reported once."""
+        if not name or name.partition(".")[0] == "levada":
+            return None
+        path = self.project.locate(name)
+        if path is None or not path.endswith(".py"):
+            return None
+        if path not in self._modules:
+            self._modules[path] = None
+            self._modules[path] = self._parse(path)
+            if self._modules[path] is None:
+                self.broken.add(name)
+        return self._modules[path]
+
+    def _parse(self, path: str) -> Module | None:
+        file = self.project.relative(path)
+        try:
+            tree = self.code.tree(path)
+            text = self.code.text(path)
+        except SyntaxError as error:
+            span = Span(file, error.lineno or 1, max(error.offset or 1, 1), error.lineno or 1, 1)
+            span = Span(file, span.line, span.column, span.line, span.column + 1)
+            self.reports.error(
+                "syntax-error",
+                span,
+                f"{error.msg}, in a module that is imported",
+                help="correct it: its steps and constants cannot be read",
+            )
+            return None
+        except (OSError, ValueError, RecursionError, MemoryError) as error:
+            place = Span(file, 1, 1, 1, 2)
+            self.reports.error("file-encoding", place, f"`{file}` cannot be read: {error}")
+            return None
+        return Module(path, self.project.module_name(path), Source(file, text), tree)
+
+    def lookup(self, module: Module, name: str) -> Definition | None:
+        """What ``name`` refers to at the top level of ``module``; None if it is not bound there."""
+        return self._lookup(module, name, frozenset())
+
+    def _lookup(
+        self, module: Module, name: str, seen: frozenset[tuple[str, str]]
+    ) -> Definition | None:
+        key = (module.path, name)
+        if key in seen:
+            return None
+        seen |= {key}
+        binding = module.bindings.get(name)
+        if binding is None:
+            return self._lookup_star(module, name, seen)
+        if isinstance(binding, Import):
+            return self._lookup_import(binding, seen)
+        if isinstance(binding, Constant):
+            return self._follow_alias(binding, seen)
+        if isinstance(binding, ast.ClassDef):
+            return Class(module, binding)
+        return Function(module, binding)
+
+    def _follow_alias(
+        self, constant: Constant, seen: frozenset[tuple[str, str]]
+    ) -> Definition | None:
+        """``fit = train`` at module level: another name for the same definition."""
+        if not isinstance(constant.value, ast.Name):
+            return constant
+        found = self._lookup(constant.module, constant.value.id, seen)
+        return constant if found is None or isinstance(found, Constant) else found
+
+    def _lookup_star(
+        self, module: Module, name: str, seen: frozenset[tuple[str, str]]
+    ) -> Definition | None:
+        for star in reversed(module.stars):
+            target = self.load(star.target)
+            if target is None:
+                if star.target == "levada" and name in ("step", "pipeline", "after"):
+                    return External(f"levada.{name}")
+                continue
+            found = None if name.startswith("_") else self._lookup(target, name, seen)
+            if found is not None:
+                return found
+        return None
+
+    def _lookup_import(
+        self, binding: Import, seen: frozenset[tuple[str, str]]
+    ) -> Definition | None:
+        module = self.load(binding.target)
+        if binding.member is None:
+            return module or External(binding.target)
+        if module is not None:
+            found = self._lookup(module, binding.member, seen)
+            if found is not None:
+                return found
+        submodule = self.load(f"{binding.target}.{binding.member}")
+        if submodule is not None:
+            return submodule
+        return None if module is not None else External(f"{binding.target}.{binding.member}")
+
+    def member(self, definition: Definition, name: str) -> Definition | None:
+        """``definition.name`` of a module, a class or something external, if it is known."""
+        if isinstance(definition, Class):
+            return self.class_member(definition, name)
+        if isinstance(definition, EnumMember):
+            return self._enum_value(definition) if name == "value" else None
+        if isinstance(definition, External):
+            return self.load(f"{definition.name}.{name}") or External(f"{definition.name}.{name}")
+        if not isinstance(definition, Module):
+            return None
+        found = self.lookup(definition, name)
+        return found if found is not None else self.load(f"{definition.name}.{name}")
+
+    def class_member(self, owner: Class, name: str) -> Constant | EnumMember | None:
+        """A constant of a class, or a member of an enumeration.
+
+        Only of classes that nothing changes: no decorator, no metaclass, no base but those of
+        ``enum`` and of what is as plain.
+        """
+        kind = self._plain_kind(owner, frozenset())
+        found = _assignment(owner, name)
+        if kind is None or found is None:
+            return None
+        if kind == "class":
+            return found
+        return None if name.startswith("_") else EnumMember(owner, name, found)
+
+    def _plain_kind(self, owner: Class, seen: frozenset[str]) -> str | None:
+        """``enum`` or ``class``; None for a class whose attributes may be something else."""
+        node = owner.node
+        checks = all(self._only_checks(owner, item) for item in node.decorator_list)
+        if not checks or node.keywords or owner.key in seen:
+            return None
+        kinds: set[str | None] = set()
+        for base in node.bases:
+            found = self.resolve(owner.module, base)
+            if isinstance(found, Class):
+                hooked = _assignment(found, "__init_subclass__") is not None
+                kinds.add(None if hooked else self._plain_kind(found, seen | {owner.key}))
+            elif isinstance(found, External):
+                kinds.add("enum" if found.name in ENUMS else None)
+            else:
+                plain = isinstance(base, ast.Name) and base.id in ("object", "str", "int", "float")
+                kinds.add("class" if found is None and plain else None)
+        if None in kinds:
+            return None
+        return "enum" if "enum" in kinds else "class"
+
+    def _only_checks(self, owner: Class, decorator: ast.expr) -> bool:
+        """Whether a decorator leaves the class as it is."""
+        found = self.resolve(owner.module, decorator)
+        return isinstance(found, External) and found.name == "enum.unique"
+
+    def _enum_value(self, member: EnumMember) -> Constant:
+        """The ``value`` of a member, where ``enum`` leaves it as it is written."""
+        constant = member.value
+        changed = Constant(constant.module, f"{constant.name}.value", None, constant.node)
+        if any(_assignment(member.owner, name) for name in ("__new__", "__init__")):
+            return changed
+        written = member.value.value
+        literal = type(written.value) if isinstance(written, ast.Constant) else None
+        for base in member.owner.node.bases:
+            found = self.resolve(member.owner.module, base)
+            name = found.name if isinstance(found, External) else ast.unparse(base)
+            if isinstance(found, Class) or literal is not VALUE_TYPES.get(name, literal):
+                return changed
+        return constant
+
+    def resolve(self, module: Module, node: ast.expr) -> Definition | None:
+        """What a name or a dotted name refers to."""
+        if isinstance(node, ast.Name):
+            return self.lookup(module, node.id)
+        if isinstance(node, ast.Attribute):
+            owner = self.resolve(module, node.value)
+            return None if owner is None else self.member(owner, node.attr)
+        return None
+
+    def qualified(self, module: Module, dotted: str) -> str | None:
+        """The qualified name of a dotted name as written in ``module``; None if it is unknown."""
+        first = dotted.partition(".")[0]
+        if first in BUILTINS and self.lookup(module, first) is None:
+            return dotted
+        definition = self.find(module, dotted)
+        if isinstance(definition, External):
+            return definition.name
+        if isinstance(definition, Class):
+            return definition.key
+        return None
+
+    def find(self, module: Module, dotted: str) -> Definition | None:
+        """What a dotted name as written in ``module`` refers to."""
+        first, *rest = dotted.split(".")
+        definition = self.lookup(module, first)
+        for name in rest:
+            definition = None if definition is None else self.member(definition, name)
+        return definition

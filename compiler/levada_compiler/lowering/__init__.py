@@ -1,0 +1,1 @@
+"""From the syntax of a pipeline function to the IR."""

@@ -1,0 +1,1 @@
+"""The program (IR) and what is told from it."""
