@@ -17,17 +17,29 @@ from .diagnostics.diagnostic import Diagnostic, Label, Severity, Span
 from .diagnostics.reports import Reports, closest
 from .front import modules as m
 from .front.declare import Declarations, name_span
+from .front.functions import check_function, nested_declarations
 from .front.source import Source
-from .lowering import advice, expressions, frame, statements
-from .program import check
+from .lowering import (  # noqa: F401 - each registers what it lowers
+    bodies,
+    calls,
+    comprehensions,
+    displays,
+    expressions,
+    failures,
+    frame,
+    guards,
+    loops,
+    matching,
+    statements,
+    unused,
+)
+from .program import check, order, pruning
 from .program.ir import Program
 from .slotted import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from .lowering.statements import Returned
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +187,7 @@ class _Compiler:
         chosen = self._choose(module, pipelines, pipeline)
         for function in pipelines.values():
             if function is not chosen:  # its faults of this kind let no step of the module run
-                advice.check_function(self.reports, function, "pipeline", lowered=False)
+                check_function(self.reports, function, "pipeline", lowered=False)
         return None if chosen is None else self._lower(chosen)
 
     def _read_project_settings(self) -> None:
@@ -219,7 +231,7 @@ class _Compiler:
                     help="rename one of them: Python keeps only the last",
                 )
             seen[name] = function
-        check.nested_declarations(module, self.declarations, self.reports)
+        nested_declarations(module, self.declarations, self.reports)
 
     def _choose(
         self, module: m.Module, pipelines: dict[str, m.Function], name: str | None
@@ -279,30 +291,28 @@ class _Compiler:
 
     def _lower(self, function: m.Function) -> Program | None:
         building = frame.Building(self.modules, self.declarations, self.reports)
-        building.active.append(function)
         declared = self.declarations.pipeline(function)
-        numbers = (item.name for item in declared.parameters if item.type.name in ("int", "float"))
-        building.numbers = frozenset(numbers)
         outer = frame.Frame(building, function)
         expressions.bind_parameters(outer, declared)
         try:
-            returned = statements.function_body(outer)
+            returned = bodies.lower(outer)
         except frame.TooLargeError:
             return None
         if self.reports.failed:
             return None
-        check.order(tuple(outer.region), returned.result if returned else None, self.reports)
-        check.unused(outer, self.reports)
-        check.computed_members(tuple(outer.region), self.reports)
-        check.tuple_defaults(outer, declared, self.reports)
-        return self._program(function, outer, returned)
-
-    def _program(
-        self, function: m.Function, outer: frame.Frame, returned: Returned | None
-    ) -> Program:
-        declared = self.declarations.pipeline(function)
-        steps = self.declarations.called_steps(check.called_steps(tuple(outer.region)))
+        unused.report(outer, self.reports)
+        result = bodies.result_of(outer, returned, name_span(function))
+        steps = self.declarations.called_steps(check.called_steps(outer.region))
         check.hidden_modules(steps, self.reports)
+        cached = any(setting.name == "cache" for setting in declared.settings)
+        body, result = order.ordered(
+            pruning.pruned(outer.region, result.values),
+            result,
+            steps,
+            building.hints,
+            building.names.unique,
+            cached=cached,
+        )
         return Program(
             name=function.node.name,
             description=declared.description,
@@ -312,8 +322,8 @@ class _Compiler:
             parameters=declared.parameters,
             settings=declared.settings,
             steps=steps,
-            body=tuple(outer.region),
-            result=returned.result if returned else None,
+            body=body,
+            result=result,
             span=name_span(function),
         )
 

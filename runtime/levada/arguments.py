@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-MODES = ("decide", "items", "outputs")
-_REPEATED = ("for", "where", "if", "path", "input", "output")
+MODES = ("decide", "items", "outputs", "check", "raise")
+_REPEATED = (
+    *("for", "where", "if", "path", "input", "output", "value", "check", "class", "argument"),
+)
 _SINGLE = (
     *("pipeline", "run-id", "node", "map-index", "attempt", "project", "store", "params"),
-    *("settings", "code", "imports", "outputs", "result", "expression"),
+    *("settings", "code", "imports", "outputs", "result", "expression", "returns", "handled"),
 )
-_FLAGS = ("tuple", "fail-items")
+_FLAGS = ("fail-items",)
 _VARIABLES = {
     "run-id": "LEVADA_RUN_ID",
     "map-index": "LEVADA_MAP_INDEX",
@@ -34,15 +36,20 @@ _NEEDED = {
     "decide": ("pipeline", "run-id", "node", "expression"),
     "items": ("pipeline", "run-id", "node"),
     "outputs": ("pipeline", "run-id"),
+    "check": ("pipeline", "run-id", "node"),
+    "raise": ("pipeline", "run-id", "node"),
 }
 USAGE = """\
 usage: levada-step MODULE:FUNCTION --pipeline NAME --run-id ID --node NODE [--input NAME=EXPR]… …
        levada-step decide  --pipeline NAME --run-id ID --node NODE --expression EXPR …
        levada-step items   --pipeline NAME --run-id ID --node NODE --for "VAR in EXPR" …
-       levada-step outputs --pipeline NAME --run-id ID --output NAME=EXPR… [--tuple] …
-options: --for "VAR in EXPR", --where EXPR, --if EXPR, --map-index I[.J…], --attempt N, --path DIR,
-         --project DIR, --store URL, --params JSON, --settings JSON, --code DIGEST, --imports A,B,
-         --outputs A,B, --result FILE, --fail-items"""
+       levada-step outputs --pipeline NAME --run-id ID --output NAME=EXPR… [--returns KIND] …
+       levada-step check   --pipeline NAME --run-id ID --node NODE --check NAME… …
+       levada-step raise   --pipeline NAME --run-id ID --node NODE --class NAME… [--argument EXPR]…
+options: --value NAME=EXPR, --check NAME, --for "VAR in EXPR", --where EXPR, --if EXPR,
+         --map-index I[.J…], --attempt N, --path DIR, --project DIR, --store URL, --params JSON,
+         --settings JSON, --code DIGEST, --imports A,B, --outputs A,B, --result FILE,
+         --fail-items"""
 
 
 class LoopArguments:
@@ -61,9 +68,11 @@ class LoopArguments:
 class Arguments:
     """What the command line and the environment say.
 
-    ``mode`` is ``step``, ``decide``, ``items`` or ``outputs``; ``module`` and ``function`` name
-    the step. ``inputs`` and ``results`` map names to expressions. With ``fail_items`` an error
-    in an expression of ``items`` is the failure of that item alone.
+    ``mode`` is ``step`` or one of MODES; ``module`` and ``function`` name the step. ``inputs``,
+    ``results`` and ``definitions`` (of the names in expressions) map names to expressions;
+    ``checks`` are names whose expressions have to be evaluated first. ``classes`` and
+    ``raised_with`` are those of the exception to raise. With ``fail_items`` an error in an
+    expression of ``items`` is the failure of that item alone.
     """
 
     def __init__(self, words: Sequence[str], variables: Mapping[str, str]) -> None:
@@ -72,7 +81,11 @@ class Arguments:
         self.paths: list[str] = []
         self.inputs: dict[str, str] = {}
         self.results: dict[str, str] = {}
-        self.is_tuple = self.fail_items = False
+        self.definitions: dict[str, str] = {}
+        self.checks: list[str] = []
+        self.classes: list[str] = []
+        self.raised_with: list[str] = []
+        self.fail_items = False
         self._options: dict[str, str] = {}
         self._words = list(words)
         self._read_mode()
@@ -139,7 +152,7 @@ class Arguments:
         if not word.startswith("--") or name not in (*_REPEATED, *_SINGLE, *_FLAGS):
             raise UsageError(f"{word!r} is no option of levada-step; see --help")
         if name in _FLAGS:
-            setattr(self, "is_tuple" if name == "tuple" else "fail_items", True)
+            self.fail_items = True
             return
         if not equals:
             if not self._words:
@@ -156,11 +169,15 @@ class Arguments:
             (self.loops[-1].where if name == "where" else self.loops[-1].only).append(value)
         elif name == "path":
             self.paths.append(value)
-        elif name in ("input", "output"):
+        elif name in ("input", "output", "value"):
             key, equals, text = value.partition("=")
             if not equals or not key:
                 raise UsageError(f"--{name} wants NAME=EXPRESSION, not {value!r}")
-            (self.inputs if name == "input" else self.results)[key] = text
+            named = {"input": self.inputs, "output": self.results, "value": self.definitions}
+            named[name][key] = text
+        elif name in ("check", "class", "argument"):
+            lists = {"check": self.checks, "class": self.classes, "argument": self.raised_with}
+            lists[name].append(value)
         elif name in self._options:
             raise UsageError(f"--{name} is given twice")
         else:

@@ -8,11 +8,10 @@ import sys
 from contextlib import suppress
 from time import time_ns
 
-from levada import cache, expressions, records, runner, stored_run, values
+from levada import cache, expressions, failures, records, runner, stored_run, values
 from levada.artifact import Artifact, MaterializerError
 from levada.attempt import Attempt, shown_artifact
 from levada.errors import UsageError
-from levada.failures import describe
 from levada.project import Project
 from levada.store import StoreError, open_store
 from levada.trees.canonical import artifact_of
@@ -72,9 +71,12 @@ class Command:
             "decide": self._decide,
             "items": self._items,
             "outputs": self._outputs,
+            "check": self._check,
+            "raise": self._raise,
         }
         try:
             with runner.Signals(restore=False):
+                self._evaluate_checks()
                 return modes[self.arguments.mode]()
         except (UsageError, StoreError):
             raise
@@ -87,9 +89,8 @@ class Command:
         arguments = self.arguments
         scope = self._scope()
         request = self._request(self._step_json())
-        request.inputs = {
-            name: self._input(name, text, scope) for name, text in arguments.inputs.items()
-        }
+        given = {name: self._input(name, text, scope) for name, text in arguments.inputs.items()}
+        request.inputs = expressions.spread(given, self._store)
         request.sources = dict(arguments.inputs)
         attempt = runner.Run(request)
         record = attempt.run(echo=True, ends_process=True)
@@ -117,6 +118,7 @@ class Command:
     def _outputs(self) -> int:
         scope = self._scope()
         results = self.arguments.results
+        kind = (self.arguments.option("returns") or "value") if results else "none"
         trees = {name: expressions.tree(text, scope) for name, text in results.items()}
         document = {
             "schema": records.OUTCOME_SCHEMA,
@@ -127,17 +129,39 @@ class Command:
             "seconds": self._seconds(),
             "outputs": list(trees.values()),
             "names": list(trees),
-            "is_tuple": self.arguments.is_tuple,
+            "kind": kind,
             "steps": [],
             "error": None,
             "resources": {},
         }
         records.write_outcome(self._store, document)
         shown = {name: values.display(tree, self._store) for name, tree in trees.items()}
-        listed = list(shown.values())
-        single = listed[0] if listed else None
-        self.answer = {"outputs": shown, "return": listed if self.arguments.is_tuple else single}
+        answer = records.returned(kind, list(shown), list(shown.values()))
+        self.answer = {"outputs": shown, "return": answer}
         return DONE
+
+    def _check(self) -> int:
+        """Do nothing more: the values that may raise have been evaluated."""
+        self.answer = True
+        self._note_success(value=True)
+        return DONE
+
+    def _raise(self) -> int:
+        scope, arguments = self._scope(), self.arguments
+        guard = arguments.option("handled")
+        if guard:
+            error = expressions.handled(guard, scope)
+        else:
+            given = [expressions.value(text, scope) for text in arguments.raised_with]
+            error = failures.raised(arguments.classes, given)
+        return self._record_failure(error)
+
+    def _evaluate_checks(self) -> None:
+        """Evaluate the values that Python has evaluated before it comes to this node."""
+        if self.arguments.checks:
+            scope = self._scope()
+            for name in self.arguments.checks:
+                expressions.named(name, scope)
 
     # ---------------------------------------------------------------- the step
 
@@ -222,7 +246,8 @@ class Command:
 
     def _new_scope(self) -> Scope:
         nodes = stored_run.StoredNodes(self._store, self._pipeline, self._run_id)
-        return expressions.Scope(self._parameters, nodes, self._store)
+        definitions = self.arguments.definitions
+        return expressions.Scope(self._parameters, nodes, self._store, definitions=definitions)
 
     def _scope(self, loops: Sequence[LoopArguments] | None = None) -> Scope:
         """Give the scope of this iteration of the loops around the node, or of the outer ones."""
@@ -303,8 +328,12 @@ class Command:
 
     def _fail(self, error: BaseException, item: tuple[int, ...] | None = None) -> int:
         """Write the record of what failed before a step began; the same would happen again."""
+        found = failures.describe(error, [*self._project.search, self._project.root])
+        return self._record_failure(found, item)
+
+    def _record_failure(self, error: dict[str, Any], item: tuple[int, ...] | None = None) -> int:
         attempt = Attempt(self._request(self._mode_json(), item), self._store, [])
-        attempt.error = describe(error, [*self._project.search, self._project.root])
+        attempt.error = dict(error)
         cancelled = attempt.error["kind"] == "cancelled"
         attempt.error["permanent"] = not cancelled
         status = records.CANCELLED if cancelled else records.FAILED

@@ -22,6 +22,8 @@ _FOLDED = "\0folded"
 _MAX_TEXT = 20_000  # characters of a message or of a line
 _MAX_LINES = 400  # of a traceback; a deep recursion has thousands
 _MAX_FRAMES = 100
+#: What a timeout is an instance of, as `except` in a pipeline sees it.
+_TIMEOUT = ("builtins.TimeoutError", "builtins.OSError", "builtins.Exception")
 #: Another attempt would end in the same way.
 _PERMANENT = (PermanentError, MaterializerError, ReturnError, SyntaxError, ImportError)
 
@@ -38,7 +40,9 @@ def describe(error: BaseException, project: Iterable[str]) -> dict[str, Any]:
     return {
         "type": type(error).__qualname__,
         "module": type(error).__module__,
+        "bases": bases(type(error)),
         "message": _message(error),
+        "args": arguments(error.args),
         "traceback": [] if kind == "cancelled" else _lines(trace),
         "frames": [_frame(frame, folders) for frame in frames[-_MAX_FRAMES:]],
         "permanent": kind == "error" and isinstance(error, _PERMANENT),
@@ -46,12 +50,71 @@ def describe(error: BaseException, project: Iterable[str]) -> dict[str, Any]:
     }
 
 
+def of_expression(error: BaseException) -> dict[str, Any]:
+    """Give the error of an exception that an expression of the pipeline raised."""
+    return {
+        "type": type(error).__qualname__,
+        "module": type(error).__module__,
+        "bases": bases(type(error)),
+        "message": _message(error),
+        "args": arguments(error.args),
+        "traceback": [],
+        "frames": [],
+        "permanent": True,
+        "kind": "error",
+    }
+
+
+def raised(classes: list[str], given: list[Any]) -> dict[str, Any]:
+    """Give the error of a ``raise`` in a pipeline.
+
+    ``classes`` are the qualified names of the exception's class and of its bases, itself first,
+    ``given`` its arguments. The text is that of ``BaseException``.
+    """
+    module, _, name = classes[0].rpartition(".")
+    if "builtins.KeyError" in classes and len(given) == 1:
+        message = repr(given[0])
+    else:
+        message = "" if not given else str(given[0] if len(given) == 1 else tuple(given))
+    return {
+        "type": name,
+        "module": module,
+        "bases": classes,
+        "message": message[:_MAX_TEXT],
+        "args": arguments(tuple(given)),
+        "traceback": [],
+        "frames": [],
+        "permanent": True,
+        "kind": "error",
+    }
+
+
+def bases(kind: type) -> list[str]:
+    """Name the class of an exception and its bases, itself first, each with its module.
+
+    A timeout is also a ``TimeoutError``: what ends the step must not be one, since the step
+    itself could handle it.
+    """
+    names = [f"{each.__module__}.{each.__qualname__}" for each in kind.__mro__[:-1]]
+    return [*names, *_TIMEOUT] if issubclass(kind, TimedOut) else names
+
+
+def arguments(given: tuple[Any, ...]) -> list[Any] | None:
+    """Give the arguments of an exception as JSON; None where one has no such form, or is large."""
+    plain = all(each is None or type(each) in (bool, int, float, str) for each in given)
+    finite = all(each == each and abs(each) < float("inf") for each in given if type(each) is float)
+    small = all(len(each) <= _MAX_TEXT for each in given if type(each) is str)
+    return list(given) if plain and finite and small else None
+
+
 def without_traceback(name: str, message: str, kind: str, *, permanent: bool) -> dict[str, Any]:
     """Give the error part of a record for what was no exception in the step."""
     return {
         "type": name,
         "module": "levada",
+        "bases": [f"levada.{name}", *(_TIMEOUT if kind == "timeout" else _TIMEOUT[-1:])],
         "message": message,
+        "args": [message],
         "traceback": [],
         "frames": [],
         "permanent": permanent,

@@ -119,8 +119,6 @@ class Task:
             elif word == "collected":
                 pairs = (pair.rpartition(":") for pair in rest.split(","))
                 self.collected = {name: int(size) for name, _, size in pairs}
-            elif word == "tuple":
-                words.append("--tuple")
             elif word:
                 words.append(f"--{word}={rest}")
         if not any(word.startswith("--node=") for word in words) and ":" in self.mode:

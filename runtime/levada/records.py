@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RECORD_SCHEMA = "levada.record/1"
 RUN_SCHEMA = "levada.run/1"
-OUTCOME_SCHEMA = "levada.outcome/1"
+OUTCOME_SCHEMA = "levada.outcome/2"
 
 SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
 
@@ -85,6 +85,19 @@ def read_outcome(store: Store, pipeline: str, run_id: str) -> dict[str, Any] | N
     folder = run_path(pipeline, run_id)
     found = _outcomes(store, folder)
     return read_document(store, f"{folder}/{_outcome_name(max(found))}") if found else None
+
+
+def kind_of(outcome: dict[str, Any]) -> str:
+    """Give how a pipeline returned its outputs; documents of before version 2 say less."""
+    kind: str | None = outcome.get("kind")
+    return kind or ("tuple" if outcome.get("is_tuple") else "value")
+
+
+def returned(kind: str, names: list[str], shown: list[Any]) -> Any:
+    """Give what a pipeline returned as plain JSON, of its outputs as such."""
+    if kind in ("none", "value"):
+        return shown[0] if shown else None
+    return shown if kind == "tuple" else dict(zip(names, shown, strict=True))
 
 
 def _outcomes(store: Store, folder: str) -> list[int]:

@@ -6,11 +6,12 @@ import os
 
 from levada import environment, git, records, values
 from levada.errors import InputError
+from levada.failures import without_traceback
 from levada.trees.canonical import ARTIFACT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from levada.store import Store
@@ -68,6 +69,34 @@ class StoredNodes:
         depth = min(len(mapped[0]), len(place))
         here = [index for index in mapped if index[:depth] == place[:depth]]
         return any(self._has_failed(node, index) for index in here)
+
+    def error(self, nodes: Sequence[str], indexes: Mapping[str, int]) -> dict[str, Any] | None:
+        """Give the error of the first of these nodes that failed, in the order of the source.
+
+        Of nodes of one loop the iteration counts before the node.
+        """
+        place = tuple(indexes.values())
+        found: list[tuple[int, tuple[int, ...], int, dict[str, Any]]] = []
+        block, depth = 0, 0
+        for at, node in enumerate(nodes):
+            mapped = [index for index in self._map_indexes(node) if index[: len(place)] == place]
+            inner = len(mapped[0]) - len(place) if mapped else 0
+            block += not (inner and depth)  # neighbours that are both in loops are in one
+            depth = inner
+            failed = [index for index in mapped or [()] if self._has_failed(node, index)]
+            found += [(block, index, at, self._error_of(node, index)) for index in failed]
+        return min(found, key=lambda each: each[:3])[3] if found else None
+
+    def _error_of(self, node: str, index: tuple[int, ...]) -> dict[str, Any]:
+        for number in reversed(records.attempts(self._store, *self._run, node, index)):
+            path = records.attempt_path(*self._run, node, index, number)
+            record = records.read_record(self._store, path)
+            if record is not None and record.get("error"):
+                error: dict[str, Any] = record["error"]
+                return error
+        return without_traceback(
+            "ProcessKilled", "its last attempt ended without a record", "killed", permanent=False
+        )
 
     def _has_failed(self, node: str, index: tuple[int, ...]) -> bool:
         started = bool(records.attempts(self._store, *self._run, node, index))

@@ -75,7 +75,7 @@ def other() -> None: ...
 
 @pipeline
 def small():
-    one()
+    made = one()
     other()
 """,
     )

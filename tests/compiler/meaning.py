@@ -6,10 +6,22 @@ from calling the pipeline as an ordinary function is a mistake of the front end.
 
 from __future__ import annotations
 
+import builtins
+import datetime
+import itertools
+import json
+import math
 import operator
+import posixpath
+import statistics
 import sys
-from collections.abc import Callable
+import types
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from levada_compiler.program import ir
@@ -46,6 +58,23 @@ UNARY: dict[str, Callable[[Any], Any]] = {
     "+": operator.pos,
     "~": operator.invert,
 }
+#: What the names of the evaluator's functions stand for.
+FUNCTIONS: dict[str, Any] = {
+    **vars(builtins),
+    **{name: getattr(datetime, name) for name in ("date", "datetime", "time", "timedelta")},
+    "timezone": datetime.timezone,
+    "UUID": uuid.UUID,
+    "Decimal": Decimal,
+    "Fraction": Fraction,
+    "Path": Path,
+    "PurePosixPath": PurePosixPath,
+    "math": math,
+    "statistics": statistics,
+    "json": json,
+    "itertools": itertools,
+    "os": types.SimpleNamespace(path=posixpath),
+    "flat": lambda lists: [item for each in lists for item in each],
+}
 Place = tuple[str, tuple[int, ...]]
 
 
@@ -60,6 +89,7 @@ class Meaning:
     index: dict[str, int] = field(default_factory=dict)  # loop -> the iteration under way
     items: dict[str, Any] = field(default_factory=dict)  # loop variable -> value
     outputs: dict[Place, Any] = field(default_factory=dict)
+    errors: dict[Place, Exception] = field(default_factory=dict)
     decisions: dict[Place, bool] = field(default_factory=dict)
     iterations: dict[Place, list[dict[str, Any]]] = field(default_factory=dict)
     calls: dict[str, ir.Call] = field(default_factory=dict)
@@ -67,26 +97,24 @@ class Meaning:
     def run(self) -> Any:
         self.survey(self.program.body, ())
         self.region(self.program.body)
-        if self.program.result is None:
-            return None
-        values = [self.value(value) for value in self.program.result.values]
-        return tuple(values) if self.program.result.is_tuple else values[0]
+        result = self.program.result
+        values = [self.value(value) for value in result.values]
+        if result.kind in ("none", "value"):
+            return values[0] if values else None
+        if result.kind == "tuple":
+            return tuple(values)
+        named = dict(zip(result.names, values, strict=True))
+        return named if result.kind == "dict" else self.named(result.kind)(**named)
 
     def survey(self, nodes: tuple[ir.Node, ...], around: tuple[str, ...]) -> None:
         for node in nodes:
             assert node.id not in self.loops, f"{node.id} is there twice"
             self.loops[node.id] = around
-            match node:
-                case ir.Call():
-                    self.calls[node.id] = node
-                case ir.Branch():
-                    self.survey((*node.then, *node.otherwise), around)
-                case ir.Loop():
-                    self.survey(node.body, (*around, node.id))
-                case ir.Guard():
-                    self.survey((*node.body, *(node.handler or ()), *node.final), around)
-                case ir.Group():
-                    self.survey(node.body, around)
+            if isinstance(node, ir.Call):
+                self.calls[node.id] = node
+            inner = (*around, node.id) if isinstance(node, ir.Loop) else around
+            for region in node.regions():
+                self.survey(region, inner)
 
     def place(self, node: str) -> Place:
         return node, tuple(self.index[loop] for loop in self.loops[node])
@@ -98,6 +126,10 @@ class Meaning:
             match node:
                 case ir.Call():
                     self.call(node)
+                case ir.Value():
+                    self.outputs[self.place(node.id)] = self.value(node.value)
+                case ir.Fail():
+                    self.fail(node)
                 case ir.Branch():
                     taken = bool(self.value(node.condition))
                     self.decisions[self.place(node.id)] = taken
@@ -130,6 +162,17 @@ class Meaning:
                 keywords[parameter.name] = value
         self.outputs[self.place(node.id)] = self.steps[node.step](*positional, **keywords)
 
+    def fail(self, node: ir.Fail) -> None:
+        if node.guard:
+            raise self.errors[self.place(node.guard)]
+        module, _, name = node.classes[0].rpartition(".")
+        raise self.named(f"{module}:{name}")(*[self.value(each) for each in node.arguments])
+
+    def named(self, name: str) -> Any:
+        """The class `module:Class`."""
+        module, _, attribute = name.partition(":")
+        return getattr(sys.modules[module], attribute)
+
     def loop(self, node: ir.Loop) -> None:
         place = self.place(node.id)
         self.iterations[place] = []
@@ -159,7 +202,8 @@ class Meaning:
             try:
                 self.region(node.body)
                 self.decisions[place] = True
-            except Exception:
+            except Exception as error:
+                self.errors[place] = error
                 self.index = index
                 if node.handler is None:
                     raise
@@ -177,14 +221,21 @@ class Meaning:
                 return value
             case ir.Param(name=name):
                 return self.parameters[name]
-            case ir.Output(node=node):
+            case ir.Output(node=node) | ir.Use(value=node):
                 return self.outputs[self.place(node)]
+            case ir.Error(guard=guard):
+                return self.errors[self.place(guard)]
+            case ir.Catches(guard=guard, classes=classes):
+                kinds = type(self.errors[self.place(guard)]).__mro__
+                names = {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds}
+                return not names.isdisjoint(classes)
+            case ir.Instance(cls=cls, fields=fields):
+                return self.named(cls)(**{name: self.value(each) for name, each in fields})
             case ir.Item(name=name):
                 return self.items[name]
             case ir.Member(enum=enum):
                 value = self.value(expr.value)
-                module, _, name = enum.partition(":")
-                return None if value is None else getattr(sys.modules[module], name)(value)
+                return None if value is None else self.named(enum)(value)
             case ir.Attribute():
                 return self.attribute(expr)
             case ir.Subscript(value=value, index=index):
@@ -205,16 +256,36 @@ class Meaning:
                         break
                 return result
             case ir.Display(kind=kind, items=items):
-                return {"list": list, "tuple": tuple, "set": set}[kind](map(self.value, items))
+                found = [each for item in items for each in self.unpacked(item)]
+                return {"list": list, "tuple": tuple, "set": set}[kind](found)
             case ir.DictDisplay(items=pairs):
-                return {self.value(key): self.value(item) for key, item in pairs}
+                made: dict[Any, Any] = {}
+                for key, item in pairs:
+                    if key is None:
+                        made |= self.value(item)
+                    else:
+                        made[self.value(key)] = self.value(item)
+                return made
+            case ir.Conditional(test=test, then=then, otherwise=otherwise):
+                return self.value(then if self.value(test) else otherwise)
             case ir.Format(parts=parts):
                 return "".join(map(self.part, parts))
-            case ir.Sequence(function=function, arguments=arguments):
-                positional = [self.value(value) for name, value in arguments if name is None]
-                keywords = {name: self.value(value) for name, value in arguments if name}
-                made = {"range": range, "enumerate": enumerate, "zip": zip}[function]
-                return list(made(*positional, **keywords))
+            case ir.Apply(function=function, arguments=arguments):
+                return self.applied(self.function(function), arguments)
+            case ir.Method(value=value, name=name, arguments=arguments):
+                return self.applied(getattr(self.value(value), name), arguments)
+            case ir.FunctionName(name=name):
+                return self.function(name)
+            case ir.Lambda(parameters=parameters, body=body):
+
+                def call(*given: Any) -> Any:
+                    self.items |= dict(zip(parameters, given, strict=True))
+                    return self.value(body)
+
+                return call
+            case ir.Comprehension(kind=kind, element=element, clauses=clauses):
+                rows = [self.value(element) for _ in self.rows(clauses)]
+                return {"list": list, "set": set, "dict": dict}[kind](rows)
             case ir.Concat(parts=parts):
                 return [item for part in parts for item in self.value(part)]
             case ir.Collect():
@@ -224,6 +295,38 @@ class Meaning:
             case ir.Recover(guard=guard, body=body, handler=handler):
                 return self.value(body if self.decisions[self.place(guard)] else handler)
         raise AssertionError(expr)
+
+    def function(self, name: str) -> Any:
+        first, *rest = name.split(".")
+        found = FUNCTIONS[first]
+        for part in rest:
+            found = getattr(found, part)
+        return found
+
+    def applied(
+        self, function: Callable[..., Any], arguments: tuple[tuple[str | None, ir.Expr], ...]
+    ) -> Any:
+        positional = [x for name, item in arguments if name is None for x in self.unpacked(item)]
+        keywords = {name: self.value(value) for name, value in arguments if name}
+        found = function(*positional, **keywords)
+        return list(found) if isinstance(found, Iterator) else found
+
+    def unpacked(self, expr: ir.Expr) -> list[Any]:
+        if isinstance(expr, ir.Starred):
+            return list(self.value(expr.value))
+        return [self.value(expr)]
+
+    def rows(self, clauses: tuple[ir.Clause, ...]) -> Iterator[None]:
+        if not clauses:
+            yield
+            return
+        first, *rest = clauses
+        for item in self.value(first.items):
+            bound: dict[str, Any] = {}
+            self.bind(first.target, item, bound)
+            self.items |= bound
+            if all(self.value(condition) for condition in first.conditions):
+                yield from self.rows(tuple(rest))
 
     def attribute(self, expr: ir.Attribute) -> Any:
         value = self.value(expr.value)
@@ -236,8 +339,12 @@ class Meaning:
                 raise ValueError(f"{len(items)} items, not {count}")
             return items[index]
         if isinstance(value, tuple) and not hasattr(value, expr.name):
-            assert isinstance(expr.value, ir.Output)
-            key = self.calls[expr.value.node].step
+            source = expr.value
+            while isinstance(source, ir.Use):
+                node = next(n for n in ir.walk(self.program.body) if n.id == source.value)
+                (source,) = node.expressions()
+            assert isinstance(source, ir.Output)
+            key = self.calls[source.node].step
             step = next(step for step in self.program.steps if step.key == key)
             return value[[output.name for output in step.outputs].index(expr.name)]
         return getattr(value, expr.name)
@@ -258,7 +365,8 @@ class Meaning:
             return part
         convert: dict[str, Callable[[Any], Any]] = {"s": str, "r": repr, "a": ascii}
         value = self.value(part.value)
-        return format(convert.get(part.conversion, lambda item: item)(value), part.format)
+        spec = part.format if isinstance(part.format, str) else self.value(part.format)
+        return format(convert.get(part.conversion, lambda item: item)(value), spec)
 
     def collect(self, expr: ir.Collect) -> list[Any]:
         saved, items = dict(self.index), dict(self.items)

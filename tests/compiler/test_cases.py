@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from levada_compiler.compilation import Compilation, compile_file
 from levada_compiler.program.expression_text import ExpressionWriter
-from levada_compiler.program.ir import Branch, Call, Group, Guard, Loop, Node
+from levada_compiler.program.ir import Branch, Call, Fail, Group, Guard, Loop, Node, Result, Value
 from levada_compiler.program.verify import verify
 
 PAGES = sorted((Path(__file__).parent / "cases").glob("*.md"))
@@ -60,16 +60,23 @@ def answer(compilation: Compilation, shared_lines: int) -> str:
         assert verify(program) == []
         writer = ExpressionWriter(program)
         lines += listing(program.body, writer, "")
-        if program.result is not None:
-            values = ", ".join(writer.text(value) for value in program.result.values)
-            lines.append(f"return {values}")
+        lines += returned(program.result, writer)
     return "".join(f"{line}\n" for line in lines)
+
+
+def returned(result: Result, writer: ExpressionWriter) -> list[str]:
+    values = ", ".join(writer.text(value) for value in result.values)
+    kind = f"{result.kind} " if result.kind not in ("none", "value", "tuple") else ""
+    after = f" after {', '.join(result.after)}" if result.after else ""
+    return [f"return {kind}{values}{after}".rstrip()] if values or after else []
 
 
 def listing(nodes: tuple[Node, ...], writer: ExpressionWriter, indent: str) -> list[str]:
     """A program as indented text."""
     lines: list[str] = []
     for node in nodes:
+        if node.id in writer.inlined:
+            continue
         head, *regions = form(node, writer)
         after = f" after {', '.join(node.after)}" if node.after else ""
         lines.append(f"{indent}{node.id}: {head[0]}{after}")
@@ -93,9 +100,18 @@ def form(node: Node, writer: ExpressionWriter) -> list[tuple[str, tuple[Node, ..
             head = f"for {writer.target(node.target)} in {writer.text(node.items)}"
             filters = "".join(f" if {writer.text(item)}" for item in node.conditions)
             return [(head + filters, ()), ("", node.body)]
+        case Value():
+            kind = "check " if node.is_checked else ""
+            return [(f"{kind}{writer.text(node.value)}", ())]
+        case Fail():
+            if node.guard:
+                return [(f"raise again {node.guard}", ())]
+            name = node.classes[0].rpartition(".")[2]
+            return [(f"raise {name}({', '.join(map(writer.text, node.arguments))})", ())]
         case Guard():
             handler = ("except", node.handler or ())
-            return [("try", ()), ("", node.body), handler, ("finally", node.final)]
+            checks = f" checks {', '.join(node.checks)}" if node.checks else ""
+            return [(f"try{checks}", ()), ("", node.body), handler, ("finally", node.final)]
         case Group():
             return [(f"pipeline {node.pipeline}", ()), ("", node.body)]
 

@@ -78,7 +78,36 @@ def extended(inner: st.SearchStrategy[ir.Expr]) -> st.SearchStrategy[ir.Expr]:
         ),
         st.builds(ir.Format, st.lists(st.text() | fields, max_size=3).map(tuple), st.just(AT)),
         st.builds(ir.Concat, several, st.just(AT)),
+        st.builds(ir.Conditional, inner, inner, inner, st.just(AT)),
+        st.builds(applied, st.sampled_from(["len", "list", "str", "max", "sorted"]), inner),
+        st.builds(applied, st.just("tuple"), st.builds(ir.Starred, inner, st.just(AT))),
+        st.builds(
+            ir.Method,
+            inner,
+            st.sampled_from(["count", "get", "split", "index"]),
+            inner.map(lambda value: ((None, value),)),
+            st.just(AT),
+        ),
+        st.builds(comprehended, st.sampled_from(["list", "set", "dict"]), inner, inner),
+        st.builds(sorted_by, inner, inner),
     )
+
+
+def applied(function: str, argument: ir.Expr) -> ir.Expr:
+    return ir.Apply(function, ((None, argument),), AT)
+
+
+def comprehended(kind: str, items: ir.Expr, other: ir.Expr) -> ir.Expr:
+    item = ir.Item("comp", "it", AT)
+    value = ir.Display("tuple", (item, other), AT)
+    clause = ir.Clause(ir.Target(("it",), is_tuple=False), items, (item,))
+    return ir.Comprehension("comp", kind, value, (clause,), AT)
+
+
+def sorted_by(items: ir.Expr, other: ir.Expr) -> ir.Expr:
+    body = ir.Compare((ir.Item("lambda", "key", AT), other), ("==",), AT)
+    key = ir.Lambda("lambda", ("key",), body, AT)
+    return ir.Apply("sorted", ((None, items), ("key", key)), AT)
 
 
 EXPRESSIONS = st.recursive(
@@ -109,17 +138,40 @@ def meaning(expr: ir.Expr) -> Any:  # noqa: C901 - one case a form
             return chain(operands, ops)
         case ir.Display(kind=kind, items=items):
             return {"list": list, "tuple": tuple, "set": set}[kind]([meaning(i) for i in items])
+        case ir.Conditional(test=test, then=then, otherwise=otherwise):
+            return meaning(then if meaning(test) else otherwise)
+        case ir.Apply(arguments=((None, items), ("key", ir.Lambda(body=ir.Compare() as body)))):
+            return sorted(each(items), key=lambda item: item == meaning(body.operands[1]))
+        case ir.Apply(function=function, arguments=((None, ir.Starred(value=value)),)):
+            return operate(f"{function}(*a)", a=each(value))
+        case ir.Apply(function=function, arguments=((None, argument),)):
+            is_kept = function in ("str", "len")
+            return operate(f"{function}(a)", a=meaning(argument) if is_kept else each(argument))
+        case ir.Method(value=value, name=name, arguments=((None, argument),)):
+            return operate(f"a.{name}(b)", a=meaning(value), b=meaning(argument))
+        case ir.Comprehension(kind=kind, clauses=(clause,)):
+            other = expr.element.children()[1]
+            rows = [(item, meaning(other)) for item in each(clause.items) if item]
+            return {"list": list, "set": set, "dict": dict}[kind](rows)
         case ir.DictDisplay(items=items):
-            return {meaning(key): meaning(value) for key, value in items}
+            pairs = [(meaning(key), meaning(value)) for key, value in items]
+            return dict(pairs)  # all of them before any key is hashed
         case ir.Subscript(value=value, index=index):
             return operate("a[b]", a=meaning(value), b=meaning(index))
         case ir.Slice(lower=lower, upper=upper, step=step):
             return slice(meaning(lower), meaning(upper), meaning(step))
         case ir.Concat(parts=parts):
-            return [item for part in parts for item in meaning(part)]
+            return [item for part in parts for item in each(part)]
         case ir.Format(parts=parts):
             return "".join(p if isinstance(p, str) else formatted(p) for p in parts)
     raise AssertionError(expr)
+
+
+def each(expr: ir.Expr) -> Any:
+    """What is gone over; of a set in the order that it has in every process."""
+    value = meaning(expr)
+    is_set = isinstance(value, set)
+    return sorted(value, key=lambda item: (type(item).__name__, repr(item))) if is_set else value
 
 
 def operate(text: str, **operands: Any) -> Any:
@@ -175,9 +227,12 @@ def same_form(value: Any) -> Any:
     return (type(value).__name__, value)
 
 
+NOTHING = ir.Result((), (), "none", AT)
+
+
 def writer(*body: ir.Node) -> ExpressionWriter:
     return ExpressionWriter(
-        ir.Program("p", "", "p.py", "sha256:0", (".",), (), (), (), tuple(body), None, AT)
+        ir.Program("p", "", "p.py", "sha256:0", (".",), (), (), (), tuple(body), NOTHING, AT)
     )
 
 
@@ -237,21 +292,21 @@ NESTED = loop(
     [
         ([], ir.Attribute(output("pair"), "0", AT), "pair._0"),
         ([], ir.Attribute(const(1), "real", AT), "(1).real"),
-        ([], ir.Sequence("range", ((None, const(3)),), AT), "range(3)"),
+        ([], ir.Apply("range", ((None, const(3)),), AT), "range(3)"),
         (
             [],
-            ir.Sequence("enumerate", ((None, output("x")), ("start", const(1))), AT),
+            ir.Apply("enumerate", ((None, output("x")), ("start", const(1))), AT),
             "enumerate(x, start=1)",
         ),
         (
             [BRANCH],
             ir.Select("if_1", output("deploy"), output("notify"), AT),
-            "(deploy if best.auc > 0.9 else notify)",
+            "(deploy if if_1 else notify)",
         ),
         (
             [GUARD],
             ir.Recover("try_1", output("parse"), output("mend"), AT),
-            '(mend if failed("fetch", "if_1", "deploy", "notify", "parse") else parse)',
+            '(mend if failed("try_1") else parse)',
         ),
         (
             [NESTED],
@@ -274,6 +329,33 @@ def test_text(body: list[ir.Node], expr: ir.Expr, text: str) -> None:
     known = [call(name) for name in ("best", "pair", "x", "xs", "parse")]
     given = {node.id for node in body}
     assert writer(*[c for c in known if c.id not in given], *body).text(expr) == text
+
+
+def test_branches_and_guards_are_asked_for_by_their_names() -> None:
+    chosen = ir.Select("if_1", output("deploy"), output("notify"), AT)
+    saved = ir.Recover("try_1", output("parse"), output("mend"), AT)
+    use = ir.Call(
+        "use", "m:f", (ir.Argument("x", chosen, AT), ir.Argument("y", saved, AT)), (), (), AT
+    )
+    assert writer(call("best"), GUARD, use).definitions() == {
+        "if_1": "best.auc > 0.9",
+        "try_1": 'failed("fetch", "if_1", "deploy", "notify", "parse")',
+    }
+
+
+def test_a_value_that_is_used_twice_has_its_name() -> None:
+    twice = ir.Binary("+", ir.Use("score", AT), ir.Use("score", AT), AT)
+    once = ir.Unary("-", ir.Use("other", AT), AT)
+    values = [
+        ir.Value("score", ir.Attribute(output("best"), "auc", AT), False, False, (), AT),
+        ir.Value("other", ir.Attribute(output("best"), "f1", AT), False, False, (), AT),
+    ]
+    use = ir.Call(
+        "use", "m:f", (ir.Argument("x", twice, AT), ir.Argument("y", once, AT)), (), (), AT
+    )
+    written = writer(call("best"), *values, use)
+    assert written.definitions() == {"score": "best.auc"}
+    assert (written.text(twice), written.text(once)) == ("score + score", "-best.f1")
 
 
 def test_a_key_comes_before_its_value() -> None:

@@ -44,7 +44,7 @@ def test_the_schema_in_the_package_is_that_of_the_classes() -> None:
 
 def test_what_is_written_is_readable_and_leaves_out_defaults() -> None:
     document = json.loads(ir_json.dump(ir_json.load(VALID)))
-    assert document["schema"] == "levada.ir/1"
+    assert document["schema"] == "levada.ir/2"
     assert document == json.loads(VALID)
 
 
@@ -59,9 +59,9 @@ def edited(edit: Any) -> str:
     [
         ("", "this is not JSON: Expecting value (line 1, column 1)"),
         ("[]", "a program is an object, not []"),
-        ("{}", "schema: expected 'levada.ir/1', not null"),
-        ('{"schema": "levada.ir/9"}', "schema: expected 'levada.ir/1', not \"levada.ir/9\""),
-        ('{"schema": "levada.ir/1"}', "name: this is missing"),
+        ("{}", "schema: expected 'levada.ir/2', not null"),
+        ('{"schema": "levada.ir/9"}', "schema: expected 'levada.ir/2', not \"levada.ir/9\""),
+        ('{"schema": "levada.ir/2"}', "name: this is missing"),
         ('{"a": NaN}', 'this is not JSON: `NaN` (write {"$float": "nan"})'),
         ("[" * 100_000, "this is nested too deeply"),
         ("1" * 5000, "Exceeds the limit"),

@@ -82,7 +82,7 @@ def shape(nodes: list[dict[str, Any]]) -> list[Any]:
 
 
 def test_head(found: dict[str, Any]) -> None:
-    wanted = {"schema": "levada.plan/1", "pipeline": "churn", "file": "churn.py"}
+    wanted = {"schema": "levada.plan/2", "pipeline": "churn", "file": "churn.py"}
     wanted |= {"description": "Find who leaves.", "compiler": levada.__version__}
     assert {name: found[name] for name in wanted} == wanted
     assert found["settings"]["timeout"] == 60
@@ -122,7 +122,8 @@ def test_body(found: dict[str, Any]) -> None:
     assert found["result"] == {
         "values": ["pick.model", "pick.auc"],
         "names": found["result"]["names"],
-        "is_tuple": True,
+        "kind": "tuple",
+        "after": [],
     }
 
 

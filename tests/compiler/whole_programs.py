@@ -87,11 +87,31 @@ class Builder:
                 ir.Display(self.choice(["list", "tuple", "set"]), (one, other), span),
                 ir.DictDisplay(((one, other),), span),
                 ir.Format(("a", field, self.draw(TEXT)), span),
-                ir.Sequence("enumerate", ((None, one), ("start", other)), span),
-                ir.Sequence("zip", ((None, one), (None, other)), span),
+                ir.Apply("enumerate", ((None, one), ("start", other)), span),
+                ir.Apply("zip", ((None, one), (None, ir.Starred(other, span))), span),
+                ir.Method(one, "get", ((None, other),), span),
+                ir.Conditional(one, other, one, span),
+                ir.Instance("pipeline:Report", "dataclass", (("auc", one), ("n", other)), span),
+                self.comprehension(reach, one, span),
+                self.sorted_by(reach, one, span),
                 ir.Concat((one, other), span),
             ]
         )
+
+    def comprehension(self, reach: list[ir.Expr], items: ir.Expr, span: Span) -> ir.Expr:
+        name, variable = self.name("comp"), self.name("z")
+        inner = [*reach, ir.Item(name, variable, span)]
+        condition, key, value = (self.expression(inner, 0) for _ in range(3))
+        clause = ir.Clause(ir.Target((variable,), is_tuple=False), items, (condition,))
+        kind = self.choice(["list", "set", "dict"])
+        element = ir.Display("tuple", (key, value), span) if kind == "dict" else value
+        return ir.Comprehension(name, kind, element, (clause,), span)
+
+    def sorted_by(self, reach: list[ir.Expr], items: ir.Expr, span: Span) -> ir.Expr:
+        name, variable = self.name("lambda"), self.name("z")
+        body = self.expression([*reach, ir.Item(name, variable, span)], 0)
+        key = self.choice([ir.Lambda(name, (variable,), body, span), ir.FunctionName("len", span)])
+        return ir.Apply("sorted", ((None, items), ("key", key)), span)
 
     # ------------------------------------------------------------------ nodes
 
@@ -102,9 +122,9 @@ class Builder:
         nodes: list[ir.Node] = []
         added: list[ir.Expr] = []
         for _ in range(self.draw(st.integers(least, 2))):
-            kinds = ["call"] + (["branch", "loop", "guard", "group"] if depth else [])
+            kinds = ["call"] + (["branch", "loop", "guard", "group", "value"] if depth else [])
             after = tuple(node.id for node in nodes if self.draw(st.booleans()))
-            make = getattr(self, self.choice(kinds))
+            make = getattr(self, "call" if not nodes else self.choice(kinds))
             node, values = make([*reach, *added], prefix, depth - 1, after)
             nodes.append(node)
             added += values
@@ -121,6 +141,19 @@ class Builder:
         node = ir.Call(name, "pipeline:work", tuple(arguments), after, settings, self.span())
         return node, [ir.Output(name, self.span())]
 
+    def value(
+        self, reach: list[ir.Expr], prefix: str, _: int, after: tuple[str, ...]
+    ) -> tuple[ir.Node, list[ir.Expr]]:
+        name, raises = prefix + self.name("v"), self.draw(st.booleans())
+        is_checked = raises and self.draw(st.booleans())
+        node = ir.Value(name, self.expression(reach), raises, is_checked, after, self.span())
+        return node, [ir.Use(name, self.span())]
+
+    def fail(self, reach: list[ir.Expr], prefix: str) -> ir.Node:
+        classes = ("builtins.ValueError", "builtins.Exception")
+        arguments = (self.expression(reach),)
+        return ir.Fail(prefix + self.name("raise"), classes, arguments, "", (), self.span())
+
     def branch(
         self, reach: list[ir.Expr], prefix: str, depth: int, after: tuple[str, ...]
     ) -> tuple[ir.Node, list[ir.Expr]]:
@@ -128,6 +161,8 @@ class Builder:
         condition = self.expression(reach)
         then, yes = self.region(reach, prefix, depth)
         otherwise, no = self.region(reach, prefix, depth, least=0)
+        if self.draw(st.booleans()):
+            otherwise = (*otherwise, self.fail([*reach, *no], prefix))
         span = self.span()
         merged: list[ir.Expr] = [
             ir.Select(name, one, no[0] if no else ir.Const(None, span), span) for one in yes
@@ -178,7 +213,9 @@ def programs(draw: st.DrawFn) -> ir.Program:
     builder = Builder(draw)
     parameter = ir.Parameter("depth", draw(TYPES), compact(draw(JSON)), draw(TEXT), builder.span())
     body, values = builder.region([], "", depth=3)
-    result = ir.Result(tuple(values), tuple(map(str, range(len(values)))), True, builder.span())
+    names = tuple(map(str, range(len(values))))
+    result = ir.Result(tuple(values), names, "tuple", builder.span())
+    nothing = ir.Result((), (), "none", builder.span())
     return ir.Program(
         name="main",
         description=draw(TEXT),
@@ -189,7 +226,7 @@ def programs(draw: st.DrawFn) -> ir.Program:
         settings=(ir.Setting("tags", compact(draw(JSON)), builder.span()),),
         steps=(_step(draw, builder),),
         body=body,
-        result=draw(st.sampled_from([None, result])),
+        result=draw(st.sampled_from([nothing, result])),
         span=builder.span(),
     )
 

@@ -180,7 +180,7 @@ class TestOtherNodes:
 
     def test_a_node_that_was_not_run_is_a_clear_error(self, engine):
         engine.step("double", "--input", "x=elsewhere", code=65)
-        assert "`elsewhere` is no parameter, node or variable here" in engine.err
+        assert "`elsewhere` is not a parameter, node or variable here" in engine.err
 
 
 class TestModes:
@@ -271,7 +271,7 @@ class TestModes:
 
     def test_outputs_end_the_run(self, engine):
         engine.step("pair", "--outputs", "0,1")
-        words = ("--output", "one=pair._0", "--output", "both=[pair._1]", "--tuple")
+        words = ("--output", "one=pair._0", "--output", "both=[pair._1]", "--returns", "tuple")
         assert engine.mode("outputs", *words) == {
             "outputs": {"one": 1, "both": ["two"]},
             "return": [1, ["two"]],
@@ -279,7 +279,7 @@ class TestModes:
         path = next(engine.store.glob("runs/p/*/outcome.json"))
         outcome = json.loads(path.read_text())
         assert (outcome["outputs"], outcome["names"]) == ([1, ["two"]], ["one", "both"])
-        assert outcome["is_tuple"] is True
+        assert outcome["kind"] == "tuple"
 
     def test_the_last_end_of_a_run_counts(self, engine):
         for number in range(1, 12):

@@ -140,7 +140,7 @@ def test_kubeflow_reads_what_is_written(tasks: Tasks, kubeflow: Kubeflow) -> Non
 def test_what_the_pipeline_returns_is_in_the_log(tasks: Tasks) -> None:
     """The client has it from there; as JSON in ASCII, which any value can be written as."""
     tasks.run("tasks:same", "node s", 'input value="\\ud800"', artifacts=("output",))
-    tasks.run("outputs", "output a=s", "output b=s", "tuple", artifacts=("a", "b"))
+    tasks.run("outputs", "output a=s", "output b=s", "returns tuple", artifacts=("a", "b"))
     assert tasks.said == 'the pipeline returned: ["\\ud800", "\\ud800"]\n'
 
 

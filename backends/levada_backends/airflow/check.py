@@ -6,8 +6,7 @@ import json
 
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
 from levada_compiler.program.expression_text import ExpressionWriter
-from levada_compiler.program.ir import Branch, Call, Expr, Loop, Node, Program, Setting
-from levada_compiler.program.references import all_nodes
+from levada_compiler.program.ir import Call, Expr, Loop, Node, Program, Setting, walk
 
 from . import check_executors
 from . import options as reads
@@ -55,7 +54,7 @@ def _links(options: Mapping[str, object]) -> Iterator[Diagnostic]:
 
 def _ids(program: Program) -> Iterator[Diagnostic]:
     yield from _id(program.name, "a DAG id", program.span, "give the pipeline a shorter name")
-    for node in all_nodes(program.body):
+    for node in walk(program.body):
         # The longest suffix that a task of a node gets is `-finally`.
         yield from _id(f"{node.id}-finally", "a task id", node.span, "use shorter names")
 
@@ -115,7 +114,7 @@ def _slas(program: Program, version: int | None) -> Iterator[Diagnostic]:
     """What Airflow 3 has in place of SLAs is for whole runs, and has to call something."""
     own = {setting.name: setting for setting in program.settings}
     late, call = own.get("sla"), own.get("on_sla_miss")
-    in_calls = [node.settings for node in all_nodes(program.body) if isinstance(node, Call)]
+    in_calls = [node.settings for node in walk(program.body) if isinstance(node, Call)]
     of_steps = [s for step in program.steps for s in step.settings if s.name == "sla"]
     of_steps += [s for settings in in_calls for s in settings if s.name == "sla"]
     if version != 2:
@@ -126,9 +125,9 @@ def _slas(program: Program, version: int | None) -> Iterator[Diagnostic]:
             way_out = 'add `on_sla_miss="module:function"` to the pipeline'
             yield _sla("nothing would be called in Airflow 3 when a run is late", late, way_out)
     if version == 2:
-        loops = [node for node in all_nodes(program.body) if isinstance(node, Loop)]
+        loops = [node for node in walk(program.body) if isinstance(node, Loop)]
         slas = {step.key: s for step in program.steps for s in step.settings if s.name == "sla"}
-        for node in (inner for loop in loops for inner in all_nodes(loop.body)):
+        for node in (inner for loop in loops for inner in walk(loop.body)):
             if isinstance(node, Call) and (mapped := _own(node, "sla") or slas.get(node.step)):
                 way_out = "give the pipeline an `sla`"
                 yield _sla("Airflow 2 has no SLA of a step in a loop", mapped, way_out)
@@ -146,7 +145,7 @@ def _sla(message: str, setting: Setting, way_out: str) -> Diagnostic:
 
 def _settings(program: Program) -> Iterator[Diagnostic]:
     groups = [program.settings, *(step.settings for step in program.steps)]
-    groups += [node.settings for node in all_nodes(program.body) if isinstance(node, Call)]
+    groups += [node.settings for node in walk(program.body) if isinstance(node, Call)]
     for settings in groups:
         for setting in settings:
             yield from _setting(setting, json.loads(setting.value))
@@ -167,7 +166,7 @@ def _setting(setting: Setting, value: Any) -> Iterator[Diagnostic]:
 
 def _texts(program: Program) -> Iterator[Diagnostic]:
     writer = ExpressionWriter(program)
-    for node in all_nodes(program.body):
+    for node in walk(program.body):
         for expression, span in _expressions(node):
             size = len(writer.text(expression).encode("utf-8", "surrogatepass"))
             if size > TEXT_BYTES:
@@ -181,14 +180,10 @@ def _texts(program: Program) -> Iterator[Diagnostic]:
 
 
 def _expressions(node: Node) -> Iterator[tuple[Expr, Span]]:
-    match node:
-        case Call():
-            yield from ((argument.value, argument.span) for argument in node.arguments)
-        case Branch():
-            yield node.condition, node.span
-        case Loop():
-            yield node.items, node.span
-            yield from ((condition, node.span) for condition in node.conditions)
+    if isinstance(node, Call):
+        yield from ((argument.value, argument.span) for argument in node.arguments)
+    else:
+        yield from ((expression, node.span) for expression in node.expressions())
 
 
 def _values(settings: tuple[Setting, ...]) -> dict[str, Any]:

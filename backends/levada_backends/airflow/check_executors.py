@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
-from levada_compiler.program.ir import Call, Program, Setting
-from levada_compiler.program.references import all_nodes
+from levada_compiler.program.ir import Call, Program, Setting, walk
 from levada_compiler.slotted import replace
 
 from . import options as reads
@@ -62,7 +61,7 @@ class _Check:
         self._program = program
         self._options = options
         placement = Placement(program, Settings(program, options.airflow), options)
-        calls = [node for node in all_nodes(program.body) if isinstance(node, Call)]
+        calls = [node for node in walk(program.body) if isinstance(node, Call)]
         self._placed = {call.id: placement.of_step(call) for call in calls}
         self._calls = calls
         self._steps = {step.key: step for step in program.steps}

@@ -15,18 +15,20 @@ three rules:
 
 from __future__ import annotations
 
-from levada_compiler.program.expression_text import ExpressionWriter, failing_nodes
+from levada_compiler.program.expression_text import ExpressionWriter, failing_in, failing_nodes
 from levada_compiler.program.ir import (
     Branch,
     Call,
-    Expr,
+    Fail,
     Group,
     Guard,
     Loop,
     Node,
     Program,
+    Value,
+    walk,
 )
-from levada_compiler.program.references import References, all_nodes
+from levada_compiler.program.references import References
 from levada_compiler.slotted import dataclass, field, replace
 
 TYPE_CHECKING = False
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 #: A gate and the side of it (``then`` or ``otherwise``) that a task is on.
 Gates: TypeAlias = tuple[tuple[str, str], ...]
 
+#: The task that records what the pipeline returns: no step can be called so.
+RETURN = "return"
 ALL_SUCCESS, NONE_FAILED, ALL_DONE = "all_success", "none_failed", "all_done"
 
 
@@ -45,13 +49,14 @@ class Task:
     """One task of the DAG. ``upstream`` holds task ids, in the order they are to be written."""
 
     id: str
-    kind: str  #: step, items, branch, except, finally, items_after, outputs or finish
+    kind: str  #: step, items, branch, check, raise, except, handle, finally, items_after or outputs
     node: Node | None
     groups: tuple[Group, ...] = ()
     gates: Gates = ()
     clauses: tuple[str, ...] = ()  #: what a mapped task or a listing goes over
     source: str = ""  #: the listing that a mapped task expands over
     condition: str = ""
+    checks: tuple[str, ...] = ()  #: values that may raise, and are evaluated first
     body: tuple[str, ...] = ()  #: the tasks whose states decide
     lists: tuple[str, ...] = ()  #: listings without which nobody knows what failed
     fail_items: bool = False  #: an expression that raises is one item's failure, not the listing's
@@ -97,7 +102,9 @@ class Graph:
         self._exits: dict[str, tuple[str, ...]] = {}
         self._heads: dict[str, int] = {}
         self._refer = References(program)
-        self._guards = frozenset(n.id for n in all_nodes(program.body) if isinstance(n, Guard))
+        self._guards = frozenset(n.id for n in walk(program.body) if isinstance(n, Guard))
+        values = (n for n in walk(program.body) if isinstance(n, Value))
+        self._values = {node.id: node.is_checked for node in values}
         exits = self._region(program.body, Place(), ())
         self._end(program, exits)
 
@@ -116,14 +123,14 @@ class Graph:
         self, nodes: Sequence[Node], place: Place, before: Sequence[str]
     ) -> tuple[str, ...]:
         """Add the tasks of a region; return those that tell how the region ended."""
-        barrier = list(before)
         for node in nodes:
-            needed = [*barrier, *(task for name in node.after for task in self._exits[name])]
+            needed = [*before, *(task for name in node.after for task in self._exits.get(name, ()))]
             self._exits[node.id] = self._node(node, place, needed)
-            if isinstance(node, Guard) and node.body:
-                # Its body has waited for the guards before it.
-                barrier = list(self._exits[node.id])
         return tuple(dict.fromkeys(self._open(nodes)))
+
+    def checks(self, node: Node) -> tuple[str, ...]:
+        """The values that a node evaluates for their failure, before it does anything."""
+        return tuple(name for name in node.after if self._values.get(name) is False)
 
     def _open(self, nodes: Sequence[Node]) -> Iterator[str]:
         """The tasks whose failure no later node of the region would show."""
@@ -138,8 +145,10 @@ class Graph:
 
     def _node(self, node: Node, place: Place, before: Sequence[str]) -> tuple[str, ...]:
         match node:
-            case Call():
-                return self._call(node, place, before)
+            case Call() | Fail():
+                return self._single(node, place, before)
+            case Value():
+                return self._single(node, place, before) if node.is_checked else ()
             case Branch():
                 return (self._filter if place.source else self._branch)(node, place, before)
             case Loop():
@@ -151,17 +160,23 @@ class Graph:
                 exits = self._region(node.body, inner, before)
                 self._heads[node.id] = self._union(node.body)
                 return exits
+        raise TypeError(f"not a node: {node!r}")
 
-    def _call(self, call: Call, place: Place, before: Sequence[str]) -> tuple[str, ...]:
-        wanted = [*before, *self._references(a.value for a in call.arguments)]
+    def _single(
+        self, node: Call | Fail | Value, place: Place, before: Sequence[str]
+    ) -> tuple[str, ...]:
+        """Add the one task of a step, an exception or a value that is checked."""
+        wanted = [*before, *self._references(node)]
         if (attempt := place.attempt) is not None:
-            place = self._stage(call, place)
+            place = self._stage(node, place)
             wanted = [task for task in wanted if task not in attempt.seen]
-        task = Task(call.id, "step", call, place.groups, place.gates, place.clauses, place.source)
+        kind = {Call: "step", Fail: "raise", Value: "check"}[type(node)]
+        task = Task(node.id, kind, node, place.groups, place.gates, place.clauses, place.source)
+        task.checks = (node.id,) if isinstance(node, Value) else self.checks(node)
         self._add(task, [*wanted, *([place.source] if place.source else [])])
-        self._tried(place, call.id, call.id)
-        self._heads[call.id] = task.bit | task.strong
-        return (call.id,)
+        self._tried(place, node.id, node.id)
+        self._heads[node.id] = task.bit | task.strong
+        return (node.id,)
 
     def _loop(self, loop: Loop, place: Place, before: Sequence[str]) -> tuple[str, ...]:
         where = [self.writer.text(condition) for condition in loop.conditions]
@@ -172,8 +187,9 @@ class Graph:
             loop,
             place,
             clauses,
-            [*before, *self._references((loop.items, *loop.conditions))],
+            [*before, *self._references(loop)],
         )
+        source.checks = self.checks(loop)
         inner = replace(place, clauses=clauses, source=source.id)
         self._tried(place, loop.id, source.id)
         exits = self._region(loop.body, inner, before)
@@ -184,7 +200,8 @@ class Graph:
         """A branch outside loops: a gate that skips one side."""
         condition = self.writer.text(branch.condition)
         gate = Task(branch.id, "branch", branch, place.groups, place.gates, condition=condition)
-        self._add(gate, [*before, *self._references([branch.condition])])
+        gate.checks = self.checks(branch)
+        self._add(gate, [*before, *self._references(branch)])
         self._heads[branch.id] = gate.bit | gate.strong
         exits: list[str] = []
         for side, nodes in (("then", branch.then), ("otherwise", branch.otherwise)):
@@ -194,17 +211,18 @@ class Graph:
 
     def _filter(self, branch: Branch, place: Place, before: Sequence[str]) -> tuple[str, ...]:
         """A branch within a loop: each side runs for its own list of items."""
-        wanted = [*before, *self._references([branch.condition])]
+        wanted = [*before, *self._references(branch)]
         condition = self.writer.text(branch.condition)
         exits: list[str] = []
         self._heads[branch.id] = 0
-        for side, nodes in (("then", branch.then), ("otherwise", branch.otherwise)):
-            if not nodes and side == "otherwise":
+        for side, nodes in branch.parts():
+            if all(isinstance(node, Value) for node in nodes):
                 continue
             text = f"if {condition}" if side == "then" else f"if not ({condition})"
             name = branch.id if side == "then" else f"{branch.id}-else"
             clauses = (*place.clauses, text)
             source = self._listing(name, branch, place, clauses, wanted)
+            source.checks = self.checks(branch)
             self._heads[branch.id] |= source.bit | source.strong
             self._tried(place, branch.id, source.id)
             inner = replace(place, clauses=clauses, source=source.id)
@@ -224,7 +242,7 @@ class Graph:
         if guard.handler is None:
             self._heads[guard.id] |= self._union(guard.body)
         if guard.handler is not None:
-            failing = failing_nodes(guard.body)
+            failing = failing_in(guard)
             gate, handling = self._gate(guard, "except", place, self._since(first), failing)
             exits = [gate, *self._region(guard.handler, handling, ())]
         if guard.final:
@@ -243,6 +261,10 @@ class Graph:
         name = f"{guard.id}-{kind}"
         task = Task(name, kind, guard, place.groups, place.gates, body=failing)
         task.rule = ALL_DONE
+        if kind == "except" and guard.checks and not place.source:
+            task.kind = "handle"
+            task.condition = f"failed({', '.join(map(repr, guard.checks))})"
+            task.body = failing_nodes(guard.body)
         skips = ((name, "then"),) if kind == "except" else ()
         inner = replace(place, gates=(*place.gates, *skips))
         if place.source:
@@ -253,7 +275,8 @@ class Graph:
             task.fail_items = place.attempt is not None and place.attempt.is_handled
             inner = replace(place, clauses=task.clauses, source=name)
             over = [place.source, *over]
-        self._add(task, self._last(over))
+        values = self._refer.of_values(guard.checks) if kind == "except" else []
+        self._add(task, self._last([*over, *(name for name in values if name not in over)]))
         return name, inner
 
     def _since(self, first: int) -> list[str]:
@@ -262,9 +285,12 @@ class Graph:
     def _last(self, names: Sequence[str]) -> list[str]:
         """Those of the tasks that are not surely over when another one of them is."""
         inside = set(names)
-        passed = {
-            self.tasks[name].upstream[0] for name in names if len(self.tasks[name].upstream) == 1
-        }
+        passed = set()
+        for name in names:
+            above = self.tasks[name].upstream
+            # What maps over items may go on while others of these still run.
+            if len(above) == 1 and not self.tasks[above[0]].source:
+                passed.add(above[0])
         for name in names:
             task = self.tasks[name]
             if task.rule == ALL_DONE:  # the gate of a guard waits for all that is above it
@@ -283,7 +309,7 @@ class Graph:
         proved.update(name for task in found if task.rule != ALL_DONE for name in task.upstream)
         return tuple(task.id for task in found if task.id not in proved)
 
-    def _stage(self, node: Call | Guard, place: Place) -> Place:
+    def _stage(self, node: Node, place: Place) -> Place:
         """A list of the items that nothing has failed for so far, for a later node of a body."""
         if place.attempt is None or not place.attempt.tasks:
             return place
@@ -319,17 +345,13 @@ class Graph:
         return task
 
     def _end(self, program: Program, exits: tuple[str, ...]) -> None:
-        """The task that gives the pipeline's outputs, or fails a run that must not be green."""
-        if program.result is not None:
-            wanted = [*exits, *self._references(program.result.values)]
-            self._add(Task("return", "outputs", None), wanted)
-            return
-        above = {name for task in self.tasks.values() for name in task.upstream}
-        if any(name in above for name in exits):
-            name = "end"
-            while name in self.tasks:  # a step may be called so
-                name += "_"
-            self._add(Task(name, "finish", None), exits)
+        """The task that records what the pipeline returns, and that the run is over."""
+        result = program.result
+        wanted = list(exits)
+        for value in result.values:
+            wanted += self._tasks(self._refer.of(value))
+        wanted += self._tasks(self._refer.of_values(result.after))
+        self._add(Task(RETURN, "outputs", None, checks=result.after), wanted)
 
     def _add(self, task: Task, wanted: Iterable[str]) -> None:
         task.bit = 1 << len(self.tasks)
@@ -377,11 +399,13 @@ class Graph:
             return True
         return bool(above.source) and above.source != task.source
 
-    def _references(self, expressions: Iterable[Expr]) -> list[str]:
+    def _references(self, node: Node) -> list[str]:
+        return self._tasks(self._refer.of_node(node))
+
+    def _tasks(self, nodes: Iterable[str]) -> list[str]:
         names: list[str] = []
-        for expression in expressions:
-            for name in self._refer.of(expression):
-                names += self._exits[name] if name in self._guards else [name]
+        for name in nodes:
+            names += self._exits[name] if name in self._guards else [name]
         return names
 
     def _union(self, nodes: Sequence[Node]) -> int:

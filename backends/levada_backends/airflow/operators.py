@@ -19,6 +19,8 @@ def words_of(task):
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
 
@@ -31,6 +33,28 @@ def xcom_of(result):
     return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
 '''
 
+_VALUES = '''
+def values_of(texts):
+    """The named values that these expressions use, directly or through others."""
+    found, left = {}, list(texts)
+    while left:
+        for name in re.findall(r"[A-Za-z_][\\w.]*", left.pop()):
+            while name and name not in VALUES:
+                name = name.rpartition(".")[0]
+            if name and name not in found:
+                found[name] = VALUES[name]
+                left.append(VALUES[name])
+    return found
+'''
+#: The line of `words_of` that passes them on, and the line that it stands behind.
+_CHECKED = """\
+        words += ["--check", name]
+"""
+_WITH_VALUES = """\
+    for name, text in values_of([*task.levada, *task.loops, *task.checks]).items():
+        words += ["--value", f"{name}={text}"]
+"""
+
 _PROCESS = '''
 class Command(BaseOperator):
     """Runs `python -m levada` in a process of its own.
@@ -40,8 +64,10 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
     env = ENVIRONMENT
-    node = item = None
-    loops = ()
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -66,10 +92,19 @@ class DockerCommand(DockerOperator):
 
     template_fields = ("environment",)
     pickling_library = json  # reads the result
-    node = item = None
-    loops = ()
 
-    def __init__(self, image, secrets=(), mounts=(), **kwargs):
+    def __init__(
+        self,
+        image,
+        secrets=(),
+        mounts=(),
+        loops=(),
+        checks=(),
+        item=None,
+        node=None,
+        **kwargs,
+    ):
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
         super().__init__(
             image=image,
             entrypoint=["python"],
@@ -107,10 +142,19 @@ class PodCommand(KubernetesPodOperator):
     """Runs `python -m levada` in a pod, which leaves its result as JSON for the sidecar."""
 
     template_fields = ("env_vars",)
-    node = item = None
-    loops = ()
 
-    def __init__(self, image, pod=None, container=None, **kwargs):
+    def __init__(
+        self,
+        image,
+        pod=None,
+        container=None,
+        loops=(),
+        checks=(),
+        item=None,
+        node=None,
+        **kwargs,
+    ):
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
         super().__init__(
             image=image,
             cmds=["python"],
@@ -166,12 +210,8 @@ _STEP = '''
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -224,11 +264,9 @@ class Items(Command):
     With `fail_items`, an error in an expression is the failure of that item alone.
     """
 
-    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+    def __init__(self, loops, fail_items=False, **kwargs):
         name = shorten(" ".join(loops), 60, placeholder="…")
-        super().__init__(task_display_name=name, **kwargs)
-        self.loops = loops
-        self.node = node
+        super().__init__(task_display_name=name, loops=loops, **kwargs)
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
 '''
 
@@ -254,13 +292,35 @@ class Branch(Command, BranchMixIn):
 
 _OUTPUTS = '''
 class Outputs(Command):
-    """Records what the pipeline returns, and that the run is over."""
+    """Records what the pipeline returns, and that the run has succeeded."""
 
-    def __init__(self, outputs, is_tuple=False, **kwargs):
+    def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
-        for name, text in outputs.items():
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
             self.levada += ["--output", f"{name}={text}"]
+'''
+
+_CHECK = '''
+class Check(Command):
+    """Evaluates values that may raise before what follows: a failure of theirs is not caught."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.levada = ["check"]
+'''
+
+_RAISE = '''
+class Raise(Command):
+    """Fails for good with an exception: of these classes, or the one that is handled."""
+
+    def __init__(self, classes=(), arguments=(), handled=None, **kwargs):
+        super().__init__(**kwargs)
+        self.levada = ["raise", "--handled", handled] if handled else ["raise"]
+        for name in classes:
+            self.levada += ["--class", name]
+        for text in arguments:
+            self.levada += ["--argument", text]
 '''
 
 _REACHED = '''
@@ -295,6 +355,28 @@ class Except(BaseOperator, BranchMixIn):
         skipped = [] if "failed" in states else self.then
         self.do_branch(context, sorted(self.downstream_task_ids - set(skipped)))
         return "failed" in states
+'''
+
+_HANDLE = '''
+class Handle(Command, BranchMixIn):
+    """Waits for the end of a `try`; goes on to the handler if a task or a value of it failed."""
+
+    inherits_from_skipmixin = True
+
+    def __init__(self, body, condition, then=(), **kwargs):
+        super().__init__(trigger_rule="all_done", **kwargs)
+        self.levada = ["decide", "--expression", condition]
+        self.body = body
+        self.then = then
+
+    def execute(self, context):
+        states = states_of(self.body, context)
+        if "upstream_failed" in states and "failed" not in states:
+            raise AirflowFailException("something before the try failed")
+        failed = "failed" in states or super().execute(context)
+        skipped = [] if failed else self.then
+        self.do_branch(context, sorted(self.downstream_task_ids - set(skipped)))
+        return failed
 '''
 
 _FINALLY = '''
@@ -374,25 +456,30 @@ _KINDS = {
     "branch": ("Branch", (_BRANCH,)),
     "items_after": ("ItemsAfter", (_ITEMS, _ITEMS_AFTER)),
     "outputs": ("Outputs", (_OUTPUTS,)),
+    "check": ("Check", (_CHECK,)),
+    "raise": ("Raise", (_RAISE,)),
     "except": ("Except", (_EXCEPT,)),
+    "handle": ("Handle", (_HANDLE,)),
     "finally": ("Finally", (_FINALLY,)),
-    "finish": ("EmptyOperator", ()),
 }
+#: Kinds of tasks that run for each item of a loop; the others list the items, or stand outside.
+MAPPED = ("step", "raise", "check")
+
 #: executor -> what its commands are, and the word in front of their names
 _COMMANDS = {PROCESS: (_PROCESS, ""), DOCKER: (_DOCKER, "Docker"), KUBERNETES: (_POD, "Pod")}
-_ORDER = (_STEP, _ITEMS, _BRANCH, _OUTPUTS, _EXCEPT, _FINALLY, _ITEMS_AFTER)
-_PREFIXED = re.compile(r"\b(Command|Step|Items|Branch|Outputs|ItemsAfter)\b")
+_ORDER = (
+    *(_STEP, _ITEMS, _BRANCH, _CHECK, _RAISE, _OUTPUTS, _EXCEPT, _HANDLE, _FINALLY, _ITEMS_AFTER),
+)
+#: The operators that run a command.
+_RUNNING = ("Command", *(name for name, _ in _KINDS.values() if name not in ("Except", "Finally")))
+_PREFIXED = re.compile(rf"\b({'|'.join(_RUNNING)})\b")
 
 #: Names that the pieces define.
 NAMES = frozenset(
     (
-        *("Except", "Finally", "pod_of", "states_of", "words_of", "xcom_of"),
+        *("Except", "Finally", "pod_of", "states_of", "words_of", "xcom_of", "values_of"),
         *("announce", "callback", "record_url", "RecordLink", "sla", "missed"),
-        *(
-            prefix + name
-            for _, prefix in _COMMANDS.values()
-            for name in ("Command", "Step", "Items", "Branch", "Outputs", "ItemsAfter")
-        ),
+        *(prefix + name for _, prefix in _COMMANDS.values() for name in _RUNNING),
     )
 )
 
@@ -408,20 +495,24 @@ def source(
     called: str,
     *,
     deferrable: bool = False,
+    has_values: bool = False,
     linked: bool = False,
 ) -> list[str]:
     """The lines of all definitions that tasks need, each after two empty lines.
 
     A task is its kind and its executor; ``called`` is the text that may call a function. Tasks of
-    steps are ``linked`` to their records.
+    steps are ``linked`` to their records; with ``has_values`` the file has a table of named values.
     """
     wanted: dict[str | None, set[str]] = {}
     for kind, executor in tasks:
         wanted.setdefault(executor, set()).update(_KINDS[kind][1])
-    pieces = [_WORDS] if wanted.keys() - {None} else []
+    pieces: list[str] = []
+    if wanted.keys() - {None}:
+        passed = _WORDS.replace(_CHECKED, _CHECKED + _WITH_VALUES)
+        pieces += [_VALUES, passed] if has_values else [_WORDS]
     linked = linked and any(_STEP in needed for needed in wanted.values())
     pieces += [_LINK] if linked else []
-    if any({_EXCEPT, _FINALLY, _ITEMS_AFTER} & needed for needed in wanted.values()):
+    if any({_EXCEPT, _HANDLE, _FINALLY, _ITEMS_AFTER} & needed for needed in wanted.values()):
         pieces.append(_REACHED)
     for executor in _COMMANDS:
         if executor in wanted:

@@ -7,9 +7,8 @@ runs whose output it looks at. If it looks at none, the first step that it decid
 
 from __future__ import annotations
 
-from levada_compiler.program.expression_text import regions
-from levada_compiler.program.ir import Branch, Call, Loop
-from levada_compiler.program.references import References, all_nodes
+from levada_compiler.program.ir import Call, walk
+from levada_compiler.program.references import References
 
 from .options import PROCESS
 
@@ -17,14 +16,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from levada_compiler.program.ir import Expr, Node, Program
+    from levada_compiler.program.ir import Program
 
     from .graph import Task
     from .options import Options
     from .settings import Settings
 
 #: Kinds of tasks that run no command of Levada's.
-BARE = ("except", "finally", "finish")
+BARE = ("except", "finally")
 
 
 class Placement:
@@ -35,7 +34,7 @@ class Placement:
         self._settings = settings
         self._options = options
         self._refer = References(program)
-        nodes = tuple(all_nodes(program.body))
+        nodes = tuple(walk(program.body))
         self._calls = {node.id: node for node in nodes if isinstance(node, Call)}
         self._regions = {node.id: node for node in nodes if not isinstance(node, Call)}
 
@@ -58,9 +57,8 @@ class Placement:
         return wanted, None if wanted == PROCESS else image or self._options.image
 
     def _looked_at(self, task: Task) -> Iterator[Call]:
-        for expression in self._expressions(task):
-            for name in self._refer.of(expression):
-                yield from self._within(name)
+        for name in self._names(task):
+            yield from self._within(name)
         if task.node is not None:
             yield from self._within(task.node.id)
         yield from self._calls.values()
@@ -69,15 +67,14 @@ class Placement:
         if name in self._calls:
             yield self._calls[name]
         elif name in self._regions:
-            inside = (node for region in regions(self._regions[name]) for node in all_nodes(region))
+            inside = self._regions[name].walk()
             yield from (node for node in inside if isinstance(node, Call))
 
-    def _expressions(self, task: Task) -> Iterator[Expr]:
-        node: Node | None = task.node
-        match node:
-            case Branch():
-                yield node.condition
-            case Loop():
-                yield from (node.items, *node.conditions)
-            case None if self._program.result is not None:
-                yield from self._program.result.values
+    def _names(self, task: Task) -> Iterator[str]:
+        """The calls and guards that a task looks at, by their ids."""
+        if task.node is not None:
+            yield from self._refer.of_node(task.node)
+        else:
+            for value in self._program.result.values:
+                yield from self._refer.of(value)
+        yield from self._refer.of_values(task.checks)

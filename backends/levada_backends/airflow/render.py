@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 
-from levada_compiler.program.ir import Call, Group, Program, Result
+from levada_compiler.program.ir import Call, Fail, Group, Program, Result
 
 from . import operators
 from . import options as reads
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 #: Names that the file uses itself.
 _TAKEN = operators.NAMES | frozenset(
     (
-        *("json", "os", "sys", "Path", "TemporaryDirectory", "timedelta", "pendulum", "dag"),
+        *("json", "os", "re", "sys", "Path", "TemporaryDirectory", "timedelta", "pendulum", "dag"),
         *("import_module",),
         *(
             "DAG",
@@ -46,13 +46,12 @@ _TAKEN = operators.NAMES | frozenset(
             "Label",
             "BaseOperator",
             "BranchMixIn",
-            "EmptyOperator",
         ),
         *("SubprocessHook", "DockerOperator", "DeviceRequest", "Mount", "KubernetesPodOperator"),
         *("AirflowException", "AirflowFailException", "AirflowSkipException"),
         *("RECORD", "BaseOperatorLink", "quote", "shorten", "IS_2", "LATE"),
         *("SyncCallback", "DeadlineAlert", "DeadlineReference"),
-        *("PIPELINE", "PROJECT", "PYTHON", "SOURCES", "ENVIRONMENT", "BACKOFF", "SWITCH"),
+        *("PIPELINE", "VALUES", "PROJECT", "PYTHON", "SOURCES", "ENVIRONMENT", "BACKOFF", "SWITCH"),
         *("STORE", "DOCKER", "MOUNTS", "KUBERNETES", "POD", "CONTAINER"),
     )
 )
@@ -67,7 +66,6 @@ _AIRFLOW = {
     "TaskGroup": ("airflow.sdk", "airflow.utils.task_group"),
     "Param": ("airflow.sdk.definitions.param", "airflow.models.param"),
     "BranchMixIn": ("airflow.providers.standard.operators.branch", "airflow.operators.branch"),
-    "EmptyOperator": ("airflow.providers.standard.operators.empty", "airflow.operators.empty"),
     "SubprocessHook": ("airflow.providers.standard.hooks.subprocess", "airflow.hooks.subprocess"),
 }
 _EXCEPTIONS = ("AirflowException", "AirflowFailException", "AirflowSkipException")
@@ -81,6 +79,7 @@ _PROVIDERS = {
 _STANDARD = {
     "json": "import json",
     "os": "import os",
+    "re": "import re",
     "sys": "import sys",
     "timedelta": "from datetime import timedelta",
     "import_module": "from importlib import import_module",
@@ -127,6 +126,7 @@ class _File:
         self._linked = {name for task in self._graph.tasks.values() for name in task.upstream}
         self._names: dict[str, str] = {}
         self._used: set[str] = set(_TAKEN) | set(keyword.kwlist)
+        self._definitions = self._graph.writer.definitions()
         self._body = self._dag()
 
     def text(self) -> str:
@@ -136,6 +136,7 @@ class _File:
             tasks,
             "\n".join([*late, *self._body]),
             deferrable=self._where.deferrable,
+            has_values=bool(self._definitions),
             linked=bool(self._where.record),
         )
         rest = [*self._constants(), *defined, "", "", *late, *self._body]
@@ -174,7 +175,16 @@ class _File:
             from . import containers
 
             lines += containers.constants(used, self._where)
+        lines += self._values()
         return [*lines, "", *self._environment()] if used else lines
+
+    def _values(self) -> list[str]:
+        """The named values of the pipeline, each written once."""
+        if not self._definitions:
+            return []
+        pairs = tuple((string(name), string(text)) for name, text in self._definitions.items())
+        about = "# What tasks compute from what there is, each by its name."
+        return [about, *statement("VALUES = ", DictText(pairs), "", 0)]
 
     def _project(self) -> list[str]:
         root = _path(str(self._options.get("project", "..")))
@@ -307,7 +317,7 @@ class _File:
         lines = [comment(remark, indent)] if remark else []
         operator = operators.operator(task.kind, self._placed[task.id][0])
         arguments = self._arguments(task)
-        if not task.source or task.kind != "step":
+        if not task.source or task.kind not in operators.MAPPED:
             return lines + statement(name, call(operator, **arguments), "", indent)
         suffix = f".expand(item={self._name(task.source)}.output)"
         return lines + statement(name, call(f"{operator}.partial", **arguments), suffix, indent)
@@ -316,17 +326,13 @@ class _File:
         """The arguments of a task's operator, in the order to be written."""
         prefix = task.groups[-1].id + "." if task.groups else ""
         arguments: dict[str, Text] = {"task_id": string(task.id.removeprefix(prefix))}
-        node = task.node
         if self._placed[task.id][1] is not None:
             arguments["image"] = string(str(self._placed[task.id][1]))
-        if isinstance(node, Call) and task.kind == "step":
-            arguments |= self._step_arguments(task, node)
-        elif task.kind in ("items", "items_after"):
-            arguments |= _listing_arguments(task)
-        elif task.kind == "branch":
-            arguments["condition"] = string(task.condition)
-        elif task.kind == "outputs" and self._program.result is not None:
-            arguments |= _outputs(self._program.result, self._graph)
+        arguments |= self._own_arguments(task)
+        if task.checks:
+            arguments["checks"] = strings(task.checks)
+        if task.kind in ("check", "raise") and task.clauses:
+            arguments |= _loop_arguments(task)
         if task.body:
             arguments["body"] = strings(task.body)
         if task.lists:
@@ -336,9 +342,23 @@ class _File:
                 arguments[side] = strings(below)
         if task.rule == NONE_FAILED:
             arguments["trigger_rule"] = string(task.rule)
-        if isinstance(node, Call) and task.kind == "step" and self._steps[node.step].description:
-            arguments["doc_md"] = string(self._steps[node.step].description)
+        if "step" in arguments and isinstance(task.node, Call):
+            about = self._steps[task.node.step].description
+            arguments |= {"doc_md": string(about)} if about else {}
         return arguments
+
+    def _own_arguments(self, task: Task) -> dict[str, Text]:
+        """The arguments that only operators of this kind have."""
+        node = task.node
+        if isinstance(node, Call) and task.kind == "step":
+            return self._step_arguments(task, node)
+        if isinstance(node, Fail):
+            return _raise_arguments(node, self._graph)
+        if task.kind in ("items", "items_after"):
+            return _listing_arguments(task)
+        if task.kind in ("branch", "handle"):
+            return {"condition": string(task.condition)}
+        return _outputs(self._program.result, self._graph) if task.kind == "outputs" else {}
 
     def _step_arguments(self, task: Task, node: Call) -> dict[str, Text]:
         writer = self._graph.writer
@@ -353,9 +373,7 @@ class _File:
         if step.outputs:
             arguments["outputs"] = strings(output.name for output in step.outputs)
         if task.clauses:
-            loops = [clause for clause in task.clauses if not clause.startswith("if ")]
-            arguments["loops"] = strings(loops)
-            arguments["map_index_template"] = '"{{ task.item.label }}"'
+            arguments |= _loop_arguments(task)
         arguments |= self._settings.arguments(node, mapped=bool(task.source))
         executor = self._placed[task.id][0]
         if executor != PROCESS:
@@ -371,7 +389,8 @@ class _File:
         chains: list[list[str]] = []
         for task in self._graph.tasks.values():
             # `.expand(item=….output)` is an edge already.
-            above = [name for name in task.upstream if name != task.source or task.kind != "step"]
+            is_mapped = task.kind in operators.MAPPED
+            above = [name for name in task.upstream if name != task.source or not is_mapped]
             labels = {name: self._label(name, task) for name in above}
             plain = [name for name in above if not labels[name]]
             if plain:
@@ -387,8 +406,10 @@ class _File:
         side = dict(task.gates).get(gate)
         if side is None or task.id not in self._sides.get((gate, side), ()):
             return ""
-        words = {"branch": {"then": "true", "otherwise": "false"}, "except": {"then": "failed"}}
-        return f'Label("{words[self._graph.tasks[gate].kind][side]}")'
+        sides = {"then": "true", "otherwise": "false"}
+        if self._graph.tasks[gate].kind != "branch":
+            sides = {"then": "failed"}
+        return f'Label("{sides[side]}")'
 
     def _joined(self, names: list[str]) -> str:
         own = [self._name(name) for name in names]
@@ -421,8 +442,6 @@ def _remark(task: Task) -> str:
     """What the arguments of a task do not say."""
     if task.kind == "outputs":
         return "The pipeline's outputs."
-    if task.kind == "finish":
-        return "Fails the run if anything above has failed, caught failures aside."
     return "Runs after skipped tasks, too." if task.rule == NONE_FAILED else ""
 
 
@@ -436,8 +455,25 @@ def _path(path: str) -> str:
 def _outputs(result: Result, graph: Graph) -> dict[str, Text]:
     pairs = zip(result.names, result.values, strict=True)
     texts = tuple((string(name), string(graph.writer.text(value))) for name, value in pairs)
+    if not texts:
+        return {}
     arguments: dict[str, Text] = {"outputs": DictText(texts)}
-    return arguments | ({"is_tuple": "True"} if result.is_tuple else {})
+    return arguments | ({"returns": string(result.kind)} if result.kind != "value" else {})
+
+
+def _raise_arguments(node: Fail, graph: Graph) -> dict[str, Text]:
+    if node.guard:
+        return {"handled": string(node.guard)}
+    arguments: dict[str, Text] = {"classes": strings(node.classes)}
+    texts = [graph.writer.text(argument) for argument in node.arguments]
+    return arguments | ({"arguments": strings(texts)} if texts else {})
+
+
+def _loop_arguments(task: Task) -> dict[str, Text]:
+    """What a mapped task has to know of the loops around it."""
+    loops = [clause for clause in task.clauses if not clause.startswith("if ")]
+    label = '"{{ task.item.label }}"'
+    return {"loops": strings(loops), "map_index_template": label}
 
 
 def _listing_arguments(task: Task) -> dict[str, Text]:

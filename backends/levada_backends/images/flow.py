@@ -17,7 +17,7 @@ from levada_compiler.program.ir import (
     Collect,
     Concat,
     Display,
-    Group,
+    Expr,
     Guard,
     Item,
     Loop,
@@ -25,12 +25,15 @@ from levada_compiler.program.ir import (
     Output,
     Recover,
     Select,
+    Use,
+    Value,
+    walk,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from levada_compiler.program.ir import Expr, Node, Program, Step, Type
+    from levada_compiler.program.ir import Node, Program, Step, Type
 
 #: Libraries whose values have a format of their own, with what the runtime needs to write and read
 #: it (``levada.materializers``): packages whose names are those of their modules.
@@ -64,8 +67,8 @@ def producers(program: Program) -> dict[str, tuple[str, ...]]:
     for node, loops in nodes:
         if isinstance(node, Call):
             around = tuple((loop.items, loop.conditions) for loop in loops)
-            found[node.step] |= given.values((node.arguments, around))
-            found[node.step] |= given.members((node.arguments, around))
+            evaluated = (node.expressions(), around)
+            found[node.step] |= given.values(evaluated) | given.members(evaluated)
     return {key: tuple(sorted(keys)) for key, keys in found.items()}
 
 
@@ -73,26 +76,36 @@ def decided_on(program: Program) -> tuple[str, ...]:
     """The values that are loaded where a run is decided, sorted: in conditions, filters, computed
     items and inputs. A mere reference is passed on as it is.
     """  # noqa: D205
-    nodes = list(_nodes(program.body, ()))
-    given = _Given({node.id: node for node, _ in nodes})
+    nodes = {node.id: node for node in walk(program.body)}
+    given = _Given(nodes)
     found: set[str] = set()
-    for node, _ in nodes:
+    for node in nodes.values():
         match node:
             case Branch():
                 found |= given.values(node.condition)
             case Loop():
-                found |= given.values(node.conditions) | given.values(_computed(node.items))
-            case Call():
-                for argument in node.arguments:
-                    found |= given.values(_computed(argument.value))
+                found |= given.values(node.conditions)
+                found |= given.values(given.computed(node.items))
+            case Value():
+                pass  # where it is used
+            case _:
+                for expression in node.expressions():
+                    found |= given.values(given.computed(expression))
+    for name in _checked(program):
+        found |= given.values(given.computed(Use(name, program.span)))
     return tuple(sorted(found))
 
 
-def _computed(expression: Expr) -> Expr | None:
-    """An expression that loads what it names; None for a reference and a list of such."""
-    inner = expression.value if isinstance(expression, Attribute) else expression
-    is_reference = isinstance(inner, Output | Item | Collect | Select | Recover | Concat | Display)
-    return None if is_reference else expression
+def _checked(program: Program) -> set[str]:
+    """The named values that are evaluated because they may raise."""
+    found = set(program.result.after)
+    for node in walk(program.body):
+        found.update(node.after)
+        if isinstance(node, Guard):
+            found.update(node.checks)
+        if isinstance(node, Value) and node.is_checked:
+            found.add(node.id)
+    return found & {node.id for node in walk(program.body) if isinstance(node, Value)}
 
 
 def needs_modules(given: str, steps: Mapping[str, Step]) -> bool:
@@ -110,17 +123,9 @@ def _nodes(
     """All nodes, each with the loops around it."""
     for node in region:
         yield node, loops
-        match node:
-            case Branch():
-                yield from _nodes(node.then + node.otherwise, loops)
-            case Loop():
-                yield from _nodes(node.body, (*loops, node))
-            case Group():
-                yield from _nodes(node.body, loops)
-            case Guard():
-                yield from _nodes(node.body + (node.handler or ()) + node.final, loops)
-            case Call():
-                pass
+        inner = (*loops, node) if isinstance(node, Loop) else loops
+        for part in node.regions():
+            yield from _nodes(part, inner)
 
 
 class _Given:
@@ -157,9 +162,8 @@ class _Given:
             inner = item.value if isinstance(item, Attribute) else item
             if isinstance(item, tuple):
                 pending += item
-            elif not isinstance(inner, Output):
-                names = getattr(type(item), "__match_args__", ())
-                pending += [getattr(item, name) for name in names]
+            elif isinstance(item, Expr) and not isinstance(inner, Output):
+                pending += item.children()
                 pending += self._decisions(item)
 
     def _value(self, node: str, name: str) -> set[str]:
@@ -174,7 +178,17 @@ class _Given:
         if isinstance(item, Select):
             branch = self._nodes.get(item.branch)
             return [branch.condition] if isinstance(branch, Branch) else []
+        if isinstance(item, Use):
+            return list(self._nodes[item.value].expressions())
         return []
+
+    def computed(self, expression: Expr) -> Expr | None:
+        """An expression that loads what it names; None for a reference and a list of such."""
+        while isinstance(expression, Use):
+            (expression,) = self._nodes[expression.value].expressions()
+        inner = expression.value if isinstance(expression, Attribute) else expression
+        references = Output | Item | Collect | Select | Recover | Concat | Display
+        return None if isinstance(inner, references) else expression
 
 
 def enumeration(given: str) -> str:

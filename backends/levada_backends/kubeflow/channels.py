@@ -108,15 +108,20 @@ class Channels:
         _share(lists)
 
     def _origin(self, value: Expr) -> Way | None:
+        value = self._builder.resolved(value)
         match value:
             case Output(node=node):
                 return self._output(node, None)
-            case Attribute(value=Output(node=node), name=name):
-                return self._output(node, artifacts.output_name(name))
+            case Attribute(value=inner, name=name):
+                inner = self._builder.resolved(inner)
+                if not isinstance(inner, Output):
+                    return None
+                return self._output(inner.node, artifacts.output_name(name))
             case Select():
                 return self._merge(value)
-            case Collect(value=Output() | Attribute(), flatten=False) if self._collecting:
-                return self._collected(value)
+            case Collect(value=inner, flatten=False) if self._collecting:
+                is_own = isinstance(self._builder.resolved(inner), Output | Attribute)
+                return self._collected(value) if is_own else None
             case _:
                 return None
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
-from levada_compiler.program.ir import Call
-from levada_compiler.program.references import all_nodes
+from levada_compiler.program.ir import Call, walk
 
 from ..pods import names
 from ..pods.check import SettingsCheck
@@ -98,7 +97,7 @@ def _artifacts(program: Program, options: Options) -> Iterator[Diagnostic]:
 def _images(program: Program, options: Options) -> Iterator[Diagnostic]:
     if options.image:
         return
-    named = {node.step for node in all_nodes(program.body) if isinstance(node, Call)}
+    named = {node.step for node in walk(program.body) if isinstance(node, Call)}
     for step in program.steps:
         if step.key in named and not values(step.settings).get("image"):
             yield Diagnostic(
@@ -161,7 +160,7 @@ def _schedule(program: Program, options: Options) -> Iterator[Diagnostic]:
 
 def _settings(program: Program) -> Iterator[Diagnostic]:
     groups = [program.settings, *(step.settings for step in program.steps)]
-    groups += [node.settings for node in all_nodes(program.body) if isinstance(node, Call)]
+    groups += [node.settings for node in walk(program.body) if isinstance(node, Call)]
     for settings in groups:
         for setting in settings:
             yield from _setting(setting, json.loads(setting.value))

@@ -13,8 +13,25 @@ killed.
 
 from __future__ import annotations
 
-from levada_compiler.program.expression_text import ExpressionWriter, failing_nodes
-from levada_compiler.program.ir import Branch, Call, Group, Guard, Loop, Node, Program
+from levada_compiler.program.expression_text import (
+    ExpressionWriter,
+    failing_in,
+    failing_nodes,
+    used,
+)
+from levada_compiler.program.ir import (
+    Branch,
+    Call,
+    Fail,
+    Group,
+    Guard,
+    Loop,
+    Node,
+    Program,
+    Use,
+    Value,
+    walk,
+)
 from levada_compiler.program.references import References
 from levada_compiler.slotted import dataclass, field, replace
 
@@ -32,6 +49,8 @@ if TYPE_CHECKING:
 DAG_BYTES = 96 * 1024
 #: About what a task is in it, beside the text of its call.
 TASK_BYTES = 700
+#: Bytes of the named values that a container may know; beyond it each task is told its own.
+VALUES_BYTES = 48 * 1024
 
 THEN, OTHERWISE = "then", "otherwise"
 #: The task that records what the pipeline returns.
@@ -66,15 +85,21 @@ class Given:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """One task of a DAG. ``wants`` holds what must be over: ids of nodes, and tasks."""
+    """One task of a DAG.
+
+    ``wants`` holds what it takes something from: ids of nodes, and tasks; ``follows`` what must be
+    over besides.
+    """
 
     name: str
     title: str
-    kind: str  #: step, decide, items, outputs, end or dag
+    kind: str  #: step, decide, items, check, raise, outputs, end or dag
     dag: Dag
     node: Node | None = None
     lines: tuple[str, ...] = ()
     wants: list[str | Task] = field(default_factory=list)
+    follows: list[str | Task] = field(default_factory=list)
+    values: tuple[str, ...] = ()  #: the named values that its container has to know
     indexed: bool = False  #: it is in a loop
     inner: Dag | None = None
     condition: str = ""
@@ -154,6 +179,12 @@ class Builder:
         self._refer = References(program)
         self.components = Names()
         self._plain = {p.name: parameters.compared_kind(p) for p in program.parameters}
+        values = [node for node in walk(program.body) if isinstance(node, Value)]
+        self.values = {node.id: node for node in values}
+        #: what the names of values and the like stand for; a container knows those it needs
+        self.definitions = self.writer.definitions()
+        size = sum(len(name) + len(text) for name, text in self.definitions.items())
+        self.are_told = size > VALUES_BYTES
         #: node id -> the tasks that are over when the node is
         self._over: dict[str, list[Task]] = {}
         #: node id -> the task of a call; of a branch the sub-DAG, and those of its two sides
@@ -169,7 +200,6 @@ class Builder:
     def _region(self, nodes: Sequence[Node], place: Place) -> None:
         """Add the tasks of a region, in parts if they are too many for one DAG."""
         parts = list(_parts(nodes, self._size))
-        barrier: list[str | Task] = []
         for number, part in enumerate(parts, 1):
             inside = place
             if len(parts) > 1:
@@ -178,18 +208,19 @@ class Builder:
                 task.comment = "in parts: a DAG's driver gets all of it as one argument"
                 inside = replace(place, dag=inner_of(task))
             for node in part:
-                self._node(node, inside, barrier)
-                if isinstance(node, Guard):
-                    barrier = [node.id]
+                self._node(node, inside)
                 if place.before is not None:
                     place = replace(place, before=_joined(place.before, failing_nodes((node,))))
                     inside = replace(inside, before=place.before)
 
     def _size(self, node: Node) -> int:
-        texts = [a.value for a in node.arguments] if isinstance(node, Call) else []
-        return TASK_BYTES + sum(len(self.writer.text(text)) + 20 for text in texts)
+        if isinstance(node, Value) and not node.is_checked:
+            return 0
+        texts = [self.writer.text(each) for each in node.expressions()]
+        told = used(self.definitions, texts) if self.are_told else {}
+        return TASK_BYTES + sum(len(text) + 20 for text in (*texts, *told.values()))
 
-    def _node(self, node: Node, place: Place, barrier: list[str | Task]) -> None:
+    def _node(self, node: Node, place: Place) -> None:
         first = len(place.dag.tasks)
         match node:
             case Call():
@@ -202,18 +233,44 @@ class Builder:
                 over = self._guard(node, place)
             case Group():
                 over = self._group(node, place)
+            case Fail():
+                over = [self._raise(node, place)]
+            case Value():
+                over = [self._value(node, place)] if node.is_checked else []
         self._over[node.id] = over
         for task in place.dag.tasks[first:]:
             if task.exit_of is None:
-                task.wants += [*barrier, *node.after]
+                task.follows += [name for name in node.after if name in self._over]
 
     def _call(self, call: Call, place: Place) -> Task:
         task = self._task(_last(call.id), "step", place, call)
         inputs = [f"input {a.name}={self.writer.text(a.value)}" for a in call.arguments]
-        task.lines = (*place.loops, *inputs, *_caught(place))
-        task.wants += self._references(a.value for a in call.arguments)
+        task.lines = (*place.loops, *self._checks(call.after), *inputs, *_caught(place))
+        task.wants += self._refer.of_node(call)
         self.calls[call.id] = task
         return task
+
+    def _raise(self, fail: Fail, place: Place) -> Task:
+        task = self._task(_last(fail.id), "raise", place, fail)
+        own = [f"handled {fail.guard}"] if fail.guard else []
+        own += [f"class {name}" for name in fail.classes]
+        own += [f"argument {self.writer.text(each)}" for each in fail.arguments]
+        checks = self._checks(fail.after)
+        task.lines = (f"node {fail.id}", *place.loops, *checks, *own, *_caught(place))
+        task.wants += self._refer.of_node(fail)
+        return task
+
+    def _value(self, value: Value, place: Place) -> Task:
+        task = self._task(_last(value.id), "check", place, value)
+        checks = self._checks((*value.after, value.id))
+        task.lines = (f"node {value.id}", *place.loops, *checks, *_caught(place))
+        task.wants += self._refer.of_node(value)
+        task.comment = f"evaluates {self.writer.text(value.value)} before what follows"
+        return task
+
+    def _checks(self, names: Iterable[str]) -> list[str]:
+        """The lines that have values evaluated, for they may raise: those without a task."""
+        return [f"check {name}" for name in names if name in self.values]
 
     def _group(self, group: Group, place: Place) -> list[Task]:
         task = self._sub_dag(_last(group.id), place, group)
@@ -222,20 +279,18 @@ class Builder:
         return _unless_empty(task)
 
     def _branch(self, branch: Branch, place: Place) -> list[Task]:
-        sides = [
-            (name, nodes)
-            for name, nodes in ((THEN, branch.then), (OTHERWISE, branch.otherwise))
-            if nodes
-        ]
+        sides = [(name, nodes) for name, nodes in branch.parts() if nodes]
         wrapper = self._sub_dag(_last(branch.id), place, branch)
         inside = replace(place, dag=inner_of(wrapper))
-        known = None if place.before is not None else cel.condition(branch.condition, self._plain)
-        text = self.writer.text(branch.condition)
+        text, checks = self.writer.text(branch.condition), self._checks(branch.after)
+        known = None
+        if place.before is None and not checks:
+            known = cel.condition(self.resolved(branch.condition), self._plain)
         wrapper.comment = f"if {text}"
         decided = None
         if known is None or not sides:
-            decided = self._decision("decide", inside, branch, text)
-            decided.wants += self._references([branch.condition])
+            decided = self._decision("decide", inside, branch, text, checks=checks)
+            decided.wants += self._refer.of_node(branch)
             decided.comment = cel.WHY_NOT
         made = [wrapper]
         for name, nodes in sides:
@@ -256,8 +311,9 @@ class Builder:
         where = [f"where {self.writer.text(condition)}" for condition in loop.conditions]
         loops = (*place.loops, text, *where)
         items = self._task(f"{_last(loop.id)} items", "items", place, loop)
-        items.lines = (f"node {loop.id}", *loops, *_caught(place))
-        items.wants += self._references((loop.items, *loop.conditions))
+        checks = self._checks(loop.after)
+        items.lines = (f"node {loop.id}", *loops, *checks, *_caught(place))
+        items.wants += self._refer.of_node(loop)
         items.comment = "lists the items as Python would, and gives each its index"
         body = self._sub_dag(_last(loop.id), place, loop)
         body.comment, body.listed = text, items
@@ -278,7 +334,7 @@ class Builder:
         else:
             self._tried(guard, inside)
         if place.before and guard.final:  # what stands before it decides whether it is entered
-            wrapper.wants += place.before
+            wrapper.follows += place.before
         over = _unless_empty(wrapper)
         if place.before is not None or not any(t.exit_of for t in inside.dag.tasks):
             return over
@@ -304,7 +360,7 @@ class Builder:
         task = self._task(f"{_last(guard.id)} end", "end", place, guard)
         failing = failing_nodes((guard,))
         task.lines = (f"node {guard.id}", *place.loops, f"unless {_listed(failing)}")
-        task.wants.append(wrapper)
+        task.follows.append(wrapper)
         task.comment = "a failed exit task does not fail its DAG: what follows must not run"
         return task
 
@@ -312,15 +368,17 @@ class Builder:
         """A body whose failures are caught, and the handler."""
         body = self._sub_dag("tried", place, guard)
         self._region(guard.body, replace(place, dag=inner_of(body), before=place.before or ()))
-        if not _unless_empty(body):
+        before = _unless_empty(body)
+        if not before and not guard.checks:
             return
-        text = f"failed({_listed(failing_nodes(guard.body))})"
+        text = f"failed({_listed(failing_in(guard))})"
         decided = self._decision("except", place, guard, text, f"{guard.id}.except")
-        decided.wants.append(body)
+        decided.follows += before
+        decided.wants += self._refer.of_values(guard.checks)
         decided.comment = "KFP cannot go on after a failure: the steps' records say if one failed"
         handler = self._sub_dag("handler", place, guard)
         handler.decided, handler.condition = decided, _is(decided, THEN)
-        handler.wants.append(body)
+        handler.follows += before
         self._region(guard.handler or (), replace(place, dag=inner_of(handler)))
         _unless_empty(handler)
 
@@ -339,26 +397,36 @@ class Builder:
         task.component = self._component(task)
         return task
 
-    def _decision(self, title: str, place: Place, node: Node, text: str, node_id: str = "") -> Task:
+    def _decision(
+        self,
+        title: str,
+        place: Place,
+        node: Node,
+        text: str,
+        node_id: str = "",
+        checks: Sequence[str] = (),
+    ) -> Task:
         task = self._task(title, "decide", place, node)
-        lines = (f"node {node_id or node.id}", *place.loops, f"expression {text}")
+        lines = (f"node {node_id or node.id}", *place.loops, *checks, f"expression {text}")
         task.lines = (*lines, *_caught(place))
         return task
 
-    def _references(self, expressions: Iterable[Expr]) -> list[str | Task]:
-        return [name for expression in expressions for name in self._refer.of(expression)]
+    def resolved(self, expression: Expr) -> Expr:
+        """The expression that a name stands for; any other one as it is."""
+        while isinstance(expression, Use):
+            expression = self.values[expression.value].value
+        return expression
 
     def _end(self) -> None:
         result = self._program.result
-        if result is None and self.root.tasks:
+        if result.kind == "none" and not result.after and self.root.tasks:
             return
         task = self._task(RETURN, "outputs", Place(self.root), None)
         task.comment = "what the pipeline returns"
-        if result is None:
-            return
         pairs = zip(result.names, result.values, strict=True)
         outputs = [f"output {name}={self.writer.text(value)}" for name, value in pairs]
-        task.lines = (*outputs, *(["tuple"] if result.is_tuple else []))
+        kind = [] if result.kind in ("none", "value") else [f"returns {result.kind}"]
+        task.lines = (*self._checks(result.after), *outputs, *kind)
 
     def enclose(self, task: Task) -> Task:
         """Put a task that has its edges into a sub-DAG of its own, which stands in its place."""
@@ -381,16 +449,27 @@ class Builder:
     # ------------------------------------------------------------------ edges
 
     def _connect(self) -> None:
+        ordered: dict[Task, list[Task]] = {}
         for task in self.root.all_tasks():
             wanted = [above for want in task.wants for above in self._tasks_of(want)]
             wanted += [above for above in (task.decided, task.listed, task.exit_of) if above]
             for above in wanted:
-                _edge(above, task)
+                if edge := _edge(above, task):
+                    _append(edge[1].after, edge[0])
+            for above in (one for name in task.follows for one in self._tasks_of(name)):
+                if edge := _edge(above, task):
+                    _append(ordered.setdefault(edge[1], []), edge[0])
+        _add_order(self.root, ordered)
         last = self.root.tasks[-1]
         if last.kind == "outputs":
             followed = {id(above) for task in self.root.tasks for above in task.after}
             last.after = [t for t in self.root.tasks[:-1] if id(t) not in followed]
         for task in self.root.all_tasks():
+            told = used(self.definitions, task.lines)
+            if self.are_told:
+                task.lines = (*(f"value {name}={text}" for name, text in told.items()), *task.lines)
+            else:
+                task.values = tuple(told)
             task.lines = tuple(escape(line) for line in task.lines)
             if task.inner is None and not any(t.after for t in task.chain):
                 task.parameters = tuple(self._plain)
@@ -400,16 +479,33 @@ class Builder:
         return self._over[want] if isinstance(want, str) else [want]
 
 
-def _edge(above: Task, below: Task) -> None:
+def _edge(above: Task, below: Task) -> tuple[Task, Task] | None:
     """An edge where both have a DAG in common; one to an exit task is one to what it follows."""
     for one, other in zip(above.chain, below.chain, strict=False):
         if one is other:
             continue
         if other.exit_of is None or one is other.exit_of:
             one = one.exit_of or one
-            if one not in other.after and one is not other:
-                other.after.append(one)
-        return
+            return (one, other) if one is not other else None
+        return None
+    return None
+
+
+def _append(tasks: list[Task], task: Task) -> None:
+    if task not in tasks:
+        tasks.append(task)
+
+
+def _add_order(dag: Dag, ordered: dict[Task, list[Task]]) -> None:
+    """Add the edges that are for the order alone, without those that others stand for."""
+    above: dict[Task, set[Task]] = {}
+    for task in dag.tasks:
+        wanted = [*task.after, *(one for one in ordered.get(task, ()) if one not in task.after)]
+        implied = set().union(*(above[one] for one in wanted))
+        task.after += [one for one in wanted[len(task.after) :] if one not in implied]
+        above[task] = implied.union(wanted)
+        if task.inner is not None:
+            _add_order(task.inner, ordered)
 
 
 def _parts(nodes: Sequence[Node], size: Callable[[Node], int]) -> Iterator[Sequence[Node]]:

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import json
 
-from levada_compiler.program.ir import Call
+from levada_compiler.program.ir import Call, walk
 from levada_compiler.program.plan import merged_settings
-from levada_compiler.program.references import all_nodes
 
 from ..pods import container as pod
 from ..pods import quantity
@@ -54,7 +53,8 @@ _STEPS_BYTES = 48 * 1024
 class Executors:
     """The executors, made as tasks ask for them."""
 
-    def __init__(self, program: Program, options: Options) -> None:
+    def __init__(self, program: Program, options: Options, definitions: Mapping[str, str]) -> None:
+        self._definitions = definitions
         self.containers: dict[str, dict[str, Any]] = {}
         self.kubernetes: dict[str, dict[str, Any]] = {}
         self._names: dict[str, str] = {}
@@ -65,7 +65,7 @@ class Executors:
         self._options = options
         self._program = program
         self._steps = {step.key: step for step in program.steps}
-        nodes = all_nodes(program.body)
+        nodes = walk(program.body)
         self._calls: dict[object, Call] = {n.id: n for n in nodes if isinstance(n, Call)}
         self._pipeline = values(program.settings)
         self._kinds = {p.name: parameters.kind(p) for p in program.parameters}
@@ -98,9 +98,16 @@ class Executors:
             steps.setdefault(key, set()).add(self.step(call).function if call else task.kind)
         for key, (container, kubernetes) in made.items():
             name = self._names[key] = names.new("step" if len(steps[key]) > 1 else min(steps[key]))
-            container["args"][1:1] = map(escape, self._known.get(key, {}).values())
+            known = [*self._known.get(key, {}).values(), *self._values(key)]
+            container["args"][1:1] = map(escape, known)
             self.containers[f"exec-{name}"] = {"container": container}
             self.kubernetes[f"exec-{name}"] = kubernetes
+
+    def _values(self, key: str) -> list[str]:
+        """The named values that the tasks of a container use."""
+        wanted = {name for task, own in self._keys.items() if own == key for name in task.values}
+        found = {name: text for name, text in self._definitions.items() if name in wanted}
+        return [f"--value={name}={text}" for name, text in found.items()]
 
     def _with_room(self, parts: str, call: Call | None) -> str:
         """The key of a container of these parts that knows the step of a call, or may yet."""

@@ -34,7 +34,7 @@ class Spec:
     def __init__(self, program: Program, options: Options) -> None:
         self.program = program
         self.builder = Builder(program)
-        self.executors = executors.Executors(program, options)
+        self.executors = executors.Executors(program, options, self.builder.definitions)
         self._options = options
         self._step_outputs = artifacts.Outputs(options.artifacts)
         channels = Channels(program, self.builder, self._step_outputs, collecting=options.collected)
@@ -194,7 +194,7 @@ class Spec:
         if task.kind in _OUTPUT_TYPES:
             return {OUTPUT: _OUTPUT_TYPES[task.kind]}
         result = self.program.result
-        if task.kind == "outputs" and result is not None:
+        if task.kind == "outputs":
             return {artifacts.output_name(name): "Artifact" for name in result.names}
         return {}
 

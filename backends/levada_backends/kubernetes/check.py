@@ -7,10 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity
-from levada_compiler.program.ir import Call
+from levada_compiler.program.ir import Call, walk
 
 from ..pods import container, names
-from ..pods.check import SettingsCheck, all_nodes, settings_of_steps
+from ..pods.check import SettingsCheck, settings_of_steps
 from .manifests import LARGEST_ANNOTATIONS, LARGEST_APPLIED, LARGEST_PLAN, Manifests
 from .options import LONGEST, TABLE, Options, read
 
@@ -163,7 +163,7 @@ def _parameters(program: Program) -> Iterator[Diagnostic]:
 def _images(program: Program, options: Options) -> Iterator[Diagnostic]:
     steps = {step.key: step for step in program.steps}
     said: set[tuple[str, str]] = set()
-    for node in all_nodes(program.body):
+    for node in walk(program.body):
         if not isinstance(node, Call):
             continue
         step = steps[node.step]

@@ -6,7 +6,7 @@ import json
 from posixpath import normpath
 
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity
-from levada_compiler.program.ir import Branch, Call, Group, Guard, Loop
+from levada_compiler.program.ir import Call, walk
 
 from . import names, quantity
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from levada_compiler.diagnostics.diagnostic import Span
-    from levada_compiler.program.ir import Node, Program, Setting
+    from levada_compiler.program.ir import Program, Setting
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 #: What Kubernetes counts is 64 bits wide.
@@ -26,29 +26,11 @@ _OWN = "LEVADA_"
 _TOLERATION = ("key", "operator", "value", "effect", "tolerationSeconds")
 
 
-def all_nodes(nodes: Iterable[Node]) -> Iterator[Node]:
-    """The nodes, and what is in them at any depth, in program order."""
-    for node in nodes:
-        yield node
-        yield from all_nodes(_inside(node))
-
-
-def _inside(node: Node) -> tuple[Node, ...]:
-    match node:
-        case Branch():
-            return (*node.then, *node.otherwise)
-        case Loop() | Group():
-            return node.body
-        case Guard():
-            return (*node.body, *(node.handler or ()), *node.final)
-    return ()
-
-
 def settings_of_steps(program: Program) -> Iterator[Setting]:
     """Every setting of a step or of a call, as it is written."""
     for step in program.steps:
         yield from step.settings
-    for node in all_nodes(program.body):
+    for node in walk(program.body):
         if isinstance(node, Call):
             yield from node.settings
 

@@ -53,7 +53,7 @@ class Recorded:
         if outcome is None:
             return None
         shown = [values.display(tree, self._store) for tree in outcome["outputs"]]
-        return (shown,) if outcome["is_tuple"] else (shown[0] if shown else None,)
+        return (records.returned(records.kind_of(outcome), outcome["names"], shown),)
 
     def enriched(self, step: StepState) -> StepState:
         """The step with what its record says better than the engine."""

@@ -130,7 +130,9 @@ def label_of(error: dict[str, Any]) -> str:
 
 def _outputs(outcome: Outcome) -> str:
     shown = outcome.displayed_outputs()
-    named = zip(outcome.names, shown, strict=True) if outcome.is_tuple else [("", shown)]
+    values = shown.values() if isinstance(shown, dict) else shown
+    is_one = outcome.kind in ("none", "value")
+    named = [("", shown)] if is_one else zip(outcome.names, values, strict=True)
     texts = [(name, json.dumps(value, ensure_ascii=False)) for name, value in named]
     return "\n".join(escape(f"output {name}".rstrip() + f": {shortened(t)}") for name, t in texts)
 

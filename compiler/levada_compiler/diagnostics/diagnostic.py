@@ -54,3 +54,8 @@ class Diagnostic:
     labels: tuple[Label, ...] = ()
     help: str = ""
     edit: tuple[str, ...] = ()
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it keeps the module from being compiled."""
+        return self.severity is Severity.ERROR

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import json
 
-from ..lowering import advice
-from ..lowering.values import ANY, Value, constant, constant_type, poison
 from ..program.ir import NamedOutput, Parameter, Setting, Step, Type
 from ..slotted import dataclass, replace
-from . import constants, docstrings, enums, limits, settings, types
+from . import constants, docstrings, enums, functions, limits, settings, types
 from . import modules as m
+from .not_constant import NotConstantError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +35,11 @@ DATACLASS_DECORATORS: Final = (
 )
 NAMED_TUPLES: Final = ("typing.NamedTuple", "typing_extensions.NamedTuple")
 MODELS: Final = ("pydantic.BaseModel",)
+TYPED_DICTS: Final = ("typing.TypedDict", "typing_extensions.TypedDict")
+FIELD_FUNCTIONS: Final = (
+    *("dataclasses.field", "pydantic.Field", "pydantic.fields.Field"),
+    *("attr.ib", "attr.field", "attrs.field"),
+)
 NEW_TYPES: Final = (m.External("typing.NewType"), m.External("typing_extensions.NewType"))
 TYPE_ALIASES: Final = (m.External("typing.TypeAlias"), m.External("typing_extensions.TypeAlias"))
 
@@ -49,12 +53,40 @@ class Fields:
 
 
 @dataclass(frozen=True, slots=True)
+class Default:
+    """The default of a parameter: a constant, or the ``member`` of an enumeration.
+
+    One that ``is_wrong`` has been reported.
+    """
+
+    value: object
+    type: Type
+    span: Span
+    member: tuple[enums.Enumeration, str] | None = None
+    is_wrong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Constructor:
+    """How an instance of a class of the project is made.
+
+    ``kind`` is ``dataclass``, ``namedtuple``, ``pydantic`` or ``typeddict``; ``defaults`` are those
+    of its fields that are known. With ``runs_code`` making one does more than to set its fields.
+    """
+
+    kind: str
+    parameters: tuple[Parameter, ...]
+    defaults: dict[str, object]
+    runs_code: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """A pipeline function as declared. ``defaults`` are the values of absent arguments."""
 
     function: m.Function
     parameters: tuple[Parameter, ...]
-    defaults: dict[str, Value]
+    defaults: dict[str, Default]
     settings: tuple[Setting, ...]
     description: str
 
@@ -233,7 +265,7 @@ class Declarations:
 
     def _read_step(self, function: m.Function) -> Step:
         module, node = function.module, function.node
-        advice.check_function(self.reports, function, "step")
+        functions.check_function(self.reports, function, "step")
         doc = docstrings.read(node)
         read = self._settings(function, settings.STEP)
         returns = self.annotation(module, node.returns)
@@ -330,6 +362,107 @@ class Declarations:
                 return extra.value if extra.value.isidentifier() else None
         return None
 
+    # -- plain functions and classes
+
+    def plain_parameters(self, function: m.Function) -> tuple[Parameter, ...]:
+        """The parameters of a function that is neither a step nor a pipeline."""
+        return tuple(self._step_parameters(function, {}))
+
+    def constructor(self, definition: m.Class) -> Constructor | None:
+        """How an instance of a class is made; None where it is not made of its fields."""
+        kind = self._constructed_kind(definition)
+        if kind is None:
+            return None
+        parameters: list[Parameter] = []
+        defaults: dict[str, object] = {}
+        for owner, node in self._field_nodes(definition):
+            name = node.target.id if isinstance(node.target, ast.Name) else ""
+            default = self._field_default(owner, node)
+            if default is not None:
+                defaults |= {name: default[0]} if default else {}
+            parameters.append(
+                Parameter(
+                    name,
+                    self.annotation(owner.module, node.annotation),
+                    None if default is None else "",
+                    "",
+                    owner.module.span(node),
+                    "keyword-only" if kind in ("pydantic", "typeddict") else "plain",
+                )
+            )
+        return Constructor(kind, tuple(parameters), defaults, self._runs_code(definition, kind))
+
+    def _constructed_kind(self, definition: m.Class) -> str | None:
+        for base in definition.node.bases:
+            found = self.modules.resolve(definition.module, base)
+            if isinstance(found, m.External) and found.name in NAMED_TUPLES:
+                return "namedtuple"
+            if isinstance(found, m.External) and found.name in MODELS:
+                return "pydantic"
+            if isinstance(found, m.External) and found.name in TYPED_DICTS:
+                return "typeddict"
+            if isinstance(found, m.Class) and found.node is not definition.node:
+                inherited = self._constructed_kind(found)
+                if inherited is not None:
+                    return inherited
+        decorators = definition.node.decorator_list
+        is_dataclass = any(self._is_dataclass(definition.module, item) for item in decorators)
+        return "dataclass" if is_dataclass else None
+
+    def _field_nodes(self, definition: m.Class) -> list[tuple[m.Class, ast.AnnAssign]]:
+        """The fields of a class, those of its bases first; a later one of a name replaces it."""
+        found: dict[str, tuple[m.Class, ast.AnnAssign]] = {}
+        for base in definition.node.bases:
+            inherited = self.modules.resolve(definition.module, base)
+            if isinstance(inherited, m.Class) and inherited.node is not definition.node:
+                for owner, node in self._field_nodes(inherited):
+                    found[ast.unparse(node.target)] = (owner, node)
+        for item in definition.node.body:
+            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+                annotation = ast.unparse(item.annotation)
+                if "ClassVar" not in annotation and "InitVar" not in annotation:
+                    found[item.target.id] = (definition, item)
+        return list(found.values())
+
+    def _field_default(
+        self, owner: m.Class, node: ast.AnnAssign
+    ) -> tuple[object] | tuple[()] | None:
+        """A field's default as a tuple of one; an empty one if unknown, None if there is none."""
+        if node.value is None:
+            return None
+        value = node.value
+        if isinstance(value, ast.Call):
+            named = {keyword.arg: keyword.value for keyword in value.keywords}
+            called = self.modules.resolve(owner.module, value.func)
+            name = called.name if isinstance(called, m.External) else ""
+            if name in FIELD_FUNCTIONS:
+                if "default" in named:
+                    value = named["default"]
+                elif name == "pydantic.Field" and value.args:
+                    value = value.args[0]
+                elif "default_factory" in named:
+                    return _made_by(named["default_factory"])
+                else:
+                    return None
+        try:
+            return (constants.Folder(self.modules, owner.module).fold(value),)
+        except NotConstantError:
+            return ()
+
+    def _runs_code(self, definition: m.Class, kind: str) -> bool:
+        """Whether making an instance does more than to set its fields."""
+        if kind == "pydantic":
+            return True
+        names = {"__post_init__", "__init__", "__new__", "__setattr__"}
+        found: m.Class | None = definition
+        while found is not None:
+            for node in found.node.body:
+                if isinstance(node, ast.FunctionDef) and node.name in names:
+                    return True
+            bases = [self.modules.resolve(found.module, base) for base in found.node.bases]
+            found = next((base for base in bases if isinstance(base, m.Class)), None)
+        return False
+
     # -- pipelines
 
     def pipeline(self, function: m.Function) -> Pipeline:
@@ -339,11 +472,11 @@ class Declarations:
         return self._pipelines[function.node]
 
     def _read_pipeline(self, function: m.Function) -> Pipeline:
-        advice.check_function(self.reports, function, "pipeline")
-        advice.check_decorators(self.reports, self, function)
+        functions.check_function(self.reports, function, "pipeline")
+        functions.check_decorators(self.reports, self, function)
         doc = docstrings.read(function.node)
         parameters: list[Parameter] = []
-        defaults: dict[str, Value] = {}
+        defaults: dict[str, Default] = {}
         for argument, kind, default in arguments_of(function.node):
             if kind in ("variadic", "keywords"):
                 self._refuse_variadic(function, argument, kind)
@@ -407,16 +540,18 @@ class Declarations:
 
     def _default(
         self, function: m.Function, parameter: Parameter, node: ast.expr
-    ) -> tuple[Value, str]:
+    ) -> tuple[Default, str]:
         """A default's value and JSON text. A default with a diagnostic is ``null``."""
         module = function.module
         span = module.span(node)
         member = self.modules.resolve(module, node)
         if isinstance(member, m.EnumMember) and (found := self.enumerated(parameter.type)):
             own = self.enumeration(member.owner.key) or found
-            if (made := enums.constant_member(own, member.name, span)) is not None:
+            name = dict(own.aliases).get(member.name, member.name)
+            if name in dict(own.members):
+                made = Default(dict(own.members)[name], own.type, span, (own, name))
                 self._check_default(parameter, made, span)
-                return made, json.dumps(enums.value_of(made).static, ensure_ascii=False)
+                return made, json.dumps(made.value, ensure_ascii=False)
         try:
             folder = constants.Folder(self.modules, module)
             folder.limit = function.node.lineno
@@ -424,11 +559,9 @@ class Declarations:
             text = json.dumps(
                 _jsonable(static), ensure_ascii=False, separators=(",", ":"), allow_nan=False
             )
-        except constants.NotConstantError as error:
-            advice.report_not_constant(
-                self.reports, error, (error.module or module).span(error.node)
-            )
-            return poison(span), "null"
+        except NotConstantError as error:
+            constants.report(self.reports, error, (error.module or module).span(error.node))
+            return Default(None, types.ANY, span, is_wrong=True), "null"
         except (TypeError, ValueError) as error:
             self.reports.error(
                 "parameter-default",
@@ -436,14 +569,18 @@ class Declarations:
                 f"the default of `{parameter.name}` has no JSON form: {error}",
                 help="a pipeline's parameters are JSON values: use a list, a number or a string",
             )
-            return poison(span), "null"
-        value = constant(static, span)
+            return Default(None, types.ANY, span, is_wrong=True), "null"
+        value = Default(static, types.of_constant(static), span)
         if self._check_default(parameter, value, span) and parameter.limits:
             self._check_limits(parameter, json.loads(text), span)
         return value, text
 
-    def _check_default(self, parameter: Parameter, value: Value, span: Span) -> bool:
-        if advice.fits(self, value, parameter.type):
+    def _check_default(self, parameter: Parameter, value: Default, span: Span) -> bool:
+        if value.member is not None:
+            is_right = types.assignable(value.type, parameter.type, self.bases)
+        else:
+            is_right = fits(self, value.value, value.type, parameter.type)
+        if is_right:
             return True
         self.reports.error(
             "type-mismatch",
@@ -466,12 +603,25 @@ class Declarations:
             )
 
 
-def default_type(parameter: Parameter, value: Value) -> Type:
+def _made_by(factory: ast.expr) -> tuple[object] | tuple[()]:
+    """What a default factory makes, where it is a builtin collection."""
+    made: dict[str, object] = {"list": [], "dict": {}, "set": set(), "tuple": ()}
+    name = factory.id if isinstance(factory, ast.Name) else ""
+    return (made[name],) if name in made else ()
+
+
+def default_type(parameter: Parameter, value: Default) -> Type:
     """The type of a parameter: as annotated, else that of its default."""
-    if parameter.type.text or parameter.type.name != "any" or value.poisoned:
+    if parameter.type.text or parameter.type.name != "any" or value.is_wrong:
         return parameter.type
-    kind = constant_type(value.static)
-    return ANY if kind.name in ("None", "NoneType") else kind
+    return types.ANY if value.type.name in ("None", "NoneType") else value.type
+
+
+def fits(declarations: Declarations, value: object, kind: Type, wanted: Type) -> bool:
+    """Return whether a constant may be given where ``wanted`` is expected."""
+    if isinstance(value, tuple | set | frozenset | range):
+        return types.assignable(kind, wanted, declarations.bases)
+    return types.accepts(value, wanted, declarations.bases)
 
 
 def _jsonable(value: object) -> object:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import json
 
-from .constants import NotConstantError
+from .not_constant import NotConstantError
 from .types import element, json_schema, unquoted
 
 TYPE_CHECKING = False

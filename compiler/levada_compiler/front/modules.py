@@ -163,7 +163,7 @@ class Module:
 
     def _bind_import(self, node: ast.Import | ast.ImportFrom) -> None:
         if isinstance(node, ast.ImportFrom):
-            target = self._absolute(node)
+            target = self.absolute(node)
             for alias in node.names:
                 if alias.name == "*":
                     self.stars.append(Import(target, None, node))
@@ -175,7 +175,8 @@ class Module:
             target = alias.name if alias.asname else name
             self.bindings[name] = Import(target, None, node)
 
-    def _absolute(self, node: ast.ImportFrom) -> str:
+    def absolute(self, node: ast.ImportFrom) -> str:
+        """The dotted name of what a ``from … import`` imports from."""
         if not node.level:
             return node.module or ""
         parts = self.package.split(".")
@@ -384,6 +385,22 @@ class Modules:
         if submodule is not None:
             return submodule
         return None if module is not None else External(f"{binding.target}.{binding.member}")
+
+    def imported(
+        self, module: Module, node: ast.Import | ast.ImportFrom
+    ) -> Iterator[tuple[str, Definition | None]]:
+        """The names that an import within a function binds, and what they stand for."""
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                name = alias.asname or alias.name.partition(".")[0]
+                target = alias.name if alias.asname else name
+                yield name, self._lookup_import(Import(target, None, node), frozenset())
+            return
+        target = module.absolute(node)
+        for alias in node.names:
+            if alias.name != "*":
+                binding = Import(target, alias.name, node)
+                yield alias.asname or alias.name, self._lookup_import(binding, frozenset())
 
     def member(self, definition: Definition, name: str) -> Definition | None:
         """``definition.name`` of a module, a class or something external, if it is known."""

@@ -6,11 +6,12 @@ import json
 
 from levada import declarations
 
-from ..lowering.advice import did_you_mean, report_not_constant
+from ..diagnostics.reports import did_you_mean
 from ..program.ir import Setting
 from ..slotted import dataclass
 from . import cron
-from .constants import Folder, NotConstantError
+from .constants import Folder, report
+from .not_constant import NotConstantError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _keyword(
         value = folder.fold(keyword.value)
     except NotConstantError as error:
         place = (error.module or folder.module).span(error.node)
-        report_not_constant(reports, error, place)
+        report(reports, error, place)
         return []
     if keyword.arg is not None:
         return _setting(keyword.arg, value, span, holder, reports)

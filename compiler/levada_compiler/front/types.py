@@ -284,6 +284,15 @@ def of_value(value: object) -> Type:
     return Type(name, text=name) if name in _BUILTINS else ANY
 
 
+def of_constant(value: object) -> Type:
+    """Return the type of a constant of the pipeline, tuples and sets included."""
+    if isinstance(value, tuple):
+        return Type("tuple", tuple(of_constant(item) for item in value))
+    if isinstance(value, set | frozenset):
+        return Type(type(value).__name__)
+    return of_value(value)
+
+
 def _common(values: Iterable[object]) -> Type:
     found = [of_value(value) for value in values]
     return union(found) if found else ANY

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from levada_compiler.program.expression_text import ExpressionWriter, regions
-from levada_compiler.program.ir import Branch, Call, Guard, Loop, Output
+from levada_compiler.program.expression_text import ExpressionWriter
+from levada_compiler.program.ir import (
+    Branch,
+    Call,
+    Fail,
+    Group,
+    Guard,
+    Loop,
+    Output,
+    Use,
+    Value,
+    walk,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from levada_compiler.program.ir import Expr, Group, Node, Program
+    from levada_compiler.program.ir import Expr, Node, Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +84,6 @@ def vertices(children: Iterable[Item]) -> Iterator[Vertex]:
             yield from vertices(child.children)
 
 
-def outputs(value: object) -> Iterator[str]:
-    """The nodes that an expression (or several) refers to."""
-    if isinstance(value, Output):
-        yield value.node
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from outputs(item)
-    elif is_dataclass(value):
-        for part in fields(value):
-            yield from outputs(getattr(value, part.name))
-
-
 @dataclass(slots=True)
 class _Drawing:
     """Collects the edges while the regions are turned into boxes."""
@@ -94,36 +93,60 @@ class _Drawing:
     has_input: set[str] = field(default_factory=set)
     ends: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     writer: ExpressionWriter = field(init=False)
+    values: dict[str, list[str]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.writer = ExpressionWriter(self.program)
+        self.values: dict[str, list[str]] = {}
+        for node in walk(self.program.body):
+            if isinstance(node, Value):
+                self.values[node.id] = self.sources(node.value)
+
+    def sources(self, value: Expr) -> list[str]:
+        """The calls that an expression refers to, by named values too."""
+        found: dict[str, None] = {}
+        for each in value.walk():
+            if isinstance(each, Output):
+                found[each.node] = None
+            elif isinstance(each, Use):
+                found |= dict.fromkeys(self.values[each.value])
+        return list(found)
 
     def sorted_edges(self) -> tuple[Edge, ...]:
         return tuple(self.edges.values())
 
     def region(self, nodes: Sequence[Node]) -> tuple[Item, ...]:
-        """The items of a region; what stands after a guard waits for it."""
+        """The items of a region; a named value is none."""
         items: list[Item] = []
-        guard = ""
         for node in nodes:
-            items += self.node(node)
-            self.order(node.after, node.id)
-            if guard and not any(name in self.has_input for name in self.entries(node.id)):
-                self.order([guard], node.id)
-            guard = node.id if isinstance(node, Guard) else guard
+            if not isinstance(node, Value):
+                items += self.node(node)
+                self.order(node.after, node.id)
         return tuple(items)
 
     def node(self, node: Node) -> tuple[Item, ...]:
         """The items of one node, and where arrows to and from it end."""
-        if isinstance(node, Call):
-            return self.call(node)
-        if isinstance(node, Branch):
-            return self.branch(node)
-        if isinstance(node, Loop):
-            return (self.loop(node),)
-        if isinstance(node, Guard):
-            return (self.guard(node),)
-        return (self.group(node),)
+        match node:
+            case Call():
+                return self.call(node)
+            case Branch():
+                return self.branch(node)
+            case Fail():
+                return self.fail(node)
+            case Loop():
+                return (self.loop(node),)
+            case Guard():
+                return (self.guard(node),)
+            case Group():
+                return (self.group(node),)
+        return ()
+
+    def fail(self, node: Fail) -> tuple[Item, ...]:
+        name = node.classes[0].rpartition(".")[2] if node.classes else ""
+        self.ends[node.id] = ([node.id], [node.id])
+        for argument in node.arguments:
+            self.data(argument, [node.id])
+        return (Vertex(node.id, f"raise {name}".rstrip()),)
 
     def call(self, node: Call) -> tuple[Item, ...]:
         function = node.step.rpartition(":")[2]
@@ -152,7 +175,8 @@ class _Drawing:
         cluster = Cluster(node.id, label, "loop", self.region(node.body))
         self.ends[node.id] = self.ends_of(node.body)
         self.data(node.items, self.entries(node.id))
-        self.data(node.conditions, self.entries(node.id))
+        for condition in node.conditions:
+            self.data(condition, self.entries(node.id))
         return cluster
 
     def guard(self, node: Guard) -> Cluster:
@@ -180,9 +204,10 @@ class _Drawing:
 
     def ends_of(self, nodes: Sequence[Node]) -> tuple[list[str], list[str]]:
         """The vertices of a region that wait for none in it, and those that none waits for."""
-        starts = [name for node in nodes for name in self.ends[node.id][0]]
-        finishes = [name for node in nodes for name in self.ends[node.id][1]]
-        inner = {name for node in nodes for name in self.all_of(node)}
+        drawn = [node for node in nodes if node.id in self.ends]
+        starts = [name for node in drawn for name in self.ends[node.id][0]]
+        finishes = [name for node in drawn for name in self.ends[node.id][1]]
+        inner = {each.id for each in walk(nodes)}
         targets = {target for source, target in self.edges if source in inner}
         sources = {source for source, target in self.edges if target in inner}
         return (
@@ -190,19 +215,13 @@ class _Drawing:
             [name for name in finishes if name not in sources] or finishes,
         )
 
-    def all_of(self, node: Node) -> Iterator[str]:
-        yield node.id
-        for region in regions(node):
-            for child in region:
-                yield from self.all_of(child)
-
     def entries(self, node: str) -> list[str]:
         return self.ends[node][0]
 
-    def data(self, value: Expr | tuple[Expr, ...], to: Iterable[str]) -> None:
+    def data(self, value: Expr, to: Iterable[str]) -> None:
         """Arrows for the values that an expression takes."""
         for target in to:
-            for source in outputs(value):
+            for source in self.sources(value):
                 self.edges[source, target] = Edge(source, target, is_data=True)
                 self.has_input.add(target)
 

@@ -1,49 +1,35 @@
-"""Calls in a pipeline: of steps, of other pipelines, of `range`, `enumerate` and `zip`."""
+"""Calls in a pipeline: of steps, of other pipelines, and of what a pipeline computes with."""
 
 from __future__ import annotations
 
 import ast
 
+from levada import operations
+
 from ..diagnostics.diagnostic import Label
+from ..diagnostics.reports import Reports
+from ..front import constants, project_functions, settings, undefined
 from ..front import modules as m
-from ..front import settings, types
-from ..program.ir import (
-    Argument,
-    Call,
-    Const,
-    DictDisplay,
-    Expr,
-    Group,
-    Output,
-    Parameter,
-    Sequence,
-    Setting,
-    Type,
-)
+from ..front.not_constant import NotConstantError
+from ..program.ir import Argument, Call, Group, Member, Output, Setting
+from ..program.references import awaited
 from ..slotted import replace
-from . import advice, evaluation, expressions, flow, statements
+from . import bodies, functions, members
+from .arguments import Binder, header, lower_arguments
+from .expressions import definition_of, is_local, unknown_member
 from .frame import Frame
-from .values import (
-    ANY,
-    INT,
-    Level,
-    Value,
-    constant,
-    detached,
-    display,
-    elements,
-    named,
-    poison,
-    size_of,
-)
+from .lowering import EXPRESSIONS, callable_or_value, expression
+from .values import Lowered, Partial, callable_value, constant, detached, poison
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-    from ..diagnostics.diagnostic import Span
+    from ..diagnostics.diagnostic import Diagnostic, Span
+    from .arguments import Bound, Given
 
-SEQUENCES: Final = ("range", "enumerate", "zip")
+#: Deepest nesting of functions that call each other.
+MAX_CALLS: Final = 40
 
 
 class Modifiers:
@@ -57,54 +43,33 @@ class Modifiers:
         self.options: ast.Call | None = None
 
 
-def lower(frame: Frame, node: ast.Call) -> Value:
-    """The value of a call."""
+def _call(frame: Frame, node: ast.Call) -> Lowered:
     callee, modifier_calls = peel(node.func)
     modifiers = Modifiers()
     for call in reversed(modifier_calls):
         _apply_modifier(frame, call, modifiers)
     definition = callee_of(frame, callee)
-    if isinstance(definition, m.Function):
-        kind = frame.building.declarations.kind(definition)
-        if kind == "step":
-            return call_step(frame, node, definition, modifiers)
-        if kind == "pipeline":
-            return call_pipeline(frame, node, definition, modifiers)
-    if isinstance(callee, ast.Name) and callee.id in SEQUENCES and definition is None:
-        return sequence(frame, node, callee.id)
-    view = dictionary_view(frame, node, callee) if definition is None else None
-    if view is not None:
-        return view
-    advice.report_not_a_step(frame, node, callee, definition)
-    lower_arguments(frame, node)
-    return poison(frame.span(node))
+    if definition is not None:
+        return dispatch(frame, node, definition, modifiers)
+    if isinstance(callee, ast.Attribute):
+        owner = callable_or_value(frame, callee.value)
+        if owner.definition is None:
+            return _method(frame, node, owner, callee.attr)
+    return _not_callable(frame, node, callee)
 
 
-def dictionary_view(frame: Frame, node: ast.Call, callee: ast.expr) -> Value | None:
-    """`.items()`, `.keys()` or `.values()` of a constant dict."""
-    if not isinstance(callee, ast.Attribute) or node.args or node.keywords:
-        return None
-    if callee.attr not in ("items", "keys", "values"):
-        return None
-    if not isinstance(callee.value, ast.Name | ast.Dict | ast.Attribute):
-        return None
-    root: ast.expr = callee.value
-    while isinstance(root, ast.Attribute):
-        root = root.value
-    if isinstance(root, ast.Name) and callee_of(frame, callee.value) is None:
-        known = root.id in frame.scope.names
-        if not known:
-            return None
-    owner = expressions.lower(frame, callee.value)
-    if owner.poisoned:
-        return owner
-    if not isinstance(owner.static, dict):
-        return None
-    return constant(list(getattr(owner.static, callee.attr)()), frame.span(node))
+def _method(frame: Frame, node: ast.Call, owner: Lowered, name: str) -> Lowered:
+    if name in ("after", "options"):
+        way_out = f"call it: `{frame.text(node)}(…)`"
+        frame.reports.error(
+            "step-as-value", frame.span(node), "this only prepares a call", help=way_out
+        )
+        return poison(frame.span(node))
+    return functions.method(frame, node, owner, name)
 
 
 def peel(func: ast.expr) -> tuple[ast.expr, list[ast.Call]]:
-    """The callee under `.after(…)` and `.options(…)`, and these calls, the last first."""
+    """Return the callee under `.after(…)` and `.options(…)`, and these calls, the last first."""
     calls: list[ast.Call] = []
     while (
         isinstance(func, ast.Call)
@@ -116,14 +81,60 @@ def peel(func: ast.expr) -> tuple[ast.expr, list[ast.Call]]:
     return func, calls
 
 
-def callee_of(frame: Frame, callee: ast.expr) -> m.Definition | None:
-    """What is called; None for local names and builtins."""
-    root = callee
-    while isinstance(root, ast.Attribute):
-        root = root.value
-    if isinstance(root, ast.Name) and expressions.is_local(frame, root.id):
+def callee_of(frame: Frame, callee: ast.expr) -> m.Definition | Partial | None:
+    """Return the function or class that is called; None for anything else."""
+    if isinstance(callee, ast.Name) and not is_local(frame, callee.id):
+        found = frame.building.modules.lookup(frame.module, callee.id)
+        if found is None and callee.id in m.BUILTINS:
+            return m.External(f"builtins.{callee.id}")
+        if found is not None and not isinstance(found, m.Constant):
+            return found
+    elif isinstance(callee, ast.Attribute):
+        owner = definition_of(frame, callee.value)
+        if owner is not None:
+            found = frame.building.modules.member(owner, callee.attr)
+            if isinstance(owner, m.Module) and found is None:
+                unknown_member(frame, callee, owner)
+            return None if isinstance(found, m.Constant) else found
         return None
-    return frame.building.modules.resolve(frame.module, callee)
+    if isinstance(callee, ast.Name | ast.Subscript | ast.Call):
+        return callable_or_value(frame, callee).definition if _is_known(frame, callee) else None
+    return None
+
+
+def _is_known(frame: Frame, callee: ast.expr) -> bool:
+    if not isinstance(callee, ast.Name):
+        return True
+    bound = is_local(frame, callee.id) and callee.id in frame.scope.names
+    return bound or frame.building.modules.lookup(frame.module, callee.id) is not None
+
+
+def dispatch(
+    frame: Frame, node: ast.Call, definition: m.Definition | Partial, modifiers: Modifiers
+) -> Lowered:
+    """Lower a call of a definition."""
+    match definition:
+        case Partial():
+            return _call_partial(frame, node, definition, modifiers)
+        case m.Function():
+            kind = frame.building.declarations.kind(definition)
+            if kind == "step":
+                return call_step(frame, node, definition, modifiers)
+            if kind == "pipeline":
+                return call_pipeline(frame, node, definition, modifiers)
+            return _call_plain(frame, node, definition)
+        case m.Class():
+            return _call_class(frame, node, definition)
+        case m.External():
+            return _call_external(frame, node, definition)
+    report(frame, node, f"`{frame.text(node.func)}` is not a step", "call a step of it")
+    lower_arguments(frame, node)
+    return poison(frame.span(node))
+
+
+def report(frame: Frame, node: ast.AST, message: str, way_out: str, *labels: Label) -> None:
+    """Report a call of something that is not a step."""
+    frame.reports.error("not-a-step", frame.span(node), message, labels=labels, help=way_out)
 
 
 def _apply_modifier(frame: Frame, call: ast.Call, modifiers: Modifiers) -> None:
@@ -139,453 +150,369 @@ def _apply_modifier(frame: Frame, call: ast.Call, modifiers: Modifiers) -> None:
 
 
 def after_ids(frame: Frame, call: ast.Call) -> list[str]:
-    """The nodes that the arguments of an `after(…)` come from."""
+    """Return the nodes that the arguments of an `after(…)` come from."""
     ids: list[str] = []
     for argument in call.args:
-        value = expressions.lower(frame, argument)
+        value = expression(frame, argument)
         found = list(waited_for(value))
         ids.extend(found)
-        if not found and not value.poisoned and value.level is not Level.OUTPUT:
+        if not found and not value.poisoned:
             frame.reports.error(
                 "after-argument",
                 frame.span(argument),
-                f"`{frame.text(argument)}` is not what a step gave, so nothing can wait for it",
-                help="give `after` the results of the steps that must be over before",
+                f"`{frame.text(argument)}` is not the result of a step, so nothing waits for it",
+                help="give `after` the results of the steps that have to end before",
             )
     for keyword in call.keywords:
         frame.reports.error(
             "unknown-argument",
             frame.span(keyword),
             "`after` takes no keyword arguments",
-            help="give it the results of the steps that must be over before",
+            help="give it the results of the steps that have to end before",
         )
     return list(dict.fromkeys(ids))
 
 
-def waited_for(value: Value) -> list[str]:
-    """The ids of the nodes that a value comes from."""
+def waited_for(value: Lowered) -> list[str]:
+    """Return the ids of the nodes that a value comes from."""
     if value.origins:
         return list(value.origins)
-    return list(dict.fromkeys(flow.awaited(value.expr)))
+    if value.parts is not None:
+        return list(dict.fromkeys(name for part in value.parts for name in waited_for(part)))
+    return list(dict.fromkeys(awaited(value.expr)))
 
 
 # ---------------------------------------------------------------------------- steps
 
 
-def call_step(frame: Frame, node: ast.Call, function: m.Function, modifiers: Modifiers) -> Value:
-    """A step call: its node, and its output."""
+def call_step(
+    frame: Frame,
+    node: ast.Call,
+    function: m.Function,
+    modifiers: Modifiers,
+    given: Given | None = None,
+) -> Lowered:
+    """Lower a step call: its node, and its output."""
     span = frame.span(node)
     step = frame.building.declarations.step(function)
-    bound = bind(frame, node, step.parameters, function)
+    binder = Binder(frame, span, step.parameters, function.node.name, header(function))
+    bound = _bound(frame, node, binder, given)
     if bound is None:
         return poison(span)
     identity = frame.new_id(function.node.name)
     arguments = tuple(Argument(name, value.expr, place) for name, (value, place) in bound.items())
-    after = tuple(dict.fromkeys((*frame.barrier, *modifiers.after)))
+    after = tuple(dict.fromkeys(modifiers.after))
     frame.emit(Call(identity, step.key, arguments, after, modifiers.settings, span))
     labels = tuple(output.name for output in step.outputs) if step.returns.name == "tuple" else ()
-    return Value(Output(identity, span), step.returns, Level.OUTPUT, labels=labels)
+    return Lowered(Output(identity, span), step.returns, labels=labels)
 
 
-def lower_arguments(
-    frame: Frame, node: ast.Call
-) -> tuple[list[tuple[Value, ast.expr]], list[tuple[str, Value, ast.keyword]]]:
-    """The arguments of a call as written, evaluated in order."""
-    positional: list[tuple[Value, ast.expr]] = []
-    for argument in node.args:
-        if isinstance(argument, ast.Starred):
-            items = expressions.unpacked(frame, argument)
-            positional.extend((item, argument) for item in items)
-        else:
-            positional.append((expressions.lower(frame, argument), argument))
-    keywords: list[tuple[str, Value, ast.keyword]] = []
-    for keyword in node.keywords:
-        value = expressions.lower(frame, keyword.value)
-        if keyword.arg is not None:
-            keywords.append((keyword.arg, value, keyword))
-        else:
-            keywords.extend(_unpacked_keywords(frame, keyword, value))
-    return positional, keywords
-
-
-def _unpacked_keywords(
-    frame: Frame, keyword: ast.keyword, value: Value
-) -> list[tuple[str, Value, ast.keyword]]:
-    items = dictionary_items(value, frame.span(keyword))
-    if items is not None and all(isinstance(key.static, str) for key, _ in items):
-        return [(str(key.static), item, keyword) for key, item in items]
-    if not value.poisoned:
-        what = "a dict that is written out" if items is None else "a dict with keys that are text"
-        frame.reports.error(
-            "star-argument",
-            frame.span(keyword),
-            f"`**` can unpack only {what} here",
-            help="write the arguments one by one",
-        )
-    return []
-
-
-def dictionary_items(value: Value, span: Span) -> list[tuple[Value, Value]] | None:
-    """The items of a dict whose keys are known; None for any other value."""
-    if isinstance(value.static, dict):
-        return [(constant(k, span), constant(v, span)) for k, v in value.static.items()]
-    if not isinstance(value.expr, DictDisplay):
+def _bound(frame: Frame, node: ast.Call, binder: Binder, given: Given | None) -> Bound | None:
+    """Return the arguments by parameter; None after a diagnostic of the call or of one of them."""
+    given = lower_arguments(frame, node) if given is None else given
+    binder.bind(given)
+    if binder.failed or given.is_poisoned:
         return None
-    items: dict[object, tuple[Value, Value]] = {}
-    for key, item in value.expr.items:
-        if not isinstance(key, Const):
-            return None
-        # Of equal keys Python keeps the first and its place, with the last one's value.
-        held = items[key.value][0] if key.value in items else constant(key.value, span)
-        items[key.value] = held, Value(item, ANY, value.level, size=value.size)
-    return list(items.values())
-
-
-Bound = dict[str, tuple[Value, "Span"]]
-
-
-class Binder:
-    """Binds the arguments of one call to parameters, by Python's rules."""
-
-    def __init__(
-        self,
-        frame: Frame,
-        node: ast.Call,
-        parameters: tuple[Parameter, ...],
-        function: m.Function,
-    ) -> None:
-        self.frame = frame
-        self.node = node
-        self.parameters = {parameter.name: parameter for parameter in parameters}
-        self.function = function
-        self.bound: Bound = {}
-        self.extra: list[tuple[Value, Span]] = []
-        self.extra_keywords: dict[str, tuple[Value, Span]] = {}
-        self.failed = False
-
-    def of_kind(self, *kinds: str) -> list[Parameter]:
-        """The parameters of these kinds, in order."""
-        return [p for p in self.parameters.values() if p.kind in kinds]
-
-    def fail(self, rule: str, span: Span, message: str, way_out: str) -> None:
-        """Report an argument that cannot be bound."""
-        self.failed = True
-        definition = self.function.module.span(self.function.node)
-        place = replace(definition, end_line=definition.line, end_column=definition.column + 1)
-        header = self.function.module.source.line_span(definition.line, definition.column)
-        place = header if header.end_column > place.end_column else place
-        self.frame.reports.error(
-            rule,
-            span,
-            message,
-            labels=(Label(place, f"`{self.function.node.name}` is defined here"),),
-            help=way_out,
-        )
-
-    def positional(self, given: list[tuple[Value, ast.expr]]) -> None:
-        """Bind the positional arguments."""
-        slots = self.of_kind("plain", "positional-only")
-        variadic = self.of_kind("variadic")
-        for index, (value, node) in enumerate(given):
-            span = self.frame.span(node)
-            if index < len(slots):
-                self.bound[slots[index].name] = (value, span)
-            elif variadic:
-                self.extra.append((value, span))
-            else:
-                name = self.function.node.name
-                count = f"{len(slots)} positional argument{'s' * (len(slots) != 1)}"
-                message = f"`{name}` takes {count}, but {len(given)} are given"
-                self.fail("too-many-arguments", span, message, "remove what is too much")
-                return
-
-    def keyword(self, name: str, value: Value, node: ast.keyword) -> None:
-        """Bind a keyword argument."""
-        span = self.frame.span(node)
-        parameter = self.parameters.get(name)
-        takes_any = self.of_kind("keywords")
-        if parameter is None or parameter.kind not in ("plain", "keyword-only"):
-            if takes_any:
-                self.extra_keywords[name] = (value, span)
-                return
-            known = [p.name for p in self.of_kind("plain", "keyword-only")]
-            message = f"`{self.function.node.name}` has no parameter `{name}`"
-            if parameter is not None:
-                message = f"`{name}` of `{self.function.node.name}` cannot be given by name"
-            listed = f"its parameters are {listing(known)}" if known else "it takes none"
-            self.fail("unknown-argument", span, message, advice.did_you_mean(name, known, listed))
-        elif name in self.bound or name in self.extra_keywords:
-            message = f"`{name}` is given twice"
-            self.fail("duplicate-argument", span, message, "give it once")
-        else:
-            self.bound[name] = (value, span)
-
-    def missing(self) -> None:
-        """Report parameters that need a value and got none."""
-        absent = [
-            parameter.name
-            for parameter in self.of_kind("plain", "positional-only", "keyword-only")
-            if parameter.default is None and parameter.name not in self.bound
-        ]
-        if absent and not self.failed:
-            message = f"`{self.function.node.name}` is called without {listing(absent)}"
-            span = self.frame.span(self.node)
-            edit = ", ".join(f"{name}=…" for name in absent)
-            self.fail("missing-argument", span, message, f"add `{edit}`")
-
-    def collected(self) -> Bound:
-        """All arguments in the order of the parameters, variadic ones as one value."""
-        span = self.frame.span(self.node)
-        for parameter in self.of_kind("variadic"):
-            if self.extra:
-                items = tuple(value for value, _ in self.extra)
-                self.bound[parameter.name] = (display("tuple", items, span), span)
-        for parameter in self.of_kind("keywords"):
-            if self.extra_keywords:
-                self.bound[parameter.name] = (self._keywords_value(span), span)
-        return {name: self.bound[name] for name in self.parameters if name in self.bound}
-
-    def _keywords_value(self, span: Span) -> Value:
-        pairs: list[tuple[Expr, Expr]] = []
-        for name, (value, place) in self.extra_keywords.items():
-            pairs.append((constant(name, place).expr, value.expr))
-        values = [value for value, _ in self.extra_keywords.values()]
-        return Value(
-            DictDisplay(tuple(pairs), span),
-            named("dict"),
-            max(value.level for value in values),
-            size=size_of(values),
-        )
-
-    def check_types(self) -> None:
-        """Report arguments whose types do not fit."""
-        for name, (value, span) in self.bound.items():
-            advice.check_argument(self.frame, self.parameters[name], value, span, self.function)
-        for parameter in self.of_kind("variadic"):
-            for value, span in self.extra:
-                advice.check_argument(self.frame, parameter, value, span, self.function)
-        for parameter in self.of_kind("keywords"):
-            for value, span in self.extra_keywords.values():
-                advice.check_argument(self.frame, parameter, value, span, self.function)
-
-
-def listing(names: list[str]) -> str:
-    """`a`, `b` and `c`."""
-    quoted = [f"`{name}`" for name in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
-
-
-def bind(
-    frame: Frame, node: ast.Call, parameters: tuple[Parameter, ...], function: m.Function
-) -> Bound | None:
-    """The arguments by parameter; None after a diagnostic, or where one of them has one."""
-    binder = Binder(frame, node, parameters, function)
-    positional, keywords = lower_arguments(frame, node)
-    binder.positional(positional)
-    for name, value, keyword in keywords:
-        binder.keyword(name, value, keyword)
-    spread = any(isinstance(arg, ast.Starred) for arg in node.args)
-    if not (spread and any(value.poisoned for value, _ in positional)):
-        binder.missing()
-    binder.check_types()
-    values = [value for value, _ in (*binder.bound.values(), *binder.extra)]
-    values += [value for value, _ in binder.extra_keywords.values()]
-    if binder.failed or any(value.poisoned for value in values):
-        return None
-    refuse_sequences(frame, binder)
+    for value, span in binder.bound.values():
+        _refuse_iterator(frame, value, span)
+        _refuse_exception(frame, value, span)
     return binder.collected()
 
 
-def refuse_sequences(frame: Frame, binder: Binder) -> None:
-    """`range` and its like are for loops only: a step gets a list."""
-    for value, span in (*binder.bound.values(), *binder.extra):
-        if isinstance(value.expr, Sequence):
-            frame.reports.error(
-                "unsupported-expression",
-                span,
-                f"`{value.expr.function}(…)` can only be looped over in a pipeline",
-                help="pass a list, or what it is made of",
-            )
+def _refuse_iterator(frame: Frame, value: Lowered, span: Span) -> None:
+    name = getattr(value.expr, "function", None)
+    if name in functions.ITERATORS:
+        frame.reports.error(
+            "unsupported-expression",
+            span,
+            f"`{name}(…)` is an iterator, which a step cannot be given",
+            help=f"pass a list: `list({name}(…))`",
+        )
+
+
+def _refuse_exception(frame: Frame, value: Lowered, span: Span) -> None:
+    if value.type.name.startswith("exception"):
+        frame.reports.error(
+            "exception-value",
+            span,
+            "an exception itself cannot be given to a step",
+            help="pass its text (`str(e)`), its arguments (`e.args`) or `type(e).__name__`",
+        )
+
+
+def _call_partial(frame: Frame, node: ast.Call, partial: Partial, modifiers: Modifiers) -> Lowered:
+    given = lower_arguments(frame, node)
+    span = frame.span(node)
+    given.positional[:0] = partial.positional
+    given.spans[:0] = [span] * len(partial.positional)
+    later = {name for name, _ in given.keywords}
+    for name, value in partial.keywords:
+        if name not in later:
+            given.add_keyword(name, value, span)
+    function = partial.callee
+    kind = frame.building.declarations.kind(function) if isinstance(function, m.Function) else None
+    if isinstance(function, m.Function) and kind == "step":
+        return call_step(frame, node, function, modifiers, given)
+    if isinstance(function, m.Function) and kind == "pipeline":
+        return call_pipeline(frame, node, function, modifiers, given)
+    report(frame, node, "this partial is not of a step", "make it of a step or a pipeline")
+    return poison(span)
 
 
 # ---------------------------------------------------------------------------- pipelines
 
 
 def call_pipeline(
-    frame: Frame, node: ast.Call, function: m.Function, modifiers: Modifiers
-) -> Value:
-    """Another pipeline, _inlined as a group."""
+    frame: Frame,
+    node: ast.Call,
+    function: m.Function,
+    modifiers: Modifiers,
+    given: Given | None = None,
+) -> Lowered:
+    """Lower a call of another pipeline, inlined as a group."""
     span = frame.span(node)
-    building = frame.building
-    if function.key in [active.key for active in building.active]:
-        frame.reports.error(
-            "pipeline-recursion",
-            span,
-            f"`{function.node.name}` calls itself, directly or through another pipeline",
-            help="loop over a list, or do the recursion in a step",
-        )
-        lower_arguments(frame, node)
+    if _is_active(frame, function):
+        _report_recursion(frame, node, function)
         return poison(span)
     if modifiers.options is not None:
         frame.reports.error(
             "invalid-setting",
             frame.span(modifiers.options),
             "`options` overrides the settings of a step, not of a pipeline",
-            help="give the options to the steps within",
+            help="give the options to the steps in it",
         )
-    declared = building.declarations.pipeline(function)
-    bound = bind(frame, node, declared.parameters, function)
+    declared = frame.building.declarations.pipeline(function)
+    binder = Binder(frame, span, declared.parameters, function.node.name, header(function))
+    bound = _bound(frame, node, binder, given)
+    if bound is None or binder.open is not None:
+        if binder.open is not None:
+            what = "a pipeline's arguments have to be known: `**` of unknown keys gives none"
+            frame.reports.error("star-argument", span, what, help="write the arguments one by one")
+        return poison(span)
+    values = {name: frame.keep(value, name) for name, (value, _) in bound.items()}
+    identity = frame.new_id(function.node.name)
+    inner = Frame(frame.building, function, f"{identity}.", frame.depth)
+    for name, value in {**bodies.defaults(declared), **values}.items():
+        inner.bind(name, detached(value))
+    result = bodies.lower(inner)
+    after = tuple(dict.fromkeys(modifiers.after))
+    text = declared.description
+    if not inner.region:
+        frame.release(identity)
+        return detached(result)
+    frame.emit(Group(identity, function.node.name, text, tuple(inner.region), after, span))
+    return replace(detached(result), origins=(identity,))
+
+
+def _is_active(frame: Frame, function: m.Function) -> bool:
+    return function.key in [active.key for active in frame.building.active]
+
+
+def _report_recursion(frame: Frame, node: ast.Call, function: m.Function) -> None:
+    frame.reports.error(
+        "pipeline-recursion",
+        frame.span(node),
+        f"`{function.node.name}` calls itself, directly or through another function",
+        help="loop over a list, or do the recursion in a step",
+    )
+    lower_arguments(frame, node)
+
+
+# ---------------------------------------------------------------------------- plain functions
+
+
+def _call_plain(frame: Frame, node: ast.Call, function: m.Function) -> Lowered:
+    """Lower a call of a plain function of the project: its body, as if it were written here."""
+    span = frame.span(node)
+    given = lower_arguments(frame, node)
+    if given.is_poisoned:
+        return poison(span)
+    if given.is_static and given.open is None:
+        folded = _folded(frame, node, function, given)
+        if folded is not None:
+            return folded
+    if _is_active(frame, function):
+        _report_recursion(frame, node, function)
+        return poison(span)
+    parameters = frame.building.declarations.plain_parameters(function)
+    binder = Binder(frame, span, parameters, function.node.name, header(function))
+    bound = _bound(frame, node, binder, given)
     if bound is None:
         return poison(span)
-    return _inlined(
-        frame, function, {name: value for name, (value, _) in bound.items()}, modifiers, span
-    )
+    return _inlined(frame, node, function, {n: value for n, (value, _) in bound.items()})
+
+
+def _folded(frame: Frame, node: ast.Call, function: m.Function, given: Given) -> Lowered | None:
+    """Return what a function gives for constants; None where it is more than a computation."""
+    folder = constants.Folder(frame.building.modules, frame.module)
+    try:
+        found = project_functions.evaluate(folder, function, *given.as_static(), node)
+        return constant(found, frame.span(node))
+    except NotConstantError as error:
+        if error.rule in ("constant-error", "constant-too-large"):
+            raise
+        return None
 
 
 def _inlined(
-    frame: Frame, function: m.Function, bound: dict[str, Value], modifiers: Modifiers, span: Span
-) -> Value:
+    frame: Frame, node: ast.Call, function: m.Function, bound: dict[str, Lowered]
+) -> Lowered:
     building = frame.building
-    declared = building.declarations.pipeline(function)
-    identity = frame.new_id(function.node.name)
-    inner = Frame(building, function, f"{identity}.", frame.depth)
-    if inner.handles:
-        evaluation.settle(frame, bound.values(), identity, span, always=True)
-    for name, value in {**declared.defaults, **bound}.items():
+    values = {name: frame.keep(value, name) for name, value in bound.items()}
+    inner = frame.within(function)
+    for name, value in {**bodies.plain_defaults(inner, function), **values}.items():
         inner.bind(name, detached(value))
-    building.active.append(function)
+    outer, building.reports = building.reports, Reports()
     try:
-        result = statements.function_body(inner)
+        result = bodies.lower(inner)
+        problems = building.reports.sorted(function.module.source.file)
     finally:
-        building.active.pop()
-    after = tuple(dict.fromkeys((*frame.barrier, *modifiers.after)))
-    name, text = function.node.name, declared.description
-    frame.emit(Group(identity, name, text, tuple(inner.region), after, span))
-    value = constant(None, span) if result is None else result.value
-    return replace(detached(value), origins=(identity,))
+        building.reports = outer
+    frame.rejoin(inner)
+    errors = [problem for problem in problems if problem.is_error]
+    if errors:
+        _report_plain_function(frame, node, function, errors)
+        return poison(frame.span(node))
+    return detached(result)
 
 
-# ---------------------------------------------------------------------------- sequences
-
-
-def sequence(frame: Frame, node: ast.Call, function: str) -> Value:
-    """`range`, `enumerate` or `zip`: a constant, known items, or a run-time sequence."""
-    span = frame.span(node)
-    positional, keywords = lower_arguments(frame, node)
-    values = [value for value, _ in positional] + [value for _, value, _ in keywords]
-    if any(value.poisoned for value in values) or not _check_signature(
-        frame, node, function, positional, keywords
-    ):
-        return poison(span)
-    if function == "range":
-        return _range_value(frame, node, positional)
-    if function == "enumerate":
-        return _enumerate_value(frame, node, positional, keywords)
-    return _zip_value(frame, node, positional, keywords)
-
-
-def _check_signature(
-    frame: Frame,
-    node: ast.Call,
-    function: str,
-    positional: list[tuple[Value, ast.expr]],
-    keywords: list[tuple[str, Value, ast.keyword]],
-) -> bool:
-    allowed = {"range": (1, 3, ()), "enumerate": (1, 2, ("start",)), "zip": (0, 1000, ("strict",))}
-    least, most, names = allowed[function]
-    count = len(positional)
-    wrong = [name for name, _, _ in keywords if name not in names]
-    if least <= count <= most and not wrong and len(keywords) <= 1:
-        return True
-    frame.reports.error(
-        "unknown-argument"
-        if wrong
-        else "missing-argument"
-        if count < least
-        else "too-many-arguments",
-        frame.span(node),
-        f"`{function}` is not called like this",
-        help=f"call it as in Python: `help({function})`",
+def _report_plain_function(
+    frame: Frame, node: ast.Call, function: m.Function, errors: list[Diagnostic]
+) -> None:
+    name = function.node.name
+    first = errors[0]
+    report(
+        frame,
+        node,
+        f"`{name}` is not a step, and a pipeline cannot compute it: {first.message}",
+        f"declare it as a step (`@step` on `{name}`), or let it only compute with plain values",
+        Label(first.span, "this stopped it"),
     )
-    return False
 
 
-def _range_value(frame: Frame, node: ast.Call, given: list[tuple[Value, ast.expr]]) -> Value:
+# ---------------------------------------------------------------------------- classes
+
+
+def _call_class(frame: Frame, node: ast.Call, definition: m.Class) -> Lowered:
     span = frame.span(node)
-    for value, place in given:
-        if not types.assignable(value.type, INT):
-            advice.report_mismatch(frame, frame.span(place), "range", value.type, INT)
+    found = frame.building.declarations.enumeration(definition.key)
+    if found is not None and not found.problem and len(node.args) == 1 and not node.keywords:
+        value = expression(frame, node.args[0])
+        if value.poisoned:
             return poison(span)
-    values = [value for value, _ in given]
-    made = _run_time_sequence("range", [(None, value) for value in values], span, INT)
-    numbers = [value.static for value in values if isinstance(value.static, int)]
-    if len(numbers) < len(values):
-        return made
-    if len(numbers) == 3 and numbers[2] == 0:
-        frame.reports.error(
-            "constant-error", span, "the step of `range` must not be 0", help="give another step"
+        made = members.member(found, value, found.type)
+        assert isinstance(made.expr, Member)  # noqa: S101 - as it says
+        return replace(made, expr=replace(made.expr, span=span), raises=True)
+    made_value = functions.instance(frame, node, definition)
+    if made_value is not None:
+        return made_value
+    report(
+        frame,
+        node,
+        f"`{frame.text(node.func)}` is a class whose instances a pipeline cannot make",
+        "make it in a step; a dataclass, a NamedTuple or a pydantic model can be made here",
+        Label(definition.module.span(definition.node), "it is defined here"),
+    )
+    lower_arguments(frame, node)
+    return poison(span)
+
+
+# ---------------------------------------------------------------------------- other callees
+
+_HELP: Final = {
+    "print": "log in a step: what a step prints is in its log",
+    "open": "open the file in a step",
+    "input": "make it a parameter of the pipeline",
+    "map": "write a comprehension: `[f(x) for x in xs]`",
+    "filter": "write a comprehension: `[x for x in xs if …]`",
+    "iter": "loop over the list itself",
+    "next": "take an item: `xs[0]`",
+    "eval": "compute it in a step",
+    "exec": "run it in a step",
+}
+
+
+def _call_external(frame: Frame, node: ast.Call, definition: m.External) -> Lowered:
+    name = operations.QUALIFIED.get(definition.name)
+    if name is not None:
+        return functions.apply(frame, node, name)
+    if definition.name == "functools.partial":
+        return _make_partial(frame, node)
+    _report_external(frame, node, definition)
+    lower_arguments(frame, node)
+    return poison(frame.span(node))
+
+
+def _make_partial(frame: Frame, node: ast.Call) -> Lowered:
+    span = frame.span(node)
+    callee = callee_of(frame, node.args[0]) if node.args else None
+    if callee is None or isinstance(callee, Partial):
+        report(frame, node, "`partial` is used here without a step", "write `partial(step, …)`")
+        return poison(span)
+    rest = ast.copy_location(ast.Call(node.func, node.args[1:], node.keywords), node)
+    given = lower_arguments(frame, rest)
+    partial = Partial(callee, tuple(given.positional), tuple(given.keywords))
+    return callable_value(partial, span)
+
+
+def _report_external(frame: Frame, node: ast.Call, definition: m.External) -> None:
+    name = frame.text(node.func)
+    if definition.name == "levada.after":
+        report(frame, node, "`after(…)` gives no value", "write it as a statement of its own")
+        return
+    package, _, last = definition.name.partition(".")
+    if package == "builtins":
+        way_out = _HELP.get(last, f"call `{name}` in a step")
+        report(frame, node, f"`{name}` cannot be called in a pipeline", way_out)
+        return
+    broken = frame.building.modules.broken
+    if any(definition.name == item or definition.name.startswith(f"{item}.") for item in broken):
+        return
+    message = (
+        f"`{name}` comes from `{package}`, which is not a module of this project, so it is no step"
+    )
+    report(frame, node, message, f"call it in a step; or check where `{package}` lies")
+
+
+def _not_callable(frame: Frame, node: ast.Call, callee: ast.expr) -> Lowered:
+    span = frame.span(node)
+    if isinstance(callee, ast.Name) and is_local(frame, callee.id):
+        _report_local(frame, node, callee)
+    elif isinstance(callee, ast.Name):
+        known = frame.building.modules.lookup(frame.module, callee.id)
+        if known is None:
+            undefined.report(frame.building.modules, frame.module, callee, span, frame.scope.names)
+        else:
+            report(frame, node, f"`{callee.id}` is not a step", "call a step, or a pipeline")
+    elif not isinstance(callee, ast.Attribute):
+        message = "only a step or a pipeline can be called here, by its name"
+        report(frame, node, message, "give it a name at module level")
+    lower_arguments(frame, node)
+    return poison(span)
+
+
+def _report_local(frame: Frame, node: ast.Call, callee: ast.Name) -> None:
+    frame.used.add(callee.id)
+    binding = frame.scope.names.get(callee.id)
+    if isinstance(binding, Lowered) and binding.poisoned:
+        return
+    place = frame.span(frame.locals.get(callee.id, callee))
+    if callee.id not in frame.module.bindings:
+        report(
+            frame,
+            node,
+            f"`{callee.id}` is a variable of the pipeline, not a step",
+            "only a step or a pipeline can be called",
+            Label(place, "it gets its value here"),
         )
-        return poison(span)
-    return replace(made, static=range(*numbers), type=named("range"))
+        return
+    report(
+        frame,
+        callee,
+        f"`{callee.id}` is a variable of this pipeline, which hides the step of that name",
+        "give the variable another name",
+        Label(place, f"`{callee.id}` is assigned here"),
+    )
 
 
-def _run_time_sequence(
-    function: str, given: list[tuple[str | None, Value]], span: Span, item: Type
-) -> Value:
-    expr = Sequence(function, tuple((name, value.expr) for name, value in given), span)
-    level = max((value.level for _, value in given), default=Level.CONSTANT)
-    return Value(expr, named("list", (item,)), level, size=size_of(value for _, value in given))
-
-
-def _enumerate_value(
-    frame: Frame,
-    node: ast.Call,
-    positional: list[tuple[Value, ast.expr]],
-    keywords: list[tuple[str, Value, ast.keyword]],
-) -> Value:
-    span = frame.span(node)
-    items = positional[0][0]
-    starts = [value for value, _ in positional[1:]] + [value for _, value, _ in keywords]
-    start = starts[0] if starts else constant(0, span)
-    known = elements(items, span)
-    if known is not None and isinstance(start.static, int):
-        pairs = [
-            display("tuple", (constant(start.static + index, span), item), span)
-            for index, item in enumerate(known)
-        ]
-        return display("list", tuple(pairs), span)
-    if not advice.check_iterable(frame, positional[0][1], items):
-        return poison(span)
-    pair = named("tuple", (INT, types.element(items.type)))
-    given = [(None, items)] + [("start", start)] * bool(starts)
-    return _run_time_sequence("enumerate", given, span, pair)  # type: ignore[arg-type]
-
-
-def _zip_value(
-    frame: Frame,
-    node: ast.Call,
-    positional: list[tuple[Value, ast.expr]],
-    keywords: list[tuple[str, Value, ast.keyword]],
-) -> Value:
-    span = frame.span(node)
-    columns = [elements(value, span) for value, _ in positional]
-    strict = any(value.static is True for _, value, _ in keywords)
-    known = [column for column in columns if column is not None]
-    if len(known) == len(columns):
-        if strict and len({len(column) for column in known}) > 1:
-            frame.reports.error(
-                "constant-error",
-                span,
-                "`zip` with `strict=True` has lists of unequal lengths",
-                help="make them equally long",
-            )
-            return poison(span)
-        rows = [display("tuple", row, span) for row in zip(*known, strict=False)]
-        return display("list", tuple(rows), span)
-    for value, place in positional:
-        if not advice.check_iterable(frame, place, value):
-            return poison(span)
-    row = named("tuple", tuple(types.element(value.type) for value, _ in positional))
-    given: list[tuple[str | None, Value]] = [(None, value) for value, _ in positional]
-    given += [(name, value) for name, value, _ in keywords]
-    return _run_time_sequence("zip", given, span, row or ANY)
+EXPRESSIONS[ast.Call] = _call

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import ast
 
-from ..front import constants, enums, types
+from ..diagnostics.reports import did_you_mean
+from ..front import constants, types
 from ..front import modules as m
-from ..front.constants import NotConstantError
+from ..front.not_constant import NotConstantError
 from ..program.ir import (
     Attribute,
     Binary,
     BoolOp,
-    Branch,
     Compare,
-    DictDisplay,
-    Display,
-    Expr,
     Field,
     Format,
     Member,
@@ -25,210 +22,145 @@ from ..program.ir import (
     Unary,
 )
 from ..slotted import replace
-from . import advice, calls, loops
+from . import advice, blocks, checks, members, results
+from .lowering import EXPRESSIONS, callable_or_value, expression, not_constant, unsupported
 from .values import (
     ANY,
     BOOL,
     STR,
-    Level,
-    Value,
+    Lowered,
+    Partial,
+    callable_value,
     constant,
     display,
-    elements,
     joined,
-    named,
+    made_of,
     poison,
-    selected,
-    size_of,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, Final
-
     from ..diagnostics.diagnostic import Span
     from ..front.declare import Fields, Pipeline
-    from ..program.ir import Type
+    from ..program.ir import Expr, Type
     from .frame import Frame
 
-#: What to do instead of an expression that is outside the language.
-WAYS_OUT: Final[dict[type[ast.expr], tuple[str, str]]] = {
-    ast.Lambda: ("a lambda", "write a step: a top-level function under `@step`"),
-    ast.NamedExpr: ("`:=`", "assign the name in a statement of its own before"),
-    ast.SetComp: ("a set comprehension", "use a list comprehension; make the set in a step"),
-    ast.DictComp: ("a dict comprehension", "use a list comprehension; make the dict in a step"),
-    ast.GeneratorExp: ("a generator expression", "use a list comprehension: `[… for …]`"),
-    ast.Await: ("`await`", "call the step; the engine waits for it where its result is needed"),
-    ast.Yield: ("`yield`", "return the pipeline's outputs with `return`"),
-    ast.YieldFrom: ("`yield from`", "return the pipeline's outputs with `return`"),
-    ast.Starred: ("`*` here", "write the items one by one"),
-    ast.Slice: ("a slice here", "index with a constant, or take the slice in a step"),
-}
 
-
-def lower(frame: Frame, node: ast.expr) -> Value:
-    """The value of an expression; poison after a diagnostic."""
-    handler = HANDLERS.get(type(node))
-    if handler is None:
-        return unsupported(frame, node)
-    try:
-        value = handler(frame, node)
-    except NotConstantError as error:
-        return not_constant(frame, error)
-    return frame.bounded(value, frame.span(node))
-
-
-def not_constant(frame: Frame, error: NotConstantError) -> Value:
-    """Report a constant that has no value."""
-    elsewhere = error.module is not None and error.module is not frame.module
-    span = error.module.span(error.node) if elsewhere and error.module else frame.span(error.node)
-    advice.report_not_constant(frame.reports, error, span)
-    return poison(span)
-
-
-def unsupported(frame: Frame, node: ast.expr) -> Value:
-    """Report an expression that is outside the language."""
-    what, way_out = WAYS_OUT.get(
-        type(node), (f"this expression ({type(node).__name__})", "move it into a step")
-    )
-    frame.reports.error(
-        "unsupported-expression",
-        frame.span(node),
-        f"{what} cannot be used in a pipeline",
-        help=way_out,
-    )
-    for item in ast.walk(node):
-        if isinstance(item, ast.NamedExpr):
-            frame.bind(item.target.id, poison(frame.span(item)))
-    return poison(frame.span(node))
-
-
-def _lower_constant(frame: Frame, node: ast.Constant) -> Value:
+def _constant(frame: Frame, node: ast.Constant) -> Lowered:
     span = frame.span(node)
-    if node.value is None or isinstance(node.value, bool | int | float | str):
-        return constant(constants.bounded(node.value, node), span)
-    kind = "`...`" if node.value is ... else f"a constant of type `{type(node.value).__name__}`"
-    frame.reports.error(
-        "unsupported-expression",
-        span,
-        f"{kind} cannot be used in a pipeline, since it has no JSON form",
-        help="pass a string or a number, and convert it in the step",
-    )
-    return poison(span)
+    if node.value is ...:
+        frame.reports.error(
+            "unsupported-expression",
+            span,
+            "`...` cannot be used in a pipeline, since it has no JSON form",
+            help="pass a string or a number, and convert it in the step",
+        )
+        return poison(span)
+    return constant(constants.bounded(node.value, node), span)
 
 
-def _lower_name(frame: Frame, node: ast.Name) -> Value:
+# ---------------------------------------------------------------------------- names
+
+
+def _name(frame: Frame, node: ast.Name) -> Lowered:
     if node.id in frame.scope.names or node.id in frame.locals:
         return frame.read(node)
     definition = frame.building.modules.lookup(frame.module, node.id)
-    if definition is None:
-        if node.id in m.BUILTINS:
-            return _builtin_as_value(frame, node)
-        return frame.read(node)
-    return module_value(frame, node, definition)
+    if definition is not None:
+        return module_value(frame, node, definition)
+    if node.id in m.BUILTINS:
+        return callable_value(m.External(f"builtins.{node.id}"), frame.span(node))
+    return frame.read(node)
 
 
-def _builtin_as_value(frame: Frame, node: ast.Name) -> Value:
-    frame.reports.error(
-        "step-as-value",
-        frame.span(node),
-        f"the builtin `{node.id}` cannot be used as a value in a pipeline",
-        help="use it in a step",
-    )
-    return poison(frame.span(node))
-
-
-def module_value(frame: Frame, node: ast.expr, definition: m.Definition) -> Value:
-    """The value of a name from module level."""
+def module_value(frame: Frame, node: ast.expr, definition: m.Definition) -> Lowered:
+    """Return what a name from module level stands for."""
+    span = frame.span(node)
     if isinstance(definition, m.Constant):
         folder = constants.Folder(frame.building.modules, frame.module)
-        return constant(folder.constant(definition, node), frame.span(node))
-    name = frame.text(node)
+        return constant(folder.constant(definition, node), span)
     if isinstance(definition, m.EnumMember):
         known = frame.building.declarations.enumeration(definition.owner.key)
-        made = enums.constant_member(known, definition.name, frame.span(node)) if known else None
+        made = members.constant_member(known, definition.name, span) if known else None
         if made is None:
-            why = constants.enum_member(name, known.problem if known else "")
+            why = constants.enum_member(frame.text(node), known.problem if known else "")
             raise NotConstantError(node, why, "enum-member")
         return made
-    what = "function" if isinstance(definition, m.Function) else "name"
-    frame.reports.error(
-        "step-as-value",
-        frame.span(node),
-        f"the {what} `{name}` cannot be used as a value in a pipeline",
-        help=f"call it: `{name}(…)`"
-        if what == "function"
-        else "pass a constant or a step's output",
-    )
-    return poison(frame.span(node))
+    return callable_value(definition, span)
 
 
-def _lower_attribute(frame: Frame, node: ast.Attribute) -> Value:
-    root = node.value
-    while isinstance(root, ast.Attribute):
-        root = root.value
-    if isinstance(root, ast.Name) and not is_local(frame, root.id):
-        definition = frame.building.modules.resolve(frame.module, node)
-        if definition is not None:
-            return module_value(frame, node, definition)
-        owner = frame.building.modules.resolve(frame.module, node.value)
+def _attribute(frame: Frame, node: ast.Attribute) -> Lowered:
+    owner = definition_of(frame, node.value)
+    if owner is not None:
+        found = frame.building.modules.member(owner, node.attr)
+        if found is not None:
+            return module_value(frame, node, found)
         if isinstance(owner, m.Module):
             return unknown_member(frame, node, owner)
-    return named_output(frame, node, lower(frame, node.value))
+    return attribute_of(frame, node, expression(frame, node.value))
+
+
+def definition_of(frame: Frame, node: ast.expr) -> m.Definition | None:
+    """Return the module, class or function that a dotted name stands for; None for a value."""
+    if isinstance(node, ast.Attribute):
+        owner = definition_of(frame, node.value)
+        return None if owner is None else frame.building.modules.member(owner, node.attr)
+    if not isinstance(node, ast.Name):
+        return None
+    if is_local(frame, node.id):
+        binding = frame.scope.names.get(node.id)
+        found = binding.definition if isinstance(binding, Lowered) else None
+        if found is not None:
+            frame.used.add(node.id)
+        return None if isinstance(found, Partial) else found
+    return frame.building.modules.lookup(frame.module, node.id)
 
 
 def is_local(frame: Frame, name: str) -> bool:
-    """Whether a name means something of the pipeline function itself."""
+    """Return whether a name means something of the function itself."""
     return name in frame.locals or name in frame.scope.names
 
 
-def unknown_member(frame: Frame, node: ast.Attribute, owner: m.Module) -> Value:
+def unknown_member(frame: Frame, node: ast.Attribute, owner: m.Module) -> Lowered:
     """Report a name that a module does not define."""
     frame.reports.error(
         "undefined-name",
         frame.span(node),
         f"the module `{owner.name}` has no `{node.attr}`",
-        help=advice.did_you_mean(node.attr, owner.bindings, f"define it in `{owner.name}`"),
+        help=did_you_mean(node.attr, owner.bindings, f"define it in `{owner.name}`"),
     )
     return poison(frame.span(node))
 
 
-def named_output(frame: Frame, node: ast.Attribute, value: Value) -> Value:
-    """``value.name``, which must be an output that is known to exist."""
+# ---------------------------------------------------------------------------- attributes
+
+
+def attribute_of(frame: Frame, node: ast.Attribute, value: Lowered) -> Lowered:
+    """Return ``value.name``: a named output, a field, or an attribute of a plain value."""
     span = frame.span(node)
     if value.poisoned:
         return poison(span)
+    if value.fields is not None and node.attr in value.fields:
+        return value.fields[node.attr]
     if isinstance(value.expr, Member):
-        if node.attr == "value":
-            return enums.value_of(value)
-        frame.reports.error(
-            "enum-member",
-            span,
-            f"a pipeline knows the `.value` of a member, and no `.{node.attr}`",
-            help="pass the member to a step",
-        )
-        return poison(span)
+        return members.attribute(frame, node, value)
+    if value.is_static:
+        return constant(constants.attribute(value.static, node.attr, node), span)
     fields, found = fields_of(frame, value.type, node.attr)
     if found is not None:
-        return Value(
-            Attribute(value.expr, node.attr, span), found, value.level, size=size_of((value,))
-        )
-    if value.level is not Level.OUTPUT:
-        name = frame.text(node.value)
-        frame.reports.error(
-            "unknown-output",
-            span,
-            f"`{name}` is not a step's output, so it has no output `{node.attr}`",
-            help="pass it to a step that gives what is needed",
-        )
-        return poison(span)
-    advice.report_unknown_output(frame, node, value, fields)
+        return made_of(Attribute(value.expr, node.attr, span), found, (value,))
+    known = results.attribute(value.type, node.attr)
+    if known is not None:
+        return made_of(Attribute(value.expr, node.attr, span), known, (value,))
+    if value.type.name in ("any", "union") and fields is None:
+        return made_of(Attribute(value.expr, node.attr, span), ANY, (value,), raises=True)
+    if fields is not None or checks.check_plain(frame, node, (value,)):
+        advice.report_unknown_output(frame, node, value, fields)
     return poison(span)
 
 
 def fields_of(frame: Frame, kind: Type, name: str) -> tuple[Fields | None, Type | None]:
-    """The named outputs of a type, and the type of one of them; of a union what all of it has."""
+    """Return the fields of a type, and the type of one of them; of a union what all of it has."""
     members = kind.arguments if kind.name == "union" else (kind,)
     fields: Fields | None = None
     found: list[Type] = []
@@ -242,171 +174,86 @@ def fields_of(frame: Frame, kind: Type, name: str) -> tuple[Fields | None, Type 
     return fields, types.union(found) if found else None
 
 
-def _lower_sequence(frame: Frame, node: ast.List | ast.Tuple) -> Value:
+# ---------------------------------------------------------------------------- operators
+
+
+def _unary(frame: Frame, node: ast.UnaryOp) -> Lowered:
     span = frame.span(node)
-    items: list[Value] = []
-    for element in node.elts:
-        if isinstance(element, ast.Starred):
-            items.extend(unpacked(frame, element))
-            continue
-        item = lower(frame, element)
-        frame.share(item, frame.span(element))
-        items.append(replace(item, fresh=False))
-    if any(item.poisoned for item in items):
-        return poison(span)
-    kind = "list" if isinstance(node, ast.List) else "tuple"
-    value = display(kind, tuple(items), span)
-    if value.is_static:
-        constants.bounded(value.static, node)
-    return replace(value, fresh=True) if kind == "list" else value
-
-
-def unpacked(frame: Frame, node: ast.Starred) -> tuple[Value, ...]:
-    """The items of ``*x``, whose length must be known."""
-    value = lower(frame, node.value)
-    items = elements(value, frame.span(node))
-    if items is not None or value.poisoned:
-        return items or (poison(frame.span(node)),) if value.poisoned else items or ()
-    frame.reports.error(
-        "star-argument",
-        frame.span(node),
-        f"`*{frame.text(node.value)}` cannot be unpacked: its length is not known before the run",
-        help="pass the list itself as one argument",
-    )
-    return (poison(frame.span(node)),)
-
-
-def _lower_set(frame: Frame, node: ast.Set) -> Value:
-    span = frame.span(node)
-    items = [lower(frame, element) for element in node.elts]
-    if any(item.poisoned for item in items):
-        return poison(span)
-    if all(item.is_static for item in items):
-        return constant(constants.collection("set", [i.static for i in items], node), span)
-    frame.reports.error(
-        "unsupported-expression",
-        span,
-        "a set of values that are known only in the run cannot be made in a pipeline",
-        help="use a list, and make the set in the step",
-    )
-    return poison(span)
-
-
-def _lower_dict(frame: Frame, node: ast.Dict) -> Value:
-    span = frame.span(node)
-    pairs: list[tuple[Value, Value]] = []
-    for key, value in zip(node.keys, node.values, strict=True):
-        lowered = lower(frame, value)
-        frame.share(lowered, frame.span(value))
-        items = calls.dictionary_items(lowered, span) if key is None else None
-        if key is not None:
-            pairs.append((lower(frame, key), lowered))
-        elif items is not None:
-            pairs.extend(items)
-        elif not lowered.poisoned:
-            frame.reports.error(
-                "star-argument",
-                frame.span(value),
-                "`**` can unpack only a dict that is written out here",
-                help="write the items one by one, or merge the dicts in a step",
-            )
-            return poison(span)
-    return _dict_display(pairs, node, span)
-
-
-def _dict_display(pairs: list[tuple[Value, Value]], node: ast.Dict, span: Span) -> Value:
-    members = [item for pair in pairs for item in pair]
-    if any(item.poisoned for item in members):
-        return poison(span)
-    if all(item.is_static for item in members):
-        folded = constants.dictionary([(k.static, v.static) for k, v in pairs], node)
-        return constant(constants.bounded(folded, node), span)
-    keys = types.union(tuple(k.type for k, _ in pairs))
-    values = types.union(tuple(v.type for _, v in pairs))
-    return Value(
-        DictDisplay(tuple((k.expr, v.expr) for k, v in pairs), span),
-        named("dict", (keys, values)),
-        max(item.level for item in members),
-        size=size_of(members),
-    )
-
-
-def _lower_unary(frame: Frame, node: ast.UnaryOp) -> Value:
-    span = frame.span(node)
-    operand = lower(frame, node.operand)
+    operand = expression(frame, node.operand)
     if operand.poisoned:
         return poison(span)
     if operand.is_static:
         return constant(constants.unary(node.op, operand.static, node), span)
     is_not = isinstance(node.op, ast.Not)
-    if not is_not and operand.level is Level.OUTPUT:
-        return advice.report_computing(frame, node)
-    op = constants.UNARY[type(node.op)][0]
+    if is_not and not checks.check_no_member(frame, span, operand):
+        return poison(span)
+    if not is_not and not checks.check_plain(frame, node, (operand,)):
+        return poison(span)
+    op = constants.SYMBOLS[type(node.op)]
     kind = BOOL if is_not else operand.type
-    return Value(Unary(op, operand.expr, span), kind, operand.level, size=size_of((operand,)))
+    raises = not is_not and operand.type.name not in checks.NUMBERS
+    return made_of(Unary(op, operand.expr, span), kind, (operand,), raises=raises)
 
 
-def _lower_binary(frame: Frame, node: ast.BinOp) -> Value:
-    left, right = lower(frame, node.left), lower(frame, node.right)
+def _binary(frame: Frame, node: ast.BinOp) -> Lowered:
+    left, right = expression(frame, node.left), expression(frame, node.right)
     return arithmetic(frame, node, node.op, left, right)
 
 
 def arithmetic(
-    frame: Frame, node: ast.BinOp | ast.AugAssign, op: ast.operator, left: Value, right: Value
-) -> Value:
-    """``left op right``: folded, left to the start of the run, lists joined, or refused."""
+    frame: Frame, node: ast.BinOp | ast.AugAssign, op: ast.operator, left: Lowered, right: Lowered
+) -> Lowered:
+    """Return ``left op right``: folded, lists joined, or computed in the run."""
     span = frame.span(node)
     if left.poisoned or right.poisoned:
         return poison(span)
     if left.is_static and right.is_static:
         return constant(constants.binary(op, left.static, right.static, node), span)
-    if isinstance(op, ast.Add) and is_made_list(left) and is_made_list(right):
+    if isinstance(op, ast.Add) and _are_lists(left, right):
         return joined((left, right), span)
-    if type(op) not in constants.BINARY:
+    if isinstance(op, ast.MatMult):
         return unsupported(frame, node) if isinstance(node, ast.BinOp) else poison(span)
-    level = max(left.level, right.level)
-    if level is Level.OUTPUT:
-        return advice.report_computing(frame, node)
-    symbol = constants.BINARY[type(op)][0]
-    kind = advice.arithmetic_type(frame, node, symbol, left, right)
+    if not checks.check_plain(frame, node, (left, right)):
+        return poison(span)
+    symbol = constants.SYMBOLS[type(op)]
+    kind = checks.arithmetic_type(frame, node, symbol, left, right)
+    raises = checks.arithmetic_may_raise(symbol, left, right)
     expr = Binary(symbol, left.expr, right.expr, span)
-    return Value(expr, kind, level, size=size_of((left, right)))
+    return made_of(expr, kind, (left, right), raises=raises)
 
 
-def is_made_list(value: Value) -> bool:
-    """Whether a list was made by the pipeline itself, so that joining it computes nothing."""
-    return value.fresh or value.cell is not None
+def _are_lists(left: Lowered, right: Lowered) -> bool:
+    """Return whether both are lists of the pipeline, so that adding them joins them."""
+    return left.type.name == right.type.name == "list"
 
 
-def _lower_compare(frame: Frame, node: ast.Compare) -> Value:
+def _compare(frame: Frame, node: ast.Compare) -> Lowered:
     span = frame.span(node)
-    operands = [lower(frame, node.left)]
+    operands = [expression(frame, node.left)]
     for index, comparator in enumerate(node.comparators):
         with frame.inner_region() as nodes:
-            operands.append(lower(frame, comparator))
-        if nodes and index:
+            operands.append(expression(frame, comparator))
+        if index and any(blocks.is_task(each) for each in nodes):
             advice.report_hidden_call(frame, comparator, "a chained comparison")
         frame.region.extend(nodes)
     if any(operand.poisoned for operand in operands):
         return poison(span)
-    node, operands = enums.compared(frame, node, operands)
+    node, operands = members.compared(frame, node, operands)
     if all(operand.is_static for operand in operands):
         return constant(_folded_comparison(node, operands), span)
     for left, right, op in zip(operands, operands[1:], node.ops, strict=False):
-        advice.check_comparable(frame, node, op, left, right)
-    return Value(
-        Compare(
-            tuple(operand.expr for operand in operands),
-            tuple(constants.COMPARE[type(op)][0] for op in node.ops),
-            span,
-        ),
-        BOOL,
-        max(operand.level for operand in operands),
-        size=size_of(operands),
-    )
+        if not isinstance(op, ast.Is | ast.IsNot) and not checks.check_plain(
+            frame, node, (left, right), equality=isinstance(op, ast.Eq | ast.NotEq)
+        ):
+            return poison(span)
+        checks.check_comparable(frame, node, op, left, right)
+    ops = tuple(constants.SYMBOLS[type(op)] for op in node.ops)
+    raises = checks.comparison_may_raise(node.ops, operands)
+    expr = Compare(tuple([operand.expr for operand in operands]), ops, span)
+    return made_of(expr, BOOL, operands, raises=raises)
 
 
-def _folded_comparison(node: ast.Compare, operands: list[Value]) -> object:
+def _folded_comparison(node: ast.Compare, operands: list[Lowered]) -> object:
     result: object = True
     for op, left, right in zip(node.ops, operands, operands[1:], strict=False):
         result = constants.compare(op, left.static, right.static, node)
@@ -415,98 +262,129 @@ def _folded_comparison(node: ast.Compare, operands: list[Value]) -> object:
     return result
 
 
-def lower_boolean(frame: Frame, node: ast.BoolOp) -> Value:
+def _boolean(frame: Frame, node: ast.BoolOp) -> Lowered:
     """``and`` and ``or``: operands are evaluated only as far as Python would."""
     is_and = isinstance(node.op, ast.And)
-    value = lower(frame, node.values[0])
+    value = expression(frame, node.values[0])
     for operand in node.values[1:]:
         if value.poisoned:
-            lower(frame, operand)
-            continue
-        if value.is_static:
-            if bool(value.static) is is_and:
-                value = lower(frame, operand)
-            continue
-        value = _boolean_step(frame, node, value, operand, is_and=is_and)
+            expression(frame, operand)
+        elif not value.is_static:
+            value = _boolean_step(frame, node, value, operand, is_and=is_and)
+        elif bool(value.static) is is_and:
+            value = expression(frame, operand)
     return value
 
 
 def _boolean_step(
-    frame: Frame, node: ast.BoolOp, left: Value, operand: ast.expr, *, is_and: bool
-) -> Value:
+    frame: Frame, node: ast.BoolOp, left: Lowered, operand: ast.expr, *, is_and: bool
+) -> Lowered:
     span = frame.span(node)
+    frame.share(left, span)
+    before = frame.scope
+    frame.scope = before.copy()
     with frame.inner_region() as nodes:
-        right = lower(frame, operand)
+        right = expression(frame, operand)
+    after = frame.scope
     if right.poisoned:
         return poison(span)
-    frame.share(left, span)
     frame.share(right, frame.span(operand))
-    if not nodes:
+    if not nodes and after.names == before.names:
         return _combined(left, right, "and" if is_and else "or", span)
-    branch = frame.new_id("if")
-    then, otherwise = (tuple(nodes), ()) if is_and else ((), tuple(nodes))
-    frame.emit(Branch(branch, left.expr, then, otherwise, frame.barrier, span))
-    return selected(branch, left, right if is_and else left, left if is_and else right, span)
+    kept = frame.keep(left, "test")
+    sides = (nodes, []) if is_and else ([], nodes)
+    choose = blocks.decided(frame, frame.new_id("if"), kept, sides, span)
+    scopes = (after, before) if is_and else (before, after)
+    frame.scope = frame.merge(choose, span, blocks.WAYS).scopes(*scopes)
+    return choose(right, kept, "value") if is_and else choose(kept, right, "value")
 
 
-def _combined(left: Value, right: Value, op: str, span: Span) -> Value:
+def _combined(left: Lowered, right: Lowered, op: str, span: Span) -> Lowered:
     operands: tuple[Expr, ...] = (left.expr, right.expr)
     if isinstance(left.expr, BoolOp) and left.expr.op == op and left.expr.span == span:
         operands = (*left.expr.operands, right.expr)
-    return Value(
-        BoolOp(op, operands, span),
-        types.union((left.type, right.type)),
-        max(left.level, right.level),
-        size=size_of((left, right)),
-    )
+    kind = types.union((left.type, right.type))
+    return made_of(BoolOp(op, operands, span), kind, (left, right))
 
 
-def lower_choice(frame: Frame, node: ast.IfExp) -> Value:
-    """``a if c else b``: a branch whose value is that of the side taken."""
-    span = frame.span(node)
-    test = lower(frame, node.test)
+def _choice(frame: Frame, node: ast.IfExp) -> Lowered:
+    """``a if c else b``: only the side that is taken is evaluated."""
+    test = expression(frame, node.test)
     if test.is_static:
-        return lower(frame, node.body if test.static else node.orelse)
-    branch = "" if test.poisoned else frame.new_id("if")
-    with frame.inner_region() as then_nodes:
-        then = lower(frame, node.body)
-    with frame.inner_region() as else_nodes:
-        otherwise = lower(frame, node.orelse)
-    for side, place in ((then, node.body), (otherwise, node.orelse)):
-        frame.share(side, frame.span(place))
-    if test.poisoned or then.poisoned or otherwise.poisoned:
-        return poison(span)
-    frame.emit(Branch(branch, test.expr, tuple(then_nodes), tuple(else_nodes), frame.barrier, span))
-    return selected(branch, test, then, otherwise, span)
+        return expression(frame, node.body if test.static else node.orelse)
 
+    def side(operand: ast.expr) -> Lowered:
+        value = expression(frame, operand)
+        frame.share(value, frame.span(operand))
+        return replace(value, fresh=False, cell=None)
 
-def _lower_subscript(frame: Frame, node: ast.Subscript) -> Value:
     span = frame.span(node)
-    value = lower(frame, node.value)
+    return blocks.either(frame, test, lambda: side(node.body), lambda: side(node.orelse), span)
+
+
+def _named(frame: Frame, node: ast.NamedExpr) -> Lowered:
+    value = expression(frame, node.value)
+    value = frame.keep(value, node.target.id)
+    frame.bind(node.target.id, value)
+    return value
+
+
+# ---------------------------------------------------------------------------- items
+
+
+def _subscript(frame: Frame, node: ast.Subscript) -> Lowered:
+    span = frame.span(node)
+    value = callable_or_value(frame, node.value)
     if value.poisoned:
         return poison(span)
     if isinstance(node.slice, ast.Slice):
-        return _lower_slice(frame, node, value)
-    index = lower(frame, node.slice)
+        return _slice(frame, node, value)
+    index = expression(frame, node.slice)
     if index.poisoned:
         return poison(span)
     if value.is_static and index.is_static:
         return constant(constants.subscript(value.static, index.static, node), span)
-    if (isinstance(index.static, int) and value.level is Level.OUTPUT) or value.parts is not None:
-        found = known_item(frame, value, index, node)
-        if found is not None:
-            return found
-    if max(value.level, index.level) is Level.OUTPUT:
-        return advice.report_indexing(frame, node)
-    kind = advice.item_type(value.type, index.static)
-    expr = Subscript(value.expr, index.expr, span)
-    return Value(expr, kind, max(value.level, index.level), size=size_of((value, index)))
+    found = known_item(frame, value, index, node)
+    if found is not None:
+        return found
+    if not checks.check_plain(frame, node, (value, index)):
+        return poison(span)
+    kind = checks.item_type(value.type, index.static)
+    return made_of(Subscript(value.expr, index.expr, span), kind, (value, index), raises=True)
 
 
-def _lower_slice(frame: Frame, node: ast.Subscript, value: Value) -> Value:
+def known_item(frame: Frame, value: Lowered, index: Lowered, node: ast.Subscript) -> Lowered | None:
+    """Return an item of what the pipeline wrote out, or of a tuple output."""
+    if not index.is_static:
+        return None
+    if value.pairs is not None:
+        return _value_of_key(value, index, node)
+    if not isinstance(index.static, int):
+        return None
+    if value.parts is not None:
+        item = constants.subscript(value.parts, index.static, node)
+        return item if isinstance(item, Lowered) else None
+    fields = frame.building.declarations.fields(value.type)
+    if fields is None or fields.kind not in ("tuple", "namedtuple"):
+        return None
+    names = value.labels or tuple(fields.types)
+    name = constants.subscript(names, index.static, node)
+    kind = tuple(fields.types.values())[index.static]
+    return made_of(Attribute(value.expr, str(name), frame.span(node)), kind, (value,))
+
+
+def _value_of_key(value: Lowered, index: Lowered, node: ast.Subscript) -> Lowered:
+    for key, item in value.pairs or ():
+        if key.static == index.static:
+            return item
+    raise NotConstantError(node, f"there is no key {index.static!r}", "constant-error")
+
+
+def _slice(frame: Frame, node: ast.Subscript, value: Lowered) -> Lowered:
+    assert isinstance(node.slice, ast.Slice)  # noqa: S101 - the caller has looked
     span = frame.span(node)
-    parts = (node.slice.lower, node.slice.upper, node.slice.step)  # type: ignore[attr-defined]
-    bounds = [constant(None, span) if part is None else lower(frame, part) for part in parts]
+    parts = (node.slice.lower, node.slice.upper, node.slice.step)
+    bounds = [constant(None, span) if part is None else expression(frame, part) for part in parts]
     if any(bound.poisoned for bound in bounds):
         return poison(span)
     known = all(bound.is_static for bound in bounds)
@@ -515,42 +393,25 @@ def _lower_slice(frame: Frame, node: ast.Subscript, value: Value) -> Value:
         return constant(constants.subscript(value.static, cut, node), span)
     if known and value.parts is not None:
         kept = constants.subscript(value.parts, cut, node)
-        kind = "tuple" if isinstance(value.expr, Display) and value.expr.kind == "tuple" else "list"
-        return display(kind, kept, span)  # type: ignore[arg-type]
-    return _run_time_slice(frame, node, value, bounds)
-
-
-def _run_time_slice(frame: Frame, node: ast.Subscript, value: Value, bounds: list[Value]) -> Value:
-    level = max(item.level for item in (value, *bounds))
-    if level is Level.OUTPUT:
-        return advice.report_indexing(frame, node)
-    span = frame.span(node)
+        form = "tuple" if value.type.name == "tuple" else "list"
+        made = display(form, kept, span)  # type: ignore[arg-type]
+        return replace(made, fresh=form == "list")
+    if not checks.check_plain(frame, node, (value, *bounds)):
+        return poison(span)
     lower_bound, upper_bound, step = (bound.expr for bound in bounds)
     index = Slice(lower_bound, upper_bound, step, frame.span(node.slice))
     is_list = value.type.name == "list"
     kind = value.type if is_list or value.type.name == "str" else ANY
-    size = size_of((value, *bounds))
-    return Value(Subscript(value.expr, index, span), kind, level, size=size, fresh=is_list)
+    expr = Subscript(value.expr, index, span)
+    numbers = all(bound.type.name in ("int", "None") for bound in bounds)
+    raises = not (numbers and (is_list or value.type.name == "str"))
+    return made_of(expr, kind, (value, *bounds), raises=raises, fresh=is_list)
 
 
-def known_item(frame: Frame, value: Value, index: Value, node: ast.Subscript) -> Value | None:
-    """An item of a list that the pipeline wrote out, or of a tuple output."""
-    if not isinstance(index.static, int):
-        return None
-    if value.parts is not None:
-        item = constants.subscript(value.parts, index.static, node)
-        return item if isinstance(item, Value) else None
-    fields = frame.building.declarations.fields(value.type)
-    if fields is None or fields.kind not in ("tuple", "namedtuple"):
-        return None
-    names = value.labels or tuple(fields.types)
-    name = constants.subscript(names, index.static, node)
-    kind = tuple(fields.types.values())[index.static]
-    expr = Attribute(value.expr, str(name), frame.span(node))
-    return Value(expr, kind, value.level, size=size_of((value,)))
+# ---------------------------------------------------------------------------- text
 
 
-def _lower_fstring(frame: Frame, node: ast.JoinedStr) -> Value:
+def _fstring(frame: Frame, node: ast.JoinedStr) -> Lowered:
     outer, frame.fstring = frame.fstring, frame.fstring or node
     try:
         return _fstring_value(frame, node)
@@ -560,54 +421,52 @@ def _lower_fstring(frame: Frame, node: ast.JoinedStr) -> Value:
         frame.fstring = outer
 
 
-def _fstring_value(frame: Frame, node: ast.JoinedStr) -> Value:
+def _fstring_value(frame: Frame, node: ast.JoinedStr) -> Lowered:
     span = frame.span(node)
     parts: list[str | Field] = []
-    values: list[Value] = []
+    values: list[Lowered] = []
+    raises = False
     for part in node.values:
-        if isinstance(part, ast.FormattedValue):
-            lowered = lower_field(frame, part)
-            if lowered is None:
-                values.append(poison(span))
-                continue
-            text, value = lowered
-            values.append(value)
-            parts.append(text)
-        elif isinstance(part, ast.Constant):
+        if isinstance(part, ast.Constant):
             parts.append(str(part.value))
+        elif isinstance(part, ast.FormattedValue):
+            text, inner, may_raise = _field(frame, part)
+            parts.append(text)
+            values += inner
+            raises = raises or may_raise
     if any(value.poisoned for value in values):
         return poison(span)
     merged = merged_text(parts)
     if not any(isinstance(part, Field) for part in merged):
         text = "".join(str(part) for part in merged)
         return constant(constants.bounded(text, node), span)
-    level = max(value.level for value in values)
-    return Value(Format(merged, span), STR, level, size=size_of(values))
+    return made_of(Format(merged, span), STR, values, raises=raises)
 
 
-def lower_field(frame: Frame, node: ast.FormattedValue) -> tuple[str | Field, Value] | None:
-    """One ``{…}``: text if it is a constant."""
-    value = lower(frame, node.value)
-    spec = lower(frame, node.format_spec) if node.format_spec else None
-    if value.poisoned or (spec is not None and spec.poisoned):
-        return None
+def _field(frame: Frame, node: ast.FormattedValue) -> tuple[str | Field, tuple[Lowered, ...], bool]:
+    """Return one ``{…}``: text if it is a constant; what it is made of; whether it may raise."""
+    value = expression(frame, node.value)
+    spec = expression(frame, node.format_spec) if node.format_spec else None
+    inner = (value,) if spec is None else (value, spec)
+    if any(each.poisoned for each in inner) or not checks.check_plain(frame, node, (value,)):
+        return "", (poison(frame.span(node)),), False
     conversion = chr(node.conversion) if node.conversion > 0 else ""
-    if spec is not None and not spec.is_static:
-        frame.reports.error(
-            "unsupported-expression",
-            frame.span(node),
-            "a format specification must be a constant in a pipeline",
-            help="format the value in a step",
-        )
-        return None
-    form = str(spec.static) if spec is not None else ""
-    if value.is_static:
-        return constants.formatted(value.static, conversion, form, node), value
-    return Field(value.expr, conversion, form, frame.span(node)), value
+    if spec is None or spec.is_static:
+        form = str(spec.static) if spec is not None else ""
+        if value.is_static:
+            return constants.formatted(value.static, conversion, form, node), (), False
+        raises = bool(form) and not checks.format_is_safe(value.type, conversion, form)
+        return Field(value.expr, conversion, form, frame.span(node)), (value,), raises
+    shape = (
+        spec.expr
+        if isinstance(spec.expr, Format)
+        else Format((Field(spec.expr, "", "", frame.span(node)),), frame.span(node))
+    )
+    return Field(value.expr, conversion, shape, frame.span(node)), inner, True
 
 
 def merged_text(parts: list[str | Field]) -> tuple[str | Field, ...]:
-    """Neighbouring texts as one, empty ones gone."""
+    """Return the parts with neighbouring texts as one, and empty ones gone."""
     merged: list[str | Field] = []
     for part in parts:
         if isinstance(part, str) and merged and isinstance(merged[-1], str):
@@ -617,38 +476,27 @@ def merged_text(parts: list[str | Field]) -> tuple[str | Field, ...]:
     return tuple(merged)
 
 
-def _lower_call(frame: Frame, node: ast.Call) -> Value:
-    return calls.lower(frame, node)
-
-
-def _lower_comprehension(frame: Frame, node: ast.ListComp) -> Value:
-    return loops.comprehension(frame, node)
-
-
-HANDLERS: Final[dict[type[ast.expr], Callable[[Frame, Any], Value]]] = {
-    ast.Constant: _lower_constant,
-    ast.Name: _lower_name,
-    ast.Attribute: _lower_attribute,
-    ast.Call: _lower_call,
-    ast.List: _lower_sequence,
-    ast.Tuple: _lower_sequence,
-    ast.Set: _lower_set,
-    ast.Dict: _lower_dict,
-    ast.UnaryOp: _lower_unary,
-    ast.BinOp: _lower_binary,
-    ast.BoolOp: lower_boolean,
-    ast.Compare: _lower_compare,
-    ast.IfExp: lower_choice,
-    ast.Subscript: _lower_subscript,
-    ast.JoinedStr: _lower_fstring,
-    ast.ListComp: _lower_comprehension,
-}
+EXPRESSIONS.update(
+    {
+        ast.Constant: _constant,
+        ast.Name: _name,
+        ast.Attribute: _attribute,
+        ast.UnaryOp: _unary,
+        ast.BinOp: _binary,
+        ast.BoolOp: _boolean,
+        ast.Compare: _compare,
+        ast.IfExp: _choice,
+        ast.NamedExpr: _named,
+        ast.Subscript: _subscript,
+        ast.JoinedStr: _fstring,
+    }
+)
 
 
 def bind_parameters(frame: Frame, declared: Pipeline) -> None:
     """Give the parameters of the outermost pipeline their values: those of the run."""
     for parameter in declared.parameters:
-        value = Value(Param(parameter.name, parameter.span), parameter.type, Level.PARAMETER)
+        value = Lowered(Param(parameter.name, parameter.span), parameter.type)
         if (found := frame.building.declarations.enumerated(parameter.type)) is not None:
-            value = enums.member(found, value, parameter.type)
+            value = members.member(found, value, parameter.type)
         frame.bind(parameter.name, value)

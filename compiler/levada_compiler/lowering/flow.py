@@ -4,42 +4,45 @@ from __future__ import annotations
 
 from ..front import types
 from ..program.ir import (
-    Attribute,
-    Binary,
-    BoolOp,
-    Collect,
-    Compare,
-    Concat,
-    DictDisplay,
+    Apply,
+    Comprehension,
     Display,
-    Expr,
-    Field,
-    Format,
-    Item,
-    Member,
-    Output,
-    Recover,
-    Select,
-    Sequence,
-    Slice,
-    Subscript,
-    Unary,
+    Instance,
+    Method,
+    Type,
+    Use,
 )
 from ..slotted import replace
-from .values import Binding, ListContent, ListRef, Scope, Unusable, Value, display, joined, poison
+from .values import (
+    Accumulated,
+    Contents,
+    Lowered,
+    Scope,
+    Unusable,
+    dict_display,
+    display,
+    joined,
+    known_pairs,
+    made_of,
+    poison,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Final
+    from collections.abc import Callable
+    from typing import Final, TypeAlias
 
     from ..diagnostics.diagnostic import Span
+    from .values import Binding
+
+    #: Makes the value that stands for either of two, for a name.
+    Choose: TypeAlias = Callable[[Lowered, Lowered, str], Lowered]
 
 MAYBE: Final = "maybe-unassigned"
 
 
 def earliest(one: dict[str | int, int], other: dict[str | int, int]) -> dict[str | int, int]:
-    """When each name changed first, on either of two ways."""
+    """Return when each name changed first, on either of two ways."""
     return one | {key: min(when, one.get(key, when)) for key, when in other.items()}
 
 
@@ -48,22 +51,22 @@ class Merge:
 
     def __init__(
         self,
-        choose: Callable[[Value, Value], Value],
-        new_list: Callable[[Scope, Value], ListRef],
+        choose: Choose,
+        new_cell: Callable[[Scope, Lowered], Accumulated],
         where: Span,
         ways: tuple[str, str],
     ) -> None:
         self.choose = choose
-        self.new_list = new_list
+        self.new_cell = new_cell
         self.where = where
         self.ways = ways  #: what to call the two ways, for messages
-        self._made: dict[tuple[int, int], Value] = {}
+        self._made: dict[tuple[int, int], Lowered] = {}
 
     def scopes(self, left: Scope, right: Scope) -> Scope:
-        """The scope after both."""
+        """Return the scope after both."""
         merged = Scope(when=earliest(left.when, right.when))
-        for cell in dict.fromkeys((*left.lists, *right.lists)):
-            merged.lists[cell] = self._lists(left.lists.get(cell), right.lists.get(cell))
+        for cell in dict.fromkeys((*left.cells, *right.cells)):
+            merged.cells[cell] = self._contents(left.cells.get(cell), right.cells.get(cell))
         for name in dict.fromkeys((*left.names, *right.names)):
             merged.names[name] = self._binding(name, left, right, merged)
         return merged
@@ -74,35 +77,80 @@ class Merge:
             present = one if one is not None else other
             missing = self.ways[1] if other is None else self.ways[0]
             return present if isinstance(present, Unusable) else self._maybe(name, missing)
-        if one is other or (
-            isinstance(one, ListRef) and isinstance(other, ListRef) and one.cell == other.cell
-        ):
+        if one is other or _is_same_cell(one, other):
             return one
         for side in (one, other):
             if isinstance(side, Unusable):
                 return side
         first, second = content(one, left, self.where), content(other, right, self.where)
-        aliased = [_aliased(one, name, left), _aliased(other, name, right)]
         if first is None or second is None:
             return Unusable(MAYBE, f"`{name}` is not complete here", "use it after the loop")
+        if first.definition is not None or second.definition is not None:
+            return self._definition(name, first, second)
+        return self._value(name, (one, first, left), (other, second, right), merged)
+
+    def _value(
+        self,
+        name: str,
+        left: tuple[Binding, Lowered, Scope],
+        right: tuple[Binding, Lowered, Scope],
+        merged: Scope,
+    ) -> Binding:
+        (one, first, left_scope), (other, second, right_scope) = left, right
+        aliased = [_aliased(one, name, left_scope), _aliased(other, name, right_scope)]
         if first.fresh and second.fresh:
-            made = self.new_list(merged, self._chosen(first, second))
+            made = self.new_cell(merged, self.chosen(first, second, name))
             for cell in filter(None, (*aliased, made.cell if any(aliased) else None)):
-                merged.lists[cell] = replace(merged.lists[cell], shared=self.where)
+                merged.cells[cell] = replace(merged.cells[cell], shared=self.where)
             return made
         for side in (one, other):
-            if isinstance(side, ListRef):
-                merged.lists[side.cell] = replace(merged.lists[side.cell], shared=self.where)
-        return self._chosen(first, second)
+            if isinstance(side, Accumulated):
+                merged.cells[side.cell] = replace(merged.cells[side.cell], shared=self.where)
+        return self.chosen(first, second, name)
 
-    def _chosen(self, one: Value, other: Value) -> Value:
-        """One value for each pair, so that two names of the same thing stay that."""
+    def chosen(self, one: Lowered, other: Lowered, name: str) -> Lowered:
+        """Return one value for each pair, so that two names of the same thing stay that."""
         if one.poisoned or other.poisoned:
             return poison(self.where)
         key = (id(one), id(other))
         if key not in self._made:
-            self._made[key] = one if one.expr == other.expr else self.choose(one, other)
+            self._made[key] = one if one.expr == other.expr else self._either(one, other, name)
         return self._made[key]
+
+    def _either(self, one: Lowered, other: Lowered, name: str) -> Lowered:
+        """Return what stands for either; of tuples and instances of one shape it is each part."""
+        if _are_tuples(one, other):
+            pairs = zip(one.parts or (), other.parts or (), strict=True)
+            parts = tuple(self.chosen(a, b, f"{name}_{i}") for i, (a, b) in enumerate(pairs))
+            if isinstance(one.expr, Display):
+                return display("tuple", parts, self.where)
+        if isinstance(one.expr, Instance) and one.fields and other.fields:
+            same = isinstance(other.expr, Instance) and one.expr.cls == other.expr.cls
+            if same and list(one.fields) == list(other.fields):
+                return self._instance(one, other, name)
+        return self.choose(one, other, name)
+
+    def _instance(self, one: Lowered, other: Lowered, name: str) -> Lowered:
+        assert isinstance(one.expr, Instance)  # noqa: S101 - see _either
+        fields = {
+            field: self.chosen(value, (other.fields or {})[field], f"{name}_{field}")
+            for field, value in (one.fields or {}).items()
+        }
+        pairs = tuple([(field, value.expr) for field, value in fields.items()])
+        expr = Instance(one.expr.cls, one.expr.kind, pairs, self.where)
+        made = made_of(expr, one.type, fields.values())
+        parts = tuple(fields.values()) if one.parts is not None else None
+        return replace(made, fields=fields, parts=parts)
+
+    def _definition(self, name: str, one: Lowered, other: Lowered) -> Binding:
+        if one.definition is other.definition:
+            return one
+        return Unusable(
+            "step-as-value",
+            f"which function `{name}` is here is known only in the run",
+            "call each on its own side, and give the results one name",
+            self.where,
+        )
 
     def _maybe(self, name: str, missing: str) -> Unusable:
         return Unusable(
@@ -113,7 +161,7 @@ class Merge:
             f"`{name}` gets no value {missing}",
         )
 
-    def _lists(self, one: ListContent | None, other: ListContent | None) -> ListContent:
+    def _contents(self, one: Contents | None, other: Contents | None) -> Contents:
         if one is None or other is None:
             present = one or other
             assert present is not None  # noqa: S101 - one of the two is there
@@ -133,107 +181,102 @@ class Merge:
             broken=one.broken or other.broken,
         )
 
-    def _frame(self, one: tuple[Value, ...], other: tuple[Value, ...]) -> tuple[Value, ...]:
-        """What both begin with, then either rest."""
+    def _frame(self, one: tuple[Lowered, ...], other: tuple[Lowered, ...]) -> tuple[Lowered, ...]:
+        """Return what both begin with, then either rest."""
         same = 0
         while same < min(len(one), len(other)) and one[same] is other[same]:
             same += 1
         if same == len(one) == len(other):
             return one
         left, right = joined(one[same:], self.where), joined(other[same:], self.where)
-        chosen = self.choose(left, right)
+        chosen = self.choose(left, right, "items")
         item = [part.type for part in (left, right) if part.parts != ()]
         return (*one[:same], replace(chosen, type=types.union(tuple(item)) if item else left.type))
 
 
+def _is_same_cell(one: Binding, other: Binding) -> bool:
+    both = isinstance(one, Accumulated) and isinstance(other, Accumulated)
+    return both and one.cell == other.cell  # type: ignore[union-attr]
+
+
+def _are_tuples(one: Lowered, other: Lowered) -> bool:
+    """Return whether both are tuples of the same known length."""
+    if one.parts is None or other.parts is None or not one.parts:
+        return False
+    kinds = {one.type.name, other.type.name}
+    return kinds == {"tuple"} and len(one.parts) == len(other.parts)
+
+
 def _aliased(binding: Binding, name: str, scope: Scope) -> int | None:
-    """The list of a binding if another name stands for it too."""
-    if not isinstance(binding, ListRef):
+    """Return the accumulator of a binding if another name stands for it too."""
+    if not isinstance(binding, Accumulated):
         return None
     others = (
         other
         for key, other in scope.names.items()
-        if key != name and isinstance(other, ListRef) and other.cell == binding.cell
+        if key != name and isinstance(other, Accumulated) and other.cell == binding.cell
     )
     return binding.cell if any(others) else None
 
 
-def _frame_at(held: ListContent, index: int) -> tuple[Value, ...]:
+def _frame_at(held: Contents, index: int) -> tuple[Lowered, ...]:
     return held.frames[index] if index < len(held.frames) else ()
 
 
-def content(binding: Binding, scope: Scope, span: Span) -> Value | None:
-    """The value of a binding; None for a list that is still being filled."""
-    if isinstance(binding, ListRef):
-        held = scope.lists[binding.cell]
-        return None if held.is_partial or held.broken else joined(held.frames[0], span)
+def content(binding: Binding, scope: Scope, span: Span) -> Lowered | None:
+    """Return the value of a binding; None for an accumulator that is still being filled."""
+    if isinstance(binding, Accumulated):
+        held = scope.cells[binding.cell]
+        return None if held.is_partial or held.broken else value_of(held, span)
     return None if isinstance(binding, Unusable) else binding
 
 
-def wrapped(scope: Scope, before: Scope, wrap: Callable[[Value], Value]) -> None:
+def value_of(held: Contents, span: Span) -> Lowered:
+    """Return what an accumulator holds, outside of the loops that fill it."""
+    items = joined(held.frames[0], span)
+    return replace(dict_of(items, span), fresh=True) if held.is_dict else items
+
+
+def dict_of(items: Lowered, span: Span) -> Lowered:
+    """Return the dict of a list of pairs."""
+    if items.parts is not None:
+        pairs = tuple(each.parts for each in items.parts if each.parts is not None)
+        if len(pairs) == len(items.parts):
+            made = dict_display(pairs, span)  # type: ignore[arg-type]
+            if isinstance(items.expr, Use):
+                return replace(made, expr=Apply("dict", ((None, items.expr),), span))
+            return made
+    kind = Type("dict", _pair_types(items.type), text="dict")
+    match items.expr:
+        case Apply(function="list", arguments=((None, Method(value=whole, name="items")),)):
+            return made_of(whole, kind, (items,))  # the pairs of a dict
+        case Comprehension(kind="list", element=Display(kind="tuple")):
+            pairs_in = replace(items.expr, kind="dict")
+            return made_of(pairs_in, kind, (items,), raises=items.raises)
+    return made_of(Apply("dict", ((None, items.expr),), span), kind, (items,))
+
+
+def _pair_types(kind: Type) -> tuple[Type, ...]:
+    pair = types.element(kind)
+    return pair.arguments if pair.name == "tuple" and len(pair.arguments) == 2 else ()
+
+
+def pairs_of(value: Lowered, span: Span) -> Lowered:
+    """Return the list of the pairs of a dict."""
+    known = known_pairs(value, span)
+    if known is not None:
+        return display("list", tuple(display("tuple", pair, span) for pair in known), span)
+    items = Method(value.expr, "items", (), span)
+    return made_of(Apply("list", ((None, items),), span), Type("list", text="list"), (value,))
+
+
+def wrapped(scope: Scope, before: Scope, wrap: Callable[[Lowered, str], Lowered]) -> None:
     """Replace what changed since ``before`` by ``wrap`` of it, in place."""
     for name, binding in scope.names.items():
-        if isinstance(binding, Value) and before.names.get(name) is not binding:
-            scope.names[name] = wrap(binding)
+        if isinstance(binding, Lowered) and before.names.get(name) is not binding:
+            scope.names[name] = wrap(binding, name)
 
 
-def empty(span: Span) -> Value:
-    """The empty list."""
+def empty(span: Span) -> Lowered:
+    """Return the empty list."""
     return display("list", (), span)
-
-
-def children(expr: Expr) -> Iterator[Expr]:  # noqa: C901 - one case a form
-    """The expressions directly within ``expr``."""
-    match expr:
-        case Attribute(value=value) | Collect(value=value) | Member(value=value):
-            yield value
-        case Subscript(value=value, index=index):
-            yield value
-            yield index
-        case Slice(lower=lower, upper=upper, step=step):
-            yield from (lower, upper, step)
-        case Unary(operand=operand):
-            yield operand
-        case Binary(left=left, right=right):
-            yield left
-            yield right
-        case Compare(operands=operands) | BoolOp(operands=operands):
-            yield from operands
-        case Display(items=items):
-            yield from items
-        case DictDisplay(items=pairs):
-            for key, value in pairs:
-                yield key
-                yield value
-        case Format(parts=parts):
-            yield from (part.value for part in parts if isinstance(part, Field))
-        case Sequence(arguments=arguments):
-            yield from (value for _, value in arguments)
-        case Concat(parts=joined_parts):
-            yield from joined_parts
-        case Select(then=then, otherwise=otherwise):
-            yield then
-            yield otherwise
-        case Recover(body=body, handler=handler):
-            yield body
-            yield handler
-
-
-def awaited(expr: Expr) -> Iterator[str]:
-    """Ids of the nodes that must be over for ``expr`` to have a value, the outermost known."""
-    stack = [expr]
-    while stack:
-        item = stack.pop()
-        match item:
-            case Output(node=node):
-                yield node
-            case Collect(loop=loop):
-                yield loop
-            case Item():
-                pass
-            case Select(branch=branch):
-                yield branch
-            case Recover(guard=guard):
-                yield guard
-            case _:
-                stack.extend(children(item))

@@ -6,30 +6,63 @@ import ast
 import keyword
 from contextlib import contextmanager
 
+from ..diagnostics.diagnostic import Label
+from ..front import modules as m
+from ..front import undefined
+from ..program.ir import (
+    Attribute,
+    Const,
+    DictDisplay,
+    Display,
+    Error,
+    Item,
+    Member,
+    Output,
+    Param,
+    Use,
+    Value,
+)
+from ..program.order import Hints
 from ..slotted import replace
-from . import advice, evaluation, flow
-from .values import Binding, ListContent, ListRef, Scope, Unusable, Value, elements, joined, poison
+from . import flow
+from .values import (
+    Accumulated,
+    Contents,
+    Lowered,
+    Scope,
+    Size,
+    Unusable,
+    display,
+    elements,
+    joined,
+    poison,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Final
 
     from ..diagnostics.diagnostic import Span
     from ..diagnostics.reports import Reports
-    from ..front import modules as m
     from ..front.declare import Declarations
     from ..program.ir import Expr, Node
+    from .values import Binding
 
 #: How many nodes and unrolled iterations one pipeline may have.
 MAX_NODES: Final = 20_000
 #: How many parts one expression may have.
 MAX_PARTS: Final = 20_000
-#: How deep an expression may be nested: a name that a hundred branches in a row may change.
+#: How deep an expression may be nested.
 MAX_DEPTH: Final = 100
+#: A list, tuple or dict of no more parts is written out where it is used.
+SMALL: Final = 8
 #: Names with a meaning of their own in the text form of expressions.
 RESERVED: Final = frozenset(
-    {"params", "range", "enumerate", "zip", "flat", "failed", "float", "member"}
+    (
+        *("params", "range", "enumerate", "zip", "flat", "failed", "float", "member"),
+        *("error", "catches", "instance"),
+    )
 )
 
 
@@ -45,7 +78,7 @@ class Names:
         self._next: dict[str, int] = {}
 
     def unique(self, name: str, prefix: str = "") -> str:
-        """``name``, or ``name_2``, ``name_3``… if it is taken."""
+        """Return ``name``, or ``name_2``, ``name_3``… if it is taken."""
         candidate = prefix + name
         count = self._next.get(candidate, 0 if keyword.iskeyword(name) else 1)
         while candidate in self._taken or keyword.iskeyword(candidate.rpartition(".")[2]):
@@ -54,6 +87,11 @@ class Names:
         self._next[prefix + name] = count
         self._taken.add(candidate)
         return candidate
+
+    def release(self, name: str) -> None:
+        """Give back an identifier that nothing refers to."""
+        self._taken.discard(name)
+        self._next.clear()  # the counts only save a search
 
 
 class Building:
@@ -64,24 +102,21 @@ class Building:
         self.declarations = declarations
         self.reports = reports
         self.names = Names()
+        self.hints = Hints()
         self.emitted = 0  #: nodes so far: a clock for what happened before what
         self.spent = 0  #: nodes and unrolled iterations
         self.cells = 0
-        self.numbers: frozenset[str] = frozenset()  #: parameters of the run that are numbers
-        self.settled: dict[int, Expr] = {}  #: by id what is computed at its place already
-        self.active: list[m.Function] = []  #: the pipelines that are being inlined
+        self.blocks = 0  #: `with parallel():` blocks
+        self.active: list[m.Function] = []  #: the functions that are being inlined
 
 
 class Frame:
-    """One pipeline function under way: its names, and the region that nodes go to."""
+    """One function under way: its names, and the region that nodes go to."""
 
     def __init__(
         self, building: Building, function: m.Function, prefix: str = "", depth: int = 0
     ) -> None:
         self.building = building
-        #: Whether a handler of this pipeline, or of one around it, could handle what is raised.
-        around = dict.fromkeys((*building.active, function))
-        self.handles = any(evaluation.has_handler(each.node) for each in around)
         self.function = function
         self.module = function.module
         self.prefix = prefix
@@ -89,13 +124,18 @@ class Frame:
         self.scope = Scope()
         self.region: list[Node] = []
         self.barrier: tuple[str, ...] = ()
+        self.parallel: int | None = None  #: the `with parallel():` block under way
+        self.guards: tuple[str, ...] = ()  #: the handlers under way, by their guards
+        self.loops: tuple[str, ...] = ()  #: the loops under way: `unrolled` or `fan-out`
+        self.in_final = False  #: whether a `finally` is under way
         self.locals = local_names(function.node)
         self.used: set[str] = set()
+        self.returns: list[ast.Return] = []
         self.target: str | None = None  #: the name that the value under way will have
         #: The f-string under way: Python 3.11 does not know the places within it, so that no
         #: version tells them apart.
         self.fstring: ast.JoinedStr | None = None
-        self._comprehension_names: list[dict[str, Binding | None]] = []
+        self._ends_with_barrier = False
 
     @property
     def reports(self) -> Reports:
@@ -103,28 +143,60 @@ class Frame:
         return self.building.reports
 
     def span(self, node: ast.AST) -> Span:
-        """The range of a node of this pipeline."""
+        """Return the range of a node of this function."""
         return self.module.source.span(self.fstring or node)
 
     def text(self, node: ast.AST) -> str:
-        """The source of an expression."""
+        """Return the source of an expression."""
         return ast.unparse(node) if self.fstring else self.module.source.segment(node)
 
     # -- nodes
 
     def new_id(self, name: str) -> str:
-        """An id for a node."""
+        """Return an id for a node."""
         return self.building.names.unique(name, self.prefix)
 
+    def release(self, identity: str) -> None:
+        """Give back an id that no node has."""
+        self.building.names.release(identity)
+
     def new_variable(self, name: str) -> str:
-        """A name for a loop variable."""
+        """Return a name for a loop variable."""
         return self.building.names.unique(name)
 
     def emit(self, node: Node) -> None:
         """Add a node to the region."""
-        self.building.emitted += 1
-        self.region.append(node)
         self.spend(node.span)
+        if isinstance(node, Value):
+            self.building.emitted += node.raises
+            self.region.append(node)
+            return
+        self.building.emitted += 1
+        after = tuple(dict.fromkeys((*self.barrier, *node.after)))
+        self.region.append(node.changed(after=after))
+        hints = self.building.hints
+        if self.parallel is not None:
+            hints.parallel[node.id] = self.parallel
+        if self._ends_with_barrier and node.regions():
+            hints.barriers.add(node.id)
+        else:
+            self._ends_with_barrier = False
+
+    def wait_for(self, ids: list[str]) -> None:
+        """Let what follows in this block, or behind it, wait for these nodes."""
+        self.barrier = tuple(dict.fromkeys((*self.barrier, *ids)))
+        self._ends_with_barrier = bool(ids)
+
+    def within(self, function: m.Function) -> Frame:
+        """Return the frame of a plain function whose body is lowered as if it stood here."""
+        inner = Frame(self.building, function, self.prefix, self.depth)
+        inner.region, inner.barrier, inner.parallel = self.region, self.barrier, self.parallel
+        inner.guards, inner.in_final = self.guards, self.in_final
+        return inner
+
+    def rejoin(self, inner: Frame) -> None:
+        """Go on behind a plain function."""
+        self.barrier, self._ends_with_barrier = inner.barrier, inner._ends_with_barrier
 
     def spend(self, span: Span) -> None:
         """Count one node or iteration. Raises TooLargeError past the limit."""
@@ -139,54 +211,115 @@ class Frame:
             )
             raise TooLargeError
 
-    def bounded(self, value: Value, span: Span) -> Value:
-        """``value``. Raises TooLargeError if its expression has grown past the limits."""
+    def bounded(self, value: Lowered, span: Span) -> Lowered:
+        """Return ``value``. Raises TooLargeError if its expression is too large."""
         if value.size.parts > MAX_PARTS or value.size.depth > MAX_DEPTH:
             self.reports.error(
                 "pipeline-too-large",
                 span,
-                "this value depends on too much: it is made of too many decisions and parts",
-                help="pass it through a step after a few decisions: what a step gives is one part",
+                "this expression is too large",
+                help="assign parts of it to names, or compute it in a step",
             )
             raise TooLargeError
         return value
 
     @contextmanager
     def inner_region(self) -> Iterator[list[Node]]:
-        """Nodes go to a new region within the block; barriers end with it."""
-        outer, barrier = self.region, self.barrier
-        self.region, self.barrier = [], ()
+        """Let nodes go to a new region within the block; barriers end with it."""
+        outer = self.region, self.barrier, self.parallel
+        self.region, self.barrier, self.parallel = [], (), None
+        self._ends_with_barrier = False
         try:
             yield self.region
         finally:
-            self.region, self.barrier = outer, barrier
+            self.region, self.barrier, self.parallel = outer
+
+    # -- named values
+
+    def keep(self, value: Lowered, name: str) -> Lowered:
+        """Return a value that has a name, so that using it again does not write it out again.
+
+        It is evaluated where it is named, as Python does: so is what may raise in it.
+        """
+        if value.is_known or value.definition is not None or value.has_callables:
+            return value
+        if is_plain(value.expr) and not value.raises:
+            return value
+        if value.parts is not None and isinstance(value.expr, Display):
+            value = self._with_kept_parts(value, name)
+        small = isinstance(value.expr, Display | DictDisplay) and value.size.parts <= SMALL
+        if small and not value.raises:
+            return value
+        if name in self.module.bindings or name.startswith("$"):
+            name = f"{name.strip('$')}_value"  # a step has its name to itself
+        identity = self.new_id(name)
+        span = value.expr.span
+        self.emit(Value(identity, value.expr, value.raises, False, (), span))
+        return replace(value, expr=Use(identity, span), raises=False, size=Size())
+
+    def _with_kept_parts(self, value: Lowered, name: str) -> Lowered:
+        parts = value.parts or ()
+        kept = tuple(self.keep(part, f"{name}_{at}") for at, part in enumerate(parts))
+        if all(one is other for one, other in zip(kept, parts, strict=True)):
+            return value
+        assert isinstance(value.expr, Display)  # noqa: S101 - as the caller has seen
+        made = display(value.expr.kind, kept, value.expr.span)
+        return replace(value, expr=made.expr, parts=kept, raises=made.raises, size=made.size)
+
+    def as_value(self, value: Lowered, node: ast.expr) -> Lowered:
+        """Return a value; report a function, class or module, which is none."""
+        if value.definition is None:
+            return self._without_callables(value, node)
+        name = self.text(node)
+        is_function = isinstance(value.definition, m.Function)
+        what = "function" if is_function else "name"
+        self.reports.error(
+            "step-as-value",
+            self.span(node),
+            f"the {what} `{name}` cannot be used as a value in a pipeline",
+            help=f"call it: `{name}(…)`" if is_function else "pass a constant or a step's output",
+        )
+        return poison(self.span(node))
+
+    def _without_callables(self, value: Lowered, node: ast.expr) -> Lowered:
+        if not value.has_callables:
+            return value
+        self.reports.error(
+            "step-as-value",
+            self.span(node),
+            "steps cannot be given to a step, or be a part of a value",
+            help="call them, and pass what they give",
+        )
+        return poison(self.span(node))
 
     # -- names
 
     def bind(self, name: str, binding: Binding) -> None:
         """Give a name a value."""
-        if isinstance(binding, Value) and binding.cell is not None:
-            binding = ListRef(binding.cell)
-        elif isinstance(binding, Value) and binding.fresh and not binding.poisoned:
-            binding = self.new_list(self.scope, binding)
+        if isinstance(binding, Lowered) and binding.cell is not None:
+            binding = Accumulated(binding.cell)
+        elif isinstance(binding, Lowered) and binding.fresh and not binding.poisoned:
+            binding = self.new_cell(self.scope, binding)
         self.scope.names[name] = binding
         self.scope.when.setdefault(name, self.building.emitted)
 
-    def new_list(self, scope: Scope, value: Value) -> ListRef:
-        """A list that may be appended to."""
+    def new_cell(self, scope: Scope, value: Lowered) -> Accumulated:
+        """Return an accumulator that begins with ``value``, a list or a dict."""
         self.building.cells += 1
-        parts = (replace(value, fresh=False),) if value.parts != () else ()
-        scope.lists[self.building.cells] = ListContent(self.depth, (parts,))
-        return ListRef(self.building.cells)
+        is_dict = value.type.name == "dict"
+        first = flow.pairs_of(value, value.expr.span) if is_dict else value
+        parts = (replace(first, fresh=False),) if first.parts != () else ()
+        scope.cells[self.building.cells] = Contents(self.depth, (parts,), is_dict)
+        return Accumulated(self.building.cells)
 
-    def read(self, node: ast.Name) -> Value:
-        """The value of a local name, or poison after a diagnostic."""
+    def read(self, node: ast.Name) -> Lowered:
+        """Return what a local name stands for, or poison after a diagnostic."""
         binding = self.scope.names.get(node.id)
         self.used.add(node.id)
         span = self.span(node)
-        if isinstance(binding, ListRef):
-            return self.read_list(node.id, binding.cell, span)
-        if isinstance(binding, Value):
+        if isinstance(binding, Accumulated):
+            return self.read_cell(node.id, binding.cell, span)
+        if isinstance(binding, Lowered):
             return binding
         if isinstance(binding, Unusable):
             self.report(binding, span)
@@ -199,18 +332,14 @@ class Frame:
 
     def report(self, binding: Unusable, span: Span) -> None:
         """Say why a name cannot be used at ``span``."""
-        from ..diagnostics.diagnostic import Label
-
         labels = (Label(binding.span, binding.label),) if binding.span else ()
         self.reports.error(binding.rule, span, binding.message, labels=labels, help=binding.help)
 
     def _report_unassigned(self, node: ast.Name, span: Span) -> None:
         first = self.locals.get(node.id)
         if first is None:
-            advice.report_undefined(self, node)
+            undefined.report(self.building.modules, self.module, node, span, self.scope.names)
             return
-        from ..diagnostics.diagnostic import Label
-
         self.reports.error(
             "undefined-name",
             span,
@@ -219,9 +348,9 @@ class Frame:
             help="move the assignment up; a name that a function assigns is local to it",
         )
 
-    def read_list(self, name: str, cell: int, span: Span) -> Value:
-        """What an accumulator holds here."""
-        held = self.scope.lists[cell]
+    def read_cell(self, name: str, cell: int, span: Span) -> Lowered:
+        """Return what an accumulator holds here."""
+        held = self.scope.cells[cell]
         if held.broken is not None:
             self.report(held.broken, span)
             return poison(span)
@@ -233,52 +362,73 @@ class Frame:
                 help="iterations run at the same time: use the list after the loop",
             )
             return poison(span)
+        held = self._with_named_contents(held, name, span)
         if self.depth > held.depth:
             held = replace(held, read_depth=max(held.read_depth, self.depth), read_span=span)
-            self.scope.lists[cell] = held
-        return replace(joined(held.frames[0], span), cell=cell)
+        self.scope.cells[cell] = held
+        return replace(flow.value_of(held, span), cell=cell)
 
-    def share(self, value: Value, span: Span) -> None:
-        """A list is stored within another value: appending to it later would change both."""
+    def _with_named_contents(self, held: Contents, name: str, span: Span) -> Contents:
+        """Name what a list holds so far: reading it again must not write it out again."""
+        if self.depth > held.depth or len(held.frames[0]) < 2:
+            return held
+        kept = self.keep(joined(held.frames[0], span), name)
+        return replace(held, frames=((kept,),))
+
+    def share(self, value: Lowered, span: Span) -> None:
+        """Note that a list is stored in another value: appending to it would change both."""
         if value.cell is not None:
-            held = self.scope.lists[value.cell]
-            self.scope.lists[value.cell] = replace(held, shared=held.shared or span)
+            held = self.scope.cells[value.cell]
+            self.scope.cells[value.cell] = replace(held, shared=held.shared or span)
 
-    def merge(
-        self,
-        choose: Callable[[Value, Value], Value],
-        where: Span,
-        ways: tuple[str, str],
-    ) -> flow.Merge:
-        """What joins the scopes of two ways."""
-        return flow.Merge(choose, self.new_list, where, ways)
+    def merge(self, choose: flow.Choose, where: Span, ways: tuple[str, str]) -> flow.Merge:
+        """Return what joins the scopes of two ways."""
+        return flow.Merge(choose, self.new_cell, where, ways)
 
-    def items_of(self, value: Value, span: Span) -> tuple[Value, ...] | None:
-        """The items of a value of known length."""
+    def items_of(self, value: Lowered, span: Span) -> tuple[Lowered, ...] | None:
+        """Return the items of a value of known length."""
         return elements(value, span)
 
 
+def is_plain(expr: Expr) -> bool:
+    """Return whether an expression only names something, so that repeating it costs nothing."""
+    while isinstance(expr, Member) or (isinstance(expr, Attribute) and "of" not in expr.name):
+        expr = expr.value
+    return isinstance(expr, Const | Param | Output | Item | Use | Error)
+
+
 def local_names(function: m.FunctionNode) -> dict[str, ast.AST]:
-    """The names that are local to a function, with the place of their first binding."""
+    """Return the names that are local to a function, with the place of their first binding."""
     found: dict[str, ast.AST] = {}
     arguments = function.args
-    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
-        found[argument.arg] = argument
+    given = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+    for argument in (*given, arguments.vararg, arguments.kwarg):
+        if argument is not None:
+            found[argument.arg] = argument
     stack: list[ast.AST] = list(reversed(function.body))
     while stack:
         node = stack.pop()
-        if isinstance(node, ast.Name):
-            if isinstance(node.ctx, ast.Store | ast.Del):
-                found.setdefault(node.id, node)
+        for name, place in _bound_by(node):
+            found.setdefault(name, place)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
             continue
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.setdefault(node.name, node)
+        if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            # Of what is in there only `:=` binds a name of the function.
+            walrus = [each for each in ast.walk(node) if isinstance(each, ast.NamedExpr)]
+            stack.extend(each.target for each in reversed(walrus))
             continue
-        if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp):
-            continue
-        if isinstance(node, ast.GeneratorExp):
-            continue
-        if isinstance(node, ast.ExceptHandler) and node.name:
-            found.setdefault(node.name, node)
         stack.extend(reversed(list(ast.iter_child_nodes(node))))
     return found
+
+
+def _bound_by(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    match node:
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            yield name, node
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name, node
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
+            yield name, node
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            for alias in names:
+                yield (alias.asname or alias.name).partition(".")[0], node

@@ -4,208 +4,286 @@ from __future__ import annotations
 
 import ast
 
-from ..front import modules as m
 from ..front import types
-from ..program.ir import Branch, Const, Guard, Recover
-from ..slotted import replace
-from . import flow, statements
-from .values import Level, ListContent, Scope, Unusable, Value, named, selected, size_of
+from ..program.ir import Branch, Catches, Const, Error, Guard, Recover, Value
+from ..slotted import dataclass, replace
+from . import blocks, failures
+from .blocks import FLAGS, STATEMENTS, Ending
+from .bodies import RESULT
+from .values import (
+    BOOL,
+    ERROR,
+    Contents,
+    Lowered,
+    Scope,
+    Unusable,
+    display,
+    made_of,
+    selected,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Final, TypeAlias
+
     from ..diagnostics.diagnostic import Span
     from ..program.ir import Node
     from .frame import Frame
 
+    Wrap: TypeAlias = Callable[[Lowered], Lowered]
 
-def lower_try(frame: Frame, node: ast.Try) -> None:
-    """A ``try`` statement: with ``else`` and ``finally`` it is a guard within a guard."""
-    check_handlers(frame, node)
+#: Names that only the lowering itself has.
+_OWN_NAMES: Final = (*FLAGS, RESULT)
+_WAYS: Final = ("if the body goes through", "if the body fails")
+
+
+@dataclass(slots=True)
+class Tried:
+    """A body and its handlers once they are lowered, with the scopes at their ends."""
+
+    guard: str
+    span: Span
+    before: Scope
+    body: tuple[Node, ...]
+    handler: tuple[Node, ...]
+    after_body: Scope
+    after_handler: Scope
+    body_ends: Ending
+    handler_ends: Ending
+
+    def of_body(self, value: Lowered) -> Lowered:
+        """Return a value of the body as it is after the guard; None where the body failed."""
+        return self._entered(value, in_body=True)
+
+    def of_handler(self, value: Lowered) -> Lowered:
+        """Return a value of the handler as it is after the guard; None where it was not run."""
+        return self._entered(value, in_body=False)
+
+    def _entered(self, value: Lowered, *, in_body: bool) -> Lowered:
+        if value.is_known or value.definition is not None:
+            return value
+        none = Const(None, self.span)
+        body, handler = (value.expr, none) if in_body else (none, value.expr)
+        parts = value.parts
+        if parts is not None:
+            parts = tuple(self._entered(part, in_body=in_body) for part in parts)
+        expr = Recover(self.guard, body, handler, self.span)
+        return replace(value, expr=expr, parts=parts, pairs=None, fields=None)
+
+    def either(self, one: Lowered, other: Lowered) -> Lowered:
+        """Return what stands for a value of the body, or for one of the handler."""
+        expr = Recover(self.guard, one.expr, other.expr, self.span)
+        return made_of(expr, types.union((one.type, other.type)), (one, other))
+
+
+def _try(frame: Frame, node: ast.Try, _: list[ast.stmt]) -> blocks.Handled:
+    """Lower a ``try``: with ``else`` and ``finally`` it is a guard within a guard."""
     span = frame.module.source.line_span(frame.span(node).line, frame.span(node).column)
-    if not node.finalbody:
-        lower_handled(frame, node, span)
-        return
-    before = frame.scope.copy()
-    identity = frame.new_id("try")
-    if node.handlers and node.orelse:
-        with frame.inner_region() as body:
-            lower_handled(frame, node, span)
-        handler: tuple[Node, ...] | None = None
-    else:
-        body, handler = guarded_regions(frame, node, identity, span)
-    finish(frame, node, identity, before, (tuple(body), handler), span)
+    if node.finalbody:
+        return _with_final(frame, node, span), False
+    return _handled(frame, node, span), False
 
 
-def guarded_regions(
-    frame: Frame, node: ast.Try, identity: str, span: Span
-) -> tuple[list[Node], tuple[Node, ...] | None]:
-    """The regions of the body (with ``else``, which without a handler just follows) and handler."""
-    before = frame.scope
-    frame.scope = before.copy()
-    if node.handlers:
-        frame.scope.when = {}
-    with frame.inner_region() as body:
-        statements.block(frame, node.body)
-        statements.block(frame, node.orelse)
-    if not node.handlers:
-        return body, None
-    after_body = frame.scope
-    handler = lower_handler(frame, node, before, after_body, span)
-    frame.scope = recovered(frame, identity, after_body, frame.scope, span)
-    return body, handler
+def _handled(frame: Frame, node: ast.Try, span: Span) -> Ending:
+    """Lower ``try`` and ``except``, with ``else``, without ``finally``."""
+    tried = _lower_regions(frame, node, frame.new_id("try"), span)
+    if not _may_fail(tried.body):
+        return _splice(frame, node, tried)
+    frame.emit(Guard(tried.guard, tried.body, tried.handler, (), (), span))
+    return _else(frame, node, tried) if node.orelse else _join(frame, tried)
 
 
-def lower_handled(frame: Frame, node: ast.Try, span: Span) -> None:
-    """``try`` and ``except``, with ``else``, without ``finally``."""
-    if not node.handlers:
-        statements.block(frame, node.body)
-        return
-    identity = frame.new_id("try")
+def _may_fail(body: Sequence[Node]) -> bool:
+    return any(not isinstance(node, Value) or node.raises for node in body)
+
+
+def _splice(frame: Frame, node: ast.Try, tried: Tried) -> Ending:
+    """Put a body that cannot fail where the ``try`` stands: its handlers are never run."""
+    frame.release(tried.guard)
+    for inner in tried.body:
+        frame.emit(inner)
+    frame.scope = tried.after_body
+    if tried.body_ends is not Ending.FALLS:
+        return tried.body_ends
+    return blocks.block(frame, node.orelse)
+
+
+def _lower_regions(frame: Frame, node: ast.Try, guard: str, span: Span) -> Tried:
+    """Lower the body and the handlers."""
     before = frame.scope
     frame.scope = before.copy()
     frame.scope.when = {}
     with frame.inner_region() as body:
-        statements.block(frame, node.body)
+        body_ends = blocks.block(frame, node.body)
     after_body = frame.scope
-    handler = lower_handler(frame, node, before, after_body, span)
-    after_handler = frame.scope
-    frame.emit(Guard(identity, tuple(body), handler, (), frame.barrier, span))
-    if not node.orelse:
-        frame.scope = recovered(frame, identity, after_body, after_handler, span)
-        return
-    lower_else(frame, node, identity, before, (after_body, after_handler), span)
+    frame.scope = _interrupted(frame, before, after_body, span)
+    frame.guards = (*frame.guards, guard)
+    with frame.inner_region() as handler:
+        handler_ends = _clauses(frame, node.handlers, guard, node)
+    frame.guards = frame.guards[:-1]
+    scopes = before, tuple(body), tuple(handler), after_body, frame.scope
+    return Tried(guard, span, *scopes, body_ends, handler_ends)
 
 
-def lower_else(
-    frame: Frame,
-    node: ast.Try,
-    guard: str,
-    before: Scope,
-    after: tuple[Scope, Scope],
-    span: Span,
-) -> None:
-    """``else``: a branch on whether the body went through."""
-    after_body, after_handler = after
-    nothing = Const(None, span)
+def _join(frame: Frame, tried: Tried) -> Ending:
+    """Set the scope after a guard, and return how control leaves it."""
+    body_ends, handler_ends = tried.body_ends, tried.handler_ends
+    if handler_ends is Ending.RAISES:
+        frame.scope = _entered(frame, tried.after_body, tried.before, tried.of_body)
+        return body_ends
+    if body_ends is Ending.RAISES:
+        frame.scope = _entered(frame, tried.after_handler, tried.before, tried.of_handler)
+        return handler_ends
 
-    def from_body(value: Value) -> Value:
-        if value.poisoned or value.is_static:
-            return value
-        return replace(value, expr=Recover(guard, value.expr, nothing, span), level=Level.OUTPUT)
+    def choose(one: Lowered, other: Lowered, name: str) -> Lowered:
+        return frame.keep(tried.either(one, other), name)
 
-    went_through = Recover(guard, Const(value=True, span=span), Const(value=False, span=span), span)
-    test = Value(went_through, named("bool"), Level.OUTPUT)
+    merge = frame.merge(choose, tried.span, _WAYS)
+    frame.scope = merge.scopes(tried.after_body, tried.after_handler)
+    return body_ends if body_ends is handler_ends else Ending.MAYBE
+
+
+def _else(frame: Frame, node: ast.Try, tried: Tried) -> Ending:
+    """Lower ``else``: a branch on whether the body went through."""
+    span = tried.span
+    yes, no = Const(value=True, span=span), Const(value=False, span=span)
+    went_through = Recover(tried.guard, yes, no, span)
+    frame.scope = _entered(frame, tried.after_body, tried.before, tried.of_body)
+    if tried.handler_ends is Ending.RAISES:
+        return blocks.unless_left(frame, lambda: blocks.block(frame, node.orelse), span)
     branch = frame.new_id("if")
-    flow.wrapped(after_body, before, from_body)
-    for cell, held in after_body.lists.items():
-        after_body.lists[cell] = wrapped_list(held, before.lists.get(cell), from_body)
-    frame.scope = after_body
     with frame.inner_region() as nodes:
-        statements.block(frame, node.orelse)
-    frame.emit(Branch(branch, went_through, tuple(nodes), (), frame.barrier, span))
-
-    def choose(one: Value, other: Value) -> Value:
-        return selected(branch, test, one, other, span)
-
-    merge = frame.merge(choose, span, ("if the body goes through", "if the body fails"))
-    handled = after_handler.copy()
-
-    def from_handler(value: Value) -> Value:
-        if value.poisoned or value.is_static:
-            return value
-        return replace(value, expr=Recover(guard, nothing, value.expr, span), level=Level.OUTPUT)
-
-    flow.wrapped(handled, before, from_handler)
-    for cell, held in handled.lists.items():
-        handled.lists[cell] = wrapped_list(held, before.lists.get(cell), from_handler)
-    frame.scope = merge.scopes(frame.scope, handled)
+        ending = blocks.unless_left(frame, lambda: blocks.block(frame, node.orelse), span)
+    after_else = frame.scope
+    frame.scope = tried.before
+    handled = _entered(frame, tried.after_handler, tried.before, tried.of_handler)
+    test = Lowered(went_through, BOOL)
+    if nodes:
+        frame.emit(Branch(branch, went_through, tuple(nodes), (), (), span))
+        choose = _selecting(frame, branch, span)
+    else:
+        choose = blocks.decided(frame, branch, test, ([], []), span)
+    frame.scope = frame.merge(choose, span, _WAYS).scopes(after_else, handled)
+    return ending if ending is tried.handler_ends else Ending.MAYBE
 
 
-def wrapped_list(held: ListContent, before: ListContent | None, wrap: object) -> ListContent:
-    """A list whose parts that were added since ``before`` are wrapped."""
+def _selecting(frame: Frame, branch: str, span: Span) -> Callable[[Lowered, Lowered, str], Lowered]:
+    return lambda one, other, name: frame.keep(selected(branch, one, other, span), name)
+
+
+def _entered(frame: Frame, scope: Scope, before: Scope, wrap: Wrap) -> Scope:
+    """Return a scope whose values, changed since ``before``, are those of one region of a guard."""
+    found = scope.copy()
+    for name, binding in scope.names.items():
+        if isinstance(binding, Lowered) and before.names.get(name) is not binding:
+            found.names[name] = frame.keep(wrap(binding), name)
+    for cell, held in scope.cells.items():
+        found.cells[cell] = _wrapped_contents(frame, held, before.cells.get(cell), wrap)
+    return found
+
+
+def _wrapped_contents(
+    frame: Frame, held: Contents, before: Contents | None, wrap: Wrap
+) -> Contents:
     if held is before:
         return held
-    known = {id(part) for frame in (before.frames if before else ()) for part in frame}
+    known = {id(part) for frame_ in (before.frames if before else ()) for part in frame_}
     frames = tuple(
-        tuple(part if id(part) in known else wrap_part(part, wrap) for part in frame)
-        for frame in held.frames
+        tuple(part if id(part) in known else _wrapped_part(frame, part, wrap) for part in each)
+        for each in held.frames
     )
     return replace(held, frames=frames)
 
 
-def wrap_part(part: Value, wrap: object) -> Value:
-    """A part of a list, item by item where these are known."""
-    assert callable(wrap)  # noqa: S101 - given by this module only
+def _wrapped_part(frame: Frame, part: Lowered, wrap: Wrap) -> Lowered:
+    """Return a part of a list wrapped, item by item where these are known."""
     if part.parts is None:
-        wrapped: Value = wrap(part)
-        return wrapped
-    from .values import display
-
-    return display("list", tuple(wrap(item) for item in part.parts), part.expr.span)
-
-
-def recovered(
-    frame: Frame, guard: str, after_body: Scope, after_handler: Scope, span: Span
-) -> Scope:
-    """The scope after a guard with a handler."""
-
-    def choose(one: Value, other: Value) -> Value:
-        return Value(
-            Recover(guard, one.expr, other.expr, span),
-            types.union((one.type, other.type)),
-            Level.OUTPUT,
-            size=size_of((one, other)),
-        )
-
-    ways = ("if the body goes through", "if the body fails")
-    return frame.merge(choose, span, ways).scopes(after_body, after_handler)
+        return frame.keep(wrap(part), "items")
+    items = tuple(
+        _wrapped_part(frame, item, wrap) if item.parts else wrap(item) for item in part.parts
+    )
+    kind = "tuple" if part.type.name == "tuple" else "list"
+    return display(kind, items, part.expr.span)
 
 
-def lower_handler(
-    frame: Frame, node: ast.Try, before: Scope, after_body: Scope, span: Span
-) -> tuple[Node, ...]:
-    """The handler's region; the frame's scope is then that at its end."""
-    frame.scope = interrupted(frame, before, after_body, span)
-    handler = node.handlers[0]
+# ---------------------------------------------------------------------------- handlers
+
+
+def _clauses(
+    frame: Frame, handlers: Sequence[ast.ExceptHandler], guard: str, node: ast.Try
+) -> Ending:
+    """Lower the clauses from the first on; what none of them handles is raised again."""
+    if not handlers:
+        failures.fail(frame, None, (), guard, node)
+        return Ending.RAISES
+    first, *others = handlers
+    names = _classes(frame, first)
+    if names is None:
+        for other in others:
+            blocks.refuse_dead(frame, other.body)
+        return _clause(frame, first, guard)
+    span = frame.span(first.type or first)
+    test = Lowered(Catches(guard, names, span), BOOL)
+    return blocks.decide(
+        frame,
+        test,
+        lambda: _clause(frame, first, guard),
+        lambda: _clauses(frame, others, guard, node),
+        span,
+    )
+
+
+def _classes(frame: Frame, handler: ast.ExceptHandler) -> tuple[str, ...] | None:
+    """Return the qualified names of the classes of a clause; None if it handles all exceptions."""
+    if handler.type is None:
+        return None
+    nodes = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    names: list[str] = []
+    for node in nodes:
+        found = failures.class_of(frame, node)
+        if found is None or found.catches_all:
+            return None
+        names.append(found.names[0])
+    return tuple(dict.fromkeys(names))
+
+
+def _clause(frame: Frame, handler: ast.ExceptHandler, guard: str) -> Ending:
     if handler.name:
-        frame.scope.names[handler.name] = Unusable(
-            "exception-value",
-            f"the exception `{handler.name}` is not passed on to the pipeline",
-            "read it in the run's record, or catch it in the step and return what is needed",
-        )
-    with frame.inner_region() as nodes:
-        statements.block(frame, handler.body)
+        error = Lowered(Error(guard, frame.span(handler)), ERROR)
+        frame.scope.names[handler.name] = error
+    ending = blocks.block(frame, handler.body)
     if handler.name:
         frame.scope.names.pop(handler.name, None)
-    return tuple(nodes)
+    return ending
 
 
-def interrupted(frame: Frame, before: Scope, after: Scope, span: Span) -> Scope:
-    """The scope where ``after`` may not have been reached.
+def _interrupted(frame: Frame, before: Scope, after: Scope, span: Span) -> Scope:
+    """Return the scope where ``after`` may not have been reached.
 
     A name that first changed with nothing after it that could have failed still has its earlier
-    value; any other may have either.
+    value; any other may have either. No jump was taken: behind one nothing fails.
     """
     now = frame.building.emitted
     scope = before.copy()
     for name, binding in after.names.items():
-        if before.names.get(name) is binding:
+        if before.names.get(name) is binding or name in _OWN_NAMES:
             continue
-        if isinstance(binding, Value) and binding.poisoned:
+        if isinstance(binding, Lowered) and binding.poisoned:
             scope.names[name] = binding
         elif after.when.get(name, 0) < now:
             scope.names[name] = _uncertain(name, span)
-    for cell, held in after.lists.items():
-        earlier = before.lists.get(cell)
+    for cell, held in after.cells.items():
+        earlier = before.cells.get(cell)
         if earlier is not None and earlier is not held:
             certain = after.when.get(cell, 0) == now
-            scope.lists[cell] = _interrupted_list(earlier, held, span, certain=certain)
+            scope.cells[cell] = _interrupted_contents(earlier, held, span, certain=certain)
     return scope
 
 
-def _interrupted_list(
-    earlier: ListContent, held: ListContent, span: Span, *, certain: bool
-) -> ListContent:
+def _interrupted_contents(
+    earlier: Contents, held: Contents, span: Span, *, certain: bool
+) -> Contents:
     if held.frames == earlier.frames or certain:
         return replace(earlier, shared=held.shared)
     return replace(earlier, broken=_uncertain("this list", span))
@@ -222,78 +300,80 @@ def _uncertain(name: str, span: Span) -> Unusable:
     )
 
 
-def finish(
-    frame: Frame,
-    node: ast.Try,
-    identity: str,
-    before: Scope,
-    regions: tuple[tuple[Node, ...], tuple[Node, ...] | None],
-    span: Span,
-) -> None:
-    """``finally``: its region, and the scope after it."""
+# ---------------------------------------------------------------------------- finally
+
+
+def _with_final(frame: Frame, node: ast.Try, span: Span) -> Ending:
+    """Lower a ``try`` with a ``finally``: its region, and the scope after it."""
+    identity = frame.new_id("try")
+    before = frame.scope.copy()
+    handler: tuple[Node, ...] | None = None
+    values: list[Node] = []
+    if node.handlers and not node.orelse:
+        tried = _lower_regions(frame, node, identity, span)
+        with frame.inner_region() as values:
+            ending = _join(frame, tried)
+        body, handler = tried.body, tried.handler
+    else:
+        with frame.inner_region() as nodes:
+            if node.handlers:
+                ending = _handled(frame, node, span)
+            else:
+                ending = blocks.block(frame, node.body)
+        body = tuple(nodes)
     after = frame.scope
     frame.building.emitted += 1  # anything of the guard may have failed before this place
-    frame.scope = interrupted(frame, before, after, span)
-    # What a list holds cannot be told here, yet what is appended here comes after the body's.
-    for cell, held in frame.scope.lists.items():
-        if held.broken is not None:
-            frame.scope.lists[cell] = replace(after.lists[cell], broken=held.broken)
-    start = frame.scope.copy()
-    with frame.inner_region() as final:
-        statements.block(frame, node.finalbody)
-    body, handler = regions
-    if handler is None and not final:
-        # Nothing is left to guard: the body's nodes are those of the region around it.
-        for item in body:
-            frame.emit(replace(item, after=tuple(dict.fromkeys((*frame.barrier, *item.after)))))
+    start, final, final_ends = _final(frame, node, before, after, span)
+    _emit_guard(frame, Guard(identity, body, handler, final, (), span))
+    for value in values:
+        frame.emit(value)
+    frame.scope = _overlaid(after, start, frame.scope)
+    return Ending.RAISES if final_ends is Ending.RAISES else ending
+
+
+def _emit_guard(frame: Frame, guard: Guard) -> None:
+    """Emit a guard; without anything to guard its body's nodes are those of the region around."""
+    if guard.handler is None and (not guard.final or not any(map(blocks.is_task, guard.body))):
+        frame.release(guard.id)
+        for node in (*guard.body, *guard.final):
+            frame.emit(node)
     else:
-        frame.emit(Guard(identity, body, handler, tuple(final), frame.barrier, span))
-    frame.scope = overlaid(after, start, frame.scope)
+        frame.emit(guard)
 
 
-def overlaid(after: Scope, start: Scope, final: Scope) -> Scope:
-    """The scope after the body, with what the ``finally`` has changed."""
+def _final(
+    frame: Frame, node: ast.Try, before: Scope, after: Scope, span: Span
+) -> tuple[Scope, tuple[Node, ...], Ending]:
+    """Lower the ``finally``: the scope at its start, its region, and how it ends."""
+    frame.scope = _interrupted(frame, before, after, span)
+    # What a list holds cannot be told here, yet what is appended here comes after the body's.
+    for cell, held in frame.scope.cells.items():
+        if held.broken is not None:
+            frame.scope.cells[cell] = replace(after.cells[cell], broken=held.broken)
+    start = frame.scope.copy()
+    outer, frame.in_final = frame.in_final, True
+    with frame.inner_region() as final:
+        ending = blocks.block(frame, node.finalbody)
+    frame.in_final = outer
+    return start, tuple(final), ending
+
+
+def _overlaid(after: Scope, start: Scope, final: Scope) -> Scope:
+    """Return the scope after the body, with what the ``finally`` has changed."""
     scope = after.copy()
     for name, binding in final.names.items():
         if start.names.get(name) is not binding:
             scope.names[name] = binding
             scope.when.setdefault(name, final.when.get(name, 0))
-    for cell, held in final.lists.items():
-        began = start.lists.get(cell)
+    for cell, held in final.cells.items():
+        began = start.cells.get(cell)
         if began is None:
-            scope.lists[cell] = held
+            scope.cells[cell] = held
         elif began is not held:
             known_after = held.broken is began.broken
-            broken = after.lists[cell].broken if known_after else held.broken
-            scope.lists[cell] = replace(held, broken=broken)
+            broken = after.cells[cell].broken if known_after else held.broken
+            scope.cells[cell] = replace(held, broken=broken)
     return scope
 
 
-def check_handlers(frame: Frame, node: ast.Try) -> None:
-    """Only one handler, and only for every exception: engines cannot tell them apart."""
-    for handler in node.handlers[1:]:
-        frame.reports.error(
-            "except-type",
-            frame.span(handler),
-            "a `try` of a pipeline can have one `except` only",
-            help="tell exceptions apart in the step, where they are raised",
-        )
-    for handler in node.handlers[:1]:
-        if handler.type is None or is_exception(frame, handler.type):
-            continue
-        frame.reports.error(
-            "except-type",
-            frame.span(handler.type),
-            f"`except {frame.text(handler.type)}` cannot be used in a pipeline: "
-            "an engine knows that a step has failed, not why",
-            help="write `except Exception:`, and catch what is special in the step",
-        )
-
-
-def is_exception(frame: Frame, node: ast.expr) -> bool:
-    """Whether a handler's type is the builtin ``Exception``."""
-    if not isinstance(node, ast.Name) or node.id != "Exception":
-        return False
-    return frame.building.modules.lookup(frame.module, node.id) is None or isinstance(
-        frame.building.modules.lookup(frame.module, node.id), m.External
-    )
+STATEMENTS[ast.Try] = _try

@@ -1,114 +1,84 @@
-"""Loops and comprehensions: unrolled where the items are known, else a fan-out."""
+"""Loops: unrolled where the items are known, else a fan-out.
+
+A loop of the run without a step in it computes only: it becomes a comprehension.
+"""
 
 from __future__ import annotations
 
 import ast
 
-from ..diagnostics.diagnostic import Label
 from ..front import types
-from ..program.ir import Branch, Collect, Item, Loop, Subscript, Target, Type
-from ..slotted import replace
-from . import advice, evaluation, expressions, flow, statements
+from ..program.ir import (
+    Apply,
+    Clause,
+    Collect,
+    Comprehension,
+    Const,
+    Display,
+    Item,
+    Loop,
+    Target,
+    Type,
+    Value,
+)
+from ..program.substitution import substituted
+from ..slotted import dataclass, replace
+from . import blocks, checks, targets
+from .blocks import BROKEN, CONTINUED, RETURNED, STATEMENTS, Ending
+from .lowering import callable_or_value
 from .values import (
     ANY,
-    Binding,
-    Level,
-    ListContent,
-    ListRef,
+    Accumulated,
+    Contents,
+    Lowered,
     Scope,
     Unusable,
-    Value,
-    display,
     elements,
     joined,
+    made_of,
     named,
     poison,
-    selected,
-    size_of,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import Final
 
     from ..diagnostics.diagnostic import Span
-    from ..program.ir import Expr
+    from ..program.ir import Expr, Node
     from .frame import Frame
 
 #: How many iterations a loop over a constant may have.
 MAX_ITERATIONS: Final = 10_000
 
 
-def lower_for(frame: Frame, node: ast.For) -> None:
-    """A ``for`` statement."""
-    _refuse_else(frame, node)
-    items = expressions.lower(frame, node.iter)
+def _for(frame: Frame, node: ast.For, _: list[ast.stmt]) -> blocks.Handled:
+    items = callable_or_value(frame, node.iter)
     if items.poisoned or not check_items(frame, node.iter, items):
-        abandon(frame, node)
-        return
-    gone_over = _lists_gone_over(frame, node.iter)
+        _abandon(frame, node)
+        return None
+    gone_over = _gone_over(frame, node.iter)
     known = elements(items, frame.span(node.iter))
-    if known is None:
-        fan_out(frame, node, items)
+    if known is not None:
+        ending = _unroll(frame, node, known)
     else:
-        _unroll(frame, node, known)
+        _fan_out(frame, node, items)
+        ending = blocks.block(frame, node.orelse)  # there is no `break` that would skip it
     _refuse_growing(frame, node, gone_over)
+    return ending, False
 
 
-def _unroll(frame: Frame, node: ast.For, known: tuple[Value, ...]) -> None:
-    for item in known:
-        frame.spend(frame.span(node.iter))
-        assign(frame, node.target, item)
-        statements.block(frame, node.body)
-
-
-def _lists_gone_over(frame: Frame, node: ast.expr) -> dict[int, ListContent]:
-    """The lists that a loop goes over, directly or by `enumerate` and `zip`, as they are now."""
-    found: dict[int, ListContent] = {}
-    stack = [node]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, ast.Call) and isinstance(item.func, ast.Name):
-            stack.extend(item.args if item.func.id in ("enumerate", "zip") else ())
-        binding = frame.scope.names.get(item.id) if isinstance(item, ast.Name) else None
-        if isinstance(binding, ListRef):
-            found[binding.cell] = frame.scope.lists[binding.cell]
-    return found
-
-
-def _refuse_growing(frame: Frame, node: ast.For, gone_over: dict[int, ListContent]) -> None:
-    for cell, before in gone_over.items():
-        if frame.scope.lists[cell].frames != before.frames:
-            frame.reports.error(
-                "shared-list",
-                frame.span(node.iter),
-                "this list is appended to while the loop goes over it",
-                help="append to another list, and join the two after the loop",
-            )
-
-
-def _refuse_else(frame: Frame, node: ast.For) -> None:
-    if node.orelse:
-        frame.reports.error(
-            "unsupported-statement",
-            frame.span(node.orelse[0]),
-            "`else` of a loop cannot be used in a pipeline",
-            help="without `break` it always runs: write it after the loop",
-        )
-
-
-def check_items(frame: Frame, node: ast.expr, items: Value) -> bool:
-    """Whether a loop may go over ``items``."""
-    if isinstance(items.static, set | frozenset) or items.type.name in ("set", "frozenset"):
-        frame.reports.error(
+def check_items(frame: Frame, node: ast.expr, items: Lowered) -> bool:
+    """Return whether a loop may go over ``items``, after a report where it may not."""
+    if items.type.name in ("set", "frozenset"):
+        frame.reports.warning(
             "set-order",
             frame.span(node),
-            "a set has no order, so a loop over it would not be the same twice",
-            help="loop over a list or a tuple",
+            "a set has no order of its own: this goes over it in sorted order",
+            help="write `sorted(…)`, or loop over a list, to say which order is meant",
         )
-        return False
-    known = elements(items, frame.span(node)) if not isinstance(items.static, range) else ()
-    count = len(items.static) if isinstance(items.static, range) else len(known or ())
+    count = len(items.static) if isinstance(items.static, range) else len(items.parts or ())
     if count > MAX_ITERATIONS:
         frame.reports.error(
             "pipeline-too-large",
@@ -117,187 +87,228 @@ def check_items(frame: Frame, node: ast.expr, items: Value) -> bool:
             help="make the items a parameter, so that the loop fans out when it runs",
         )
         return False
-    return advice.check_iterable(frame, node, items)
+    return items.parts is not None or checks.check_iterable(frame, node, items)
 
 
-def abandon(frame: Frame, node: ast.For) -> None:
+def _abandon(frame: Frame, node: ast.For) -> None:
     """Go through the body of a loop that has been reported, for what else is wrong in it."""
-    for name in _stored_names(node.target):
+    for name in targets.stored_names(node.target):
         frame.bind(name, poison(frame.span(node.target)))
+    frame.loops = (*frame.loops, "unrolled")
     with frame.inner_region():
-        statements.block(frame, node.body)
+        blocks.block(frame, node.body)
+    frame.loops = frame.loops[:-1]
+    for flag in blocks.FLAGS:
+        blocks.set_flag(frame, flag, frame.span(node), to=False)
     for statement in node.body:
-        for name in assigned_names(statement):
+        for name in blocks.assigned_names(statement):
             frame.bind(name, poison(frame.span(node)))
 
 
-def _stored_names(target: ast.expr) -> list[str]:
-    return [item.id for item in ast.walk(target) if isinstance(item, ast.Name)]
-
-
-def assigned_names(statement: ast.stmt, lists: frozenset[str] = frozenset()) -> list[str]:
-    """Names that a statement binds, comprehensions aside (their names are their own).
-
-    ``lists`` are names of lists: ``+=`` only appends to those.
-    """
-    found: list[str] = []
-    stack: list[ast.AST] = [statement]
+def _gone_over(frame: Frame, node: ast.expr) -> dict[int, Contents]:
+    """Return what a loop goes over, directly or by `enumerate` and `zip`, as it is now."""
+    found: dict[int, Contents] = {}
+    stack = [node]
     while stack:
-        node = stack.pop()
-        if isinstance(
-            node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda
-        ):
-            continue
-        if isinstance(node, ast.AugAssign) and _appends(node, lists):
-            stack.append(node.value)
-            continue
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.append(node.id)
-        stack.extend(ast.iter_child_nodes(node))
-    return list(dict.fromkeys(reversed(found)))
+        item = stack.pop()
+        if isinstance(item, ast.Call) and isinstance(item.func, ast.Name):
+            stack.extend(item.args if item.func.id in ("enumerate", "zip") else ())
+        binding = frame.scope.names.get(item.id) if isinstance(item, ast.Name) else None
+        if isinstance(binding, Accumulated):
+            found[binding.cell] = frame.scope.cells[binding.cell]
+    return found
 
 
-def _appends(node: ast.AugAssign, lists: frozenset[str]) -> bool:
-    target = node.target
-    return isinstance(node.op, ast.Add) and isinstance(target, ast.Name) and target.id in lists
+def _refuse_growing(frame: Frame, node: ast.For, gone_over: dict[int, Contents]) -> None:
+    for cell, before in gone_over.items():
+        if frame.scope.cells[cell].frames != before.frames:
+            frame.reports.error(
+                "shared-list",
+                frame.span(node.iter),
+                "this is changed while the loop goes over it",
+                help="fill another list or dict, and join the two after the loop",
+            )
 
 
-# ---------------------------------------------------------------------------- assignment
+# ---------------------------------------------------------------------------- unrolled loops
 
 
-def assign(frame: Frame, target: ast.expr, value: Value) -> None:
-    """Bind what a target names to a value, unpacking as needed."""
-    if isinstance(target, ast.Name):
-        evaluation.settle(frame, (value,), target.id, value.expr.span)
-        frame.bind(target.id, value)
-    elif isinstance(target, ast.Tuple | ast.List):
-        _unpack(frame, target, value)
-    elif isinstance(target, ast.Starred):
-        refuse_target(frame, target, "a starred target", "name the items one by one")
-    else:
-        what = "an attribute" if isinstance(target, ast.Attribute) else "an item"
-        refuse_target(frame, target, what, "assign to a name; change values in a step")
+def _unroll(frame: Frame, node: ast.For, known: Sequence[Lowered]) -> Ending:
+    """Lower the body once for each item; return how the loop ends."""
+    span = frame.span(node.iter)
+    outer = {flag: frame.scope.names.get(flag) for flag in (BROKEN, CONTINUED)}
+    for flag in outer:
+        blocks.set_flag(frame, flag, span, to=False)
+    frame.loops = (*frame.loops, "unrolled")
+    ending = Ending.FALLS
+    for item in known:
+        frame.spend(span)
+        ending = blocks.unless_left(frame, _iteration(frame, node, item), span)
+        blocks.set_flag(frame, CONTINUED, span, to=False)
+        if ending is Ending.RAISES or blocks.left(frame, span).static is True:
+            break
+    frame.loops = frame.loops[:-1]
+    if node.orelse and ending is not Ending.RAISES:
+        ending = blocks.unless_left(frame, lambda: blocks.block(frame, node.orelse), span)
+    for flag, binding in outer.items():
+        if binding is None:
+            frame.scope.names.pop(flag, None)
+        else:
+            frame.scope.names[flag] = binding
+    return ending if ending is Ending.RAISES else _by_flags(frame)
 
 
-def refuse_target(frame: Frame, target: ast.expr, what: str, way_out: str) -> None:
-    """Report a target that is not a name, and poison the names in it."""
-    frame.reports.error(
-        "unsupported-statement",
-        frame.span(target),
-        f"{what} cannot be assigned to in a pipeline",
-        help=way_out,
-    )
-    for name in _stored_names(target):
-        if isinstance(target, ast.Starred):
-            frame.bind(name, poison(frame.span(target)))
+def _by_flags(frame: Frame) -> Ending:
+    """Return how control leaves a loop, by whether the function has returned in it."""
+    returned = frame.scope.names.get(RETURNED)
+    if not isinstance(returned, Lowered) or returned.static is False:
+        return Ending.FALLS
+    return Ending.LEAVES if returned.static is True else Ending.MAYBE
 
 
-def _unpack(frame: Frame, target: ast.Tuple | ast.List, value: Value) -> None:
-    count = len(target.elts)
-    if any(isinstance(element, ast.Starred) for element in target.elts):
-        refuse_target(frame, target, "a target with `*`", "name the items one by one")
-        items: tuple[Value, ...] | None = None
-    else:
-        items = None if value.poisoned else item_values(frame, target, value, count)
-        evaluation.settle(frame, items or (), _first_name(target), frame.span(target))
-    for index, element in enumerate(target.elts):
-        plain = element.value if isinstance(element, ast.Starred) else element
-        assign(frame, plain, poison(frame.span(element)) if items is None else items[index])
+def _iteration(frame: Frame, node: ast.For, item: Lowered) -> Callable[[], Ending]:
+    def lowered() -> Ending:
+        targets.assign(frame, node.target, item)
+        return blocks.block(frame, node.body)
+
+    return lowered
 
 
-def item_values(
-    frame: Frame, target: ast.Tuple | ast.List, value: Value, count: int
-) -> tuple[Value, ...] | None:
-    """The ``count`` items of a value; None after a diagnostic."""
-    span = frame.span(target)
-    items = elements(value, span)
-    if items is None:
-        items = _run_time_items(frame, target, value, count)
-    if items is not None and len(items) != count:
+def _break(frame: Frame, node: ast.Break, _: list[ast.stmt]) -> blocks.Handled:
+    span = frame.span(node)
+    if frame.loops[-1:] != ("unrolled",):
         frame.reports.error(
-            "unpack-mismatch",
+            "unsupported-statement",
             span,
-            f"{count} names for {len(items)} values",
-            labels=(Label(value.expr.span, f"this gives {len(items)} values"),),
-            help=f"name all {len(items)}: `_` is a fine name for what is not needed",
+            "`break` cannot end a loop whose items are known only in the run",
+            help="iterations run at the same time: filter the items before the loop, "
+            "or loop over a constant number of rounds",
         )
         return None
-    return items
+    blocks.set_flag(frame, BROKEN, span)
+    return Ending.LEAVES, False
 
 
-def _run_time_items(
-    frame: Frame, target: ast.expr, value: Value, count: int
-) -> tuple[Value, ...] | None:
-    fields = frame.building.declarations.fields(value.type)
-    span = frame.span(target)
-    if fields is not None and fields.kind in ("tuple", "namedtuple"):
-        names = value.labels or tuple(fields.types)
-        pairs = zip(names, fields.types.values(), strict=True)
-        return tuple(item_value(value, name, kind, span) for name, kind in pairs)
-    if fields is not None or not _may_be_sequence(value.type):
-        frame.reports.error(
-            "unpack-mismatch",
-            span,
-            f"a value of type `{types.text(value.type)}` cannot be unpacked",
-            labels=(Label(value.expr.span, "this is what would be unpacked"),),
-            help="return a tuple or a NamedTuple, or use its named outputs",
-        )
-        return None
-    kind = types.element(value.type)
-    # How many there are is only known in the run, which has to fail as Python does.
-    return tuple(item_value(value, f"{index}of{count}", kind, span) for index in range(count))
-
-
-def _may_be_sequence(kind: Type) -> bool:
-    return kind.name not in ("int", "float", "bool", "None", "complex", "NoneType")
-
-
-def item_value(value: Value, name: str, kind: Type, span: Span) -> Value:
-    """One item of a tuple that is known only in the run."""
-    from ..program.ir import Attribute, Const
-
-    if value.level is Level.PARAMETER and name.isdigit():
-        expr: Expr = Subscript(value.expr, Const(int(name), span), span)
-    else:
-        expr = Attribute(value.expr, name, span)
-    return Value(expr, kind, value.level, size=size_of((value,)))
+def _continue(frame: Frame, node: ast.Continue, _: list[ast.stmt]) -> blocks.Handled:
+    blocks.set_flag(frame, CONTINUED, frame.span(node))
+    return Ending.LEAVES, False
 
 
 # ---------------------------------------------------------------------------- run-time loops
 
 
-def _first_name(target: ast.expr) -> str:
-    names = [name.strip("_") for name in _stored_names(target)]
-    return next(filter(None, names), "each")
+@dataclass(slots=True)
+class Iterations:
+    """A loop of the run once its body is lowered; one without tasks only computes."""
+
+    loop: str
+    target: Target
+    items: Lowered
+    conditions: tuple[Lowered, ...]
+    body: tuple[Node, ...]
+    span: Span
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether there is anything to run."""
+        return any(map(blocks.is_task, self.body))
+
+    def gathered(self, frame: Frame, value: Lowered, *, flatten: bool) -> Lowered:
+        """Return the list of a value over the iterations, in order."""
+        kind = value.type if flatten else named("list", (value.type,))
+        if self.has_tasks:
+            expr: Expr = Collect(self.loop, value.expr, flatten, self.span)
+            return replace(made_of(expr, kind, (value,)), poisoned=value.poisoned)
+        return self._computed(frame, value, kind, flatten=flatten)
+
+    def _computed(self, frame: Frame, value: Lowered, kind: Type, *, flatten: bool) -> Lowered:
+        expr, inner = self.comprehension(frame, value.expr)
+        if flatten:
+            expr = Apply("flat", ((None, expr),), self.span)
+        raises = inner or value.raises or any(test.raises for test in self.conditions)
+        made = made_of(expr, kind, (self.items, *self.conditions, value), raises=raises)
+        return replace(made, poisoned=value.poisoned)
+
+    def comprehension(self, frame: Frame, element: Expr) -> tuple[Expr, bool]:
+        """Return the loop as a comprehension, and whether a named value in it may raise.
+
+        A named value of the body becomes a variable: ``for y in [x * 2]``.
+        """
+        conditions = tuple(test.expr for test in self.conditions)
+        clauses = [Clause(self.target, self.items.expr, conditions)]
+        values: dict[str, Expr] = {}
+        for node in self.body:
+            assert isinstance(node, Value)  # noqa: S101 - there are no tasks
+            variable = frame.new_variable(node.id.rpartition(".")[2])
+            items = Display("list", (substituted(node.value, values),), node.span)
+            clauses.append(Clause(Target((variable,), is_tuple=False), items, ()))
+            values[node.id] = Item(self.loop, variable, node.span)
+        inner = substituted(element, values)
+        raises = any(isinstance(node, Value) and node.raises for node in self.body)
+        return Comprehension(self.loop, "list", inner, tuple(clauses), self.span), raises
+
+    def emit(self, frame: Frame) -> None:
+        """Add the loop to the region, if there is anything to run in it."""
+        if self.has_tasks:
+            conditions = tuple([test.expr for test in self.conditions])
+            frame.emit(
+                Loop(self.loop, self.target, self.items.expr, conditions, self.body, (), self.span)
+            )
+
+    def check(self, frame: Frame) -> None:
+        """Let the values of a loop that only computes be evaluated for their failure."""
+        raising = any(isinstance(node, Value) and node.raises for node in self.body)
+        if not self.has_tasks and (raising or self.items.raises):
+            nothing = Lowered(Const(None, self.span), ANY)
+            frame.keep(self.gathered(frame, nothing, flatten=False), "check")
 
 
-def _loop_name(target: ast.expr) -> str:
-    return f"for_{_first_name(target)}"
+def _fan_out(frame: Frame, node: ast.For, items: Lowered) -> None:
+    """Lower a loop whose items are known only in the run."""
+    loop = frame.new_id(f"for_{targets.first_name(node.target)}")
+    before = frame.scope
+    frame.scope = _carried(frame, node, before)
+    frame.depth += 1
+    frame.loops = (*frame.loops, "fan-out")
+    with frame.inner_region() as nodes:
+        declared = declare_target(frame, node.target, loop, types.element(items.type))
+        blocks.set_flag(frame, CONTINUED, frame.span(node), to=False)
+        blocks.block(frame, node.body)
+    frame.loops = frame.loops[:-1]
+    frame.depth -= 1
+    span = header_span(frame, node)
+    made = Iterations(loop, as_target(declared), items, (), tuple(nodes), span)
+    made.emit(frame)
+    frame.scope = _after_loop(frame, node, before, made)
 
 
-def declare_target(
-    frame: Frame, target: ast.expr, loop: str, kind: Type, level: Level
-) -> str | Target:
-    """Loop variables for what a loop binds, and their names in scope."""
+def header_span(frame: Frame, node: ast.For) -> Span:
+    """Return the range from `for` to the end of what it goes over."""
+    whole, end = frame.span(node), frame.span(node.iter)
+    return replace(whole, end_line=end.end_line, end_column=end.end_column)
+
+
+def declare_target(frame: Frame, target: ast.expr, loop: str, kind: Type) -> str | Target:
+    """Return loop variables for what a loop binds, and put their names in scope."""
     if isinstance(target, ast.Tuple | ast.List):
         kinds = _target_types(kind, len(target.elts), frame, target)
         names = tuple(
-            declare_target(frame, element, loop, item, level)
+            declare_target(frame, element, loop, item)
             for element, item in zip(target.elts, kinds, strict=True)
         )
         return Target(names, is_tuple=True)
     span = frame.span(target)
     if not isinstance(target, ast.Name):
-        assign(frame, target, poison(span))
+        targets.assign(frame, target, poison(span))
         return frame.new_variable("item")
     variable = frame.new_variable(target.id)
-    frame.bind(target.id, Value(Item(loop, variable, span), kind, level))
+    frame.bind(target.id, Lowered(Item(loop, variable, span), kind))
     return variable
 
 
 def _target_types(kind: Type, count: int, frame: Frame, target: ast.expr) -> tuple[Type, ...]:
     fields = frame.building.declarations.fields(kind)
-    if fields is None and not _may_be_sequence(kind):
+    if fields is None and not targets.may_be_sequence(kind):
         frame.reports.error(
             "unpack-mismatch",
             frame.span(target),
@@ -317,62 +328,48 @@ def _target_types(kind: Type, count: int, frame: Frame, target: ast.expr) -> tup
     return tuple(fields.types.values())
 
 
-def _as_target(declared: str | Target) -> Target:
+def as_target(declared: str | Target) -> Target:
+    """Return what a loop binds as a target."""
     return declared if isinstance(declared, Target) else Target((declared,), is_tuple=False)
 
 
-def fan_out(frame: Frame, node: ast.For, items: Value) -> None:
-    """A loop whose items are known only in the run."""
-    span = header_span(frame, node)
-    loop = frame.new_id(_loop_name(node.target))
-    before = frame.scope
-    frame.scope = carried(frame, node, before)
-    frame.depth += 1
-    with frame.inner_region() as nodes:
-        declared = declare_target(frame, node.target, loop, types.element(items.type), items.level)
-        statements.block(frame, node.body)
-    frame.depth -= 1
-    frame.emit(Loop(loop, _as_target(declared), items.expr, (), tuple(nodes), frame.barrier, span))
-    frame.scope = after_loop(frame, node, before, loop)
-
-
-def header_span(frame: Frame, node: ast.For) -> Span:
-    """From `for` to the end of what it goes over."""
-    whole, end = frame.span(node), frame.span(node.iter)
-    return replace(whole, end_line=end.end_line, end_column=end.end_column)
-
-
-def carried(frame: Frame, node: ast.For, before: Scope) -> Scope:
-    """The scope at the start of an iteration: names that the loop assigns are not yet known."""
+def _carried(frame: Frame, node: ast.For, before: Scope) -> Scope:
+    """Return the scope at the start of an iteration: what the loop assigns is not yet known."""
     scope = before.copy()
-    lists = frozenset(name for name, held in before.names.items() if isinstance(held, ListRef))
-    names = (name for item in node.body for name in assigned_names(item, lists))
+    filled = frozenset(n for n, held in before.names.items() if isinstance(held, Accumulated))
+    names = (name for item in node.body for name in blocks.assigned_names(item, filled))
     for name in dict.fromkeys(names):
-        scope.names[name] = (
-            Unusable(
-                "loop-carried",
-                f"`{name}` comes from the iteration before, but iterations run at the same time",
-                f"collect into a list and combine after the loop, or loop inside a step; "
-                f"a new name helps if `{name}` was not meant to be carried over",
-                frame.span(node.target),
-                "the items of this loop are known only in the run",
-            )
-            if name in before.names or name in frame.locals
-            else scope.names[name]
-        )
+        if name in before.names or name in frame.locals:
+            scope.names[name] = _carried_over(frame, name, node)
     return scope
 
 
-def after_loop(frame: Frame, node: ast.For, before: Scope, loop: str) -> Scope:
-    """The scope after a loop: lists are collected, names of the last iteration are not kept."""
+def _carried_over(frame: Frame, name: str, node: ast.For) -> Unusable:
+    return Unusable(
+        "loop-carried",
+        f"`{name}` comes from the iteration before, but iterations run at the same time",
+        f"collect into a list and combine after the loop (`sum(xs)`, `max(xs)`), or loop inside "
+        f"a step; a new name helps if `{name}` was not meant to be carried over",
+        frame.span(node.target),
+        "the items of this loop are known only in the run",
+    )
+
+
+def _after_loop(frame: Frame, node: ast.For, before: Scope, made: Iterations) -> Scope:
+    """Return the scope after a loop: lists are collected, other names are not kept."""
     inside = frame.scope
     scope = before.copy()
+    frame.scope = scope
     scope.when = dict(inside.when)
     for name, binding in inside.names.items():
-        if before.names.get(name) is not binding:
+        if before.names.get(name) is not binding and not name.startswith("$"):
             scope.names[name] = _last_iteration(frame, name, node)
-    for cell in before.lists:
-        scope.lists[cell] = collected(frame, inside.lists[cell], loop, node)
+    collects = False
+    for cell in before.cells:
+        scope.cells[cell] = _collected(frame, inside.cells[cell], made)
+        collects = collects or scope.cells[cell].frames != before.cells[cell].frames
+    if not collects:
+        made.check(frame)
     return scope
 
 
@@ -386,8 +383,8 @@ def _last_iteration(frame: Frame, name: str, node: ast.For) -> Unusable:
     )
 
 
-def collected(frame: Frame, held: ListContent, loop: str, node: ast.For) -> ListContent:
-    """What a list holds after a loop: the frame of the loop's depth is folded into a fan-in."""
+def _collected(frame: Frame, held: Contents, made: Iterations) -> Contents:
+    """Return an accumulator after a loop: the frame of the loop's depth is a fan-in now."""
     depth = frame.depth + 1 - held.depth
     read_depth = min(held.read_depth, frame.depth)
     if len(held.frames) <= depth:
@@ -395,145 +392,16 @@ def collected(frame: Frame, held: ListContent, loop: str, node: ast.For) -> List
     appended = held.frames[depth]
     frames = held.frames[:depth]
     if appended:
-        fan = fan_in(loop, appended, header_span(frame, node))
-        frames = (*frames[:-1], (*frames[-1], fan))
+        frames = (*frames[:-1], (*frames[-1], fan_in(frame, made, appended)))
     return replace(held, frames=frames, read_depth=read_depth)
 
 
-def fan_in(loop: str, parts: tuple[Value, ...], span: Span) -> Value:
-    """The list that the iterations of a loop have appended to, in order."""
-    part = joined(parts, span)
+def fan_in(frame: Frame, made: Iterations, parts: tuple[Lowered, ...]) -> Lowered:
+    """Return the list that the iterations of a loop have appended to, in order."""
+    part = joined(parts, made.span)
     if part.parts is not None and len(part.parts) == 1:
-        item = part.parts[0]
-        return _gathered(loop, item, named("list", (item.type,)), span, flatten=False)
-    return _gathered(loop, part, part.type, span, flatten=True)
+        return made.gathered(frame, part.parts[0], flatten=False)
+    return made.gathered(frame, part, flatten=True)
 
 
-def _gathered(loop: str, value: Value, kind: Type, span: Span, *, flatten: bool) -> Value:
-    expr = Collect(loop, value.expr, flatten, span)
-    return Value(expr, kind, Level.OUTPUT, size=size_of((value,)), poisoned=value.poisoned)
-
-
-# ---------------------------------------------------------------------------- comprehensions
-
-
-def comprehension(frame: Frame, node: ast.ListComp) -> Value:
-    """A list comprehension. Its names are its own."""
-    names = [name for part in node.generators for name in _stored_names(part.target)]
-    hidden = {name: frame.scope.names.get(name) for name in names}
-    try:
-        parts = generate(frame, node, 0)
-    finally:
-        _restore(frame, hidden)
-    if any(part.poisoned for part in parts):
-        return poison(frame.span(node))
-    return replace(joined(tuple(parts), frame.span(node)), fresh=True)
-
-
-def _restore(frame: Frame, hidden: dict[str, Binding | None]) -> None:
-    for name, binding in hidden.items():
-        if binding is None:
-            frame.scope.names.pop(name, None)
-        else:
-            frame.scope.names[name] = binding
-
-
-def generate(frame: Frame, node: ast.ListComp, level: int) -> list[Value]:
-    """The lists that, joined, are what the generators from ``level`` on give."""
-    if level == len(node.generators):
-        item = expressions.lower(frame, node.elt)
-        frame.share(item, frame.span(node.elt))
-        return [display("list", (item,), frame.span(node))]
-    part = node.generators[level]
-    if part.is_async:
-        frame.reports.error(
-            "unsupported-expression",
-            frame.span(node),
-            "`async for` cannot be used in a pipeline",
-            help="use `for`: a loop over a step's output fans out by itself",
-        )
-        return skipped(frame, node, level)
-    items = expressions.lower(frame, part.iter)
-    if items.poisoned or not check_items(frame, part.iter, items):
-        return skipped(frame, node, level)
-    known = elements(items, frame.span(part.iter))
-    if known is None:
-        return [mapped(frame, node, level, items)]
-    lists: list[Value] = []
-    for item in known:
-        frame.spend(frame.span(part.iter))
-        assign(frame, part.target, item)
-        lists.extend(filtered(frame, node, level, 0))
-    return lists
-
-
-def skipped(frame: Frame, node: ast.ListComp, level: int) -> list[Value]:
-    """Go through a comprehension that has been reported, for what else is wrong in it."""
-    span = frame.span(node)
-    with frame.inner_region():
-        for part in node.generators[level:]:
-            for name in _stored_names(part.target):
-                frame.bind(name, poison(span))
-            for condition in part.ifs:
-                expressions.lower(frame, condition)
-        expressions.lower(frame, node.elt)
-    return [poison(span)]
-
-
-def filtered(frame: Frame, node: ast.ListComp, level: int, index: int) -> list[Value]:
-    """What one item gives: nothing if a filter refuses it, decided now or in the run."""
-    conditions = node.generators[level].ifs
-    if index == len(conditions):
-        return generate(frame, node, level + 1)
-    test = expressions.lower(frame, conditions[index])
-    if test.poisoned:
-        return [test]
-    if test.is_static:
-        return filtered(frame, node, level, index + 1) if test.static else []
-    span = frame.span(conditions[index])
-    branch = frame.new_id("if")
-    with frame.inner_region() as nodes:
-        lists = filtered(frame, node, level, index + 1)
-    frame.emit(Branch(branch, test.expr, tuple(nodes), (), frame.barrier, span))
-    chosen = joined(tuple(lists), span)
-    return [replace(selected(branch, test, chosen, flow.empty(span), span), type=chosen.type)]
-
-
-def mapped(frame: Frame, node: ast.ListComp, level: int, items: Value) -> Value:
-    """A fan-out with its fan-in."""
-    part = node.generators[level]
-    span = frame.span(node)
-    loop = frame.new_id(_loop_name(part.target))
-    frame.depth += 1
-    with frame.inner_region() as nodes:
-        kind = types.element(items.type)
-        declared = declare_target(frame, part.target, loop, kind, items.level)
-        conditions, index = plain_filters(frame, part)
-        lists = filtered(frame, node, level, index)
-    frame.depth -= 1
-    frame.emit(
-        Loop(
-            loop,
-            _as_target(declared),
-            items.expr,
-            tuple(condition.expr for condition in conditions),
-            tuple(nodes),
-            frame.barrier,
-            span,
-        )
-    )
-    if any(item.poisoned for item in (*lists, *conditions)):
-        return poison(span)
-    return fan_in(loop, tuple(lists), span)
-
-
-def plain_filters(frame: Frame, part: ast.comprehension) -> tuple[list[Value], int]:
-    """The leading filters that need no step: they stay with the loop. And how many these are."""
-    conditions: list[Value] = []
-    for index, condition in enumerate(part.ifs):
-        if any(isinstance(item, ast.Call | ast.IfExp) for item in ast.walk(condition)):
-            return conditions, index
-        test = expressions.lower(frame, condition)
-        if not (test.is_static and test.static):
-            conditions.append(test)
-    return conditions, len(part.ifs)
+STATEMENTS.update({ast.For: _for, ast.Break: _break, ast.Continue: _continue})

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
+from ..front import modules as m
 from ..front import types
-from ..program.ir import Concat, Const, DictDisplay, Display, Expr, Select, Type
+from ..program.ir import (
+    Concat,
+    Conditional,
+    Const,
+    DictDisplay,
+    Display,
+    Expr,
+    Select,
+    Type,
+)
 from ..slotted import dataclass, replace
+from . import constant_forms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Final, TypeAlias
 
     from ..diagnostics.diagnostic import Span
@@ -18,15 +27,10 @@ if TYPE_CHECKING:
 ANY: Final = Type("any")
 BOOL: Final = Type("bool", text="bool")
 INT: Final = Type("int", text="int")
+FLOAT: Final = Type("float", text="float")
 STR: Final = Type("str", text="str")
-
-
-class Level(IntEnum):
-    """When a value is known."""
-
-    CONSTANT = 0  #: while compiling
-    PARAMETER = 1  #: when the run starts
-    OUTPUT = 2  #: when a step has run
+#: The exception that a handler handles.
+ERROR: Final = Type("exception", text="exception")
 
 
 class Unknown:
@@ -45,24 +49,33 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Value:
+class Lowered:
     """An expression with what is known about it.
 
-    ``static`` is the Python value of a constant. ``parts`` are the items of a list or tuple whose
-    length is known. ``origins`` are node ids to wait for where they are not those of ``expr``
-    (the result of a sub-pipeline). ``labels`` are the names that a tuple's outputs were given.
-    ``size`` is that of the expression, which is bounded.
+    ``static`` is the Python value of a constant. Of a structure that is written out in the
+    pipeline the contents are known: ``parts`` are the items of a list or tuple, ``pairs`` those of
+    a dict with constant keys, ``fields`` those of an instance. ``definition`` is a function, class
+    or module that the name stands for, which is no value; one that ``has_callables`` holds such.
+    ``origins`` are node ids to wait for
+    where they are not those of ``expr`` (the result of a sub-pipeline). ``labels`` are the names
+    that a tuple's outputs were given. ``cell`` is the accumulator that the value was read from;
+    one that is ``fresh`` was made here, so that it may become one. It ``raises`` if evaluating the
+    expression may. ``size`` is that of the expression, which is bounded.
     """
 
     expr: Expr
     type: Type
-    level: Level
     static: object = UNKNOWN
-    parts: tuple[Value, ...] | None = None
+    parts: tuple[Lowered, ...] | None = None
+    pairs: tuple[tuple[Lowered, Lowered], ...] | None = None
+    fields: Mapping[str, Lowered] | None = None
+    definition: m.Definition | Partial | None = None
+    has_callables: bool = False
     origins: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     cell: int | None = None
-    fresh: bool = False  #: a list that was made here, so that it may be appended to
+    fresh: bool = False
+    raises: bool = False
     size: Size = Size()
     poisoned: bool = False
 
@@ -71,10 +84,24 @@ class Value:
         """Whether the value is a constant."""
         return self.static is not UNKNOWN
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is nothing to compute: it is a constant, or has been reported."""
+        return self.is_static or self.poisoned
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ListRef:
-    """A name bound to a list that the pipeline makes: an accumulator."""
+class Partial:
+    """``functools.partial(step, …)``: a callable with some of its arguments."""
+
+    callee: m.Definition
+    positional: tuple[Lowered, ...]
+    keywords: tuple[tuple[str, Lowered], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Accumulated:
+    """A name bound to a list or dict that the pipeline makes, by its cell."""
 
     cell: int
 
@@ -90,26 +117,28 @@ class Unusable:
     label: str = ""
 
 
-Binding: TypeAlias = Value | ListRef | Unusable
+Binding: TypeAlias = Lowered | Accumulated | Unusable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ListContent:
+class Contents:
     """What an accumulator holds: its parts per loop since it was made, the outermost first.
 
+    Those of a list are lists; those of a dict are lists of pairs of a key and a value.
     ``read_depth`` is the depth of the innermost loop that has read it, ``shared`` where it was
     stored in another container.
     """
 
     depth: int
-    frames: tuple[tuple[Value, ...], ...]
+    frames: tuple[tuple[Lowered, ...], ...]
+    is_dict: bool = False
     read_depth: int = -1
     read_span: Span | None = None
     shared: Span | None = None
     broken: Unusable | None = None
 
-    def appended(self, part: Value, depth: int) -> ListContent:
-        """With ``part`` (a list) joined to the frame of loop depth ``depth``."""
+    def appended(self, part: Lowered, depth: int) -> Contents:
+        """Return it with ``part`` joined to the frame of loop depth ``depth``."""
         missing = depth - self.depth + 1 - len(self.frames)
         frames = self.frames + ((),) * max(missing, 0)
         return replace(self, frames=(*frames[:-1], (*frames[-1], part)))
@@ -123,29 +152,29 @@ class ListContent:
 class Scope:
     """The state of a pipeline's names at one place.
 
-    ``when`` says of a name, and of a list by its cell, how many nodes there were when it changed
-    for the first time in the innermost ``try`` body.
+    ``when`` says of a name, and of an accumulator by its cell, how many nodes there were when it
+    changed for the first time in the innermost ``try`` body.
     """
 
-    __slots__ = ("lists", "names", "when")
+    __slots__ = ("cells", "names", "when")
 
     def __init__(
         self,
         names: dict[str, Binding] | None = None,
-        lists: dict[int, ListContent] | None = None,
+        cells: dict[int, Contents] | None = None,
         when: dict[str | int, int] | None = None,
     ) -> None:
         self.names = names or {}
-        self.lists = lists or {}
+        self.cells = cells or {}
         self.when = when or {}
 
     def copy(self) -> Scope:
-        """An independent copy."""
-        return Scope(dict(self.names), dict(self.lists), dict(self.when))
+        """Return an independent copy."""
+        return Scope(dict(self.names), dict(self.cells), dict(self.when))
 
 
-def size_of(children: Iterable[Value]) -> Size:
-    """The size of an expression made of others."""
+def size_of(children: Iterable[Lowered]) -> Size:
+    """Return the size of an expression made of others."""
     parts, depth = 1, 0
     for child in children:
         parts += child.size.parts
@@ -153,63 +182,88 @@ def size_of(children: Iterable[Value]) -> Size:
     return Size(parts, depth + 1)
 
 
-def poison(span: Span) -> Value:
-    """The value of an expression that has been reported: whatever uses it stays silent."""
-    return Value(Const(None, span), ANY, Level.CONSTANT, poisoned=True)
-
-
-def constant(value: object, span: Span) -> Value:
-    """The value of a constant: JSON values, tuples and sets."""
-    return Value(
-        constant_expression(value, span), constant_type(value), Level.CONSTANT, static=value
+def made_of(
+    expr: Expr,
+    kind: Type,
+    children: Iterable[Lowered],
+    *,
+    raises: bool = False,
+    fresh: bool = False,
+) -> Lowered:
+    """Return a computed value: it raises if one of its children does, or it may by itself."""
+    inner = tuple(children)
+    return Lowered(
+        expr,
+        kind,
+        raises=raises or any(child.raises for child in inner),
+        size=size_of(inner),
+        fresh=fresh,
     )
 
 
-def constant_expression(value: object, span: Span) -> Expr:
-    """A constant as an expression."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return Const(value, span)
-    if isinstance(value, dict):
-        pairs = (
-            (constant_expression(k, span), constant_expression(v, span)) for k, v in value.items()
-        )
-        return DictDisplay(tuple(pairs), span)
-    if isinstance(value, set | frozenset):
-        # Sets of constants have no order of their own; this one is the same everywhere.
-        ordered = sorted(value, key=lambda item: (type(item).__name__, repr(item)))
-        return Display("set", tuple(constant_expression(item, span) for item in ordered), span)
+def poison(span: Span) -> Lowered:
+    """Return the value of what has been reported: whatever uses it stays silent."""
+    return Lowered(Const(None, span), ANY, poisoned=True)
+
+
+def callable_value(definition: m.Definition | Partial, span: Span) -> Lowered:
+    """Return what a name stands for that is a function, a class or a module."""
+    return Lowered(Const(None, span), ANY, definition=definition)
+
+
+def constant(value: object, span: Span) -> Lowered:
+    """Return a constant: a plain value, or a function, class or instance of the project."""
+    if isinstance(value, m.Function | m.Class | m.External | m.Module):
+        return callable_value(value, span)
+    if isinstance(value, list | tuple) and any(map(constant_forms.holds_definition, value)):
+        # It has no expression, but its items may be called.
+        return _with_definitions(value, span)
+    if isinstance(value, dict) and any(map(constant_forms.holds_definition, value.values())):
+        pairs = tuple((constant(k, span), constant(v, span)) for k, v in value.items())
+        kind = Type("dict", text="dict")
+        return Lowered(Const(None, span), kind, pairs=pairs, has_callables=True)
+    expr = constant_forms.expression(value, span)
+    return Lowered(expr, types.of_constant(value), static=value)
+
+
+def _with_definitions(value: list[object] | tuple[object, ...], span: Span) -> Lowered:
+    parts = tuple(constant(item, span) for item in value)
     kind = "tuple" if isinstance(value, tuple) else "list"
-    items = value if isinstance(value, list | tuple | range) else ()
-    return Display(kind, tuple(constant_expression(item, span) for item in items), span)
+    return Lowered(Const(None, span), Type(kind, text=kind), parts=parts, has_callables=True)
 
 
-def constant_type(value: object) -> Type:
-    """The type of a constant."""
-    if isinstance(value, tuple):
-        return Type("tuple", tuple(constant_type(item) for item in value))
-    if isinstance(value, set | frozenset):
-        return Type("set")
-    return types.of_value(value)
-
-
-def elements(value: Value, span: Span) -> tuple[Value, ...] | None:
-    """The items of a value whose length is known; None for any other."""
+def elements(value: Lowered, span: Span) -> tuple[Lowered, ...] | None:
+    """Return the items of a value whose length is known; None for any other."""
     if value.parts is not None:
         return value.parts
+    if value.pairs is not None:
+        return tuple(key for key, _ in value.pairs)
     if isinstance(value.static, list | tuple | str | dict | range):
         return tuple(constant(item, span) for item in value.static)
+    if isinstance(value.static, set | frozenset):
+        return tuple(constant(item, span) for item in constant_forms.in_order(value.static))
     return None
 
 
-def detached(value: Value) -> Value:
-    """The value as another pipeline has it, where none of the lists in it may be appended to."""
+def known_pairs(value: Lowered, span: Span) -> tuple[tuple[Lowered, Lowered], ...] | None:
+    """Return the items of a dict whose keys are known; None for any other value."""
+    if isinstance(value.static, dict):
+        return tuple((constant(k, span), constant(v, span)) for k, v in value.static.items())
+    return value.pairs
+
+
+def detached(value: Lowered) -> Lowered:
+    """Return the value as another pipeline has it, where nothing in it may be appended to."""
     parts = None if value.parts is None else tuple(map(detached, value.parts))
-    return replace(value, parts=parts, fresh=False, cell=None)
+    pairs = value.pairs
+    if pairs is not None:
+        pairs = tuple((key, detached(item)) for key, item in pairs)
+    return replace(value, parts=parts, pairs=pairs, fresh=False, cell=None)
 
 
-def joined(parts: tuple[Value, ...], span: Span) -> Value:
-    """Lists joined in order; neighbouring displays become one."""
-    flat: list[Value] = []
+def joined(parts: tuple[Lowered, ...], span: Span) -> Lowered:
+    """Return lists joined in order; neighbouring displays become one."""
+    flat: list[Lowered] = []
     for part in parts:
         if part.parts is not None and flat and flat[-1].parts is not None:
             flat[-1] = display("list", (*flat[-1].parts, *part.parts), span)
@@ -219,63 +273,103 @@ def joined(parts: tuple[Value, ...], span: Span) -> Value:
         return replace(display("list", (), span), fresh=True)
     if len(flat) == 1:
         return replace(flat[0], fresh=True)
-    level = max(part.level for part in flat)
     kinds = {part.type for part in flat}
     kind = kinds.pop() if len(kinds) == 1 else Type("list", text="list")
-    expr = Concat(tuple(part.expr for part in flat), span)
-    return Value(expr, kind, level, size=size_of(flat), fresh=True)
+    return made_of(Concat(tuple([part.expr for part in flat]), span), kind, flat, fresh=True)
 
 
-def display(kind: str, items: tuple[Value, ...], span: Span) -> Value:
-    """A list or tuple display."""
-    expr = Display(kind, tuple(item.expr for item in items), span)
-    level = max((item.level for item in items), default=Level.CONSTANT)
+def display(kind: str, items: tuple[Lowered, ...], span: Span) -> Lowered:
+    """Return a list or tuple display."""
     static: object = UNKNOWN
     if all(item.is_static for item in items):
         values = [item.static for item in items]
         static = values if kind == "list" else tuple(values)
-    origins = tuple(dict.fromkeys(name for item in items for name in item.origins))
-    poisoned = any(item.poisoned for item in items)
-    return Value(
-        expr,
-        display_type(kind, items),
-        level,
-        static,
+    return replace(
+        made_of(
+            Display(kind, tuple([item.expr for item in items]), span),
+            display_type(kind, items),
+            items,
+        ),
+        static=static,
         parts=items,
-        origins=origins,
-        size=size_of(items),
-        poisoned=poisoned,
+        origins=tuple(dict.fromkeys(name for item in items for name in item.origins)),
+        has_callables=any(map(is_callable, items)),
+        poisoned=any(item.poisoned for item in items),
     )
 
 
-def display_type(kind: str, items: tuple[Value, ...]) -> Type:
-    """``list[…]`` or ``tuple[…]`` of what the items are."""
+def is_callable(value: Lowered) -> bool:
+    """Return whether something stands for a function or class, or holds one."""
+    return value.definition is not None or value.has_callables
+
+
+def dict_display(pairs: tuple[tuple[Lowered, Lowered], ...], span: Span) -> Lowered:
+    """Return a dict display; of equal constant keys the last one's value counts."""
+    members = [item for pair in pairs for item in pair]
+    keys = types.union(tuple(k.type for k, _ in pairs)) if pairs else ANY
+    values = types.union(tuple(v.type for _, v in pairs)) if pairs else ANY
+    kind = named("dict", (keys, values)) if pairs else Type("dict", text="dict")
+    expr = DictDisplay(tuple([(k.expr, v.expr) for k, v in pairs]), span)
+    made = replace(
+        made_of(expr, kind, members),
+        poisoned=any(each.poisoned for each in members),
+        has_callables=any(map(is_callable, members)),
+    )
+    if not all(key.is_static and _is_hashable(key.static) for key, _ in pairs):
+        return made
+    found: dict[object, tuple[Lowered, Lowered]] = {}
+    for key, value in pairs:
+        # Of equal keys Python keeps the first and its place, with the last one's value.
+        found[key.static] = found[key.static][0] if key.static in found else key, value
+    kept = tuple(found.values())
+    static: object = UNKNOWN
+    if all(value.is_static for _, value in kept):
+        static = {key.static: value.static for key, value in kept}
+    expr = DictDisplay(tuple([(k.expr, v.expr) for k, v in kept]), span)
+    return replace(made, expr=expr, pairs=kept, static=static)
+
+
+def _is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def display_type(kind: str, items: tuple[Lowered, ...]) -> Type:
+    """Return ``list[…]`` or ``tuple[…]`` of what the items are."""
     if kind == "tuple":
         return named("tuple", tuple(item.type for item in items))
     distinct = tuple(dict.fromkeys(item.type for item in items))
     if not distinct:
-        return named("list")
-    return named("list", (types.union(distinct),))
+        return named(kind)
+    return named(kind, (types.union(distinct),))
 
 
 def named(name: str, arguments: tuple[Type, ...] = ()) -> Type:
-    """A generic type with its text."""
+    """Return a generic type with its text."""
     inner = ", ".join(types.text(argument) for argument in arguments)
     return Type(name, arguments, text=f"{name}[{inner}]" if arguments else name)
 
 
-def selected(branch: str, test: Value, then: Value, otherwise: Value, span: Span) -> Value:
-    """``then`` where the branch was taken, else ``otherwise``.
+def chosen(test: Lowered, then: Lowered, otherwise: Lowered, span: Span) -> Lowered:
+    """Return ``then if test else otherwise`` of values that no step is called for."""
+    expr = Conditional(test.expr, then.expr, otherwise.expr, span)
+    kind = types.union((then.type, otherwise.type))
+    value = made_of(expr, kind, (test, then, otherwise))
+    return replace(value, poisoned=test.poisoned or then.poisoned or otherwise.poisoned)
 
-    Written as text it holds the branch's condition, ``test``, which may hold such values itself.
-    """
-    return Value(
-        Select(branch, then.expr, otherwise.expr, span),
-        types.union((then.type, otherwise.type)),
-        max(then.level, otherwise.level, Level.PARAMETER),
-        size=size_of((test, then, otherwise)),
-        origins=tuple(dict.fromkeys((*then.origins, *otherwise.origins, branch)))
-        if then.origins or otherwise.origins
-        else (),
+
+def selected(branch: str, then: Lowered, otherwise: Lowered, span: Span) -> Lowered:
+    """Return ``then`` where the branch was taken, else ``otherwise``."""
+    origins = tuple(dict.fromkeys((*then.origins, *otherwise.origins, branch)))
+    return replace(
+        made_of(
+            Select(branch, then.expr, otherwise.expr, span),
+            types.union((then.type, otherwise.type)),
+            (then, otherwise),
+        ),
+        origins=origins if then.origins or otherwise.origins else (),
         poisoned=then.poisoned or otherwise.poisoned,
     )

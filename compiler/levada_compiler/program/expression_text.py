@@ -7,27 +7,38 @@ The text is a subset of Python and means exactly what the expression means: eval
 from __future__ import annotations
 
 import math
+import re
 
+from .inlining import inlined
 from .ir import (
+    Apply,
     Attribute,
     Binary,
     BoolOp,
     Branch,
-    Call,
+    Catches,
+    Clause,
     Collect,
     Compare,
+    Comprehension,
     Concat,
+    Conditional,
     Const,
     DictDisplay,
     Display,
+    Error,
     Expr,
     Field,
     Format,
+    FunctionName,
     Group,
     Guard,
+    Instance,
     Item,
+    Lambda,
     Loop,
     Member,
+    Method,
     Node,
     Output,
     Param,
@@ -35,16 +46,18 @@ from .ir import (
     Recover,
     Scalar,
     Select,
-    Sequence,
     Slice,
+    Starred,
     Subscript,
     Target,
     Unary,
+    Use,
+    Value,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 # How tightly a form binds, as in Python's grammar; a looser form inside a tighter one is put in
 # parentheses.
@@ -77,33 +90,52 @@ class ExpressionWriter:
     """Writes the expressions of one program as text."""
 
     def __init__(self, program: Program) -> None:
-        self._branches: dict[str, Branch] = {}
-        self._loops: dict[str, Loop] = {}
-        self._guards: dict[str, Guard] = {}
+        self._program = program
+        self._nodes: dict[str, Node] = {}
         #: node id -> the loops around it, outermost first
         self._enclosing: dict[str, tuple[Loop, ...]] = {}
+        self._quote = '"'
         self._survey(program.body, ())
+        #: the values that are written out where they are used: once, and small
+        self.inlined = inlined(program)
 
     def _survey(self, nodes: tuple[Node, ...], loops: tuple[Loop, ...]) -> None:
         for node in nodes:
+            self._nodes[node.id] = node
             self._enclosing[node.id] = loops
-            inner = loops
-            if isinstance(node, Branch):
-                self._branches[node.id] = node
-            elif isinstance(node, Guard):
-                self._guards[node.id] = node
-            elif isinstance(node, Loop):
-                self._loops[node.id] = node
-                inner = (*loops, node)
-            for region in regions(node):
+            inner = (*loops, node) if isinstance(node, Loop) else loops
+            for region in node.regions():
                 self._survey(region, inner)
 
+    def definitions(self) -> dict[str, str]:
+        """Return what the names of values, branches and guards stand for, as text.
+
+        Of a branch that is its condition, of a guard whether its body failed. Values have all of
+        theirs, branches and guards those that an expression asks for.
+        """
+        asked = {name for expr in self._expressions() for name in _asked(expr)}
+        found: dict[str, str] = {}
+        for node in self._nodes.values():
+            match node:
+                case Value(value=value) if node.id not in self.inlined:
+                    found[node.id] = self.text(value)
+                case Branch(condition=condition) if node.id in asked:
+                    found[node.id] = self.text(condition)
+                case Guard() if node.id in asked:
+                    found[node.id] = f"failed({', '.join(map(self._string, failing_in(node)))})"
+        return found
+
+    def _expressions(self) -> Iterator[Expr]:
+        for node in self._nodes.values():
+            yield from node.expressions()
+        yield from self._program.result.values
+
     def text(self, expr: Expr) -> str:
-        """The expression as text."""
+        """Return the expression as text."""
         return self._write(expr)[0]
 
     def target(self, target: Target) -> str:
-        """What a loop binds, as it stands after ``for``."""
+        """Return what a loop binds, as it stands after ``for``."""
         parts = [n if isinstance(n, str) else f"({self.target(n)})" for n in target.names]
         if not target.is_tuple:
             return parts[0]
@@ -111,42 +143,51 @@ class ExpressionWriter:
 
     def _write(self, expr: Expr) -> tuple[str, int]:
         match expr:
-            case Const(value=value):
-                return _constant(value)
+            case Const(value=constant):
+                return self._constant(constant)
             case Param(name=name):
                 return f"params.{name}", _ATOM
             case Item(name=name):
                 return name, _ATOM
-            case Member(enum=enum, members=members, value=value):
-                pairs = ", ".join(f"{_quoted(n)}: {_constant(v)[0]}" for n, v in members)
-                return f"member({_quoted(enum)}, {{{pairs}}}, {self.text(value)})", _ATOM
-            case Output(node=node):
-                return self._output(node), _ATOM
+            case Use(value=name) if name in self.inlined:
+                (value,) = self._nodes[name].expressions()
+                return self._write(value)
+            case Output(node=name) | Use(value=name):
+                return self._named(name), _ATOM
             case Attribute(value=value, name=name):
                 field = f"_{name}" if name[:1].isdecimal() else name
                 return f"{self._postfix_operand(value)}.{field}", _ATOM
             case Subscript(value=value, index=index):
                 return f"{self._postfix_operand(value)}[{self.text(index)}]", _ATOM
-            case Slice():
-                return self._slice(expr), _ATOM
             case Unary() | Binary() | Compare() | BoolOp():
                 return self._operation(expr)
-            case Select() | Recover():
-                return self._choice(expr), _ATOM
             case Format(parts=parts):
-                return self._format(parts), _ATOM
+                return self._format(parts)
             case _:
-                return self._collection(expr), _ATOM
+                return self._enclosed(expr), _ATOM
+
+    def _enclosed(self, expr: Expr) -> str:
+        match expr:
+            case Slice():
+                return self._slice(expr)
+            case Conditional() | Select() | Recover():
+                return self._choice(expr)
+            case Starred(value=value):
+                return f"*{self._at(value, _BITOR)}"
+            case Apply() | Method() | Member() | Instance() | Error() | Catches():
+                return self._call(expr)
+        return self._collection(expr)
 
     def _at(self, expr: Expr, level: int) -> str:
-        """The text of an operand that must bind at least as tightly as ``level``."""
+        """Return the text of an operand that must bind at least as tightly as ``level``."""
         text, own = self._write(expr)
         return text if own >= level else f"({text})"
 
     def _postfix_operand(self, expr: Expr) -> str:
         # `1.real` is not Python, `(1).real` is.
         text, level = self._write(expr)
-        return text if level == _ATOM and not isinstance(expr, Const) else f"({text})"
+        plain = level == _ATOM and not (isinstance(expr, Const) and not isinstance(expr.value, str))
+        return text if plain else f"({text})"
 
     def _slice(self, expr: Slice) -> str:
         given = [expr.lower, expr.upper]
@@ -154,7 +195,7 @@ class ExpressionWriter:
             given.append(expr.step)
         return ":".join("" if _is_none(bound) else self.text(bound) for bound in given)
 
-    def _output(self, node: str) -> str:
+    def _named(self, node: str) -> str:
         variables = [first_variable(loop.target) for loop in self._enclosing[node]]
         return f"{node}[{', '.join(variables)}]" if variables else node
 
@@ -177,82 +218,188 @@ class ExpressionWriter:
             words += [op, self._at(operand, _BITOR)]
         return " ".join(words), _COMPARE
 
-    def _choice(self, expr: Select | Recover) -> str:
-        if isinstance(expr, Select):
-            then, otherwise = expr.then, expr.otherwise
-            condition = self._at(self._branches[expr.branch].condition, _OR)
-        else:
-            then, otherwise = expr.handler, expr.body
-            names = failing_nodes(self._guards[expr.guard].body)
-            condition = f"failed({', '.join(_quoted(name) for name in names)})"
-        return f"({self._at(then, _OR)} if {condition} else {self._at(otherwise, _TERNARY)})"
+    def _choice(self, expr: Conditional | Select | Recover) -> str:
+        match expr:
+            case Conditional():
+                test, then, otherwise = self._at(expr.test, _OR), expr.then, expr.otherwise
+            case Select():
+                test, then, otherwise = self._named(expr.branch), expr.then, expr.otherwise
+            case Recover():
+                test = f"failed({self._string(expr.guard)})"
+                then, otherwise = expr.handler, expr.body
+        return f"({self._at(then, _OR)} if {test} else {self._at(otherwise, _TERNARY)})"
+
+    def _call(self, expr: Expr) -> str:
+        match expr:
+            case Apply(
+                function="dict",
+                arguments=((None, Collect(value=Display(kind="tuple"), flatten=False) as collect),),
+            ):
+                return self._collect(collect, "dict")
+            case Apply(function=function, arguments=arguments):
+                return f"{function}({self._arguments(arguments)})"
+            case Method(value=value, name=name, arguments=arguments):
+                return f"{self._postfix_operand(value)}.{name}({self._arguments(arguments)})"
+            case Member(enum=enum, members=members, value=value):
+                pairs = ", ".join(f"{self._string(n)}: {self._constant(v)[0]}" for n, v in members)
+                return f"member({self._string(enum)}, {{{pairs}}}, {self.text(value)})"
+            case Instance(cls=cls, kind=kind, fields=fields):
+                given = "".join(f", {name}={self.text(value)}" for name, value in fields)
+                return f"instance({self._string(cls)}, {self._string(kind)}{given})"
+            case Error(guard=guard):
+                return f"error({self._string(guard)})"
+            case Catches(guard=guard, classes=classes):
+                return f"catches({', '.join(map(self._string, (guard, *classes)))})"
+        raise TypeError(f"not a call: {expr!r}")
+
+    def _arguments(self, arguments: tuple[tuple[str | None, Expr], ...]) -> str:
+        return ", ".join(f"{k}={self.text(v)}" if k else self.text(v) for k, v in arguments)
 
     def _collection(self, expr: Expr) -> str:
         match expr:
             case Display(kind=kind, items=items):
                 return _display(kind, [self.text(item) for item in items])
             case DictDisplay(items=items):
-                return f"{{{', '.join(f'{self.text(k)}: {self.text(v)}' for k, v in items)}}}"
-            case Sequence(function=function, arguments=arguments):
-                words = [f"{k}={self.text(v)}" if k else self.text(v) for k, v in arguments]
-                return f"{function}({', '.join(words)})"
+                return f"{{{', '.join(self._pair(key, value) for key, value in items)}}}"
+            case Comprehension():
+                return self._comprehension(expr)
+            case FunctionName(name=name):
+                return name
+            case Lambda(parameters=parameters, body=body):
+                return f"(lambda {', '.join(parameters)}: {self._at(body, _TERNARY)})"
             case Concat(parts=parts):
                 return f"[{', '.join(f'*{self._at(part, _BITOR)}' for part in parts)}]"
-            case Collect(loop=loop, value=value, flatten=flatten):
-                text = self._comprehension(self._loops[loop], self.text(value))
+            case Collect(flatten=flatten):
+                text = self._collect(expr, "list")
                 return f"flat({text})" if flatten else text
         raise TypeError(f"not an expression: {expr!r}")
 
-    def _comprehension(self, loop: Loop, value: str) -> str:
-        filters = "".join(f" if {self._at(c, _OR)}" for c in loop.conditions)
-        items = self._at(loop.items, _OR)
-        return f"[{value} for {self.target(loop.target)} in {items}{filters}]"
+    def _pair(self, key: Expr | None, value: Expr) -> str:
+        if key is None:
+            return f"**{self._at(value, _BITOR)}"
+        return f"{self.text(key)}: {self.text(value)}"
 
-    def _format(self, parts: tuple[str | Field, ...]) -> str:
-        """An f-string that Python 3.11 can parse too: no backslash and no own quote in a field."""
-        bound: list[tuple[str, str]] = []
+    def _collect(self, expr: Collect, kind: str) -> str:
+        node = self._nodes[expr.loop]
+        assert isinstance(node, Loop)  # noqa: S101 - the definition of a valid program
+        clauses = (Clause(node.target, node.items, node.conditions),)
+        return self._comprehension(Comprehension(node.id, kind, expr.value, clauses, expr.span))
+
+    def _comprehension(self, expr: Comprehension) -> str:
+        clauses = "".join(map(self._clause, expr.clauses))
+        if expr.kind == "dict":
+            key, value = expr.element.children()
+            return f"{{{self._pair(key, value)}{clauses}}}"
+        start, end = "[]" if expr.kind == "list" else "{}"
+        return f"{start}{self.text(expr.element)}{clauses}{end}"
+
+    def _clause(self, clause: Clause) -> str:
+        filters = "".join(f" if {self._at(c, _OR)}" for c in clause.conditions)
+        return f" for {self.target(clause.target)} in {self._at(clause.items, _OR)}{filters}"
+
+    # -- text
+
+    def _constant(self, value: Scalar) -> tuple[str, int]:
+        if isinstance(value, str):
+            return self._string(value), _ATOM
+        if isinstance(value, float) and not math.isfinite(value):
+            if math.isnan(value):
+                return f"float({self._string('nan')})", _ATOM
+            text = f"float({self._string('inf')})"
+            return (text, _ATOM) if value > 0 else (f"-{text}", _SIGN)
+        if isinstance(value, int) and value.bit_length() > _DECIMAL_BITS:
+            text = hex(value)
+        else:
+            text = repr(value)
+        return text, _SIGN if text.startswith("-") else _ATOM
+
+    def _string(self, value: str) -> str:
+        """Return a string literal, in the quotes that the place has."""
+        return f"{self._quote}{_escaped(value, self._quote)}{self._quote}"
+
+    def _format(self, parts: tuple[str | Field, ...]) -> tuple[str, int]:
+        """Return an f-string; where Python 3.11 could not parse it, its parts added up."""
         literal = ""
         for part in parts:
             if isinstance(part, str):
-                literal += _escaped(part).replace("{", "{{").replace("}", "}}")
+                literal += _escaped(part, self._quote).replace("{", "{{").replace("}", "}}")
                 continue
-            text = self.text(part.value)
-            if not _fits_in_field(text):
-                bound.append((f"_field_{len(bound)}", text))
-                text = bound[-1][0]
+            text = self._in_field(part.value)
+            if text is None or isinstance(part.format, Format):
+                return self._sum(parts), _SUM
             space = " " if text.startswith("{") else ""
             conversion = f"!{part.conversion}" if part.conversion else ""
-            spec = f":{_escaped(part.format)}" if part.format else ""
+            spec = f":{_escaped(part.format, self._quote)}" if part.format else ""
             literal += f"{{{space}{text}{conversion}{spec}}}"
-        string = f'f"{literal}"'
-        for name, text in reversed(bound):
-            string = f"[{string} for {name} in [{text}]][0]"
-        return string
+        return f"f{self._quote}{literal}{self._quote}", _ATOM
+
+    def _in_field(self, expr: Expr) -> str | None:
+        """Return the text of a value within an f-string; None if it cannot stand there."""
+        outer, self._quote = self._quote, "'"
+        try:
+            text, level = self._write(expr)
+        finally:
+            self._quote = outer
+        if level < _BITOR:  # `!=`, `:=` and `=` mean something else at the end of a field
+            text = f"({text})"
+        return None if any(c in text for c in f'"\\#\n{outer}') else text
+
+    def _sum(self, parts: tuple[str | Field, ...]) -> str:
+        """Return the parts of an f-string added up; there are two at least, or one is no text."""
+        words = [self._string(p) if isinstance(p, str) else self._formatted(p) for p in parts]
+        return " + ".join(words if len(words) > 1 else [self._string(""), *words])
+
+    def _formatted(self, field: Field) -> str:
+        text = self.text(field.value)
+        if field.conversion:
+            names = {"s": "str", "r": "repr", "a": "ascii"}
+            text = f"{names[field.conversion]}({text})"
+        if isinstance(field.format, Format):
+            return f"format({text}, {self.text(field.format)})"
+        return (
+            f"format({text}, {self._string(field.format)})" if field.format else f"format({text})"
+        )
 
 
-def regions(node: Node) -> tuple[tuple[Node, ...], ...]:
-    """The regions of a node, in source order."""
-    match node:
-        case Branch():
-            return node.then, node.otherwise
-        case Loop() | Group():
-            return (node.body,)
-        case Guard():
-            return node.body, node.handler or (), node.final
-        case _:
-            return ()
+def _asked(expression: Expr) -> Iterator[str]:
+    """Yield the branches and guards whose outcome an expression asks for."""
+    for each in expression.walk():
+        match each:
+            case Select(branch=name) | Recover(guard=name) | Error(guard=name):
+                yield name
+            case Catches(guard=name):
+                yield name
+
+
+def used(definitions: Mapping[str, str], texts: Iterable[str]) -> dict[str, str]:
+    """Return the definitions that these texts use, directly or through others, in their order."""
+    found, left = set(), list(texts)
+    while left:
+        for name in re.findall(r"[A-Za-z_][\w.]*", left.pop()):
+            while name and name not in definitions:
+                name = name.rpartition(".")[0]
+            if name and name not in found:
+                found.add(name)
+                left.append(definitions[name])
+    return {name: text for name, text in definitions.items() if name in found}
+
+
+def failing_in(guard: Guard) -> tuple[str, ...]:
+    """Return the ids of the nodes in the body of a guard whose failure its handler handles."""
+    return (*failing_nodes(guard.body), *guard.checks)
 
 
 def failing_nodes(nodes: tuple[Node, ...]) -> tuple[str, ...]:
-    """The ids of the nodes of a region whose own failure leaves the region."""
+    """Return the ids of the nodes of a region whose own failure leaves the region."""
     return tuple(_failing(nodes))
 
 
 def _failing(nodes: tuple[Node, ...]) -> Iterator[str]:
     for node in nodes:
-        if isinstance(node, Call | Branch | Loop):
+        is_task = not isinstance(node, Value | Guard | Group)
+        if is_task or (isinstance(node, Value) and node.is_checked):
             yield node.id
-        inner = regions(node)
+        inner = node.regions()
         if isinstance(node, Guard) and node.handler is not None:
             inner = inner[1:]
         for region in inner:
@@ -260,33 +407,19 @@ def _failing(nodes: tuple[Node, ...]) -> Iterator[str]:
 
 
 def first_variable(target: Target) -> str:
-    """The first name that a target binds: the one by which a loop's outputs are subscripted."""
+    """Return the first name that a target binds: a loop's outputs are subscripted by it."""
     first = target.names[0]
     return first if isinstance(first, str) else first_variable(first)
 
 
 def expression_texts(program: Program, values: Mapping[str, Expr]) -> dict[str, str]:
-    """Several expressions of a program as text, by name."""
+    """Return several expressions of a program as text, by name."""
     writer = ExpressionWriter(program)
     return {name: writer.text(value) for name, value in values.items()}
 
 
 def _is_none(expr: Expr) -> bool:
     return isinstance(expr, Const) and expr.value is None
-
-
-def _constant(value: Scalar) -> tuple[str, int]:
-    if isinstance(value, str):
-        return _quoted(value), _ATOM
-    if isinstance(value, float) and not math.isfinite(value):
-        if math.isnan(value):
-            return 'float("nan")', _ATOM
-        return ('float("inf")', _ATOM) if value > 0 else ('-float("inf")', _SIGN)
-    if isinstance(value, int) and value.bit_length() > _DECIMAL_BITS:
-        text = hex(value)
-    else:
-        text = repr(value)
-    return text, _SIGN if text.startswith("-") else _ATOM
 
 
 def _display(kind: str, items: list[str]) -> str:
@@ -299,20 +432,15 @@ def _display(kind: str, items: list[str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    """A string literal in double quotes, all that is not printable escaped."""
+    """Return a string literal in double quotes, all that is not printable escaped."""
     return f'"{_escaped(value)}"'
 
 
-def _escaped(value: str) -> str:
-    return "".join(_escaped_character(c) for c in value)
+def _escaped(value: str, quote: str = '"') -> str:
+    return "".join([_escaped_character(c, quote) for c in value])
 
 
-def _escaped_character(character: str) -> str:
-    if character == '"':
-        return '\\"'
-    # repr has the exact escapes of everything else; the single quote needs none here.
-    return character if character == "'" else repr(character)[1:-1]
-
-
-def _fits_in_field(text: str) -> bool:
-    return not any(c in text for c in '"\\#!:=\n{}')
+def _escaped_character(character: str, quote: str) -> str:
+    if character in "\"'":
+        return f"\\{character}" if character == quote else character
+    return repr(character)[1:-1]  # it has the exact escapes of everything else

@@ -4,8 +4,9 @@ A :class:`Program` holds one pipeline: its parameters, the steps that it calls, 
 nodes. Control flow stays nested (a branch has two regions, a loop has one). Sub-pipelines are
 inlined as a :class:`Group`, with the ids of their nodes prefixed by the group's id and a dot.
 Values are in single-assignment form: an expression refers to parameters, to what nodes gave, to
-loop variables and to constants; a name that was assigned on both sides of a branch has become a
-:class:`Select`.
+loop variables, to named values and to constants. A name that was assigned on both sides of a
+branch has become a :class:`Select`; a value that is used more than once has a :class:`Value`
+node, so that an expression never grows with the number of its uses.
 
 Everything is frozen and hashable, keeps its span, and has a JSON form (:mod:`.ir_json`).
 :mod:`.verify` is the definition of a valid program.
@@ -14,11 +15,12 @@ Everything is frozen and hashable, keeps its span, and has a JSON form (:mod:`.i
 from __future__ import annotations
 
 from ..diagnostics.diagnostic import Span  # noqa: TC001 - also for who asks for the types of the fields
-from ..slotted import dataclass
+from ..slotted import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from collections.abc import Iterable, Iterator
+    from typing import Self, TypeAlias
 
 # ---------------------------------------------------------------------------- values
 
@@ -26,8 +28,27 @@ if TYPE_CHECKING:
 Scalar: TypeAlias = bool | int | float | str | None
 
 
+class Expr:
+    """An expression: what a value is made of."""
+
+    __slots__ = ()
+    span: Span
+
+    def children(self) -> tuple[Expr, ...]:
+        """Return the expressions directly within this one, in the order of the source."""
+        return ()
+
+    def walk(self) -> Iterator[Expr]:
+        """Yield this expression and all expressions within it, outer ones first."""
+        stack: list[Expr] = [self]
+        while stack:
+            expr = stack.pop()
+            yield expr
+            stack.extend(reversed(expr.children()))
+
+
 @dataclass(frozen=True, slots=True)
-class Const:
+class Const(Expr):
     """A constant scalar, any string included, byte for byte."""
 
     value: Scalar
@@ -35,7 +56,7 @@ class Const:
 
 
 @dataclass(frozen=True, slots=True)
-class Param:
+class Param(Expr):
     """A parameter of the (outermost) pipeline."""
 
     name: str
@@ -43,7 +64,7 @@ class Param:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class Member(Expr):
     """The member of an enumeration (``module:Class``) of which ``value`` is the value.
 
     ``members`` has all that it may be, with their values; None stands for itself.
@@ -54,9 +75,27 @@ class Member:
     value: Expr
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return the value."""
+        return (self.value,)
+
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class Instance(Expr):
+    """An instance of a class of the project (``module:Class``) with these fields."""
+
+    cls: str
+    kind: str  #: dataclass, namedtuple or pydantic
+    fields: tuple[tuple[str, Expr], ...]
+    span: Span
+
+    def children(self) -> tuple[Expr, ...]:
+        """Return the values of the fields."""
+        return tuple([value for _, value in self.fields])
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Expr):
     """What a call returned. A named output of it is an :class:`Attribute` of this.
 
     Inside the loops that it shares with the node the value is that of the same iteration. From
@@ -68,8 +107,19 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """A variable of a loop that encloses this place. ``name`` is unique in the program."""
+class Use(Expr):
+    """What a :class:`Value` node holds, by the node's id; in loops as an :class:`Output`."""
+
+    value: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Expr):
+    """A variable of a loop or comprehension around this place. ``name`` is unique in the program.
+
+    ``loop`` is the id of the loop, or of the comprehension.
+    """
 
     loop: str
     name: str
@@ -77,28 +127,37 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
-    """A named output of a step (``report.auc``), or that of an item (``for r in reports: r.auc``).
+class Attribute(Expr):
+    """A named output of a step (``report.auc``), or an attribute of another value.
 
-    Tuple outputs have the names ``"0"``, ``"1"``, … unless they were named by ``Annotated``.
+    Tuple outputs have the names ``"0"``, ``"1"``, … unless they were named by ``Annotated``. An
+    item of a value that is unpacked into ``n`` names is ``"<index>of<n>"``.
     """
 
     value: Expr
     name: str
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return what has the attribute."""
+        return (self.value,)
+
 
 @dataclass(frozen=True, slots=True)
-class Subscript:
-    """An item of a constant or a parameter, or a part of it if ``index`` is a :class:`Slice`."""
+class Subscript(Expr):
+    """An item of a value, or a part of it if ``index`` is a :class:`Slice`."""
 
     value: Expr
     index: Expr
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return the value and the index."""
+        return (self.value, self.index)
+
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(Expr):
     """``lower:upper:step``, as the index of a :class:`Subscript`; None for what is left out."""
 
     lower: Expr
@@ -106,18 +165,26 @@ class Slice:
     step: Expr
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return the bounds and the step."""
+        return (self.lower, self.upper, self.step)
+
 
 @dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(Expr):
     """``op`` is one of ``not - + ~``."""
 
     op: str
     operand: Expr
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return the operand."""
+        return (self.operand,)
+
 
 @dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(Expr):
     """Arithmetic; ``op`` as written: ``+ - * / // % ** | & ^ << >>``."""
 
     op: str
@@ -125,40 +192,86 @@ class Binary:
     right: Expr
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return the operands."""
+        return (self.left, self.right)
+
 
 @dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(Expr):
     """A chain of comparisons; ``ops`` as written (``<``, ``not in``, ``is not``, …)."""
 
     operands: tuple[Expr, ...]
     ops: tuple[str, ...]
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return the operands."""
+        return self.operands
+
 
 @dataclass(frozen=True, slots=True)
-class BoolOp:
+class BoolOp(Expr):
     """``op`` is ``and`` or ``or``; it gives one of its operands, as in Python."""
 
     op: str
     operands: tuple[Expr, ...]
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return the operands."""
+        return self.operands
+
 
 @dataclass(frozen=True, slots=True)
-class Display:
+class Conditional(Expr):
+    """``then if test else otherwise``; only the side that is taken is evaluated."""
+
+    test: Expr
+    then: Expr
+    otherwise: Expr
+    span: Span
+
+    def children(self) -> tuple[Expr, ...]:
+        """Return the test and both sides."""
+        return (self.test, self.then, self.otherwise)
+
+
+@dataclass(frozen=True, slots=True)
+class Starred(Expr):
+    """``*value``: its items, in a display or as arguments of an :class:`Apply`."""
+
+    value: Expr
+    span: Span
+
+    def children(self) -> tuple[Expr, ...]:
+        """Return the value."""
+        return (self.value,)
+
+
+@dataclass(frozen=True, slots=True)
+class Display(Expr):
     """A list, tuple or set display; ``kind`` is ``list``, ``tuple`` or ``set``."""
 
     kind: str
     items: tuple[Expr, ...]
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return the items."""
+        return self.items
+
 
 @dataclass(frozen=True, slots=True)
-class DictDisplay:
-    """A dict display, in source order."""
+class DictDisplay(Expr):
+    """A dict display, in source order; a key of None stands for ``**``."""
 
-    items: tuple[tuple[Expr, Expr], ...]
+    items: tuple[tuple[Expr | None, Expr], ...]
     span: Span
+
+    def children(self) -> tuple[Expr, ...]:
+        """Return keys and values in turn."""
+        return tuple([each for pair in self.items for each in pair if each is not None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,37 +280,128 @@ class Field:
 
     value: Expr
     conversion: str
-    format: str
+    format: str | Format
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class Format(Expr):
     """An f-string."""
 
     parts: tuple[str | Field, ...]
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return the values that are formatted, and formats that are not constant."""
+        found: list[Expr] = []
+        for part in self.parts:
+            if isinstance(part, Field):
+                found.append(part.value)
+                if isinstance(part.format, Format):
+                    found.append(part.format)
+        return tuple(found)
+
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
-    """``range``, ``enumerate`` or ``zip``, as the thing a loop goes over."""
+class Apply(Expr):
+    """A call of a function that the evaluator knows (``levada.operations``), by its text name.
+
+    ``arguments`` are pairs of a keyword, or None, and the value.
+    """
 
     function: str
-    arguments: tuple[tuple[str | None, Expr], ...]  #: (keyword or None, value)
+    arguments: tuple[tuple[str | None, Expr], ...]
+    span: Span
+
+    def children(self) -> tuple[Expr, ...]:
+        """Return the arguments."""
+        return tuple([value for _, value in self.arguments])
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Expr):
+    """A call of a method of a plain value: ``value.name(arguments)``."""
+
+    value: Expr
+    name: str
+    arguments: tuple[tuple[str | None, Expr], ...]
+    span: Span
+
+    def children(self) -> tuple[Expr, ...]:
+        """Return the value and the arguments."""
+        return (self.value, *[value for _, value in self.arguments])
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """``for target in items if conditions`` of a comprehension."""
+
+    target: Target
+    items: Expr
+    conditions: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comprehension(Expr):
+    """A comprehension that calls no step; ``kind`` is ``list``, ``set`` or ``dict``.
+
+    ``element`` is the value of an item; of a dict it is a pair, a tuple :class:`Display`. The
+    variables of its clauses are an :class:`Item` whose ``loop`` is ``id``.
+    """
+
+    id: str
+    kind: str
+    element: Expr
+    clauses: tuple[Clause, ...]
+    span: Span
+
+    def children(self) -> tuple[Expr, ...]:
+        """Return the items and conditions of the clauses, then the element."""
+        found: list[Expr] = []
+        for clause in self.clauses:
+            found += (clause.items, *clause.conditions)
+        return (*found, self.element)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionName(Expr):
+    """A function of the evaluator that is given to another: the ``key`` of ``sorted``, a type."""
+
+    name: str
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Concat:
+class Lambda(Expr):
+    """``lambda parameters: body``, given to a function of the evaluator.
+
+    The parameters are an :class:`Item` whose ``loop`` is ``id``.
+    """
+
+    id: str
+    parameters: tuple[str, ...]
+    body: Expr
+    span: Span
+
+    def children(self) -> tuple[Expr, ...]:
+        """Return the body."""
+        return (self.body,)
+
+
+@dataclass(frozen=True, slots=True)
+class Concat(Expr):
     """Lists joined in order: what an accumulator holds after several appends."""
 
     parts: tuple[Expr, ...]
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return the lists."""
+        return self.parts
+
 
 @dataclass(frozen=True, slots=True)
-class Collect:
+class Collect(Expr):
     """The list of ``value`` over the iterations of ``loop``, in order: the fan-in.
 
     With ``flatten``, ``value`` is a list and the lists are joined: a loop whose body appends
@@ -209,9 +413,13 @@ class Collect:
     flatten: bool
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return the value of an iteration."""
+        return (self.value,)
+
 
 @dataclass(frozen=True, slots=True)
-class Select:
+class Select(Expr):
     """``then`` where the branch was taken, else ``otherwise``: a merge."""
 
     branch: str
@@ -219,9 +427,13 @@ class Select:
     otherwise: Expr
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return both sides."""
+        return (self.then, self.otherwise)
+
 
 @dataclass(frozen=True, slots=True)
-class Recover:
+class Recover(Expr):
     """``body`` where the body of the guard went through, else ``handler``."""
 
     guard: str
@@ -229,29 +441,30 @@ class Recover:
     handler: Expr
     span: Span
 
+    def children(self) -> tuple[Expr, ...]:
+        """Return both sides."""
+        return (self.body, self.handler)
 
-Expr: TypeAlias = (
-    Const
-    | Param
-    | Member
-    | Output
-    | Item
-    | Attribute
-    | Subscript
-    | Slice
-    | Unary
-    | Binary
-    | Compare
-    | BoolOp
-    | Display
-    | DictDisplay
-    | Format
-    | Sequence
-    | Concat
-    | Collect
-    | Select
-    | Recover
-)
+
+@dataclass(frozen=True, slots=True)
+class Error(Expr):
+    """The exception that the handler of a guard handles: ``str(e)``, ``e.args``, ``type(e)``."""
+
+    guard: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Catches(Expr):
+    """Whether the exception that a guard's body raised is an instance of one of these classes.
+
+    ``classes`` are qualified names (``builtins.ValueError``, ``flow.errors.NoData``).
+    """
+
+    guard: str
+    classes: tuple[str, ...]
+    span: Span
+
 
 # ---------------------------------------------------------------------------- settings
 
@@ -355,13 +568,54 @@ class Argument:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A step call.
+class Node:
+    """Something that happens in a run, in the order of its region.
 
-    ``id`` is unique in the program; ``after`` holds ids of calls, branches, loops, guards or
-    groups that must be over before; ``settings`` are overrides for this call.
+    ``id`` is unique in the program. ``after`` holds ids of nodes that must have succeeded before
+    this one starts, beside those that its expressions refer to.
     """
+
+    __slots__ = ()
+    id: str
+    after: tuple[str, ...]
+    span: Span
+
+    def parts(self) -> tuple[tuple[str, tuple[Node, ...]], ...]:
+        """Return the regions of the node with their names, in the order in which they run."""
+        return ()
+
+    def regions(self) -> tuple[tuple[Node, ...], ...]:
+        """Return the regions of the node, in the order in which they run."""
+        return tuple([region for _, region in self.parts()])
+
+    def expressions(self) -> tuple[Expr, ...]:
+        """Return the expressions that the node itself evaluates."""
+        return ()
+
+    def walk(self) -> Iterator[Node]:
+        """Yield this node and all nodes within it, outer ones first."""
+        return walk((self,))
+
+    def changed(self, **fields: object) -> Self:
+        """Return the same node with other values in some fields."""
+        return replace(self, **fields)  # type: ignore[type-var]
+
+
+def walk(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Yield the nodes of a region and all nodes within them, outer ones first."""
+    stack = [iter(nodes)]
+    while stack:
+        node = next(stack[-1], None)
+        if node is None:
+            stack.pop()
+            continue
+        yield node
+        stack += [iter(region) for region in reversed(node.regions())]
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Node):
+    """A step call; ``settings`` are overrides for this call."""
 
     id: str
     step: str
@@ -370,10 +624,55 @@ class Call:
     settings: tuple[Setting, ...]
     span: Span
 
+    def expressions(self) -> tuple[Expr, ...]:
+        """Return the arguments."""
+        return tuple([argument.value for argument in self.arguments])
+
 
 @dataclass(frozen=True, slots=True)
-class Branch:
-    """``if``; an ``elif`` is a branch within ``otherwise``."""
+class Value(Node):
+    """A value with a name: evaluated at most once in an iteration, where it is used.
+
+    Python evaluates it at this place. So where it ``raises`` or may do so, what must not start
+    before that (a call for its side effect, the result) has it in ``after``. One that
+    ``is_checked`` has a task of its own: nothing else evaluates it in time.
+    """
+
+    id: str
+    value: Expr
+    raises: bool
+    is_checked: bool
+    after: tuple[str, ...]
+    span: Span
+
+    def expressions(self) -> tuple[Expr, ...]:
+        """Return the value."""
+        return (self.value,)
+
+
+@dataclass(frozen=True, slots=True)
+class Fail(Node):
+    """``raise``: ends the region with an exception.
+
+    ``classes`` are the qualified names of its class (``builtins.ValueError``) and of the bases of
+    that, itself first. Without any it raises again what the handler of ``guard`` handles.
+    """
+
+    id: str
+    classes: tuple[str, ...]
+    arguments: tuple[Expr, ...]
+    guard: str
+    after: tuple[str, ...]
+    span: Span
+
+    def expressions(self) -> tuple[Expr, ...]:
+        """Return the arguments of the exception."""
+        return self.arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Branch(Node):
+    """``if``; an ``elif`` is a branch within ``otherwise``. One side has a node."""
 
     id: str
     condition: Expr
@@ -381,6 +680,14 @@ class Branch:
     otherwise: tuple[Node, ...]
     after: tuple[str, ...]
     span: Span
+
+    def parts(self) -> tuple[tuple[str, tuple[Node, ...]], ...]:
+        """Return both sides."""
+        return ("then", self.then), ("otherwise", self.otherwise)
+
+    def expressions(self) -> tuple[Expr, ...]:
+        """Return the condition."""
+        return (self.condition,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,9 +697,16 @@ class Target:
     names: tuple[str | Target, ...]
     is_tuple: bool
 
+    def variables(self) -> tuple[str, ...]:
+        """Return all names that are bound, in order."""
+        found: list[str] = []
+        for name in self.names:
+            found += [name] if isinstance(name, str) else name.variables()
+        return tuple(found)
+
 
 @dataclass(frozen=True, slots=True)
-class Loop:
+class Loop(Node):
     """A fan-out over ``items``, at run time; loops over constants are unrolled before.
 
     ``conditions`` are the filters of a comprehension. The map index of an iteration counts the
@@ -407,12 +721,21 @@ class Loop:
     after: tuple[str, ...]
     span: Span
 
+    def parts(self) -> tuple[tuple[str, tuple[Node, ...]], ...]:
+        """Return the body."""
+        return (("body", self.body),)
+
+    def expressions(self) -> tuple[Expr, ...]:
+        """Return the items and the filters."""
+        return (self.items, *self.conditions)
+
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(Node):
     """``try``. ``handler`` is None without an ``except``; ``final`` is empty without a ``finally``.
 
-    A guard is one unit in the order of its region: what follows it waits for its end.
+    ``checks`` are values of a body with a handler that may raise, and that no node of the body is
+    certain to evaluate: the handler handles their failure too.
     """
 
     id: str
@@ -421,10 +744,15 @@ class Guard:
     final: tuple[Node, ...]
     after: tuple[str, ...]
     span: Span
+    checks: tuple[str, ...] = ()
+
+    def parts(self) -> tuple[tuple[str, tuple[Node, ...]], ...]:
+        """Return the body, the handler and what comes finally."""
+        return ("body", self.body), ("handler", self.handler or ()), ("final", self.final)
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Group(Node):
     """A call of another pipeline, inlined: its parameters are already replaced."""
 
     id: str
@@ -434,18 +762,30 @@ class Group:
     after: tuple[str, ...]
     span: Span
 
-
-Node: TypeAlias = Call | Branch | Loop | Guard | Group
+    def parts(self) -> tuple[tuple[str, tuple[Node, ...]], ...]:
+        """Return the body."""
+        return (("body", self.body),)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the pipeline returns: one value, or several in order (``is_tuple``)."""
+    """What the pipeline returns: one value, or several in order.
+
+    ``kind`` is ``none`` without a value, ``value`` for one, else ``tuple``, ``dict``, or the class
+    (``module:Class``) of which the values are the fields. ``after`` holds ids of values that may
+    raise and that nothing else is certain to evaluate.
+    """
 
     values: tuple[Expr, ...]
     names: tuple[str, ...]  #: the variable's name where there is one, else ``"0"``, ``"1"``, …
-    is_tuple: bool
+    kind: str
     span: Span
+    after: tuple[str, ...] = ()
+
+    @property
+    def is_tuple(self) -> bool:
+        """Whether the pipeline returns the values as a tuple."""
+        return self.kind == "tuple"
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,6 +806,6 @@ class Program:
     settings: tuple[Setting, ...]
     steps: tuple[Step, ...]
     body: tuple[Node, ...]
-    result: Result | None
+    result: Result
     span: Span
-    version: int = 1
+    version: int = 2

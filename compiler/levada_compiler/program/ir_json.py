@@ -1,4 +1,4 @@
-"""The IR as JSON (``levada.ir/1``), so that others can read it, compare it and write backends.
+"""The IR as JSON (``levada.ir/2``), so that others can read it, compare it and write backends.
 
 The form follows the dataclasses of :mod:`.ir`: an object for each, a list for each tuple, a
 ``type`` where several classes are possible, and no field that has its default. A span is
@@ -17,7 +17,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from ..diagnostics.diagnostic import Span
@@ -32,8 +32,8 @@ _LARGEST_PLAIN = 2**63
 #: The classes that are told apart by ``type``, with their names in JSON.
 _KINDS: dict[type, str] = {
     cls: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
-    for alias in (ir.Expr, ir.Node)
-    for cls in typing.get_args(alias)
+    for cls in vars(ir).values()
+    if isinstance(cls, type) and cls.__base__ in (ir.Expr, ir.Node)
 }
 
 
@@ -140,6 +140,11 @@ def _reader(hint: Any) -> _Read:
         return _read_span
     if hint in (str, int, bool):
         return functools.partial(_read_plain, hint)
+    if hint in (ir.Expr, ir.Node):
+        kinds = {name: cls for cls, name in _KINDS.items() if cls.__base__ is hint}
+        return functools.partial(_read_kind, kinds)
+    if hint in _KINDS:
+        return functools.partial(_read_kind, {_KINDS[hint]: hint})
     if dataclasses.is_dataclass(hint):
         return functools.partial(_read_object, hint)
     if isinstance(hint, types.UnionType):
@@ -211,9 +216,7 @@ def _read_union(members: tuple[Any, ...], data: Any, path: str) -> Any:
         if isinstance(data, str) or _is_characters(data):
             return _read_plain(str, data, path)
         others.remove(str)
-    if len(others) == 1:
-        return _reader(others[0])(data, path)
-    return _read_kind({_KINDS[cls]: cls for cls in others}, data, path)
+    return _reader(others[0])(data, path)
 
 
 def _is_characters(data: Any) -> bool:
@@ -264,10 +267,10 @@ def json_schema() -> dict[str, Any]:
         "Scalar": _scalar_schema(),
         "Span": {"type": "string", "pattern": r"^[\s\S]*:\d+:\d+-\d+:\d+$"},
         "Text": {"anyOf": [{"type": "string"}, _tagged("$characters", _CODE_POINTS)]},
-        "Expr": _one_of(typing.get_args(ir.Expr)),
-        "Node": _one_of(typing.get_args(ir.Node)),
+        "Expr": _one_of(cls for cls in _KINDS if cls.__base__ is ir.Expr),
+        "Node": _one_of(cls for cls in _KINDS if cls.__base__ is ir.Node),
     }
-    plain = (ir.Field, ir.Setting, ir.Type, ir.Parameter, ir.NamedOutput, ir.Step)
+    plain = (ir.Field, ir.Clause, ir.Setting, ir.Type, ir.Parameter, ir.NamedOutput, ir.Step)
     for cls in (*_KINDS, *plain, ir.Argument, ir.Target, ir.Result):
         definitions[cls.__name__] = _object_schema(cls)
     program = _object_schema(ir.Program)
@@ -275,7 +278,7 @@ def json_schema() -> dict[str, Any]:
     properties = {"schema": {"const": SCHEMA}, **program["properties"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:levada:ir:1",
+        "$id": "urn:levada:ir:2",
         "title": "A pipeline as Levada's compiler understands it",
         **program,
         "properties": properties,
@@ -323,7 +326,7 @@ def _object_schema(cls: Any) -> dict[str, Any]:
     }
 
 
-def _one_of(classes: tuple[Any, ...]) -> dict[str, Any]:
+def _one_of(classes: Iterable[type]) -> dict[str, Any]:
     return {"oneOf": [{"$ref": f"#/$defs/{cls.__name__}"} for cls in classes]}
 
 

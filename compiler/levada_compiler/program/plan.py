@@ -1,4 +1,4 @@
-"""The plan: a program as the JSON that the engine interprets (schema ``levada.plan/1``)."""
+"""The plan: a program as the JSON that the engine interprets (schema ``levada.plan/2``)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from levada import __version__
 
 from ..front.limits import schema
 from .expression_text import ExpressionWriter
-from .ir import Branch, Call, Group, Guard, Loop, Node, Parameter, Program, Result, Setting, Step
+from .ir import Branch, Call, Fail, Group, Guard, Loop, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-SCHEMA = "levada.plan/1"
+    from .ir import Node, Parameter, Program, Result, Setting, Step
+
+SCHEMA = "levada.plan/2"
 
 #: The settings that a pipeline gives to its steps where these have none of their own.
 INHERITED = ("retry", "timeout", "cache", "environment", "executor")
@@ -36,8 +38,9 @@ def plan(program: Program) -> dict[str, Any]:
         "settings": pipeline,
         "parameters": [_parameter(parameter) for parameter in program.parameters],
         "steps": {step.key: _step(step, steps[step.key]) for step in program.steps},
+        "definitions": writer.definitions(),
         "body": _PlanWriter(writer, pipeline, steps).region(program.body),
-        "result": None if program.result is None else _result(program.result, writer),
+        "result": _result(program.result, writer),
     }
 
 
@@ -70,12 +73,19 @@ class _PlanWriter:
         self._steps = steps
 
     def region(self, nodes: tuple[Node, ...]) -> list[dict[str, Any]]:
-        return [self._node(node) for node in nodes]
+        inlined = self._writer.inlined
+        return [self._node(node) for node in nodes if node.id not in inlined]
 
     def _node(self, node: Node) -> dict[str, Any]:
+        form: dict[str, Any] = {}
         match node:
             case Call():
                 form = self._call(node)
+            case Value():
+                form = {"raises": node.raises}
+            case Fail():
+                arguments = [self._writer.text(argument) for argument in node.arguments]
+                form = {"classes": list(node.classes), "arguments": arguments, "guard": node.guard}
             case Branch():
                 form = {
                     "condition": self._writer.text(node.condition),
@@ -89,6 +99,7 @@ class _PlanWriter:
                     "body": self.region(node.body),
                     "handler": None if node.handler is None else self.region(node.handler),
                     "final": self.region(node.final),
+                    "checks": list(node.checks),
                 }
             case Group():
                 form = {"pipeline": node.pipeline, "body": self.region(node.body)}
@@ -147,5 +158,6 @@ def _result(result: Result, writer: ExpressionWriter) -> dict[str, Any]:
     return {
         "values": [writer.text(value) for value in result.values],
         "names": list(result.names),
-        "is_tuple": result.is_tuple,
+        "kind": result.kind,
+        "after": list(result.after),
     }

@@ -1,33 +1,20 @@
-"""The nodes that must be over before an expression can be evaluated."""
+"""What must be over before an expression can be evaluated."""
 
 from __future__ import annotations
 
-from .expression_text import regions
 from .ir import (
-    Attribute,
-    Binary,
-    BoolOp,
-    Branch,
+    Call,
     Collect,
-    Compare,
-    Concat,
-    DictDisplay,
-    Display,
     Expr,
-    Field,
-    Format,
     Guard,
-    Loop,
-    Member,
     Node,
     Output,
     Program,
     Recover,
     Select,
-    Sequence,
-    Slice,
-    Subscript,
-    Unary,
+    Use,
+    Value,
+    walk,
 )
 
 TYPE_CHECKING = False
@@ -35,79 +22,90 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-def all_nodes(nodes: Iterable[Node]) -> Iterator[Node]:
-    """Every node of a region and of the regions within it, in source order."""
-    for node in nodes:
-        yield node
-        for region in regions(node):
-            yield from all_nodes(region)
-
-
 class References:
-    """Finds what expressions refer to."""
+    """Finds the calls that expressions refer to, and the guards whose end they ask for."""
 
     def __init__(self, program: Program) -> None:
-        nodes = tuple(all_nodes(program.body))
-        self._loops = {node.id: node for node in nodes if isinstance(node, Loop)}
-        self._branches = {node.id: node for node in nodes if isinstance(node, Branch)}
-        self._guards = {node.id: node for node in nodes if isinstance(node, Guard)}
-        self._within: dict[str, frozenset[str]] = {}
+        self._nodes: dict[str, Node] = {node.id: node for node in walk(program.body)}
+        self._calls = [n.id for n in self._nodes.values() if isinstance(n, Call | Guard)]
+        self._bits = {name: 1 << at for at, name in enumerate(self._calls)}
+        self._found: dict[str, int] = {}  #: of values, branches, loops and guards, by their id
 
-    def of(self, expression: Expr) -> Iterator[str]:
-        """Ids of calls, and of guards as a whole; in the order of the text, with repeats."""
-        match expression:
-            case Output(node=node):
-                yield node
-            case Recover(guard=guard):
-                yield guard
-                within = self._inside(guard)
-                for child in (expression.body, expression.handler):
-                    yield from (name for name in self.of(child) if name not in within)
+    def of(self, expression: Expr) -> list[str]:
+        """Return the ids of calls, and of guards as a whole, in the order of the source."""
+        return self._names(self._of(expression))
+
+    def of_node(self, node: Node) -> list[str]:
+        """Return those that the node itself needs: in its expressions and for its values."""
+        found = self._of_all(node.expressions())
+        for name in node.after:
+            if isinstance(self._nodes[name], Value):
+                found |= self._of_named(name)
+        return self._names(found)
+
+    def of_values(self, names: Iterable[str]) -> list[str]:
+        """Return those that the named values need."""
+        found = 0
+        for name in names:
+            found |= self._of_named(name)
+        return self._names(found)
+
+    def _names(self, found: int) -> list[str]:
+        names = []
+        while found:
+            lowest = found & -found
+            names.append(self._calls[lowest.bit_length() - 1])
+            found ^= lowest
+        return names
+
+    def _of_all(self, expressions: Iterable[Expr]) -> int:
+        found = 0
+        for expression in expressions:
+            found |= self._of(expression)
+        return found
+
+    def _of(self, expression: Expr) -> int:
+        found = 0
+        stack = [expression]
+        while stack:
+            each = stack.pop()
+            match each:
+                case Output(node=name):
+                    found |= self._bits[name]
+                case Use(value=name):
+                    found |= self._of_named(name)
+                case Collect(loop=name) | Select(branch=name):
+                    found |= self._of_named(name)
+                    stack += each.children()
+                case Recover(guard=name):
+                    inner = self._of_all(each.children()) & ~self._inside(name)
+                    found |= self._bits[name] | inner
+                case _:
+                    stack += each.children()
+        return found
+
+    def _of_named(self, name: str) -> int:
+        """Return what the value, the items of the loop or the condition of the branch needs."""
+        if not self._found:
+            for node in self._nodes.values():  # in source order, so that none asks for a later one
+                self._found[node.id] = 0
+                self._found[node.id] = self._of_all(node.expressions())
+        return self._found[name]
+
+    def _inside(self, guard: str) -> int:
+        node = self._nodes[guard]
+        return sum(self._bits[each.id] for each in node.walk() if each.id in self._bits)
+
+
+def awaited(expr: Expr) -> Iterator[str]:
+    """Yield ids of the nodes that must be over for ``expr`` to have a value."""
+    stack = [expr]
+    while stack:
+        item = stack.pop()
+        match item:
+            case Output(node=name) | Use(value=name) | Collect(loop=name) | Select(branch=name):
+                yield name
+            case Recover(guard=name):
+                yield name
             case _:
-                for child in self._children(expression):
-                    yield from self.of(child)
-
-    def _inside(self, guard: str) -> frozenset[str]:
-        if guard not in self._within:
-            inside = all_nodes([self._guards[guard]])
-            self._within[guard] = frozenset(node.id for node in inside)
-        return self._within[guard]
-
-    def _children(self, expression: Expr) -> Iterable[Expr]:
-        match expression:
-            case Collect():
-                loop = self._loops[expression.loop]
-                return (loop.items, *loop.conditions, expression.value)
-            case Select():
-                branch = self._branches[expression.branch]
-                return (branch.condition, expression.then, expression.otherwise)
-            case Format():
-                return [part.value for part in expression.parts if isinstance(part, Field)]
-            case DictDisplay():
-                return [value for pair in expression.items for value in pair]
-            case Sequence():
-                return [value for _, value in expression.arguments]
-            case _:
-                return _operands(expression)
-
-
-def _operands(expression: Expr) -> tuple[Expr, ...]:
-    match expression:
-        case Attribute(value=value) | Member(value=value):
-            return (value,)
-        case Subscript(value=value, index=index):
-            return (value, index)
-        case Slice(lower=lower, upper=upper, step=step):
-            return (lower, upper, step)
-        case Unary(operand=operand):
-            return (operand,)
-        case Binary(left=left, right=right):
-            return (left, right)
-        case Compare(operands=operands) | BoolOp(operands=operands):
-            return operands
-        case Display(items=items):
-            return items
-        case Concat(parts=parts):
-            return parts
-        case _:
-            return ()
+                stack.extend(item.children())

@@ -9,6 +9,8 @@ each region around the node is around the place too, or is one that was entered 
 entered by the expression: a loop by ``Collect``, a side of a branch by ``Select``, the body and
 handler of a guard by ``Recover``. Groups, the body of a guard without a handler, and the final
 region of a guard that came before hide nothing.
+
+A branch, a loop and a guard have something to do: a node that is not a named value.
 """
 
 from __future__ import annotations
@@ -17,26 +19,35 @@ import json
 import keyword
 import re
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from levada.operations import FUNCTIONS, named
+
 from .ir import (
+    Apply,
     Argument,
     Attribute,
     Binary,
     BoolOp,
     Branch,
     Call,
+    Catches,
     Collect,
     Compare,
+    Comprehension,
     Const,
     Display,
+    Error,
     Expr,
+    Fail,
     Field,
     Format,
+    FunctionName,
     Group,
     Guard,
     Item,
+    Lambda,
     Loop,
     Member,
     Node,
@@ -47,7 +58,6 @@ from .ir import (
     Recover,
     Result,
     Select,
-    Sequence,
     Setting,
     Slice,
     Step,
@@ -55,6 +65,8 @@ from .ir import (
     Target,
     Type,
     Unary,
+    Use,
+    Value,
 )
 
 if TYPE_CHECKING:
@@ -67,13 +79,8 @@ _BINARY = frozenset("+ - * / // % ** | & ^ << >>".split())  # noqa: SIM905 - a l
 _COMPARISONS = frozenset(("<", "<=", ">", ">=", "==", "!=", "in", "not in", "is", "is not"))
 _PARAMETER_KINDS = frozenset(("plain", "positional-only", "keyword-only", "variadic", "keywords"))
 #: Names that mean something else in an expression's text.
-_RESERVED = frozenset(("params", "range", "enumerate", "zip", "flat", "failed", "float", "member"))
-#: The numbers of positional arguments, and the keywords.
-_SEQUENCES: dict[str, tuple[int, float, frozenset[str]]] = {
-    "range": (1, 3, frozenset()),
-    "enumerate": (1, 2, frozenset(("start",))),
-    "zip": (0, float("inf"), frozenset(("strict",))),
-}
+_RESERVED = frozenset(("params", "flat", "failed", "error", "catches", "member", "instance"))
+_RESULTS = frozenset(("none", "value", "tuple", "dict"))
 
 #: A region: the id of a branch, loop, guard or group, and the name of its field.
 _Region = tuple[str, str]
@@ -106,6 +113,7 @@ class _Verifier:
         self.parameters = {parameter.name for parameter in program.parameters}
         self.steps = {step.key: step for step in program.steps}
         self.places: dict[str, _Place] = {}
+        self.comprehensions: dict[str, tuple[str, ...]] = {}
         self.count = 0
 
     def report(self, span: Span, message: str) -> None:
@@ -120,8 +128,7 @@ class _Verifier:
         self.check_loop_names()
         for place in list(self.places.values()):
             self.check_node(place)
-        if program.result is not None:
-            self.check_result(program.result)
+        self.check_result(program.result)
 
     # ------------------------------------------------------------------ the program and its steps
 
@@ -130,7 +137,7 @@ class _Verifier:
         self.check_span(program.span, "the pipeline")
         if not program.name.isidentifier():
             self.report(program.span, f"the pipeline's name `{program.name}` is not a name")
-        if program.version != 1:
+        if program.version != 2:
             self.report(program.span, f"version {program.version} is not known")
         if not _DIGEST.fullmatch(program.source):
             self.report(program.span, f"`{program.source}` is not a digest of the source")
@@ -227,7 +234,7 @@ class _Verifier:
         for node in nodes:
             number = self.count
             self.count += 1
-            for name, inner in _regions(node):
+            for name, inner in node.parts():
                 self.collect(inner, (*regions, (node.id, name)))
             if node.id in self.places:
                 self.report(node.span, f"the id `{node.id}` is not unique")
@@ -238,18 +245,53 @@ class _Verifier:
         self.check_span(node.span, f"`{node.id}`")
         self.check_id(place)
         self.check_after(place)
+        for name in node.after:
+            self.check_use(name, node.span, place, ())
         match node:
             case Call():
                 self.check_call(node, place)
-            case Branch():
-                self.check_expression(node.condition, place, ())
+            case Branch() | Value():
+                self.check_expressions(node.expressions(), place)
+            case Fail():
+                self.check_fail(node, place)
             case Loop():
                 self.check_target(node.target, node)
                 self.check_expression(node.items, place, ())
                 for condition in node.conditions:
                     self.check_expression(condition, place, ((node.id, "body"),))
-            case Guard() if node.handler is None and not node.final:
-                self.report(node.span, f"guard `{node.id}` has neither handler nor final region")
+            case Guard():
+                self.check_guard(node)
+        regions = node.regions()
+        if regions and not isinstance(node, Group | Guard) and not any(map(_has_task, regions)):
+            self.report(node.span, f"`{node.id}` has nothing to do")
+
+    def check_fail(self, node: Fail, place: _Place) -> None:
+        if bool(node.classes) == bool(node.guard) or (node.guard and node.arguments):
+            self.report(node.span, f"`{node.id}` raises a class, or again what a guard handles")
+        if node.guard:
+            self.check_handles(node.guard, node.span, place.regions)
+        self.check_expressions(node.arguments, place)
+
+    def check_guard(self, node: Guard) -> None:
+        if node.handler is None and (not node.final or node.checks):
+            self.report(node.span, f"guard `{node.id}` has neither handler nor final region")
+        values = {each.id for each in node.body if isinstance(each, Value)}
+        for name in node.checks:
+            if name not in values:
+                self.report(node.span, f"`{name}` is not a value in the body of `{node.id}`")
+        if not _has_task(node.body) and not node.checks:
+            self.report(node.span, f"the body of `{node.id}` has nothing to do")
+
+    def check_handles(self, guard: str, span: Span, regions: tuple[_Region, ...]) -> None:
+        if (guard, "handler") not in regions:
+            self.report(span, f"the exception of `{guard}` is known in its handler only")
+
+    def check_use(
+        self, name: str, span: Span, place: _Place | None, entered: tuple[_Region, ...]
+    ) -> None:
+        """Check a value that a node has in ``after``: it is evaluated there."""
+        if name in self.places and isinstance(self.places[name].node, Value):
+            self.check_visible(name, Value, Use(name, span), place, entered)
 
     def check_id(self, place: _Place) -> None:
         node = place.node
@@ -295,7 +337,7 @@ class _Verifier:
             if not is_optional and parameter.name not in given:
                 self.report(node.span, f"`{node.id}` has no argument for `{parameter.name}`")
 
-    def check_target(self, target: Target, loop: Loop) -> None:
+    def check_target(self, target: Target, loop: Loop | Comprehension) -> None:
         if not target.names:
             self.report(loop.span, f"loop `{loop.id}` has a target without names")
         if not target.is_tuple and not (
@@ -308,22 +350,35 @@ class _Verifier:
 
     def check_loop_names(self) -> None:
         loops = [each.node for each in self.places.values() if isinstance(each.node, Loop)]
-        names = [name for loop in loops for name in _target_names(loop.target)]
-        self.check_unique(names, self.program.span, "loop variable")
+        names = [name for loop in loops for name in loop.target.variables()]
+        self.check_names(names, self.program.span)
+
+    def check_names(self, names: list[str], span: Span) -> None:
+        self.check_unique(names, span, "loop variable")
         for name in names:
             if not name.isidentifier() or keyword.iskeyword(name) or name in _RESERVED:
-                self.report(self.program.span, f"the loop variable `{name}` is not a free name")
+                self.report(span, f"the loop variable `{name}` is not a free name")
 
     def check_result(self, result: Result) -> None:
         self.check_span(result.span, "the result")
         if len(result.names) != len(result.values):
             self.report(result.span, "the result has not as many names as values")
-        if not result.is_tuple and len(result.values) != 1:
-            self.report(result.span, f"the result is one value, but has {len(result.values)}")
-        for value in result.values:
-            self.check_expression(value, None, ())
+        if result.kind not in _RESULTS and ":" not in result.kind:
+            self.report(result.span, f"`{result.kind}` is no kind of result")
+        count = {"none": 0, "value": 1}.get(result.kind, len(result.values))
+        if len(result.values) != count:
+            self.report(result.span, f"the result is {count} values, but has {len(result.values)}")
+        for name in result.after:
+            if name not in self.places or not isinstance(self.places[name].node, Value):
+                self.report(result.span, f"the result is after `{name}`, which is no value")
+            self.check_use(name, result.span, None, ())
+        self.check_expressions(result.values, None)
 
     # ------------------------------------------------------------------ expressions
+
+    def check_expressions(self, expressions: Iterable[Expr], place: _Place | None) -> None:
+        for expression in expressions:
+            self.check_expression(expression, place, ())
 
     def check_expression(
         self, expr: Expr, place: _Place | None, entered: tuple[_Region, ...]
@@ -340,7 +395,21 @@ class _Verifier:
             self.check_span(each.span, f"`{type(each).__name__}`")
             self.check_form(each)
             self.check_reference(each, place, inside)
+            if isinstance(each, Comprehension | Lambda):
+                self.enter(each)
             pending.extend(_parts(each, inside))
+
+    def enter(self, expr: Comprehension | Lambda) -> None:
+        if isinstance(expr, Lambda):
+            names = list(expr.parameters)
+        else:
+            for clause in expr.clauses:
+                self.check_target(clause.target, expr)
+            names = [name for clause in expr.clauses for name in clause.target.variables()]
+        self.check_names(names, expr.span)
+        if expr.id in self.places or self.comprehensions.get(expr.id, tuple(names)) != tuple(names):
+            self.report(expr.span, f"the id `{expr.id}` is not unique")
+        self.comprehensions[expr.id] = tuple(names)
 
     def check_form(self, expr: Expr) -> None:
         problem = _form_problem(expr)
@@ -358,6 +427,10 @@ class _Verifier:
                 self.check_item(expr, place, entered)
             case Output(node=node):
                 self.check_visible(node, Call, expr, place, entered)
+            case Use(value=value):
+                self.check_visible(value, Value, expr, place, entered)
+            case Error(guard=guard) | Catches(guard=guard):
+                self.check_handles(guard, expr.span, (place.regions if place else ()) + entered)
             case Collect(loop=loop):
                 self.check_visible(loop, Loop, expr, place, entered)
             case Select(branch=branch):
@@ -374,9 +447,10 @@ class _Verifier:
             self.report(expr.span, f"`{expr.name}` is used outside of the loop `{expr.loop}`")
             return
         known = self.places.get(expr.loop)
-        if known is None or not isinstance(known.node, Loop):
-            self.report(expr.span, f"`{expr.loop}` is no loop")
-        elif expr.name not in _target_names(known.node.target):
+        names = self.comprehensions.get(expr.loop, ())
+        if known is not None and isinstance(known.node, Loop):
+            names = known.node.target.variables()
+        if expr.name not in names:
             self.report(expr.span, f"loop `{expr.loop}` does not bind `{expr.name}`")
 
     def check_visible(
@@ -420,12 +494,8 @@ class _Verifier:
 # ---------------------------------------------------------------------------- parts of the IR
 
 
-def _regions(node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:
-    """Yield the regions of a node, in the order in which they run."""
-    for name in ("then", "otherwise", "body", "handler", "final"):
-        inner = getattr(node, name, None)
-        if inner is not None:
-            yield name, inner
+def _has_task(nodes: tuple[Node, ...]) -> bool:
+    return any(not isinstance(node, Value) for node in nodes)
 
 
 def _parts(expr: Expr, entered: tuple[_Region, ...]) -> Iterator[tuple[Expr, tuple[_Region, ...]]]:
@@ -439,26 +509,33 @@ def _parts(expr: Expr, entered: tuple[_Region, ...]) -> Iterator[tuple[Expr, tup
         case Recover():
             yield expr.body, (*entered, (expr.guard, "body"))
             yield expr.handler, (*entered, (expr.guard, "handler"))
+        case Lambda():
+            yield expr.body, (*entered, (expr.id, "body"))
+        case Comprehension():
+            first, *others = expr.children()
+            yield first, entered
+            for each in others:
+                yield each, (*entered, (expr.id, "body"))
         case _:
-            for part in _plain_parts(expr):
+            for part in expr.children():
                 yield part, entered
-
-
-def _plain_parts(value: object) -> Iterator[Expr]:
-    """Yield the expressions directly in the fields of ``value``, which is part of one."""
-    if isinstance(value, tuple):
-        items: Iterable[object] = value
-    else:
-        items = (getattr(value, field.name) for field in fields(value))  # type: ignore[arg-type]
-    for item in items:
-        if isinstance(item, Expr):
-            yield item
-        elif isinstance(item, tuple | Field):
-            yield from _plain_parts(item)
 
 
 def _form_problem(expr: Expr) -> str:
     """Return what is wrong with an expression by itself, or nothing."""
+    problem = _operation_problem(expr) or _collection_problem(expr)
+    if problem:
+        return problem
+    if isinstance(expr, Subscript):
+        return "a slice is no value by itself" if _is_slice(expr.value) else ""
+    return "a slice is no value by itself" if any(map(_is_slice, expr.children())) else ""
+
+
+def _is_slice(expr: Expr) -> bool:
+    return isinstance(expr, Slice)
+
+
+def _operation_problem(expr: Expr) -> str:
     match expr:
         case Const(value=value) if not (
             value is None or isinstance(value, bool | int | float | str)
@@ -472,45 +549,34 @@ def _form_problem(expr: Expr) -> str:
             return f"`{expr.op}` of {len(expr.operands)} operands is no condition"
         case Compare() if not _is_chain(expr):
             return f"{len(expr.operands)} operands cannot be compared by {', '.join(expr.ops)}"
+        case Attribute(name=""):
+            return "an attribute has no name"
+        case FunctionName(name=name) if named(name) is None:
+            return f"`{name}` is no function of the evaluator"
+        case Apply(function=name) if name not in FUNCTIONS:
+            return f"`{name}` is no function of the evaluator"
+    return ""
+
+
+def _collection_problem(expr: Expr) -> str:
+    match expr:
         case Display(kind=kind) if kind not in ("list", "tuple", "set"):
             return f"`{kind}` is no kind of display"
         case Member(enum=enum, members=members) if ":" not in enum or not members:
             return f"`{enum}` is no enumeration"
-        case Attribute(name=name) if not name:
-            return "an attribute has no name"
         case Format(parts=parts):
-            wrong = [
-                part for part in parts if isinstance(part, Field) and part.conversion not in "sra"
-            ]
-            return f"`!{wrong[0].conversion}` is no conversion" if wrong else ""
-        case Sequence():
-            return _sequence_problem(expr)
-    values = (expr.value,) if isinstance(expr, Subscript) else _plain_parts(expr)
-    return "a slice is no value by itself" if any(isinstance(v, Slice) for v in values) else ""
+            fields = [part for part in parts if isinstance(part, Field)]
+            wrong = [field.conversion for field in fields if field.conversion not in "sra"]
+            return f"`!{wrong[0]}` is no conversion" if wrong else ""
+        case Comprehension() if expr.kind not in ("list", "set", "dict") or not expr.clauses:
+            return f"`{expr.kind}` is no kind of comprehension"
+        case Comprehension(kind="dict", element=element) if len(element.children()) != 2:
+            return "the element of a dict is a pair"
+    return ""
 
 
 def _is_chain(expr: Compare) -> bool:
     return len(expr.operands) == len(expr.ops) + 1 > 1 and _COMPARISONS.issuperset(expr.ops)
-
-
-def _sequence_problem(expr: Sequence) -> str:
-    if expr.function not in _SEQUENCES:
-        return f"`{expr.function}` is not one of range, enumerate and zip"
-    least, most, keywords = _SEQUENCES[expr.function]
-    names = [name for name, _ in expr.arguments]
-    given = [name for name in names if name is not None]
-    if not least <= names.count(None) <= most or None in names[len(names) - len(given) :]:
-        return f"`{expr.function}` does not take {names.count(None)} arguments"
-    if not keywords.issuperset(given) or len(set(given)) < len(given):
-        return f"`{expr.function}` does not take {', '.join(given)}"
-    return ""
-
-
-def _target_names(target: Target) -> list[str]:
-    names: list[str] = []
-    for name in target.names:
-        names += _target_names(name) if isinstance(name, Target) else [name]
-    return names
 
 
 def _is_relative(path: str) -> bool:

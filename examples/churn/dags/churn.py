@@ -7,6 +7,7 @@ Change that file and compile it again, rather than this one.
 
 import json
 import os
+import re
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -43,6 +44,8 @@ SOURCES = ["examples/churn", "."]
 # How a retry's delay doubles: a switch up to Airflow 3.1, a factor since.
 SWITCH = getattr(BaseOperator, "retry_exponential_backoff", False) is False
 BACKOFF = True if SWITCH else 2.0
+# What tasks compute from what there is, each by its name.
+VALUES = {"if_1": "pick.auc >= params.min_auc"}
 
 # What every command is told. Airflow fills in the {{ }} when the task starts.
 ENVIRONMENT = {
@@ -64,6 +67,19 @@ ENVIRONMENT = {
 }
 
 
+def values_of(texts):
+    """The named values that these expressions use, directly or through others."""
+    found, left = {}, list(texts)
+    while left:
+        for name in re.findall(r"[A-Za-z_][\w.]*", left.pop()):
+            while name and name not in VALUES:
+                name = name.rpartition(".")[0]
+            if name and name not in found:
+                found[name] = VALUES[name]
+                left.append(VALUES[name])
+    return found
+
+
 def words_of(task):
     """What `python -m levada` is told to do a task. Nothing passes through a shell."""
     words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
@@ -72,6 +88,10 @@ def words_of(task):
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
+    for name, text in values_of([*task.levada, *task.loops, *task.checks]).items():
+        words += ["--value", f"{name}={text}"]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
 
@@ -105,8 +125,10 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
     env = ENVIRONMENT
-    node = item = None
-    loops = ()
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -128,12 +150,8 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -149,11 +167,9 @@ class Items(Command):
     With `fail_items`, an error in an expression is the failure of that item alone.
     """
 
-    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+    def __init__(self, loops, fail_items=False, **kwargs):
         name = shorten(" ".join(loops), 60, placeholder="…")
-        super().__init__(task_display_name=name, **kwargs)
-        self.loops = loops
-        self.node = node
+        super().__init__(task_display_name=name, loops=loops, **kwargs)
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
 
 
@@ -177,12 +193,12 @@ class Branch(Command, BranchMixIn):
 
 
 class Outputs(Command):
-    """Records what the pipeline returns, and that the run is over."""
+    """Records what the pipeline returns, and that the run has succeeded."""
 
-    def __init__(self, outputs, is_tuple=False, **kwargs):
+    def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
-        for name, text in outputs.items():
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
             self.levada += ["--output", f"{name}={text}"]
 
 
@@ -302,6 +318,7 @@ with DAG(
         step="pipeline:close",
         code="sha256:925237bb4e48",
         inputs={"seed": "params.seed"},
+        settings={"cache": False},
         doc_md="Whatever happened, say that the run is over.",
     )
 
@@ -309,15 +326,16 @@ with DAG(
     return_ = Outputs(
         task_id="return",
         outputs={
-            "outcome": "(publish if pick.auc >= params.min_auc else notify)",
+            "outcome": "(publish if if_1 else notify)",
             "auc": "pick.auc",
             "depth": "pick.depth",
         },
-        is_tuple=True,
+        returns="tuple",
         trigger_rule="none_failed",
     )
 
-    load >> split >> train >> pick >> if_1 >> Label("true") >> publish
+    load >> split >> for_depth
+    train >> pick >> if_1 >> Label("true") >> publish
     if_1 >> Label("false") >> notify
-    [publish, notify] >> try_1_finally >> close
+    [train, publish, notify] >> try_1_finally >> close
     [publish, notify, close] >> return_

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: The regions of each kind of node, in program order.
 REGIONS = {
     "call": (),
+    "value": (),
+    "fail": (),
     "branch": ("then", "otherwise"),
     "loop": ("body",),
     "guard": ("body", "handler", "final"),
@@ -29,7 +31,6 @@ class Definition:
 
     __slots__ = (
         "form",
-        "guard_before",
         "id",
         "kind",
         "loops",
@@ -40,15 +41,12 @@ class Definition:
         "waits",
     )
 
-    def __init__(
-        self, form: dict[str, Any], ordinal: int, region: Region, guard_before: Definition | None
-    ) -> None:
+    def __init__(self, form: dict[str, Any], ordinal: int, region: Region) -> None:
         self.form = form
         self.kind: str = form["kind"]
         self.id: str = form["id"]
         self.ordinal = ordinal
         self.region = region
-        self.guard_before = guard_before
         owner = region.owner
         #: the names that a loop binds
         self.variables = variables(form["target"]) if self.kind == "loop" else ()
@@ -67,9 +65,11 @@ class Definition:
         return len(self.loops)
 
     def texts(self) -> Iterator[str]:
-        """The node's own expressions."""
+        """The node's own expressions; of a named value that is its name."""
         if self.kind == "call":
             yield from self.form["inputs"].values()
+        elif self.kind == "fail":
+            yield from self.form["arguments"]
         elif self.kind == "branch":
             yield self.form["condition"]
         elif self.kind == "loop":
@@ -115,24 +115,19 @@ class Definitions:
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.by_id: dict[str, Definition] = {}
+        self.texts: dict[str, str] = plan.get("definitions") or {}
         self.root = self._region("root", None, plan["body"])
         for definition in self.by_id.values():
             definition.waits = tuple(self._waits(definition))
 
     def _region(self, slot: str, owner: Definition | None, forms: list[dict[str, Any]]) -> Region:
         region = Region(slot, owner)
-        nodes: list[Definition] = []
-        guard: Definition | None = None
-        for ordinal, form in enumerate(forms):
-            nodes.append(self._define(form, ordinal, region, guard))
-            guard = nodes[-1] if nodes[-1].kind == "guard" else guard
-        region.nodes = tuple(nodes)
+        forms_of = enumerate(forms)
+        region.nodes = tuple(self._define(form, ordinal, region) for ordinal, form in forms_of)
         return region
 
-    def _define(
-        self, form: dict[str, Any], ordinal: int, region: Region, guard: Definition | None
-    ) -> Definition:
-        definition = Definition(form, ordinal, region, guard)
+    def _define(self, form: dict[str, Any], ordinal: int, region: Region) -> Definition:
+        definition = Definition(form, ordinal, region)
         self.by_id[definition.id] = definition
         for slot in REGIONS[definition.kind]:
             if form[slot] is not None:
@@ -146,18 +141,29 @@ class Definitions:
             # given is then known, whatever happens in its body.
             for inner in definition.descendants():
                 wanted.update(dict.fromkeys(self._wanted(inner)))
-        targets = (self._target(definition, self.by_id[name]) for name in wanted)
-        for target in dict.fromkeys(targets):
+        found: dict[tuple[str, int], None] = {}
+        for name, is_whole in wanted:
+            named = self.by_id[name]
+            target = self._target(definition, named)
             if target is not None:
-                yield target.id, target.depth
+                asks = target is named and named.kind == "branch" and not is_whole
+                found[decision(target.id) if asks else target.id, target.depth] = None
+        yield from found
 
-    def _wanted(self, definition: Definition) -> Iterator[str]:
+    def _wanted(self, definition: Definition) -> Iterator[tuple[str, bool]]:
+        """The nodes that a node waits for, and whether they have to be over as a whole.
+
+        An expression that names a branch needs no more of it than its decision.
+        """
         bound = {name for loop in definition.inner_loops for name in loop.variables}
-        for text in definition.texts():
-            yield from references(text, self.by_id, bound)
-        yield from definition.form["after"]
-        if definition.guard_before is not None:
-            yield definition.guard_before.id
+        texts = list(definition.texts())
+        if definition.id in self.texts and definition.kind == "value":
+            texts.append(self.texts[definition.id])
+        for text in texts:
+            for name in references(text, self.by_id, bound):
+                yield name, False
+        for name in definition.form["after"]:
+            yield name, True
 
     def _target(self, waiting: Definition, wanted: Definition) -> Definition | None:
         """What ``waiting`` has to wait for to have ``wanted``; None if it is in the same node."""
@@ -172,6 +178,11 @@ class Definitions:
                 return None
             path.append(ancestor)
         return next((node for node in reversed(path) if node.kind in ("loop", "guard")), wanted)
+
+
+def decision(branch: str) -> str:
+    """The name under which the decision of a branch is waited for, apart from what follows it."""
+    return f"{branch}?"
 
 
 def _ancestry(definition: Definition) -> Iterator[Definition]:

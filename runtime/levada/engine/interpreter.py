@@ -15,9 +15,11 @@ import heapq
 import time
 
 from levada import expressions
+from levada.failures import of_expression as describe
+from levada.failures import raised
 
 from . import events
-from .definitions import Definitions
+from .definitions import Definitions, decision
 from .events import Event
 from .executor import Attempt
 from .instances import (
@@ -83,7 +85,9 @@ class Interpreter:
         self.cancelled: str | None = None
         self._executor = executor
         self._store = store
-        self._parameters = parameters
+        self.scope = expressions.Scope(
+            parameters, self.nodes, store, definitions=self.definitions.texts
+        )
         self._attend = attend
         self._max_parallel = max_parallel
         self._on_event = on_event
@@ -204,6 +208,10 @@ class Interpreter:
         kind = instance.definition.kind
         if kind == "call":
             self._start(instance)
+        elif kind == "value":
+            self._evaluate(instance)
+        elif kind == "fail":
+            self._raise(instance)
         elif kind == "branch":
             self._decide(instance)
         elif kind == "loop":
@@ -216,7 +224,31 @@ class Interpreter:
         heapq.heappush(self._ready, (instance.order(), instance))
 
     def _scope(self, frame: Frame) -> expressions.Scope:
-        return expressions.Scope(self._parameters, self.nodes, self._store, frame.variables)
+        return self.scope.within(frame.variables)
+
+    def _evaluate(self, instance: Instance) -> None:
+        """Evaluate a named value that may raise, at its place; others are when they are used."""
+        if instance.definition.form["raises"]:
+            try:
+                expressions.named(instance.definition.id, self._scope(instance.frame))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this node's failure
+                self._fail(instance, describe(error))
+                return
+        self._succeed(instance)
+
+    def _raise(self, instance: Instance) -> None:
+        instance.touch()
+        form = instance.definition.form
+        scope = self._scope(instance.frame)
+        try:
+            if form["guard"]:
+                error = expressions.handled(form["guard"], scope)
+            else:
+                arguments = [expressions.value(text, scope) for text in form["arguments"]]
+                error = raised(form["classes"], arguments)
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it is this node's failure
+            error = describe(failure)
+        self._fail(instance, error)
 
     def _decide(self, instance: Instance) -> None:
         instance.touch()
@@ -227,6 +259,7 @@ class Interpreter:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this node's failure
             self._fail(instance, describe(error))
             return
+        self._resolve((decision(instance.definition.id), instance.frame.index))
         slot, other = ("then", "otherwise") if taken else ("otherwise", "then")
         self._declare_skipped(instance.definition.regions[other], instance.frame.index)
         self._inner(instance, slot)
@@ -272,7 +305,8 @@ class Interpreter:
 
     def _first_attempt(self, instance: Instance) -> Attempt:
         form, scope = instance.definition.form, self._scope(instance.frame)
-        inputs = {name: expressions.tree(text, scope) for name, text in form["inputs"].items()}
+        given = {name: expressions.tree(text, scope) for name, text in form["inputs"].items()}
+        inputs = expressions.spread(given, self._store)
         return Attempt(
             instance.definition.id,
             instance.frame.index,
@@ -403,6 +437,8 @@ class Interpreter:
     def _resolve_inside(self, instance: Instance) -> None:
         """Nothing in this node will run: nobody needs to wait for it."""
         definition, index = instance.definition, instance.frame.index
+        for inner in (definition, *definition.awaitable()):
+            self._resolve_decision(inner, index)
         for inner in definition.awaitable():
             self._resolve((inner.id, index))
         if instance.state == SKIPPED and definition.kind == "call":
@@ -410,9 +446,14 @@ class Interpreter:
         for inner in definition.descendants():
             self._note_skipped(inner, index)
 
+    def _resolve_decision(self, definition: Definition, index: tuple[int, ...]) -> None:
+        if definition.kind == "branch":
+            self._resolve((decision(definition.id), index))
+
     def _declare_skipped(self, region: Region, index: tuple[int, ...]) -> None:
         """The side of a branch that is not taken."""
         for definition in region.awaitable():
+            self._resolve_decision(definition, index)
             self._resolve((definition.id, index))
         for definition in region.nodes:
             self._note_skipped(definition, index)
@@ -481,20 +522,6 @@ class Interpreter:
     def _emit(self, event: Event) -> None:
         if self._on_event is not None:
             self._on_event(event)
-
-
-def describe(error: Exception) -> dict[str, Any]:
-    """An exception that an expression of the plan raised, in the form of a record's error."""
-    kind = type(error)
-    return {
-        "type": kind.__name__,
-        "module": kind.__module__,
-        "message": str(error),
-        "traceback": [],
-        "frames": [],
-        "permanent": True,
-        "kind": "error",
-    }
 
 
 def backoff(retry: dict[str, Any], failed: int) -> float:

@@ -8,10 +8,11 @@ from .instances import SUCCEEDED, Instance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from .definitions import Definitions
+    from .instances import Failure
 
 
 class RunNodes:
@@ -20,8 +21,8 @@ class RunNodes:
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
         self._instances: dict[tuple[str, tuple[int, ...]], Instance] = {}
-        #: by node, the map indexes of its failures, with all prefixes of each
-        self._failures: dict[str, set[tuple[int, ...]]] = {}
+        #: by node, and by each prefix of the map indexes of its failures, the first of these
+        self._failures: dict[str, dict[tuple[int, ...], Failure]] = {}
 
     def add(self, instance: Instance) -> None:
         """Have an instance found under its key."""
@@ -30,8 +31,12 @@ class RunNodes:
     def add_failure(self, instance: Instance) -> None:
         """Note that a node failed, for its own iteration and for all loops around it."""
         name, index = instance.key
-        found = self._failures.setdefault(name, set())
-        found.update(index[:length] for length in range(len(index) + 1))
+        found = self._failures.setdefault(name, {})
+        failure = instance.failure
+        for length in range(len(index) + 1):
+            earlier = found.get(index[:length])
+            if failure is not None and (earlier is None or failure.order < earlier.order):
+                found[index[:length]] = failure
 
     def calls(self) -> list[Instance]:
         """The instances of calls, in the order in which they came up."""
@@ -50,10 +55,20 @@ class RunNodes:
 
     def failed(self, node: str, indexes: Mapping[str, int]) -> bool:
         """Whether a node failed, in the iteration that the loop variables stand at."""
+        return self._failure(node, indexes) is not None
+
+    def error(self, nodes: Sequence[str], indexes: Mapping[str, int]) -> dict[str, Any] | None:
+        """The error of the first of these nodes that failed, in the order of plain Python."""
+        found = [failure for node in nodes if (failure := self._failure(node, indexes))]
+        return min(found, key=lambda failure: failure.order).error if found else None
+
+    def _failure(self, node: str, indexes: Mapping[str, int]) -> Failure | None:
+        if node not in self._definitions.by_id:
+            return None
         prefix: list[int] = []
         for loop in self._definitions.by_id[node].loops:
             variable = loop.variables[0]
             if variable not in indexes:
                 break
             prefix.append(indexes[variable])
-        return tuple(prefix) in self._failures.get(node, ())
+        return self._failures.get(node, {}).get(tuple(prefix))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from levada import values
+from levada.records import OUTCOME_SCHEMA, returned
 
 from .events import node_label
 from .instances import SKIPPED, SUCCEEDED
@@ -67,7 +68,8 @@ class Outcome:
     """The end of a run.
 
     ``status`` is succeeded, failed or cancelled. ``outputs`` are the trees of what the pipeline
-    returned, in order (``is_tuple``: as several values). ``error`` is that of the failure that
+    returned, in order; ``kind`` is how: ``none``, ``value``, ``tuple``, ``dict``, or a class
+    (``module:Class``) with fields of their names. ``error`` is that of the failure that
     counts, with ``node``, ``map_index`` and ``context``, the failure during whose handling it came
     up. ``folder`` is the run's folder in the store.
     """
@@ -76,7 +78,7 @@ class Outcome:
         "error",
         "finished",
         "folder",
-        "is_tuple",
+        "kind",
         "names",
         "outputs",
         "pipeline",
@@ -96,7 +98,7 @@ class Outcome:
         self.status = "succeeded"
         self.outputs: list[Any] = []
         self.names: list[str] = []
-        self.is_tuple = False
+        self.kind = "none"
         self.steps: list[StepSummary] = []
         self.error: dict[str, Any] | None = None
         self.seconds = 0.0
@@ -110,11 +112,11 @@ class Outcome:
         return sum(step.cached for step in self.steps)
 
     def displayed_outputs(self) -> Any:
-        """The outputs as plain JSON: a list of several, the value of one, None without any."""
+        """The outputs as plain JSON: a list, an object by names, a value; None without any."""
+        if self.status != "succeeded":
+            return None
         shown = [values.display(tree, self.store) for tree in self.outputs]
-        if self.is_tuple:
-            return shown if self.status == "succeeded" else None
-        return shown[0] if shown else None
+        return returned(self.kind, self.names, shown)
 
     def as_json(self) -> dict[str, Any]:
         """What ``levada run --json`` prints."""
@@ -131,9 +133,9 @@ class Outcome:
         }
 
     def document(self) -> dict[str, Any]:
-        """The run's ``outcome.json`` (``levada.outcome/1``)."""
+        """The run's ``outcome.json`` (``levada.outcome/2``)."""
         return {
-            "schema": "levada.outcome/1",
+            "schema": OUTCOME_SCHEMA,
             "pipeline": self.pipeline,
             "run_id": self.run_id,
             "status": self.status,
@@ -141,7 +143,7 @@ class Outcome:
             "seconds": round(self.seconds, 6),
             "outputs": self.outputs,
             "names": self.names,
-            "is_tuple": self.is_tuple,
+            "kind": self.kind,
             "steps": [step.as_json() for step in self.steps],
             "error": self.error,
             "resources": self.resources,

@@ -9,12 +9,13 @@ import sys
 import time
 
 from levada import environment, expressions, git, records, values
+from levada.failures import of_expression as describe
 from levada.redaction import secret_values
 from levada.store import open_store
 
 from . import events
 from .events import Event
-from .interpreter import Interpreter, describe
+from .interpreter import Interpreter
 from .local import LocalExecutor
 from .outcome import Outcome, error_of, summarise
 from .parameters import resolve
@@ -245,16 +246,14 @@ class Run:
 
     def _return(self, interpreter: Interpreter, outcome: Outcome) -> None:
         result = self._plan["result"]
-        if result is None:
-            return
-        scope = expressions.Scope(self._trees, interpreter.nodes, self._store)
+        scope = interpreter.scope
         try:
             outcome.outputs = [expressions.tree(text, scope) for text in result["values"]]
         except Exception as error:  # noqa: BLE001 - whatever it is, the run failed with it
             outcome.status = "failed"
             outcome.error = describe(error) | {"node": None, "map_index": None, "context": None}
             return
-        outcome.names, outcome.is_tuple = result["names"], result["is_tuple"]
+        outcome.names, outcome.kind = result["names"], result["kind"]
 
 
 class _Interrupts:

@@ -19,6 +19,7 @@ from levada_compiler.program.ir import (
     Const,
     Parameter,
     Program,
+    Result,
     Setting,
     Step,
     Type,
@@ -127,7 +128,7 @@ def source(constant: str, other: str) -> str:
         body=(
             Call("echo", step.key, (Argument("text", Const(constant, SPAN), SPAN),), (), (), SPAN),
         ),
-        result=None,
+        result=Result((), (), "none", SPAN),
         span=SPAN,
         search=(".",),
     )

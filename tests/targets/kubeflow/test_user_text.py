@@ -22,6 +22,7 @@ from levada_compiler.program.ir import (
     Const,
     Parameter,
     Program,
+    Result,
     Setting,
     Step,
     Type,
@@ -40,6 +41,7 @@ texts = st.one_of(
     st.sampled_from(NASTY), st.text(), st.text(st.sampled_from("{}$(%7B245)é\"'\\\n a"))
 ).filter(lambda text: not any("\ud800" <= c <= "\udfff" for c in text))
 SPAN = Span("p.py", 1, 1, 1, 1)
+NOTHING = Result((), (), "none", SPAN)
 #: What Levada means to be replaced.
 OWN = ("{{$}}", "{{$.pipeline_job_uuid}}")
 
@@ -99,7 +101,7 @@ def emit(constant: str, other: str) -> str:
     given_ = Parameter("given", text, json.dumps(other, ensure_ascii=False), constant, SPAN)
     call = Call("say", "p:say", (Argument("text", Const(constant, SPAN), SPAN),), (), (), SPAN)
     program = Program(
-        "p", other, "p.py", "sha256:0", (".",), (given_,), (), (step,), (call,), None, SPAN
+        "p", other, "p.py", "sha256:0", (".",), (given_,), (), (step,), (call,), NOTHING, SPAN
     )
     (found,) = TARGET.emit(program, OPTIONS).values()
     return found

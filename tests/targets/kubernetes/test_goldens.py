@@ -38,4 +38,4 @@ def test_another_plan_has_another_name() -> None:
         document = yaml.safe_load(plan)
         assert document["immutable"] is True
         assert f"name: {document['metadata']['name']}\n" in cron
-        assert json.loads(document["data"]["plan.json"])["schema"] == "levada.plan/1"
+        assert json.loads(document["data"]["plan.json"])["schema"] == "levada.plan/2"

@@ -7,6 +7,7 @@ Change that file and compile it again, rather than this one.
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +40,11 @@ PROJECT = os.environ.get("LEVADA_PROJECT") or str(Path(__file__, "../..").resolv
 PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable
 # Where steps are imported from, within the project.
 SOURCES = ["tests/targets/airflow/cases", "."]
+# What tasks compute from what there is, each by its name.
+VALUES = {
+    "if_1": "measure > params.limit",
+    "if_2": 'params.limit - 0.1 < measure <= params.limit or params.path == "force"',
+}
 
 # What every command is told. Airflow fills in the {{ }} when the task starts.
 ENVIRONMENT = {
@@ -60,6 +66,19 @@ ENVIRONMENT = {
 }
 
 
+def values_of(texts):
+    """The named values that these expressions use, directly or through others."""
+    found, left = {}, list(texts)
+    while left:
+        for name in re.findall(r"[A-Za-z_][\w.]*", left.pop()):
+            while name and name not in VALUES:
+                name = name.rpartition(".")[0]
+            if name and name not in found:
+                found[name] = VALUES[name]
+                left.append(VALUES[name])
+    return found
+
+
 def words_of(task):
     """What `python -m levada` is told to do a task. Nothing passes through a shell."""
     words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
@@ -68,6 +87,10 @@ def words_of(task):
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
+    for name, text in values_of([*task.levada, *task.loops, *task.checks]).items():
+        words += ["--value", f"{name}={text}"]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
 
@@ -88,8 +111,10 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
     env = ENVIRONMENT
-    node = item = None
-    loops = ()
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -111,12 +136,8 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -146,12 +167,12 @@ class Branch(Command, BranchMixIn):
 
 
 class Outputs(Command):
-    """Records what the pipeline returns, and that the run is over."""
+    """Records what the pipeline returns, and that the run has succeeded."""
 
-    def __init__(self, outputs, is_tuple=False, **kwargs):
+    def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
-        for name, text in outputs.items():
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
             self.levada += ["--output", f"{name}={text}"]
 
 
@@ -203,9 +224,7 @@ with DAG(
         task_id="notify",
         step="branch:notify",
         code="sha256:367f54b5cb46",
-        inputs={
-            "text": '(deploy if measure > params.limit else (ask if params.limit - 0.1 < measure <= params.limit or params.path == "force" else "nothing"))',
-        },
+        inputs={"text": '(deploy if if_1 else (ask if if_2 else "nothing"))'},
         trigger_rule="none_failed",
     )
 

@@ -7,6 +7,7 @@ Change that file and compile it again, rather than this one.
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,6 +37,12 @@ PROJECT = os.environ.get("LEVADA_PROJECT") or str(Path(__file__, "../..").resolv
 PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable
 # Where steps are imported from, within the project.
 SOURCES = ["tests/targets/airflow/cases", "."]
+# What tasks compute from what there is, each by its name.
+VALUES = {
+    "if_1": "score[value] > 5",
+    "text": "(promote[value] if if_1[value] else demote[value])",
+    "try_1": 'failed("risky", "check")',
+}
 
 # What every command is told. Airflow fills in the {{ }} when the task starts.
 ENVIRONMENT = {
@@ -57,6 +64,19 @@ ENVIRONMENT = {
 }
 
 
+def values_of(texts):
+    """The named values that these expressions use, directly or through others."""
+    found, left = {}, list(texts)
+    while left:
+        for name in re.findall(r"[A-Za-z_][\w.]*", left.pop()):
+            while name and name not in VALUES:
+                name = name.rpartition(".")[0]
+            if name and name not in found:
+                found[name] = VALUES[name]
+                left.append(VALUES[name])
+    return found
+
+
 def words_of(task):
     """What `python -m levada` is told to do a task. Nothing passes through a shell."""
     words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
@@ -65,6 +85,10 @@ def words_of(task):
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
+    for name, text in values_of([*task.levada, *task.loops, *task.checks]).items():
+        words += ["--value", f"{name}={text}"]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
 
@@ -98,8 +122,10 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
     env = ENVIRONMENT
-    node = item = None
-    loops = ()
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -121,12 +147,8 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -142,21 +164,19 @@ class Items(Command):
     With `fail_items`, an error in an expression is the failure of that item alone.
     """
 
-    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+    def __init__(self, loops, fail_items=False, **kwargs):
         name = shorten(" ".join(loops), 60, placeholder="…")
-        super().__init__(task_display_name=name, **kwargs)
-        self.loops = loops
-        self.node = node
+        super().__init__(task_display_name=name, loops=loops, **kwargs)
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
 
 
 class Outputs(Command):
-    """Records what the pipeline returns, and that the run is over."""
+    """Records what the pipeline returns, and that the run has succeeded."""
 
-    def __init__(self, outputs, is_tuple=False, **kwargs):
+    def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
-        for name, text in outputs.items():
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
             self.levada += ["--output", f"{name}={text}"]
 
 
@@ -240,7 +260,7 @@ with DAG(
         task_id="risky",
         step="branch_in_fan_out:risky",
         code="sha256:3788efb25dd8",
-        inputs={"text": "(promote[value] if score[value] > 5 else demote[value])"},
+        inputs={"text": "text[value]"},
         loops=["for value in params.values"],
         map_index_template="{{ task.item.label }}",
         trigger_rule="none_failed",
@@ -277,7 +297,7 @@ with DAG(
         task_id="instead",
         step="branch_in_fan_out:instead",
         code="sha256:7bb3181a8fde",
-        inputs={"text": "(promote[value] if score[value] > 5 else demote[value])"},
+        inputs={"text": "text[value]"},
         loops=["for value in params.values"],
         map_index_template="{{ task.item.label }}",
         trigger_rule="none_failed",
@@ -289,7 +309,7 @@ with DAG(
         step="branch_in_fan_out:report",
         code="sha256:ce0e9094b781",
         inputs={
-            "texts": '[(instead[value] if failed("risky", "check") else check[value]) for value in params.values]',
+            "texts": '[(instead[value] if failed("try_1") else check[value]) for value in params.values]',
         },
         trigger_rule="none_failed",
     )

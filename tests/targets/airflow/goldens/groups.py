@@ -7,6 +7,7 @@ Change that file and compile it again, rather than this one.
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,6 +41,8 @@ PROJECT = os.environ.get("LEVADA_PROJECT") or str(Path(__file__, "../..").resolv
 PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable
 # Where steps are imported from, within the project.
 SOURCES = ["tests/targets/airflow/cases", "."]
+# What tasks compute from what there is, each by its name.
+VALUES = {"if_1": "params.everything"}
 
 # What every command is told. Airflow fills in the {{ }} when the task starts.
 ENVIRONMENT = {
@@ -61,6 +64,19 @@ ENVIRONMENT = {
 }
 
 
+def values_of(texts):
+    """The named values that these expressions use, directly or through others."""
+    found, left = {}, list(texts)
+    while left:
+        for name in re.findall(r"[A-Za-z_][\w.]*", left.pop()):
+            while name and name not in VALUES:
+                name = name.rpartition(".")[0]
+            if name and name not in found:
+                found[name] = VALUES[name]
+                left.append(VALUES[name])
+    return found
+
+
 def words_of(task):
     """What `python -m levada` is told to do a task. Nothing passes through a shell."""
     words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
@@ -69,6 +85,10 @@ def words_of(task):
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
+    for name, text in values_of([*task.levada, *task.loops, *task.checks]).items():
+        words += ["--value", f"{name}={text}"]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
 
@@ -89,8 +109,10 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
     env = ENVIRONMENT
-    node = item = None
-    loops = ()
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -112,12 +134,8 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -133,11 +151,9 @@ class Items(Command):
     With `fail_items`, an error in an expression is the failure of that item alone.
     """
 
-    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+    def __init__(self, loops, fail_items=False, **kwargs):
         name = shorten(" ".join(loops), 60, placeholder="…")
-        super().__init__(task_display_name=name, **kwargs)
-        self.loops = loops
-        self.node = node
+        super().__init__(task_display_name=name, loops=loops, **kwargs)
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
 
 
@@ -161,12 +177,12 @@ class Branch(Command, BranchMixIn):
 
 
 class Outputs(Command):
-    """Records what the pipeline returns, and that the run is over."""
+    """Records what the pipeline returns, and that the run has succeeded."""
 
-    def __init__(self, outputs, is_tuple=False, **kwargs):
+    def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
-        for name, text in outputs.items():
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
             self.levada += ["--output", f"{name}={text}"]
 
 
@@ -251,14 +267,12 @@ with DAG(
         task_id="archive",
         step="groups:archive",
         code="sha256:ef157645a24e",
+        settings={"cache": False},
         trigger_rule="none_failed",
     )
 
     # The pipeline's outputs.
-    return_ = Outputs(
-        task_id="return",
-        outputs={"result": "(total if params.everything else total_2)"},
-    )
+    return_ = Outputs(task_id="return", outputs={"result": "(total if if_1 else total_2)"})
 
     one_region_clean >> one_region_size
     one_region_2_clean >> one_region_2_size
@@ -267,5 +281,4 @@ with DAG(
     if_1 >> Label("true") >> total
     [one_region_size, one_region_2_size] >> total_2
     if_1 >> Label("false") >> total_2
-    [total, total_2] >> archive
-    [one_region_size, one_region_2_size, archive] >> return_
+    [one_region_size, one_region_2_size, total, total_2] >> archive >> return_

@@ -7,6 +7,7 @@ Change that file and compile it again, rather than this one.
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +39,8 @@ PROJECT = os.environ.get("LEVADA_PROJECT") or str(Path(__file__, "../..").resolv
 PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable
 # Where steps are imported from, within the project.
 SOURCES = ["tests/targets/airflow/cases", "."]
+# What tasks compute from what there is, each by its name.
+VALUES = {"try_1": 'failed("fetch", "parse")'}
 
 # What every command is told. Airflow fills in the {{ }} when the task starts.
 ENVIRONMENT = {
@@ -59,6 +62,19 @@ ENVIRONMENT = {
 }
 
 
+def values_of(texts):
+    """The named values that these expressions use, directly or through others."""
+    found, left = {}, list(texts)
+    while left:
+        for name in re.findall(r"[A-Za-z_][\w.]*", left.pop()):
+            while name and name not in VALUES:
+                name = name.rpartition(".")[0]
+            if name and name not in found:
+                found[name] = VALUES[name]
+                left.append(VALUES[name])
+    return found
+
+
 def words_of(task):
     """What `python -m levada` is told to do a task. Nothing passes through a shell."""
     words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
@@ -67,6 +83,10 @@ def words_of(task):
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
+    for name, text in values_of([*task.levada, *task.loops, *task.checks]).items():
+        words += ["--value", f"{name}={text}"]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
 
@@ -100,8 +120,10 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
     env = ENVIRONMENT
-    node = item = None
-    loops = ()
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -123,12 +145,8 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -139,12 +157,12 @@ class Step(Command):
 
 
 class Outputs(Command):
-    """Records what the pipeline returns, and that the run is over."""
+    """Records what the pipeline returns, and that the run has succeeded."""
 
-    def __init__(self, outputs, is_tuple=False, **kwargs):
+    def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
-        for name, text in outputs.items():
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
             self.levada += ["--output", f"{name}={text}"]
 
 
@@ -217,6 +235,7 @@ with DAG(
         step="guard:close",
         code="sha256:6fca6dbfbf20",
         inputs={"url": "params.url"},
+        settings={"cache": False},
     )
 
     # Runs after skipped tasks, too.
@@ -224,7 +243,7 @@ with DAG(
         task_id="use",
         step="guard:use",
         code="sha256:5beaf76b7d05",
-        inputs={"words": '(fallback if failed("fetch", "parse") else parse)'},
+        inputs={"words": '(fallback if failed("try_1") else parse)'},
         trigger_rule="none_failed",
     )
 

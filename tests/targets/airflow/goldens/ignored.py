@@ -17,7 +17,6 @@ import pendulum
 try:  # Airflow 3
     from airflow.providers.standard.hooks.subprocess import SubprocessHook
     from airflow.providers.standard.operators.branch import BranchMixIn
-    from airflow.providers.standard.operators.empty import EmptyOperator
     from airflow.sdk import DAG, BaseOperator, Label
     from airflow.sdk.definitions.param import Param
 except ImportError:  # Airflow 2
@@ -26,7 +25,6 @@ except ImportError:  # Airflow 2
     from airflow.models import BaseOperator
     from airflow.models.param import Param
     from airflow.operators.branch import BranchMixIn
-    from airflow.operators.empty import EmptyOperator
     from airflow.utils.edgemodifier import Label
 
 try:  # Airflow 3.2
@@ -70,6 +68,8 @@ def words_of(task):
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
 
@@ -103,8 +103,10 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
     env = ENVIRONMENT
-    node = item = None
-    loops = ()
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -126,12 +128,8 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -158,6 +156,16 @@ class Branch(Command, BranchMixIn):
         skipped = self.otherwise if taken else self.then
         self.do_branch(context, sorted(self.downstream_task_ids - set(skipped)))
         return taken
+
+
+class Outputs(Command):
+    """Records what the pipeline returns, and that the run has succeeded."""
+
+    def __init__(self, outputs=None, returns="value", **kwargs):
+        super().__init__(**kwargs)
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
+            self.levada += ["--output", f"{name}={text}"]
 
 
 class Except(BaseOperator, BranchMixIn):
@@ -204,6 +212,7 @@ with DAG(
         step="ignored:use",
         code="sha256:21072302ec36",
         inputs={"value": "risky"},
+        settings={"cache": False},
     )
 
     try_1_except = Except(task_id="try_1-except", body=["risky", "use"])
@@ -222,13 +231,10 @@ with DAG(
         step="ignored:use",
         code="sha256:21072302ec36",
         inputs={"value": "risky_2"},
+        settings={"cache": False},
     )
 
-    # Fails the run if anything above has failed, caught failures aside.
-    end = EmptyOperator(task_id="end", trigger_rule="none_failed")
+    # The pipeline's outputs.
+    return_ = Outputs(task_id="return", trigger_rule="none_failed")
 
-    risky >> use >> try_1_except >> risky_2
-    try_1_except >> if_1
-    risky_2 >> use_2
-    if_1 >> Label("true") >> use_2
-    [risky_2, use_2] >> end
+    risky >> use >> try_1_except >> risky_2 >> if_1 >> Label("true") >> use_2 >> return_

@@ -68,6 +68,8 @@ def words_of(task):
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
 
@@ -85,10 +87,19 @@ class DockerCommand(DockerOperator):
 
     template_fields = ("environment",)
     pickling_library = json  # reads the result
-    node = item = None
-    loops = ()
 
-    def __init__(self, image, secrets=(), mounts=(), **kwargs):
+    def __init__(
+        self,
+        image,
+        secrets=(),
+        mounts=(),
+        loops=(),
+        checks=(),
+        item=None,
+        node=None,
+        **kwargs,
+    ):
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
         super().__init__(
             image=image,
             entrypoint=["python"],
@@ -116,12 +127,8 @@ class DockerCommand(DockerOperator):
 class DockerStep(DockerCommand):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -137,11 +144,9 @@ class DockerItems(DockerCommand):
     With `fail_items`, an error in an expression is the failure of that item alone.
     """
 
-    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+    def __init__(self, loops, fail_items=False, **kwargs):
         name = shorten(" ".join(loops), 60, placeholder="…")
-        super().__init__(task_display_name=name, **kwargs)
-        self.loops = loops
-        self.node = node
+        super().__init__(task_display_name=name, loops=loops, **kwargs)
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
 
 
@@ -165,12 +170,12 @@ class DockerBranch(DockerCommand, BranchMixIn):
 
 
 class DockerOutputs(DockerCommand):
-    """Records what the pipeline returns, and that the run is over."""
+    """Records what the pipeline returns, and that the run has succeeded."""
 
-    def __init__(self, outputs, is_tuple=False, **kwargs):
+    def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
-        for name, text in outputs.items():
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
             self.levada += ["--output", f"{name}={text}"]
 
 
@@ -242,6 +247,7 @@ with DAG(
         step="in_docker:deploy",
         code="sha256:5b85f8b4b56f",
         inputs={"score": "pick"},
+        settings={"cache": False},
     )
 
     # The pipeline's outputs.

@@ -100,6 +100,8 @@ def words_of(task):
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
 
@@ -120,8 +122,10 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
     env = ENVIRONMENT
-    node = item = None
-    loops = ()
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -143,12 +147,8 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -164,12 +164,20 @@ class Items(Command):
     With `fail_items`, an error in an expression is the failure of that item alone.
     """
 
-    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+    def __init__(self, loops, fail_items=False, **kwargs):
         name = shorten(" ".join(loops), 60, placeholder="…")
-        super().__init__(task_display_name=name, **kwargs)
-        self.loops = loops
-        self.node = node
+        super().__init__(task_display_name=name, loops=loops, **kwargs)
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
+
+
+class Outputs(Command):
+    """Records what the pipeline returns, and that the run has succeeded."""
+
+    def __init__(self, outputs=None, returns="value", **kwargs):
+        super().__init__(**kwargs)
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
+            self.levada += ["--output", f"{name}={text}"]
 
 
 class DockerCommand(DockerOperator):
@@ -177,10 +185,19 @@ class DockerCommand(DockerOperator):
 
     template_fields = ("environment",)
     pickling_library = json  # reads the result
-    node = item = None
-    loops = ()
 
-    def __init__(self, image, secrets=(), mounts=(), **kwargs):
+    def __init__(
+        self,
+        image,
+        secrets=(),
+        mounts=(),
+        loops=(),
+        checks=(),
+        item=None,
+        node=None,
+        **kwargs,
+    ):
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
         super().__init__(
             image=image,
             entrypoint=["python"],
@@ -208,12 +225,8 @@ class DockerCommand(DockerOperator):
 class DockerStep(DockerCommand):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -254,10 +267,19 @@ class PodCommand(KubernetesPodOperator):
     """Runs `python -m levada` in a pod, which leaves its result as JSON for the sidecar."""
 
     template_fields = ("env_vars",)
-    node = item = None
-    loops = ()
 
-    def __init__(self, image, pod=None, container=None, **kwargs):
+    def __init__(
+        self,
+        image,
+        pod=None,
+        container=None,
+        loops=(),
+        checks=(),
+        item=None,
+        node=None,
+        **kwargs,
+    ):
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
         super().__init__(
             image=image,
             cmds=["python"],
@@ -294,12 +316,8 @@ class PodCommand(KubernetesPodOperator):
 class PodStep(PodCommand):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -351,6 +369,7 @@ with DAG(
         inputs={"size": "number"},
         loops=["for number in range(measure)"],
         map_index_template="{{ task.item.label }}",
+        settings={"cache": False},
         container={"resources": {"limits": {"memory": "64Gi"}, "requests": {"memory": "64Gi"}}},
     ).expand(item=for_number.output)
 
@@ -359,7 +378,12 @@ with DAG(
         step="mixed:report",
         code="sha256:3845332955ac",
         inputs={"text": 'f"{measure} is too small"'},
+        settings={"cache": False},
     )
+
+    # The pipeline's outputs.
+    return_ = Outputs(task_id="return", trigger_rule="none_failed")
 
     measure >> check >> if_1 >> Label("true") >> for_number
     if_1 >> Label("false") >> report
+    [train, report] >> return_

@@ -16,7 +16,6 @@ import pendulum
 try:  # Airflow 3
     from airflow.providers.standard.hooks.subprocess import SubprocessHook
     from airflow.providers.standard.operators.branch import BranchMixIn
-    from airflow.providers.standard.operators.empty import EmptyOperator
     from airflow.sdk import DAG, BaseOperator, Label
     from airflow.sdk.definitions.param import Param
 except ImportError:  # Airflow 2
@@ -25,7 +24,6 @@ except ImportError:  # Airflow 2
     from airflow.models import BaseOperator
     from airflow.models.param import Param
     from airflow.operators.branch import BranchMixIn
-    from airflow.operators.empty import EmptyOperator
     from airflow.utils.edgemodifier import Label
 
 try:  # Airflow 3.2
@@ -69,6 +67,8 @@ def words_of(task):
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
 
@@ -102,8 +102,10 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
     env = ENVIRONMENT
-    node = item = None
-    loops = ()
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -125,12 +127,8 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -138,6 +136,16 @@ class Step(Command):
             self.levada += ["--outputs", ",".join(outputs)]
         if settings:
             self.levada += ["--settings", json.dumps(settings)]
+
+
+class Outputs(Command):
+    """Records what the pipeline returns, and that the run has succeeded."""
+
+    def __init__(self, outputs=None, returns="value", **kwargs):
+        super().__init__(**kwargs)
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
+            self.levada += ["--output", f"{name}={text}"]
 
 
 class Except(BaseOperator, BranchMixIn):
@@ -184,6 +192,7 @@ with DAG(
         step="names:end",
         code="sha256:8d12939d2a10",
         inputs={"count": "params.count"},
+        settings={"cache": False},
     )
 
     try_1_except = Except(task_id="try_1-except", body=["end"], then=["states_of"])
@@ -193,6 +202,7 @@ with DAG(
         step="names:states_of",
         code="sha256:cde462079534",
         inputs={"count": "params.count"},
+        settings={"cache": False},
     )
 
     try_1_finally = Finally(task_id="try_1-finally", body=["end"])
@@ -202,10 +212,11 @@ with DAG(
         step="names:pendulum",
         code="sha256:fff3be07c0c3",
         inputs={"count": "params.count"},
+        settings={"cache": False},
     )
 
-    # Fails the run if anything above has failed, caught failures aside.
-    end_ = EmptyOperator(task_id="end_", trigger_rule="none_failed")
+    # The pipeline's outputs.
+    return_ = Outputs(task_id="return", trigger_rule="none_failed")
 
     end >> try_1_except >> Label("failed") >> states_of_ >> try_1_finally >> pendulum_
-    [states_of_, pendulum_] >> end_
+    [states_of_, pendulum_] >> return_

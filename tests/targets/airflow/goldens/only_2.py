@@ -58,6 +58,8 @@ def words_of(task):
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
 
@@ -78,8 +80,10 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
     env = ENVIRONMENT
-    node = item = None
-    loops = ()
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -101,12 +105,8 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -122,21 +122,19 @@ class Items(Command):
     With `fail_items`, an error in an expression is the failure of that item alone.
     """
 
-    def __init__(self, loops, node=None, fail_items=False, **kwargs):
+    def __init__(self, loops, fail_items=False, **kwargs):
         name = shorten(" ".join(loops), 60, placeholder="…")
-        super().__init__(task_display_name=name, **kwargs)
-        self.loops = loops
-        self.node = node
+        super().__init__(task_display_name=name, loops=loops, **kwargs)
         self.levada = ["items", "--fail-items"] if fail_items else ["items"]
 
 
 class Outputs(Command):
-    """Records what the pipeline returns, and that the run is over."""
+    """Records what the pipeline returns, and that the run has succeeded."""
 
-    def __init__(self, outputs, is_tuple=False, **kwargs):
+    def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
-        for name, text in outputs.items():
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
             self.levada += ["--output", f"{name}={text}"]
 
 

@@ -7,6 +7,7 @@ Change that file and compile it again, rather than this one.
 
 import json
 import os
+import re
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -42,6 +43,8 @@ SOURCES = ["tests/targets/airflow/cases", "."]
 # How a retry's delay doubles: a switch up to Airflow 3.1, a factor since.
 SWITCH = getattr(BaseOperator, "retry_exponential_backoff", False) is False
 BACKOFF = True if SWITCH else 2.0
+# What tasks compute from what there is, each by its name.
+VALUES = {"try_1": 'failed("hopeless")'}
 
 # What every command is told. Airflow fills in the {{ }} when the task starts.
 ENVIRONMENT = {
@@ -63,6 +66,19 @@ ENVIRONMENT = {
 }
 
 
+def values_of(texts):
+    """The named values that these expressions use, directly or through others."""
+    found, left = {}, list(texts)
+    while left:
+        for name in re.findall(r"[A-Za-z_][\w.]*", left.pop()):
+            while name and name not in VALUES:
+                name = name.rpartition(".")[0]
+            if name and name not in found:
+                found[name] = VALUES[name]
+                left.append(VALUES[name])
+    return found
+
+
 def words_of(task):
     """What `python -m levada` is told to do a task. Nothing passes through a shell."""
     words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
@@ -71,6 +87,10 @@ def words_of(task):
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
+    for name, text in values_of([*task.levada, *task.loops, *task.checks]).items():
+        words += ["--value", f"{name}={text}"]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
 
@@ -104,8 +124,10 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
     env = ENVIRONMENT
-    node = item = None
-    loops = ()
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -127,12 +149,8 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -143,12 +161,12 @@ class Step(Command):
 
 
 class Outputs(Command):
-    """Records what the pipeline returns, and that the run is over."""
+    """Records what the pipeline returns, and that the run has succeeded."""
 
-    def __init__(self, outputs, is_tuple=False, **kwargs):
+    def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--tuple"] if is_tuple else ["outputs"]
-        for name, text in outputs.items():
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
             self.levada += ["--output", f"{name}={text}"]
 
 
@@ -212,8 +230,8 @@ with DAG(
     # The pipeline's outputs.
     return_ = Outputs(
         task_id="return",
-        outputs={"attempt": "flaky", "outcome": '(instead if failed("hopeless") else hopeless)'},
-        is_tuple=True,
+        outputs={"attempt": "flaky", "outcome": '(instead if failed("try_1") else hopeless)'},
+        returns="tuple",
         trigger_rule="none_failed",
     )
 

@@ -70,6 +70,8 @@ def words_of(task):
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
 
@@ -90,8 +92,10 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
     env = ENVIRONMENT
-    node = item = None
-    loops = ()
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -113,12 +117,8 @@ class Command(BaseOperator):
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
 
-    def __init__(
-        self, step, code, inputs=None, outputs=(), settings=None, loops=(), item=None, **kwargs
-    ):
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.loops = loops
-        self.item = item
         self.levada = [step, "--code", code]  # a difference is a warning
         for name, text in (inputs or {}).items():
             self.levada += ["--input", f"{name}={text}"]
@@ -126,6 +126,16 @@ class Step(Command):
             self.levada += ["--outputs", ",".join(outputs)]
         if settings:
             self.levada += ["--settings", json.dumps(settings)]
+
+
+class Outputs(Command):
+    """Records what the pipeline returns, and that the run has succeeded."""
+
+    def __init__(self, outputs=None, returns="value", **kwargs):
+        super().__init__(**kwargs)
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
+            self.levada += ["--output", f"{name}={text}"]
 
 
 with DAG(
@@ -182,6 +192,10 @@ with DAG(
         step="sequence:tell",
         code="sha256:c2418eec5d8f",
         inputs={"text": "f\"{params.path}: {count} rows, 100% {{of}} 'them'\""},
+        settings={"cache": False},
     )
 
-    load >> count >> tell
+    # The pipeline's outputs.
+    return_ = Outputs(task_id="return")
+
+    load >> count >> tell >> return_

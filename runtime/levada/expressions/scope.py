@@ -1,0 +1,141 @@
+"""What the names in an expression mean."""
+
+from __future__ import annotations
+
+from levada.expressions.texts import references
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Protocol
+
+    from levada.operations.walker import Variable
+    from levada.store import Store
+
+    class Nodes(Protocol):
+        """What an expression can ask about the nodes of a run."""
+
+        def __contains__(self, node: object, /) -> bool:
+            """Whether there is a node of this id."""
+
+        def output(self, node: str, indexes: tuple[int, ...]) -> Any:
+            """Return the tree that a node returned, in the iteration with these indexes."""
+
+        def failed(self, node: str, indexes: Mapping[str, int]) -> bool:
+            """Whether it failed, where the variables of loops are at these indexes."""
+
+        def error(self, nodes: Sequence[str], indexes: Mapping[str, int]) -> dict[str, Any] | None:
+            """Return the error of the first of these nodes that failed, as a record has it."""
+
+    Key = tuple[str | Variable, ...]
+
+
+class Scope:
+    """What the names in an expression mean.
+
+    ``parameters`` are trees by name, ``nodes`` the nodes of the run, and ``variables`` those of
+    the enclosing loops, outermost first. ``definitions`` are names that stand for the values of
+    other texts in the same scope. Each is evaluated when it is first used, and remembered.
+    """
+
+    __slots__ = ("definitions", "nodes", "parameters", "store", "variables")
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Any],
+        nodes: Nodes,
+        store: Store,
+        variables: Mapping[str, Variable] | None = None,
+        definitions: Mapping[str, str] | None = None,
+    ) -> None:
+        self.parameters = parameters
+        self.nodes = nodes
+        self.store = store
+        self.variables: Mapping[str, Variable] = variables or {}
+        self.definitions = Definitions(definitions or {})
+
+    def within(self, variables: Mapping[str, Variable]) -> Scope:
+        """Return the scope in an iteration of one more loop."""
+        inner = Scope(self.parameters, self.nodes, self.store, {**self.variables, **variables})
+        inner.definitions = self.definitions
+        return inner
+
+
+class Outcome:
+    """What evaluating a definition gave: a value, or what it raised."""
+
+    __slots__ = ("error", "value")
+
+    def __init__(self, value: Any, error: Exception | None = None) -> None:
+        self.value = value
+        self.error = error
+
+    def result(self) -> Any:
+        """Return the value, or raise what was raised."""
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        return self.value
+
+
+class Definitions:
+    """The definitions of a scope, with what they gave so far.
+
+    A definition has one outcome for each iteration of those loops that it depends on.
+    """
+
+    __slots__ = ("_depends", "outcomes", "texts")
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts = texts
+        self.outcomes: dict[Key, Outcome] = {}
+        self._depends: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
+
+    def longest(self, parts: list[str]) -> str | None:
+        """Return the longest beginning of a dotted name that is a definition."""
+        for length in range(len(parts), 0, -1) if self.texts else ():
+            name = ".".join(parts[:length])
+            if name in self.texts:
+                return name
+        return None
+
+    def key(self, name: str, variables: Mapping[str, Variable]) -> Key:
+        """Return what the outcome of a definition is remembered by."""
+        if not variables:
+            return (name,)
+        depends = self._dependence(name, frozenset(variables))
+        return (name, *(variables[variable] for variable in sorted(depends)))
+
+    def _dependence(self, name: str, variables: frozenset[str]) -> frozenset[str]:
+        """Return the variables that a definition depends on, itself or through others.
+
+        Walks without recursion: a chain of definitions may be thousands long.
+        """
+        known = self._depends
+        stack = [name]
+        entered: set[str] = set()
+        while stack:
+            current = stack[-1]
+            if (current, variables) in known:
+                stack.pop()
+                continue
+            own, others = self._mentions(current, variables)
+            pending = [o for o in others if (o, variables) not in known and o not in entered]
+            entered.add(current)
+            if pending:
+                stack += pending
+                continue
+            found = own.union(*(known.get((other, variables), ()) for other in others))
+            known[current, variables] = found
+            stack.pop()
+        return known[name, variables]
+
+    def _mentions(self, name: str, variables: frozenset[str]) -> tuple[frozenset[str], list[str]]:
+        """Return the variables and the definitions in the text of a definition."""
+        own, others = set(), []
+        for dotted in sorted(references(self.texts[name])):
+            parts = dotted.split(".")
+            if parts[0] in variables:
+                own.add(parts[0])
+            elif (other := self.longest(parts)) is not None:
+                others.append(other)
+        return frozenset(own), others
