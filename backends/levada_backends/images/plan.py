@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada.code import Code
-from levada.environment import requirement_name
+from levada.distributions import requirement_name
 from levada_compiler.diagnostics.diagnostic import Diagnostic
 from levada_compiler.slotted import dataclass, replace
 
