@@ -7,7 +7,7 @@ import ast
 from ..diagnostics.diagnostic import Label
 from ..diagnostics.reports import closest, did_you_mean
 from ..front import modules as m
-from ..front import types
+from ..front import outside, types
 from ..program.ir import Sequence, Type
 from .values import ANY, STR, Level, Value, poison
 
@@ -368,14 +368,24 @@ def _report_local_call(frame: Frame, node: ast.Call, callee: ast.Name) -> None:
 def _report_plain_function(frame: Frame, node: ast.Call, name: str, definition: m.Function) -> None:
     span = definition.module.span(definition.node)
     header = definition.module.source.line_span(span.line, span.column)
+    is_own = frame.building.modules.project.is_own(definition.module.path)
     frame.reports.error(
         "not-a-step",
         frame.span(node),
         f"`{name}` is not a step",
         labels=(Label(header, "it is an ordinary function"),),
-        help="declare it as a step",
-        edit=("@step", f"def {definition.node.name}(…):"),
+        help="declare it as a step" if is_own else _MAKE,
+        edit=("@step", f"def {definition.node.name}(…):") if is_own else _making(name),
     )
+
+
+_MAKE: Final = "make a step of it at the top level of the module, and call that"
+
+
+def _making(name: str) -> tuple[str, ...]:
+    """The lines that make a step of a function of another package."""
+    bound = f"{name}_step" if name.isidentifier() else name.rpartition(".")[2]
+    return ("from levada import step", f"{bound} = step({name})")
 
 
 def _report_external(frame: Frame, node: ast.Call, name: str, definition: m.External) -> None:
@@ -385,11 +395,26 @@ def _report_external(frame: Frame, node: ast.Call, name: str, definition: m.Exte
     broken = frame.building.modules.broken
     if any(definition.name == item or definition.name.startswith(f"{item}.") for item in broken):
         return
-    top = definition.name.partition(".")[0]
-    message = (
-        f"`{name}` comes from `{top}`, which is not a module of this project, so it is no step"
+    modules, top = frame.building.modules, definition.name.partition(".")[0]
+    if definition in m.STEP:  # where it may be called is said of the whole module
+        return
+    if not outside.is_there(modules, definition):
+        outside.report_missing(modules, definition, name, frame.span(node))
+        return
+    if (unknown := outside.unknown_member(modules, definition)) is not None:
+        frame.reports.error("undefined-name", frame.span(node), unknown[0], help=unknown[1])
+        return
+    is_class = definition.name.rpartition(".")[2][:1].isupper()
+    reason = "which is outside of the project, so it is not a step"
+    if outside.without_source(modules, definition):
+        reason = "which has no Python source here, so nothing tells whether it is a step"
+    frame.reports.error(
+        "not-a-step",
+        frame.span(node),
+        f"`{name}` comes from `{top}`, {reason}",
+        help="call it in a step" if is_class else _MAKE,
+        edit=() if is_class else _making(name),
     )
-    _report(frame, node, message, f"call it in a step; or check where `{top}` lies")
 
 
 def report_undefined(frame: Frame, node: ast.Name) -> None:
@@ -459,7 +484,7 @@ def check_function(
             f"`{node.name}` is async: a {kind} is an ordinary function",
             help="write `def`; in a step, `asyncio.run(…)` runs what is async",
         )
-    elif (kind == "step" or not lowered) and _yields(function):
+    elif (kind == "step" or not lowered) and yields(function):
         reports.error(
             "invalid-function",
             span,
@@ -468,7 +493,8 @@ def check_function(
         )
 
 
-def _yields(function: m.Function) -> bool:
+def yields(function: m.Function) -> bool:
+    """Whether a function is a generator."""
     node = function.node
     lines = function.module.source.lines[node.lineno - 1 : node.end_lineno]
     if not any("yield" in line for line in lines):
