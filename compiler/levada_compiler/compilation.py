@@ -15,6 +15,7 @@ from levada.hashing import sha256
 
 from .diagnostics.diagnostic import Diagnostic, Label, Severity, Span
 from .diagnostics.reports import Reports, closest
+from .front import made_steps, outside
 from .front import modules as m
 from .front.declare import Declarations, name_span
 from .front.functions import check_function, nested_declarations
@@ -56,6 +57,7 @@ class Compilation:
     sources: dict[str, str]
     files: dict[str, str]
     pipelines: tuple[str, ...]
+    consulted: tuple[str, ...] = ()
 
 
 def compile_file(path: str, pipeline: str | None = None) -> Compilation:
@@ -97,7 +99,14 @@ class _Compiler:
         diagnostics = self.reports.sorted(self.file)
         if any(item.severity is Severity.ERROR for item in diagnostics):
             program = None
-        return Compilation(program, diagnostics, self._sources(), self._files(), self.names)
+        return Compilation(
+            program,
+            diagnostics,
+            self._sources(),
+            self._files(),
+            self.names,
+            self.project.consulted,
+        )
 
     # -- reading
 
@@ -172,6 +181,10 @@ class _Compiler:
         module = self.modules.add(self.path, Source(self.file, self.text), tree)
         self._read_project_settings()
         functions = [m.Function(module, node) for node in module.functions]
+        for function in functions:
+            if (kind := self.declarations.kind(function)) is not None:
+                outside.open_named(self.modules, function, kind)
+        functions += self.modules.made_steps(module)
         self._check_declarations(module, functions)
         pipelines = {
             function.node.name: function
@@ -232,6 +245,7 @@ class _Compiler:
                 )
             seen[name] = function
         nested_declarations(module, self.declarations, self.reports)
+        made_steps.report_misplaced(self.modules, module, self.reports)
 
     def _choose(
         self, module: m.Module, pipelines: dict[str, m.Function], name: str | None
@@ -328,14 +342,13 @@ class _Compiler:
         )
 
     def _search(self) -> tuple[str, ...]:
-        folders = [folder for folder in self.project.search if os.path.isdir(folder)]
+        folders = [folder for folder in self.project.used_search if os.path.isdir(folder)]
         return tuple(self.project.relative(folder) for folder in folders)
 
     # -- what was read
 
     def _absolute(self, files: Iterable[str]) -> set[str]:
-        root = self.project.root
-        return {os.path.abspath(os.path.join(root, *file.split("/"))) for file in files}
+        return {self.project.absolute(file) for file in files}
 
     def _read_files(self) -> list[str]:
         """The modules of the project that were read: absolute paths, sorted."""
@@ -362,9 +375,8 @@ class _Compiler:
 
     def _add_source(self, file: str, sources: dict[str, str]) -> None:
         try:
-            with open(
-                os.path.join(self.project.root, file), encoding="utf-8", errors="replace"
-            ) as stream:
+            path = self.project.absolute(file)
+            with open(path, encoding="utf-8", errors="replace") as stream:
                 sources[file] = stream.read()
         except (OSError, ValueError):
             return
@@ -373,7 +385,7 @@ class _Compiler:
         others = self._absolute(["pyproject.toml", *self.declarations.data])
         return {
             path: digest
-            for path in [*self._read_files(), *sorted(others)]
+            for path in [*self._read_files(), *sorted({*others, *self.code.library_files})]
             if (digest := _file_digest(path)) is not None
         }
 

@@ -3,10 +3,10 @@
 An entry belongs to one command line in one folder. It holds the finished product, and everything
 that the product was made from: the contents of all files that were read, the names in the folders
 where modules were looked for (a new file there could change what an import means), what the globs
-of its steps' data files match, the marks of
-the project's root that were absent on the way up, the distributions on ``sys.path``, and
-Levada's own files. If any of these differs, the entry is not used. An entry that cannot be read
-is no entry.
+of its steps' data files match, the marks of the project's root that were absent on the way up, the
+packages that the project takes from folders and its environment, the distributions on
+``sys.path``, and Levada's own files. If any of these differs, the entry is not used. An entry that
+cannot be read is no entry.
 
 Runs before anything else is imported, so it imports only what costs next to nothing.
 """
@@ -21,9 +21,10 @@ from .output import Product
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
-_MAGIC = b"levada compile cache 2\n"
+_MAGIC = b"levada compile cache 3\n"
 _MOST_ENTRIES = 500
 _ROOT_MARKS = ("pyproject.toml", ".git")
 _LOCK = "levada.lock"
@@ -57,19 +58,26 @@ def remember(
     root: str,
     search: list[str],
     patterns: list[str],
+    consulted: Iterable[str] = (),
 ) -> None:
     """Keep the product. ``files`` maps absolute paths to the digests of what was read.
 
-    ``patterns`` are the globs of data files below the root, whose contents count too.
+    ``patterns`` are the globs of data files below the root, whose contents count too, and
+    ``consulted`` the files and folders that decided what imports mean, there or not.
     Best effort: a cache that cannot be written is not an error.
     """
     place = _place(arguments)
     if place is None:
         return
     globs = {(root, pattern): _matches(root, pattern) for pattern in patterns}
-    files = {**files, **_digests(root, globs)}
-    folders = {folder: _names(folder) for folder in {*search, *map(os.path.dirname, files)}}
+    others = {path: _digest(path) for path in consulted if os.path.isfile(path)}
+    places = {path for path in consulted if os.path.isdir(path)}
+    files = {**others, **files, **_digests(root, globs)}
+    folders = {
+        folder: _names(folder) for folder in {*search, *places, *map(os.path.dirname, files)}
+    }
     absent = _absent_marks(root, [os.path.dirname(path) for path in files])
+    absent += [path for path in consulted if not os.path.exists(path)]
     plain = {path: digest.rpartition(":")[2] for path, digest in files.items()}
     entry: Any = (product.as_tuple(), plain, folders, globs, absent, fingerprint())
     payload = marshal.dumps(entry)
@@ -113,7 +121,8 @@ def _place(arguments: list[str]) -> str | None:
         folder = os.path.join(base, "levada", "compile")
     if not os.path.isabs(folder):
         return None
-    look = [os.environ.get(name, "") for name in ("NO_COLOR", "FORCE_COLOR", "TERM")]
+    variables = ("NO_COLOR", "FORCE_COLOR", "TERM", "VIRTUAL_ENV")
+    look = [os.environ.get(name, "") for name in variables]
     look += [str(sys.stdout.isatty()), str(sys.stderr.isatty())]
     try:
         key = "\0".join([os.getcwd(), *look, *arguments])
@@ -151,9 +160,13 @@ def _digests(root: str, globs: dict[tuple[str, str], list[str]]) -> dict[str, st
     found = {}
     for name in {name for names in globs.values() for name in names}:
         path = os.path.join(root, name)
-        with open(path, "rb") as file:
-            found[path] = sha256(file.read())
+        found[path] = _digest(path)
     return found
+
+
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:
+        return sha256(file.read())
 
 
 def _any_exists(paths: list[str]) -> bool:
@@ -161,7 +174,10 @@ def _any_exists(paths: list[str]) -> bool:
 
 
 def _names(folder: str) -> list[str]:
-    """The names in a folder that an import could mean, those of a project's root, its lock."""
+    """The names in a folder that an import could mean, those of a project's root, its lock.
+
+    Of an environment also its distributions, and the files that link folders into it.
+    """
     try:
         names = os.listdir(folder)
     except OSError:
@@ -169,7 +185,7 @@ def _names(folder: str) -> list[str]:
     return sorted(
         name
         for name in names
-        if name.endswith(".py")
+        if name.endswith((".py", ".pth", ".dist-info"))
         or name in (*_ROOT_MARKS, _LOCK)
         or (name.isidentifier() and name != "__pycache__")
     )

@@ -19,7 +19,14 @@ neither do the settings in ``@step(…)``, except ``environment``, which the fun
 A docstring belongs only where it may be read: of what is decorated, derived or passed
 as a value, of functions within functions, and everywhere if ``__doc__`` is mentioned.
 
-An assignment, also of what a call gives, belongs only where its name is reached.
+An assignment, also of what a call gives, belongs only where its name is reached. Of
+``name = step(function, …)`` what ``function`` is belongs to the step, and of the settings only
+those that the function can see.
+
+Packages that the project takes from folders are part of it. A step that an installed distribution
+declares has that distribution as its project. If ``step(function)`` is given a function of another
+installed distribution, all Python files of that one belong to the step: following imports through
+a library of two thousand modules would take a minute.
 
 Not seen: modules imported by a computed name, and what is done by code outside of the project.
 """
@@ -119,9 +126,22 @@ class _Found:
 
 
 class _Links:
-    """What a unit needs: other units, whole modules, modules that it loads, outside modules."""
+    """What a unit needs: other units, whole modules, modules that it loads, outside modules.
 
-    __slots__ = ("changed", "loads", "modules", "outside_calls", "role", "shown", "units", "whole")
+    ``libraries`` are files of installed distributions that are needed as a whole.
+    """
+
+    __slots__ = (
+        "changed",
+        "libraries",
+        "loads",
+        "modules",
+        "outside_calls",
+        "role",
+        "shown",
+        "units",
+        "whole",
+    )
 
     def __init__(self, role: str) -> None:
         self.role = role
@@ -129,6 +149,7 @@ class _Links:
         self.whole: dict[str, None] = {}
         self.loads: dict[str, None] = {}
         self.modules: dict[str, None] = {}
+        self.libraries: dict[str, None] = {}
         self.changed: dict[Unit, None] = {}
         self.shown: dict[Unit, None] = {}
         self.outside_calls = False
@@ -156,10 +177,15 @@ class _Effect:
 
 
 class Code:
-    """The local modules of a project, parsed at most once each."""
+    """The local modules of a project, parsed at most once each.
+
+    ``library_files`` are the files of installed distributions that are in a digest as a whole.
+    """
 
     def __init__(self, project: Project) -> None:
         self.project = project
+        self.library_files: dict[str, None] = {}
+        self._libraries: dict[str, bytes] = {}
         self._texts: dict[str, str] = {}
         self._trees: dict[str, ast.Module] = {}
         self._modules: dict[str, _Module] = {}
@@ -168,6 +194,7 @@ class Code:
         self._acts: dict[str, list[Unit]] = {}
         self._triggers: dict[Unit, list[Unit]] = {}
         self._dumps: dict[tuple[Unit, bool], bytes] = {}
+        self._made: dict[Unit, ast.Call | None] = {}
         self._words: dict[Unit, list[str]] = {}
 
     def text(self, path: str) -> str:
@@ -197,9 +224,11 @@ class Code:
         if function not in module.bindings:
             raise LookupError(f"`{function}` is not defined in {self.project.relative(path)}")
         reach = self.reach(module.path, function)
+        libraries = sorted({self._library(each) for each in reach.libraries})
+        own = [self.project.module_name(path)] if self.project.is_installed(module.path) else []
         return StepCode(
-            _digest(self._content(reach), self._data(files)),
-            tuple(sorted(filter(_is_outside, reach.modules))),
+            _digest([*self._content(reach), *libraries], self._data(files)),
+            tuple(sorted(filter(_is_outside, {*reach.modules, *own}))),
             tuple(sorted(self.project.relative(each) for each in reach.loaded)),
             self._logs(reach),
         )
@@ -245,6 +274,25 @@ class Code:
             content.append(_sha256(futures, *parts))
         return sorted(content)
 
+    def _library(self, path: str) -> bytes:
+        """Return the digest of all Python files of the distribution that has the file at ``path``.
+
+        Its version does not tell what is in one that was built from a folder or a repository.
+        """
+        environment = self.project.environment
+        owner = environment.owner(path)
+        key = owner.folder if owner is not None else path
+        if key not in self._libraries:
+            folder = environment.holder(path) or ""
+            parts = []
+            for name in environment.sources(path):
+                file = os.path.join(folder, *name.split("/"))
+                with open(file, "rb") as opened:
+                    parts += [name.encode("utf-8", "surrogateescape"), opened.read()]
+                self.library_files[file] = None
+            self._libraries[key] = _sha256(*parts)
+        return self._libraries[key]
+
     def _logs(self, reach: Reach) -> tuple[str, ...]:
         """Return what the code may log by: it has the name somewhere, or can make it."""
         found = frozenset().union(*(self._words.get(unit, ()) for unit in reach.units))
@@ -254,6 +302,9 @@ class Code:
 
     def _dump(self, unit: Unit, docstrings: bool) -> bytes:
         key = (unit, docstrings)
+        if key not in self._dumps and (call := self.made_by(unit)) is not None:
+            made = _called(call.args[0], call, _visible_settings(call))
+            self._dumps[key] = _sha256(code_dump.dump(made, docstrings=True).encode())
         if key not in self._dumps:
             foreign = [each for each in unit.decorators if not self.role_of(unit, each)]
             text = code_dump.dump(
@@ -270,7 +321,7 @@ class Code:
         kept: list[ast.expr] = []
         for decorator in unit.decorators:
             if self.role_of(unit, decorator):
-                kept += _visible_settings(decorator)
+                kept += [each.value for each in _visible_settings(decorator)]
             else:
                 kept.append(decorator)
         return kept
@@ -318,7 +369,7 @@ class Code:
         outside = []
         for unit, target in module.stars:
             dotted = _absolute(module, target)
-            path = self._file(dotted)
+            path = self._file(module, dotted)
             if path is None:
                 outside.append((unit, dotted))
             elif self._resolve(self._module(path), name, chain, found):
@@ -339,7 +390,7 @@ class Code:
         attributes = chain if name is None else (name, *chain)
         dotted = _absolute(module, target)
         while True:
-            path = self.project.locate(dotted)
+            path = self.project.locate_for(module.path, dotted)
             if path is None:
                 found.outside[".".join((dotted, *attributes))] = None
                 return
@@ -347,7 +398,7 @@ class Code:
                 found.whole[path] = None
                 return
             inside = self._module(path) if path.endswith(".py") else None
-            submodule = self.project.locate(f"{dotted}.{attributes[0]}")
+            submodule = self.project.locate_for(module.path, f"{dotted}.{attributes[0]}")
             # `from . import parts` in a package's own __init__ can only mean the module.
             is_own = inside is module and submodule is not None
             if (
@@ -365,8 +416,8 @@ class Code:
         else:
             found.outside[".".join((dotted, *attributes))] = None
 
-    def _file(self, dotted: str) -> str | None:
-        path = self.project.locate(dotted) if dotted else None
+    def _file(self, module: _Module, dotted: str) -> str | None:
+        path = self.project.locate_for(module.path, dotted) if dotted else None
         return path if path and path.endswith(".py") else None
 
     # ---------------------------------------------------------------- what a unit needs
@@ -381,14 +432,32 @@ class Code:
 
     def _prepare(self, unit: Unit) -> str:
         """Scan the decorators of a unit and return its role: ``step``, ``pipeline`` or nothing."""
+        call = self.made_by(unit)
+        if call is not None:
+            unit.references.clear()
+            function = _called(call.args[0], call, [])
+            visible = [each.value for each in _visible_settings(call)]
+            code_units.scan_expressions(unit, [call.func, function, *visible])
+            return "step"
         role = ""
         kept: list[ast.expr] = []
         for decorator in unit.decorators:
             of_levada = self.role_of(unit, decorator)
             role = role or of_levada
-            kept += _visible_settings(decorator) if of_levada else [decorator]
+            visible = [each.value for each in _visible_settings(decorator)]
+            kept += visible if of_levada else [decorator]
         code_units.scan_expressions(unit, kept)
         return role
+
+    def made_by(self, unit: Unit) -> ast.Call | None:
+        """Return the call in ``name = step(function, …)``, None for any other statement."""
+        if unit not in self._made:
+            call: Any = getattr(unit.node, "value", None) if unit.kind == "variable" else None
+            is_call = call.__class__.__name__ == "Call" and call.args
+            is_named = is_call and call.func.__class__.__name__ in ("Name", "Attribute")
+            is_made = is_named and self.role_of(unit, call.func) == "step"
+            self._made[unit] = call if is_made else None
+        return self._made[unit]
 
     def role_of(self, unit: Unit, decorator: ast.expr) -> str:
         """Return ``step`` or ``pipeline`` if the decorator is that of Levada, else nothing."""
@@ -405,11 +474,14 @@ class Code:
 
     def _link(self, unit: Unit, links: _Links) -> None:
         module = self._modules[unit.path]
+        made = code_units.reference(call.args[0]) if (call := self.made_by(unit)) else None
         for (name, chain), how in unit.references.items():
             found = _Found()
             if not self._resolve(module, name, chain, found):
                 self._link_unknown(module, name, links)
             self._add_found(found, how, links)
+            if made == (name, chain):
+                links.libraries.update(dict.fromkeys(self._installed(found.outside)))
         for (target, chain), how in unit.inner.items():
             found = _Found()
             self._follow(module, target, chain, found)
@@ -417,13 +489,23 @@ class Code:
         for target in unit.imports:
             self._add_load(module, target, links)
 
+    def _installed(self, names: Iterable[str]) -> Iterator[str]:
+        """Yield the files of the installed modules that have these qualified names."""
+        for dotted in filter(_is_outside, names):
+            parts = dotted.split(".")
+            for count in range(len(parts), 0, -1):
+                path = self.project.environment.locate(".".join(parts[:count]))
+                if path is not None:
+                    yield path
+                    break
+
     def _link_unknown(self, module: _Module, name: str, links: _Links) -> None:
         """Account for a name that the module does not bind: a builtin, or one that is hidden."""
         if name in _DYNAMIC:
             links.whole[module.path] = None
         elif not _is_builtin(name):
             for _, target in module.stars:
-                path = self._file(_absolute(module, target))
+                path = self._file(module, _absolute(module, target))
                 if path:
                     links.whole[path] = None
 
@@ -439,18 +521,18 @@ class Code:
 
     def _add_load(self, module: _Module, target: Import, links: _Links) -> None:
         dotted = _absolute(module, target)
-        paths = self._loaded_by(dotted, target[2])
+        paths = self._loaded_by(module, dotted, target[2])
         links.loads.update(dict.fromkeys(paths))
         if not paths:
             links.modules[dotted] = None
 
-    def _loaded_by(self, dotted: str, name: str | None) -> list[str]:
+    def _loaded_by(self, module: _Module, dotted: str, name: str | None) -> list[str]:
         """Return the local files that an import runs: the packages on the way, and the module."""
         parts = dotted.split(".") if dotted else []
         names = [".".join(parts[: end + 1]) for end in range(len(parts))]
         if name is not None and name != "*":
             names.append(f"{dotted}.{name}")
-        paths = [self._file(each) for each in names]
+        paths = [self._file(module, each) for each in names]
         return [path for path in paths if path is not None]
 
     def loads(self, path: str) -> list[str]:
@@ -471,7 +553,7 @@ class Code:
         return [
             file
             for target in unit.early
-            for file in self._loaded_by(_absolute(module, target), target[2])
+            for file in self._loaded_by(module, _absolute(module, target), target[2])
         ]
 
     def outside_imports(self, unit: Unit) -> list[tuple[str, str | None]]:
@@ -481,7 +563,7 @@ class Code:
         return [
             (dotted, name)
             for dotted, name in found
-            if _is_outside(dotted) and not self._loaded_by(dotted, name)
+            if _is_outside(dotted) and not self._loaded_by(module, dotted, name)
         ]
 
     def units(self, path: str) -> list[Unit]:
@@ -602,6 +684,7 @@ class Reach:
         self.units: dict[Unit, None] = {}
         self.shown: dict[Unit, None] = {}
         self.modules: dict[str, None] = {}
+        self.libraries: dict[str, None] = {}
         self.loaded: dict[str, None] = {}
         self.whole: dict[str, None] = {}
         self.pending: list[Unit] = []
@@ -641,6 +724,7 @@ class Reach:
         self.add_all(links.units)
         self.shown.update(links.shown)
         self.modules.update(links.modules)
+        self.libraries.update(links.libraries)
         for path in links.loads:
             self.load(path)
         for path in links.whole:
@@ -718,12 +802,14 @@ def _absolute(module: _Module, target: Import) -> str:
     return ".".join([*kept, name] if name else kept)
 
 
-def _visible_settings(decorator: Any) -> list[ast.expr]:
-    return [
-        keyword.value
-        for keyword in getattr(decorator, "keywords", ())
-        if keyword.arg in VISIBLE_SETTINGS
-    ]
+def _visible_settings(call: Any) -> list[ast.keyword]:
+    keywords: list[ast.keyword] = getattr(call, "keywords", [])
+    return [keyword for keyword in keywords if keyword.arg in VISIBLE_SETTINGS]
+
+
+def _called(function: ast.expr, like: ast.Call, keywords: list[ast.keyword]) -> ast.Call:
+    """Make a call of ``function``; ``like`` any call, whose class it has without importing ast."""
+    return like.__class__(func=function, args=[], keywords=keywords)
 
 
 def _is_variable(unit: Unit) -> bool:

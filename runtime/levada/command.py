@@ -189,7 +189,8 @@ class Command:
         """Take the code as it is here: the cache must never answer for another."""
         from levada.code import Code
 
-        path = self._project.locate(step["module"])
+        name, project = step["module"], self._project
+        path = project.locate(name) or project.environment.locate(name)
         compiled = step["code"]
         step["code"] = None
         if path is None:

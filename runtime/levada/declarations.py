@@ -8,6 +8,8 @@ The types that a type checker sees are in ``declarations.pyi``: nothing is impor
 every step of every pipeline pays for it.
 """
 
+import sys
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _COROUTINE, _ASYNC_GENERATOR, _GENERATOR = 0x80, 0x200, 0x20
 _MEMORY_SUFFIXES = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "k", "M", "G", "T", "P", "E", "m", "")
@@ -102,10 +104,22 @@ class Volume(_Record):
 
 
 def step(function=None, /, **settings):
-    """Declare a function as a step; ``@step`` or ``@step(retry=3, …)``.
+    """Declare a function as a step, or make a step of a function that exists.
 
-    Raises TypeError or ValueError for a setting that does not exist or has no meaning.
+    As a decorator, ``@step`` or ``@step(retry=3, …)``, it returns the function itself. Given a
+    function that its module has already, ``task = step(function, name="task", retry=3)``, it
+    returns another one that calls it, with the name ``name``: the function is left as it is.
+
+    Raises TypeError or ValueError for a setting that does not exist or has no meaning, and for
+    what is not a function.
     """
+    if function is None:
+        return _declare("step", None, settings)
+    name = settings.pop("name", None)
+    if name is not None and not _identifier(name):
+        raise ValueError(f"the name of a step must be a Python identifier, not {name!r}")
+    if name is not None or _exists(function):
+        function = _calling(function, name)
     return _declare("step", function, settings)
 
 
@@ -157,13 +171,9 @@ def _declare(kind, function, settings):
 
 
 def _mark(kind, function, settings):
-    code = getattr(function, "__code__", None)
-    if code is None:
+    if not hasattr(function, "__code__"):
         raise TypeError(f"@{kind} goes on a function, not on {function!r}")
-    if code.co_flags & (_COROUTINE | _ASYNC_GENERATOR):
-        raise TypeError(f"{function.__name__} is async: a {kind} is an ordinary function")
-    if code.co_flags & _GENERATOR:
-        raise TypeError(f"{function.__name__} yields: a {kind} returns its result, as a list say")
+    _refuse_deferred(kind, function)
 
     def options(**overrides):
         for name, value in overrides.items():
@@ -174,6 +184,50 @@ def _mark(kind, function, settings):
     function.options = options
     function.__levada__ = {"kind": kind, "settings": settings}
     return function
+
+
+def _refuse_deferred(kind, function):
+    """Raise TypeError for a function whose call gives no result yet."""
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    if flags & (_COROUTINE | _ASYNC_GENERATOR):
+        raise TypeError(f"{function.__name__} is async: a {kind} is an ordinary function")
+    if flags & _GENERATOR:
+        raise TypeError(f"{function.__name__} yields: a {kind} returns its result, as a list say")
+
+
+def _exists(function):
+    """Whether a function has been defined before: it is no longer being decorated."""
+    if not hasattr(function, "__code__"):
+        return callable(function)
+    module = sys.modules.get(getattr(function, "__module__", None))
+    return getattr(module, getattr(function, "__name__", ""), None) is function
+
+
+def _calling(function, name):
+    """A function that calls ``function``. Raises TypeError for what a run could not find."""
+    known = getattr(function, "__name__", None)
+    if isinstance(function, type) or not callable(function) or known is None:
+        raise TypeError(f"a step is made of a function, not of {function!r}")
+    bound = getattr(function, "__self__", None)
+    if bound is not None and type(bound) is not type(sys):
+        raise TypeError(f"a step is made of a function of a module, not of the method {known}")
+    if known == "<lambda>" or "<locals>" in getattr(function, "__qualname__", ""):
+        raise TypeError(f"a step is made of a function of a module, not of {function!r}")
+    _refuse_deferred("step", function)
+
+    def call(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    for attribute in ("__module__", "__qualname__", "__doc__", "__type_params__"):
+        if hasattr(function, attribute):
+            setattr(call, attribute, getattr(function, attribute))
+    call.__name__ = name or known
+    call.__wrapped__ = function
+    return call
+
+
+def _identifier(name):
+    return isinstance(name, str) and name.isidentifier()
 
 
 def _text(name, value):

@@ -90,7 +90,32 @@ class Pipeline(Generic[_P, _R]):
     def after(self, *nodes: object) -> Pipeline[_P, _R]: ...
 
 @overload
-def step(function: Callable[_P, _R], /) -> Step[_P, _R]: ...
+def step(
+    function: Callable[_P, _R],
+    /,
+    *,
+    name: str = ...,
+    allow_pickle: bool = ...,
+    cache: bool = ...,
+    consumes: Sequence[str] = ...,
+    environment: Mapping[str, str] = ...,
+    executor: str = ...,
+    files: Sequence[str] = ...,
+    image: str = ...,
+    node_selector: Mapping[str, str] = ...,
+    on_failure: str = ...,
+    pool: str = ...,
+    priority: int = ...,
+    produces: Sequence[str] = ...,
+    queue: str = ...,
+    requirements: Sequence[str] = ...,
+    resources: Resources = ...,
+    retry: Retry | int = ...,
+    secrets: Mapping[str, str | Secret] | Sequence[str] = ...,
+    timeout: float | str | timedelta = ...,
+    tolerations: Sequence[Mapping[str, object]] = ...,
+    volumes: Sequence[Volume] = ...,
+) -> Step[_P, _R]: ...
 @overload
 def step(
     *,

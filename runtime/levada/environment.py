@@ -1,8 +1,4 @@
-"""What a step runs in: the Python, the platform and the installed distributions.
-
-Distributions are read from the names of ``*.dist-info`` folders and from their METADATA and
-RECORD files (PyPA's "Recording installed projects"); importlib.metadata would take 40 ms to import.
-"""
+"""What a step runs in: the Python, the platform and the installed distributions."""
 
 from __future__ import annotations
 
@@ -10,6 +6,7 @@ import os
 import sys
 from functools import lru_cache
 
+from levada.distributions import installed, normalised, requirement_name
 from levada.store import digest_of
 from levada.trees.canonical import canonical
 
@@ -18,30 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-_ENDINGS = (".dist-info", ".egg-info")
-
-
-class Distribution:
-    """An installed distribution: its normalised name, its version and its metadata folder."""
-
-    __slots__ = ("folder", "name", "version")
-
-    def __init__(self, name: str, version: str, folder: str) -> None:
-        self.name = name
-        self.version = version
-        self.folder = folder
-
-    def requires(self) -> list[str]:
-        """Give the normalised names that it requires, those of its extras left out."""
-        head = _read(f"{self.folder}/METADATA").partition("\n\n")[0]
-        lines = (line for line in head.splitlines() if line.startswith("Requires-Dist:"))
-        plain = (line for line in lines if "extra ==" not in line and "extra==" not in line)
-        return [requirement_name(line.removeprefix("Requires-Dist:")) for line in plain]
-
-    def provides(self, path: str) -> bool:
-        """Whether it installed the module or package at a path such as ``google/cloud``."""
-        record = "\n" + _read(f"{self.folder}/RECORD")
-        return any(f"\n{path}{end}" in record for end in ("/", ".py", ".cpython", ".abi3"))
+    from levada.distributions import Distribution
 
 
 def describe(imports: Iterable[str], requirements: Iterable[str]) -> dict[str, Any]:
@@ -92,39 +66,6 @@ def installed_versions() -> dict[str, str]:
     return {name: found[name].version for name in sorted(found)}
 
 
-@lru_cache(maxsize=8)
-def installed(path: tuple[str, ...]) -> dict[str, Distribution]:
-    """Find the distributions on a ``sys.path``; the first of a name counts, as on import."""
-    found: dict[str, Distribution] = {}
-    for folder in path:
-        try:
-            names = sorted(os.listdir(folder or "."))
-        except OSError:
-            continue
-        for entry in names:
-            if entry.endswith(_ENDINGS):
-                name, version = _split(entry)
-                distribution = Distribution(name, version, f"{folder or '.'}/{entry}")
-                found.setdefault(name, distribution)
-    return found
-
-
-def requirement_name(requirement: str) -> str:
-    """Give the normalised name in a requirement such as ``Scikit_Learn[extra]>=1.4; …``."""
-    name = ""
-    for character in requirement.strip():
-        if not (character.isalnum() or character in "-_."):
-            break
-        name += character
-    return normalised(name)
-
-
-def normalised(name: str) -> str:
-    """Give a distribution's name as PyPI compares it."""
-    words = name.lower().replace("_", "-").replace(".", "-").split("-")
-    return "-".join(word for word in words if word)
-
-
 def _versions(
     imports: tuple[str, ...], requirements: tuple[str, ...], path: tuple[str, ...]
 ) -> dict[str, str | None]:
@@ -166,17 +107,3 @@ def _is_namespace(top: str, path: tuple[str, ...]) -> bool:
     """Whether the package has no ``__init__.py``: then several distributions may share it."""
     folders = [f"{folder}/{top}" for folder in path if os.path.isdir(f"{folder}/{top}")]
     return bool(folders) and not any(os.path.exists(f"{f}/__init__.py") for f in folders)
-
-
-def _split(entry: str) -> tuple[str, str]:
-    stem = entry.rpartition(".")[0]
-    name, _, version = stem.partition("-")
-    return normalised(name), version.partition("-")[0]
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _RUNTIME = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _FOLDED = "\0folded"
+_LIBRARIES = ("/site-packages/", "/dist-packages/")
 _MAX_TEXT = 20_000  # characters of a message or of a line
 _MAX_LINES = 400  # of a traceback; a deep recursion has thousands
 _MAX_FRAMES = 100
@@ -29,7 +30,10 @@ _PERMANENT = (PermanentError, MaterializerError, ReturnError, SyntaxError, Impor
 
 
 def describe(error: BaseException, project: Iterable[str]) -> dict[str, Any]:
-    """Give the error part of a record. ``project`` holds the folders of the user's frames."""
+    """Give the error part of a record. ``project`` holds the folders of the user's frames.
+
+    What is installed below such a folder is not the user's, unless the folder is itself installed.
+    """
     from traceback import TracebackException
 
     folders = tuple(os.path.abspath(folder) + os.sep for folder in project)
@@ -144,16 +148,21 @@ def _is_users(frame: FrameSummary, folders: tuple[str, ...]) -> bool:
     if frame.filename.startswith("<frozen "):  # no path, and so not below the project's folder
         return False
     path = os.path.abspath(frame.filename)
-    if path.startswith(_RUNTIME) or "/site-packages/" in path or "/dist-packages/" in path:
+    if path.startswith(_RUNTIME):
         return False
-    return path.startswith(folders)
+    below = [path[len(folder) - 1 :] for folder in folders if path.startswith(folder)]
+    return any(not any(library in rest for library in _LIBRARIES) for rest in below)
 
 
 def _frame(frame: FrameSummary, folders: tuple[str, ...]) -> dict[str, Any]:
     path = os.path.abspath(frame.filename)
     holder = min((f for f in folders if path.startswith(f)), key=len)
+    file = path.removeprefix(holder).replace(os.sep, "/")
+    for library in _LIBRARIES:  # wherever the environment is
+        if library in path:
+            file = f"{library[1:]}{path.rpartition(library)[2]}"
     return {
-        "file": path.removeprefix(holder).replace(os.sep, "/"),
+        "file": file,
         "line": frame.lineno,
         "function": frame.name,
         "code": frame.line,
@@ -189,7 +198,7 @@ def _library(frame: FrameSummary) -> list[str]:
     path = os.path.abspath(frame.filename)
     if path.startswith(_RUNTIME) or frame.filename.startswith("<frozen importlib"):
         return []
-    for folder in ("/site-packages/", "/dist-packages/", f"{os.path.dirname(os.__file__)}/"):
+    for folder in (*_LIBRARIES, f"{os.path.dirname(os.__file__)}/"):
         if folder in path:
             return [path.rpartition(folder)[2].split("/")[0].removesuffix(".py")]
     return [os.path.basename(path).removesuffix(".py")]

@@ -7,23 +7,25 @@ project. Nothing is imported or executed: everything is told from the names of f
 from __future__ import annotations
 
 import os
+import sys
+
+from levada import module_search, pyproject
+from levada.pyproject import ProjectError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
+    from levada.distributions import Environment
+    from levada.local_packages import LocalPackages
+
+__all__ = ["Project", "ProjectError", "find"]
+
+#: The folder that files of installed distributions are said to be in.
+_INSTALLED = "site-packages"
 #: What marks the root of a project.
 _MARKERS = ("pyproject.toml", ".git")
-
-
-class ProjectError(Exception):
-    """A ``pyproject.toml`` that cannot be read. ``line`` counts from 1, 0 where it is unknown."""
-
-    def __init__(self, message: str, file: str, line: int = 0) -> None:
-        super().__init__(f"{file}:{line}: {message}" if line else f"{file}: {message}")
-        self.message = message
-        self.file = file
-        self.line = line
 
 
 class Project:
@@ -33,30 +35,70 @@ class Project:
     local imports are looked for in, in order; they are put in front of ``sys.path`` to run a step.
     """
 
-    __slots__ = ("_located", "_relative", "_settings", "file", "import_root", "root", "search")
+    __slots__ = (
+        "_document",
+        "_environment",
+        "_located",
+        "_others",
+        "_packages",
+        "_relative",
+        "_takes_packages",
+        "_used",
+        "file",
+        "import_root",
+        "root",
+        "search",
+    )
 
-    def __init__(self, root: str, search: Iterable[str], file: str = "") -> None:
-        """Make the project at ``root`` whose modules are imported from ``search``, in order."""
+    def __init__(
+        self, root: str, search: Iterable[str], file: str = "", *, takes_packages: bool = False
+    ) -> None:
+        """Make the project at ``root`` whose modules are imported from ``search``, in order.
+
+        With ``takes_packages`` the packages that it takes from folders are looked for too, and
+        distributions in the project's environment. Else ``search`` has all folders, and the
+        environment is that of the running interpreter: so it is where a step is run.
+        """
         self.root = os.path.abspath(root)
         self._relative: dict[str, str] = {}
         self.search = tuple(dict.fromkeys(os.path.abspath(folder) for folder in search))
         self.import_root = self.search[0] if self.search else self.root
-        self.file = self.relative(file) if file else ""
-        self._settings: dict[str, object] | None = None
+        self._document: dict[str, Any] | None = None
         self._located: dict[str, str | None] = {}
+        self._environment: Environment | None = None
+        self._takes_packages = takes_packages
+        self._packages: LocalPackages | None = None
+        self._others: list[str] | None = None
+        self._used: set[str] = set()
+        self.file = self.relative(file) if file else ""
+
+    # ---------------------------------------------------------------- names of files
 
     def relative(self, path: str) -> str:
-        """Return ``path`` as a POSIX path relative to the root (``"."`` for the root itself)."""
+        """Return ``path`` as a POSIX path relative to the root (``"."`` for the root itself).
+
+        A file of an installed distribution is ``site-packages/…``, wherever the environment is.
+        """
         if path not in self._relative:
-            own = os.path.relpath(os.path.abspath(path), self.root)
-            self._relative[path] = own.replace(os.sep, "/")
+            whole = os.path.abspath(path)
+            folder = self._environment_folder(whole + os.sep)
+            own = os.path.relpath(whole, folder or self.root).replace(os.sep, "/")
+            self._relative[path] = f"{_INSTALLED}/{own}".removesuffix("/.") if folder else own
         return self._relative[path]
+
+    def absolute(self, file: str) -> str:
+        """Return the path of a file that :meth:`relative` named."""
+        first, _, rest = file.partition("/")
+        for folder in self.environment.folders if first == _INSTALLED else ():
+            if os.path.exists(os.path.join(folder, rest)):
+                return os.path.join(folder, *rest.split("/"))
+        return os.path.abspath(os.path.join(self.root, *file.split("/")))
 
     def source_root(self, path: str) -> str:
         """Return the folder that the module in ``path`` is imported from."""
         path = os.path.abspath(path)
-        holders = [folder for folder in self.search if _holds(folder, path)]
-        return max(holders, key=len) if holders else _import_root(path, self.root)
+        found = self._environment_folder(path) or module_search.holder(self._folders(), path)
+        return found or _import_root(path, self.root)
 
     def module_name(self, path: str) -> str:
         """Return the dotted name under which the module in ``path`` is imported."""
@@ -67,22 +109,122 @@ class Project:
             parts.pop()
         return ".".join(parts)
 
+    # ---------------------------------------------------------------- modules
+
     def locate(self, dotted: str) -> str | None:
         """Find the local module ``dotted``, as Python's import system would.
 
+        It is one of the project, or else of a package that the project takes from a folder.
         Returns the path of its file (that of ``__init__.py`` for a package), the folder of a
-        namespace package, or None for what is not in the project.
+        namespace package, or None for what is not local.
         """
         if dotted not in self._located:
             self._located[dotted] = self._find(dotted)
         return self._located[dotted]
 
+    def locate_for(self, importer: str, dotted: str) -> str | None:
+        """Find the module ``dotted`` where the module in ``importer`` imports it.
+
+        To a module of an installed distribution the others of the same one are local too.
+        """
+        found = self.locate(dotted)
+        if (found is None or not found.endswith(".py")) and self.is_installed(importer):
+            other = module_search.find(self.environment.folders, dotted)
+            if other is not None and self.environment.share_distribution(importer, other):
+                return other
+        return found
+
+    def is_installed(self, path: str) -> bool:
+        """Whether the file at ``path`` is one of an installed distribution."""
+        return self._environment_folder(path) is not None
+
+    def is_own(self, path: str) -> bool:
+        """Whether a module is one of the project itself, and not of a package that it takes."""
+        return self.source_root(path) in self.search
+
+    @property
+    def environment(self) -> Environment:
+        """The environment in which distributions are looked for."""
+        if self._environment is None:
+            from levada import distributions
+
+            packages = self.packages
+            self._environment = (
+                distributions.of_interpreter()
+                if packages is None
+                else distributions.of_project(self.root, packages.workspace)
+            )
+        return self._environment
+
+    @property
+    def packages(self) -> LocalPackages | None:
+        """The packages that the project takes from folders; None if ``search`` has them all."""
+        if self._packages is None and self._takes_packages:
+            from levada.local_packages import LocalPackages
+
+            try:
+                document = self.document
+            except ProjectError:  # whoever asks for the settings reports it
+                document = {}
+            self._packages = LocalPackages(self.root, document)
+        return self._packages
+
+    @property
+    def used_search(self) -> tuple[str, ...]:
+        """The search folders, with those of packages that modules were found in."""
+        return (*self.search, *(folder for folder in self._others or () if folder in self._used))
+
+    @property
+    def consulted(self) -> tuple[str, ...]:
+        """What has decided so far what imports mean outside of ``search``: files and folders."""
+        packages = self._packages
+        if packages is None:
+            return ()
+        environments = (os.path.join(each, ".venv") for each in (self.root, packages.workspace))
+        return tuple(dict.fromkeys((*packages.consulted, *(self._others or ()), *environments)))
+
     def _find(self, dotted: str) -> str | None:
-        folders: list[str] = list(self.search)
-        *packages, last = dotted.split(".")
-        for name in packages:
-            folders = _package_folders(folders, name)
-        return _module(folders, last)
+        found = module_search.find(self.search, dotted)
+        top = dotted.partition(".")[0]
+        if (found and found.endswith(".py")) or top in sys.stdlib_module_names or top == "levada":
+            return found
+        others = self._other_folders()
+        wide = module_search.find((*self.search, *others), dotted) if others else found
+        if wide is None or wide == found:
+            return found
+        if wide.endswith(".py"):
+            self._used.add(module_search.holder(others, wide) or "")
+        elif self.environment.locate(dotted):
+            return found
+        return wide
+
+    def _other_folders(self) -> list[str]:
+        """The folders of packages, which are looked for when a module is not in the project."""
+        if self._others is None:
+            packages = self.packages
+            found = packages.folders(self.environment) if packages is not None else ()
+            self._others = [folder for folder in found if folder not in self.search]
+        return self._others
+
+    def _folders(self) -> tuple[str, ...]:
+        return (*self.search, *(self._others or ()))
+
+    def _environment_folder(self, path: str) -> str | None:
+        """The folder of distributions that holds ``path``; None for what is in the project."""
+        if self._environment is None:
+            return None
+        found = self._environment.holder(path)
+        own = module_search.holder(self._folders(), path)
+        return None if found is None or len(own or "") > len(found) else found
+
+    # ---------------------------------------------------------------- settings
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The project's ``pyproject.toml``, empty without one. Raises ProjectError."""
+        if self._document is None:
+            self._document = pyproject.read(os.path.join(self.root, pyproject.FILE))
+        return self._document
 
     @property
     def settings(self) -> dict[str, object]:
@@ -90,9 +232,12 @@ class Project:
 
         Raises ProjectError if the file is not valid TOML, or if the table is not a table.
         """
-        if self._settings is None:
-            self._settings = _read_settings(os.path.join(self.root, "pyproject.toml"))
-        return self._settings
+        settings = pyproject.table(self.document, "tool").get("levada", {})
+        if not isinstance(settings, dict):
+            raise ProjectError(
+                "`tool.levada` has to be a table", os.path.join(self.root, pyproject.FILE)
+            )
+        return settings
 
 
 def find(file: str) -> Project:
@@ -100,11 +245,12 @@ def find(file: str) -> Project:
 
     The root is the nearest folder above it with a ``pyproject.toml`` or ``.git``, else the
     module's own folder. The import root is the nearest one without ``__init__.py``, and not
-    above the root.
+    above the root. Modules of the packages that the project takes from folders are local too.
     """
     path = os.path.abspath(file)
     root = _project_root(path)
-    return Project(root, (_import_root(path, root), root, os.path.join(root, "src")), path)
+    search = (_import_root(path, root), root, os.path.join(root, "src"))
+    return Project(root, search, path, takes_packages=True)
 
 
 def _project_root(path: str) -> str:
@@ -125,74 +271,3 @@ def _import_root(path: str, root: str) -> str:
             break
         folder = parent
     return folder
-
-
-def _holds(folder: str, path: str) -> bool:
-    return path.startswith(folder if folder.endswith(os.sep) else folder + os.sep)
-
-
-def _package_folders(folders: list[str], name: str) -> list[str]:
-    """Return the folders of the package ``name``: one, or all portions of a namespace package."""
-    portions = []
-    for folder in folders:
-        path = os.path.join(folder, name)
-        if os.path.isfile(os.path.join(path, "__init__.py")):
-            return [path]
-        if os.path.isfile(path + ".py"):
-            return []
-        if os.path.isdir(path):
-            portions.append(path)
-    return portions
-
-
-def _module(folders: list[str], name: str) -> str | None:
-    portion = None
-    for folder in folders:
-        path = os.path.join(folder, name)
-        for candidate in (os.path.join(path, "__init__.py"), path + ".py"):
-            if name and os.path.isfile(candidate):
-                return candidate
-        if name and portion is None and os.path.isdir(path):
-            portion = path
-    return portion
-
-
-def _read_settings(path: str) -> dict[str, object]:
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise ProjectError(error.strerror or str(error), path) from error
-    return _levada_table(_parse_toml(content, path), path) if content else {}
-
-
-def _parse_toml(content: bytes, path: str) -> dict[str, object]:
-    import tomllib  # 10 ms, so not before there is something to read
-
-    try:
-        return tomllib.loads(content.decode())
-    except UnicodeDecodeError as error:
-        raise ProjectError("this is not UTF-8 text", path) from error
-    except tomllib.TOMLDecodeError as error:
-        message, line = _place(str(error), path)
-        raise ProjectError(message, path, line) from error
-
-
-def _levada_table(table: dict[str, object], path: str) -> dict[str, object]:
-    tool = table.get("tool", {})
-    settings = tool.get("levada", {}) if isinstance(tool, dict) else {}
-    if not isinstance(settings, dict):
-        raise ProjectError("`tool.levada` has to be a table", path)
-    return settings
-
-
-def _place(message: str, path: str) -> tuple[str, int]:
-    """Split tomllib's ``… (at line 3, column 4)`` (or ``(at end of document)``)."""
-    text, _, place = message.partition(" (at ")
-    words = place.replace(",", " ").rstrip(")").split()
-    if words[:1] == ["line"]:
-        return text, int(words[1])
-    with open(path, "rb") as file:
-        return text, max(1, len(file.read().splitlines()))

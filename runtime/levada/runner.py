@@ -18,7 +18,7 @@ from levada.store import StoreError, open_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import ModuleType
     from typing import Any
 
@@ -126,7 +126,9 @@ class Run:
 
     def _fail(self, error: BaseException) -> None:
         if self.attempt.error is None:
-            described = failures.describe(error, [*self.request.roots, self.request.project])
+            request = self.request
+            places = [*request.roots, request.project, *_package_folder(request.step["module"])]
+            described = failures.describe(error, places)
             if isinstance(error, StepError) and not isinstance(error, InputError):
                 described["permanent"] = True
             self.attempt.error = described
@@ -353,18 +355,22 @@ def _check_origin(module: ModuleType, roots: list[str]) -> None:
         )
 
 
+def _package_folder(name: str) -> list[str]:
+    """Return the folder of the package that a step's module is in, as far as it is imported."""
+    top = sys.modules.get(name.partition(".")[0])
+    return list(getattr(top, "__path__", ()))
+
+
 def _import_hint(missing: str, module: str, roots: list[str]) -> str:
     if missing and (module == missing or module.startswith(missing + ".")):
-        return f"the step's module was looked for in {', '.join(roots)}"
+        places = ", ".join(roots)
+        return f"the step's module was looked for in {places} and in what {sys.executable} has"
     return f"{missing!r} is not installed here; name its distribution in requirements=[…]"
 
 
 def _call(function: Callable[..., object], inputs: dict[str, Any]) -> object:
     """Call with the inputs by name, but those by position that have no name for a caller."""
-    wrapped = function
-    while hasattr(wrapped, "__wrapped__"):  # a decorator that uses functools.wraps
-        wrapped = wrapped.__wrapped__
-    code = getattr(wrapped, "__code__", None)
+    code = _code_with(function, inputs)
     if code is None:
         return function(**inputs)
     named = dict(inputs)
@@ -382,6 +388,27 @@ def _call(function: Callable[..., object], inputs: dict[str, Any]) -> object:
             break
         first.append(named.pop(name))
     return function(*first, *extra, **named)
+
+
+def _code_with(function: Callable[..., object], names: Iterable[str]) -> Any:
+    """Return the innermost code that has parameters of these names, else the innermost one.
+
+    A decorator that uses functools.wraps hides the parameters of the function; of a step that is
+    made of a function without source only the parameters of what calls it are known.
+    """
+    found: list[Any] = []
+    wrapped: Any = function
+    while wrapped is not None:
+        if (code := getattr(wrapped, "__code__", None)) is not None:
+            found.insert(0, code)
+        wrapped = getattr(wrapped, "__wrapped__", None)
+    return next((code for code in found if set(names) <= _parameters(code)), (found or [None])[0])
+
+
+def _parameters(code: Any) -> set[str]:
+    count = code.co_argcount + code.co_kwonlyargcount
+    variable = bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
+    return set(code.co_varnames[: count + variable])
 
 
 def _takes_no_names(function: Callable[..., object]) -> bool:

@@ -120,6 +120,65 @@ def small():
     assert hit == written(project)
 
 
+SITE = ".venv/lib/python3.11/site-packages"
+WITH_PACKAGES = {
+    "pyproject.toml": '[tool.uv.sources]\nbq = { path = "../bq" }\n',
+    "../bq/src/bq.py": "from levada import step\n\n@step\ndef query() -> int: ...\n",
+    f"{SITE}/acme/__init__.py": "from levada import step\n\n@step\ndef take() -> int: ...\n",
+    f"{SITE}/acme-1.0.dist-info/RECORD": "acme/__init__.py,,\n",
+    f"{SITE}/plain.py": "def work() -> int: ...\n",
+    "pipeline.py": """
+import acme
+import bq
+import plain
+from levada import pipeline, step
+
+work = step(plain.work)
+
+@pipeline
+def small():
+    return acme.take(), bq.query(), work()
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("../bq/src/bq.py", "from levada import step\n\n@step\ndef query() -> str: ...\n"),
+        ("../bq/pyproject.toml", '[tool.setuptools.package-dir]\n"" = "lib"\n'),
+        ("bq.py", "from levada import step\n\n@step\ndef query() -> bool: ...\n"),
+        (f"{SITE}/acme/__init__.py", "from levada import step\n\n@step\ndef take() -> str: ...\n"),
+        (f"{SITE}/plain.py", "def work() -> str: ...\n"),
+        (f"{SITE}/_acme.pth", "{folder}/linked\n"),
+        ("../pyproject.toml", '[tool.uv.workspace]\nmembers = ["project", "other"]\n'),
+    ],
+)
+def test_other_packages_count(project: Project, file: str, text: str) -> None:
+    step = "from levada import step\n\n@step\ndef {}() -> float: ...\n"
+    project.write("../bq/lib/bq.py", step.format("query"))
+    project.write("linked/acme/__init__.py", step.format("take"))
+    project.write("../other/acme.py", step.format("take"))
+    project.write("../other/pyproject.toml", "")
+    for name, content in WITH_PACKAGES.items():
+        project.write(name, content)
+    compiled(project)
+    before = written(project)
+    project.write(file, text.format(folder=project.folder))
+    compiled(project)
+    after = written(project)
+    assert after != before
+    shutil.rmtree(project.variables["LEVADA_CACHE_DIR"])
+    compiled(project)
+    assert after == written(project)
+
+
+def test_packages_do_not_stand_in_the_way(project: Project) -> None:
+    for name, content in WITH_PACKAGES.items():
+        project.write(name, content)
+    assert is_hit(project)
+
+
 WITH_FILES = """
 from levada import pipeline, step
 

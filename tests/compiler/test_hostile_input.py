@@ -178,8 +178,8 @@ def hook(event, args):
                    "os.listdir", "os.remove", "os.rename", "os.fork", "os.posix_spawn"):
         if event == "exec" and "effects" not in args[0].co_filename:
             return  # the standard library makes its own classes with exec
-        if event == "os.listdir" and "/lib/python" in str(args[0]):
-            return  # the import system looks for a module of the standard library
+        if event == "os.listdir" and ("/lib/python" in str(args[0]) or args[0] in sys.path):
+            return  # looks for a module of the standard library, or for what is installed
         events.append((event, str(args)))
     elif event == "import" and args[0] in ("effects", "helper_with_effects"):
         events.append((event, args[0]))

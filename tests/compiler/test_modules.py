@@ -137,8 +137,8 @@ def flow():
     assert messages(compiled(tmp_path, source)) == [
         "flow.py:9 undefined-name: `team.steps` has no `trian`",
         "flow.py:10 undefined-name: the module `team.steps` has no `usee`",
-        "flow.py:11 not-a-step: `work` comes from `nowhere`, which is not a module of this "
-        "project, so it is no step",
+        "flow.py:11 unknown-module: `work` comes from `nowhere`, which is neither a module of "
+        "this project nor installed",
     ]
 
 

@@ -206,3 +206,49 @@ def _wait_for_container(docker: Docker, process: subprocess.Popen[str]) -> None:
     while docker.run("ps", "--quiet").stdout == "":
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
+
+
+BESIDE = {
+    "lib/bq/pyproject.toml": '[project]\nname = "bq"\nversion = "1"\n',
+    "lib/bq/src/bq/__init__.py": """
+from levada import step
+
+from .words import PREFIX
+
+
+@step
+def query(sql: str) -> str:
+    return PREFIX + sql
+""",
+    "lib/bq/src/bq/words.py": 'PREFIX = "-- "\n',
+    "jobs/pipeline.py": """
+import textwrap
+
+from bq import query
+from levada import pipeline, step
+
+indent = step(textwrap.indent, name="indented")
+
+
+@pipeline
+def beside(sql: str = "select"):
+    return indent(query(sql), "> ")
+""",
+}
+
+
+def test_a_package_beside_the_project(project: Path, docker: Docker, tmp_path: Path) -> None:
+    """Its code is in the image, by the same path from the project as here."""
+    for name, text in BESIDE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    settings = (project / "pyproject.toml").read_text().replace("oci:", f"oci:{project}/")
+    requires = 'version = "1"\ndependencies = ["bq"]\n'
+    sources = '\n[tool.uv.sources]\nbq = { path = "../lib/bq", editable = true }\n'
+    text = settings.replace('version = "1"\n', requires) + sources
+    (tmp_path / "jobs" / "pyproject.toml").write_text(text)
+    runs = Runs(tmp_path / "jobs", docker)
+    outcome, said = runs.run("beside")
+    assert outcome["status"] == "succeeded", said
+    assert outcome["outputs"] == "> -- select"
+    assert runs.record("query")["code"]["file"] == "../lib/bq/src/bq/__init__.py"

@@ -37,7 +37,7 @@ def test_a_pipeline_that_is_shown_compiles(text: str, page: str, tmp_path: Path)
 STEPS = [shown.values[0] for shown in PIPELINES if shown.values[1] == "steps"]
 
 
-@pytest.mark.parametrize(("text", "output"), list(zip(STEPS, (2.0, 21), strict=True)))
+@pytest.mark.parametrize(("text", "output"), list(zip(STEPS, (2.0, [2.0, 2.0], 21), strict=True)))
 def test_the_steps_that_are_shown_run(
     text: str, output: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,3 +48,16 @@ def test_the_steps_that_are_shown_run(
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["outputs"] == output
+
+
+TITLED = re.compile(r"^```\w+ title=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_the_steps_of_another_package_that_are_shown_run(tmp_path: Path) -> None:
+    for name, text in TITLED.findall((ROOT / "docs" / "steps.md").read_text()):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    command = [LEVADA, "run", str(tmp_path / "pipelines" / "nightly.py"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["outputs"] == 8

@@ -182,6 +182,20 @@ def test_configuration(builder: DirectBuilder, base: str, greeting: Wheel) -> No
     ]
 
 
+def test_a_package_beside_the_project_is_found_by_the_same_path(
+    builder: DirectBuilder, base: str, greeting: Wheel
+) -> None:
+    files = {"project/pipeline.py": b"import bq\n", "lib/bq/src/bq.py": b""}
+    spec = replace(parts.make_spec(base, greeting), slice_files=files, project="/app/project")
+    built = builder.build(spec)
+    settings = configuration(built)["config"]
+    assert settings["WorkingDir"] == "/app/project"
+    assert "LEVADA_PROJECT=/app/project" in settings["Env"]
+    with archives(built)[-1] as layer:
+        names = {member.name for member in layer if member.name.endswith(".py")}
+    assert names == {"app/project/pipeline.py", "app/lib/bq/src/bq.py"}
+
+
 def test_bill_of_materials(
     builder: DirectBuilder, base: str, greeting: Wheel, tmp_path: Path
 ) -> None:

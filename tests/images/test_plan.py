@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from levada import project
-from levada_backends.images import lock, requirements, settings
+from levada_backends.images import lock, requirements, settings, uv
 from levada_backends.images.image import ImageError
 from levada_backends.images.plan import Plan, Planner
 from levada_compiler.compilation import compile_file
@@ -191,6 +191,7 @@ def test_rule_pages() -> None:
     assert pages == {
         "computed-import",
         "import-not-required",
+        "package-differs",
         "requirements-not-locked",
         "stale-lock",
     }
@@ -203,7 +204,7 @@ def test_no_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ImageError, match="needs `uv`") as raised:
-        requirements.find_uv()
+        uv.find()
     assert raised.value.way_out == "install it: pip install 'levada[build]'"
 
 

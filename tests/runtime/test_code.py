@@ -49,7 +49,7 @@ def read_cases() -> list[Case]:
 
 def read_case(stem: str, section: str) -> Case:
     case = Case(f"{stem}: {section.splitlines()[0]}")
-    blocks = re.compile(r"^```python file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    blocks = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     case.files = dict(blocks.findall(section))
     for line in blocks.sub("", section).splitlines():
         kind, colon, entries = line.partition(": ")
@@ -68,9 +68,9 @@ def read_entry(entry: str) -> tuple[str, list[str]]:
 
 
 def steps_of(path: Path) -> dict[str, StepCode]:
-    names = re.findall(
-        r"^@\w*\.?(?:step|task)\b(?:.*\n)+?def (\w+)", path.read_text(), re.MULTILINE
-    )
+    text = path.read_text()
+    names = re.findall(r"^@\w*\.?(?:step|task)\b(?:.*\n)+?def (\w+)", text, re.MULTILINE)
+    names += re.findall(r"^(\w+) = step\(", text, re.MULTILINE)
     code = Code(project.find(str(path)))
     return {name: code.step(str(path), name) for name in names}
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
+import math
+import operator
 import subprocess
 import sys
+import textwrap
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -21,6 +27,14 @@ def load(path: str) -> list[str]:
 @step(retry=3, timeout="15m", resources=Resources(cpu=2, memory="4Gi"))
 def measure(lines: list[str], scale: int = 1) -> int:
     return len(lines) * scale
+
+
+def helper(x):
+    return x
+
+
+def rows(x):
+    yield x
 
 
 @pipeline(schedule="0 6 * * *", tags=["daily"])
@@ -43,6 +57,61 @@ def test_a_decorator_gives_the_function_itself():
     assert step(retry=1)(plain) is plain
     assert pipeline(plain) is plain
     assert measure.__name__ == "measure"
+
+
+def test_a_step_is_made_of_a_function_that_exists_and_leaves_it_as_it_is():
+    before = dict(vars(textwrap.dedent))
+    task = step(textwrap.dedent, name="tidy", retry=2)
+    other = step(textwrap.dedent)
+    assert task(" a") == other.after(1).options(cache=False)(" a") == "a"
+    assert (task.__name__, other.__name__) == ("tidy", "dedent")
+    assert inspect.signature(task) == inspect.signature(textwrap.dedent)
+    assert task.__doc__ == textwrap.dedent.__doc__
+    assert task.__levada__["settings"] == {"retry": Retry(2).as_json()}
+    assert vars(textwrap.dedent) == before
+
+
+def test_a_step_is_made_of_a_function_of_this_module_and_of_a_step():
+    settings = measure.__levada__["settings"]
+    patient = step(measure, name="patient", retry=9)
+    assert patient(["a"], scale=2) == 2
+    assert patient is not measure
+    assert measure.__levada__["settings"] is settings
+    assert step(helper) is not helper
+    assert not hasattr(helper, "__levada__")
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "result"),
+    [(math.sqrt, (4,), 2.0), (len, ("abc",), 3), (operator.itemgetter, None, None)],
+)
+def test_a_step_is_made_of_a_function_without_source(function, arguments, result):
+    if arguments is None:
+        with pytest.raises(TypeError, match="made of a function, not of <class"):
+            step(function)
+        return
+    assert step(function, name="task")(*arguments) == result
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda: step(lambda x: x, name="task"), "not of <function"),
+        (lambda: step(functools.partial(helper, 1)), "not of functools.partial"),
+        (lambda: step("text".upper), "not of the method upper"),
+        (lambda: step(Path("a").exists, name="task"), "not of the method exists"),
+        (lambda: step(asyncio.sleep), "sleep is async"),
+        (lambda: step(rows, name="task"), "rows yields"),
+        (lambda: step(dict), "not of <class"),
+        (lambda: step(helper, name="not a name"), "must be a Python identifier"),
+        (lambda: step(helper, name=3), "must be a Python identifier"),
+        (lambda: step(helper, retrys=3), "has no setting 'retrys'"),
+        (lambda: step(name="task"), "has no setting 'name'"),
+    ],
+)
+def test_what_no_step_is_made_of(given, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        given()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from levada import environment
+from levada import distributions, environment
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_what_a_step_reaches(imports, requirements, packages):
 
 def test_the_digest_changes_with_what_is_reached_only(site):
     def digest(*imports: str) -> str:
-        environment.installed.cache_clear()
+        distributions.installed.cache_clear()
         environment._described.cache_clear()
         return environment.describe(imports, [])["digest"]
 

@@ -7,7 +7,6 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from levada_backends.images.image import PROJECT_FOLDER
 from levada_backends.pods import quantity
 
 if TYPE_CHECKING:
@@ -26,11 +25,6 @@ class StepImage:
     described: str
     id: str
     is_own: bool = False
-
-    @property
-    def project(self) -> str:
-        """Where the project is in it."""
-        return "." if self.is_own else PROJECT_FOLDER
 
 
 def describing(image: StepImage, packages: str) -> dict[str, Any]:

@@ -209,7 +209,7 @@ class DockerExecutor(MachineExecutor):
         attempt = running.attempt
         request = self._context.request(attempt)
         project = self._context.project
-        request["project"] = image.project
+        request["project"] = "."  # the image's working directory
         roots = [os.path.relpath(folder, project) for folder in self._context.search]
         request["step"]["source_roots"] = roots
         content = handover.content(request, running.looked_up)

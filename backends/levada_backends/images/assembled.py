@@ -8,7 +8,7 @@ from levada_compiler.slotted import dataclass
 
 from . import oci, sbom
 from .dockerfile import variables
-from .image import PROJECT_FOLDER, BuiltImage, Layer
+from .image import BuiltImage, Layer
 from .wheel_layer import ENVIRONMENT
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def image_config(spec: ImageSpec, base: Base, layers: Sequence[CachedLayer]) -> 
         "config": {
             "User": f"{spec.uid}:{spec.uid}",
             "Env": [*inherited, *(f"{name}={own[name]}" for name in sorted(own))],
-            "WorkingDir": PROJECT_FOLDER,
+            "WorkingDir": spec.project,
             "Cmd": ["python", "-m", "levada"],
             "Labels": labels,
         },

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from levada.environment import normalised, requirement_name
+from levada.distributions import normalised, requirement_name
 from levada_compiler.slotted import dataclass
 
 from . import places

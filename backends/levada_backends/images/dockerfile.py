@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import sbom
-from .image import PROJECT_FOLDER, ImageError
+from . import repository_wheel, sbom
+from .image import CODE_FOLDER, ImageError
 from .wheel_layer import ENVIRONMENT, site_packages
 
 if TYPE_CHECKING:
@@ -33,6 +33,12 @@ def write_context(spec: ImageSpec) -> dict[str, bytes]:
             f"a Dockerfile cannot start from a file ({spec.base})",
             "set `base` to an image that those who build it can pull",
         )
+    for wheel in spec.wheels:
+        if wheel.url.startswith(repository_wheel.SCHEME):
+            raise ImageError(
+                f"a Dockerfile installs from an index, and `{wheel.name}` is from {wheel.url}",
+                "build it without --dockerfile, or require a wheel of it",
+            )
     title = f"The image {spec.name}, for the steps {', '.join(spec.steps)}. Made by Levada."
     files = {
         "Dockerfile": render(spec, spec.base, title).encode(),
@@ -67,7 +73,8 @@ def render(spec: ImageSpec, base: str, title: str, layers: Sequence[str] = ()) -
         layers=layers,
         environment=f"/{ENVIRONMENT}",
         site=f"/{site_packages(spec.python)}",
-        project=PROJECT_FOLDER,
+        code=CODE_FOLDER,
+        project=spec.project,
         variables=_pairs(variables(spec) | {"PATH": f"/{ENVIRONMENT}/bin:${{PATH}}"}),
         labels=_pairs({sbom.LABEL: f"/{sbom.FILE}", **spec.labels}),
         uid=spec.uid,
@@ -79,7 +86,7 @@ def variables(spec: ImageSpec) -> dict[str, str]:
     """Give the variables of an image, apart from PATH."""
     return {
         "HOME": "/tmp",  # noqa: S108  what a read-only container has to write to, if anything
-        "LEVADA_PROJECT": PROJECT_FOLDER,
+        "LEVADA_PROJECT": spec.project,
         "PYTHONDONTWRITEBYTECODE": "1",
         **spec.environment,
     }

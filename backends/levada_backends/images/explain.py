@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from levada_compiler.slotted import dataclass
 
+from . import layout
 from .image import ImageError
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ class Explanation:
         for setting in self.needs.step.settings:
             for pattern in json.loads(setting.value) if setting.name == "files" else ():
                 for name in self._code.data_files(pattern):
-                    size = len(self.image.spec.slice_files[name])
+                    spec = self.image.spec
+                    size = len(spec.slice_files[layout.place(spec.project, name)])
                     yield Item("data", name, size, (f'`files=["{pattern}"]`',))
 
     # ---------------------------------------------------------------- from unit to unit

@@ -12,9 +12,8 @@ from typing import Protocol
 
 from levada_compiler.slotted import dataclass, field
 
-#: The folder of the project in every image: ``slice_files`` are relative to it, and it is the
-#: working directory and ``LEVADA_PROJECT``.
-PROJECT_FOLDER = "/app"
+#: The folder of all code in every image: ``slice_files`` are relative to it.
+CODE_FOLDER = "/app"
 
 #: What a base image from a file (an OCI archive or layout) begins with.
 OCI_FILE = "oci:"
@@ -51,9 +50,11 @@ class ImageSpec:
       ``requirements_digest``: ``sha256:…`` of it.
     - ``runtime_files``: the Levada runtime, by POSIX path below a folder on ``sys.path``
       (``levada/__init__.py``); ``slice_files``: the project's files that the steps need, by POSIX
-      path relative to the project.
-    - ``search``: the folders below the project that go in front of ``sys.path``, in order
-      (POSIX, relative to the project; ``.`` is the project itself).
+      path below :data:`CODE_FOLDER`.
+    - ``project``: the project's folder, which is the working directory and ``LEVADA_PROJECT``;
+      other than the folder of all code if packages are beside the project (:mod:`.layout`).
+    - ``search``: the folders that go in front of ``sys.path``, in order (POSIX, relative to the
+      project; ``.`` is the project itself).
     - ``apt``: Debian packages, sorted. ``labels``: of the image. ``environment``: variables of it.
     - ``uid``: who runs in it.
     """
@@ -69,6 +70,7 @@ class ImageSpec:
     requirements_digest: str = ""
     runtime_files: Mapping[str, bytes] = field(default_factory=dict)
     slice_files: Mapping[str, bytes] = field(default_factory=dict)
+    project: str = CODE_FOLDER
     search: tuple[str, ...] = (".",)
     apt: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)

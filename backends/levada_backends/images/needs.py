@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from levada.distributions import normalised
 from levada_compiler.diagnostics.diagnostic import Diagnostic
 from levada_compiler.slotted import dataclass, field
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from levada.code import Code
     from levada.code_units import Unit
+    from levada.distributions import Distribution
     from levada_compiler.diagnostics.diagnostic import Span
     from levada_compiler.program.ir import Step
 
@@ -78,9 +79,12 @@ class NeedsFinder:
         needs = StepNeeds(step, path, Slice(self.code), locked)
         needs.slice.add_step(path, step.function)
         libraries = self._add_values(needs, given)
-        for unit, each in self.imports.of_units(needs.slice.units):
+        if self.code.project.is_installed(path):
+            self._add_package(needs)
+        for unit, each in self.imports.of_units(self._own_units(needs)):
             self._add_import(needs, unit, each)
         self._report_computed(needs)
+        self._report_differing(needs)
         for module, reason in libraries.items():
             for name in locked.providers(module):
                 needs.reasons.setdefault(name, Reason(reason))
@@ -91,7 +95,21 @@ class NeedsFinder:
 
     def path(self, step: Step) -> str:
         """The file of a step's module."""
-        return str(Path(self.code.project.root, *step.span.file.split("/")))
+        return self.code.project.absolute(step.span.file)
+
+    def _own_units(self, needs: StepNeeds) -> list[Unit]:
+        """The statements that are in the slice; a package says itself what it requires."""
+        is_installed = self.code.project.is_installed
+        return [unit for unit in needs.slice.units if not is_installed(unit.path)]
+
+    def _add_package(self, needs: StepNeeds) -> None:
+        """Add the package that a step is in."""
+        step = needs.step
+        providers = needs.locked.providers(step.module)
+        for name in providers:
+            needs.reasons.setdefault(name, Reason(f"`{step.function}` is a step of it"))
+        if not providers:
+            self._report_missing(needs, step.module, step.span, "is in")
 
     def _add_import(self, needs: StepNeeds, unit: Unit, each: Import) -> None:
         providers = needs.locked.providers(each.module, each.name)
@@ -99,7 +117,7 @@ class NeedsFinder:
             needs.reasons.setdefault(name, Reason(f"`{each.text}`", each.span, unit))
         is_local = self.code.project.locate(each.module) is not None
         if not providers and not each.optional and not is_local:
-            self._report_missing(needs, each)
+            self._report_missing(needs, each.module, each.span, "imports")
 
     # ---------------------------------------------------------------- values of other steps
 
@@ -116,10 +134,11 @@ class NeedsFinder:
                 reason = f"`{producer.function}` may return its values: it does not say what"
                 names += self._reached_classes(producer) + self._reached_libraries(producer)
             for name in names:
-                if ":" in name:
+                module, is_class, _ = name.partition(":")
+                if is_class and self.code.project.locate(module) is not None:
                     self._add_class(needs, name)
-                elif _is_outside(name):
-                    libraries.setdefault(name, reason)
+                elif _is_outside(module):
+                    libraries.setdefault(module, reason)
         return libraries
 
     def _add_class(self, needs: StepNeeds, name: str) -> None:
@@ -173,7 +192,7 @@ class NeedsFinder:
         """Report imports of computed names, unless the step says what it requires."""
         if any(setting.name == "requirements" for setting in needs.step.settings):
             return
-        for span in self.imports.computed(needs.slice.units):
+        for span in self.imports.computed(self._own_units(needs)):
             self.diagnostics[
                 Diagnostic(
                     "computed-import",
@@ -185,16 +204,50 @@ class NeedsFinder:
                 )
             ] = None
 
-    def _report_missing(self, needs: StepNeeds, each: Import) -> None:
+    def _report_differing(self, needs: StepNeeds) -> None:
+        """Report packages whose code was read here, and of which an image would have another."""
+        is_installed = self.code.project.is_installed
+        read = {unit.path for unit in needs.slice.units if is_installed(unit.path)}
+        environment = self.code.project.environment
+        owners = {environment.owner(path) for path in (*read, *needs.slice.libraries)}
+        for owner in sorted((each for each in owners if each), key=lambda each: each.name):
+            wheel = needs.locked.packages.get(owner.name)
+            if wheel is None or _is_same(owner, wheel):
+                continue
+            here = f"{owner.version} {owner.commit[:12]}".rstrip()
+            self.diagnostics[
+                Diagnostic(
+                    "package-differs",
+                    f"`{needs.step.function}` was read from `{owner.name}` {here}, and its image "
+                    f"would have {_locked_as(wheel)}",
+                    needs.step.span,
+                    label="an image must have the code that the step's digest is of",
+                    help="run `uv sync`, or `levada build --upgrade`, so that both have the same",
+                )
+            ] = None
+
+    def _report_missing(self, needs: StepNeeds, module: str, span: Span, verb: str) -> None:
         self.diagnostics[
             Diagnostic(
                 "import-not-required",
-                f"no requirement provides `{each.module}`, which `{needs.step.function}` imports",
-                each.span,
+                f"no requirement provides `{module}`, which `{needs.step.function}` {verb}",
+                span,
                 label="nothing that is locked has this module",
-                help=_advice(each.module, needs.locked),
+                help=_advice(module, needs.locked),
             )
         ] = None
+
+
+def _is_same(owner: Distribution, wheel: Wheel) -> bool:
+    """Whether a distribution that is installed here is the one that is locked."""
+    if owner.commit and "@" in wheel.url:
+        return f"@{owner.commit}" in wheel.url
+    return normalised(owner.version) == normalised(wheel.version)
+
+
+def _locked_as(wheel: Wheel) -> str:
+    commit = wheel.url.partition("#")[0].rpartition("@")[2] if "git+" in wheel.url else ""
+    return f"{wheel.version} {commit[:12]}".rstrip()
 
 
 def _is_outside(name: str) -> bool:

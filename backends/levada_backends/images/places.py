@@ -37,6 +37,7 @@ class Index:
 
 
 _indexes: list[Index] = []
+_roots: list[Path] = []
 
 
 def cache_folder(name: str) -> Path:
@@ -58,9 +59,15 @@ def unfinished(cache: Path) -> Path:
     return folder
 
 
-def set_indexes(indexes: Iterable[Index]) -> None:
-    """Say which indexes the project has in ``[tool.uv]``."""
+def set_project(root: Path, indexes: Iterable[Index]) -> None:
+    """Say where the project is, whose settings uv takes, and which indexes these name."""
+    _roots[:] = [root]
     _indexes[:] = indexes
+
+
+def project() -> Path:
+    """The folder of the project; the current one if there is none."""
+    return _roots[0] if _roots else Path.cwd()
 
 
 def indexes() -> list[Index]:

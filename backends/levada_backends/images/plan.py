@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada.code import Code
-from levada.environment import requirement_name
+from levada.distributions import requirement_name
 from levada_compiler.diagnostics.diagnostic import Diagnostic
 from levada_compiler.slotted import dataclass, replace
 
-from . import flow, places, requirements
+from . import flow, layout, places, requirements
 from .distributions import Locked
 from .image import OCI_FILE, ImageError, ImageSpec
 from .lock import Inputs, Lock, LockedImage, Resolution, differences
@@ -213,7 +213,7 @@ class Planner:
             each.digest: Locked(each.packages, each.requirements, environments)
             for each in resolutions.values()
         }
-        places.set_indexes(self.sources.indexes())
+        places.set_project(self.sources.root, self.sources.indexes())
         return {
             step.key: finder.find(
                 step,
@@ -293,6 +293,8 @@ class Planner:
         self, name: str, steps: Sequence[Step], needs: Sequence[StepNeeds], inputs: Inputs
     ) -> ImageSpec:
         packages = needs[0].packages
+        files = self._files(steps, needs)
+        project = layout.project_folder([*self.program.search, *files])
         text = requirements_text(packages)
         return ImageSpec(
             name=name,
@@ -305,8 +307,9 @@ class Planner:
             requirements=text,
             requirements_digest=f"sha256:{hashlib.sha256(text.encode()).hexdigest()}",
             runtime_files=runtime_files(),
-            slice_files=self._files(steps, needs),
-            search=self._search(),
+            slice_files={layout.place(project, name): data for name, data in files.items()},
+            project=project,
+            search=self.program.search,
             apt=inputs.apt,
             environment={"LEVADA_CODE_PINNED": "1"},
         )
@@ -326,11 +329,6 @@ class Planner:
         for each in needs:
             merged.add_all(each.slice)
         return merged
-
-    def _search(self) -> tuple[str, ...]:
-        """The folders that imports are looked for in, those outside of the project left out."""
-        names = (self.project.relative(folder) for folder in self.project.search)
-        return tuple(name for name in names if not name.startswith("../"))
 
 
 def with_labels(image: PlannedImage, program: Program, labels: Mapping[str, str]) -> PlannedImage:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from . import oci, sbom
 from .bytecode import CHECKED, UNCHECKED
-from .image import PROJECT_FOLDER
+from .image import CODE_FOLDER
 from .wheel_layer import ENVIRONMENT, PYTHON, site_packages, write_wheel
 
 if TYPE_CHECKING:
@@ -90,14 +90,16 @@ class Recipe:
 
         Its bytecode is checked against the source on import: files may be mounted over these.
         """
-        root = PROJECT_FOLDER.lstrip("/")
+        root = CODE_FOLDER.lstrip("/")
         files = {f"{root}/{path}": data for path, data in self._spec.slice_files.items()}
 
         def write(writer: LayerWriter) -> None:
-            writer.add_folder(root)
+            for folder in dict.fromkeys((root, self._spec.project.lstrip("/"))):
+                writer.add_folder(folder)
             self._write_files(writer, files, CHECKED)
 
-        return cache.layer(self._key("project", _digest(files)), "project", write)
+        key = self._key("project", self._spec.project, _digest(files))
+        return cache.layer(key, "project", write)
 
     def _write_files(self, writer: LayerWriter, files: Mapping[str, bytes], flags: int) -> None:
         sources = {path: data for path, data in files.items() if path.endswith(".py")}

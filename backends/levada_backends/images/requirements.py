@@ -13,13 +13,14 @@ import hashlib
 import json
 import os
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from levada import local_packages
+from levada.local_packages import LocalPackages
 from levada_compiler.slotted import dataclass
 
-from . import places
+from . import places, uv
 from .image import ImageError, Wheel
 from .settings import PLATFORMS
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
 
     from .settings import ImageSettings
-
-_EXTRA = "pip install 'levada[build]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,8 @@ class Sources:
     """Where a project says what it requires.
 
     ``document`` is its pyproject.toml, ``pyproject`` whether that says something; ``file`` is the
-    requirements file, relative to the project, or empty.
+    requirements file, relative to the project, or empty. ``packages`` are those that it takes from
+    folders: a step has what it reaches of them, and they require something in turn.
     """
 
     root: Path
@@ -54,11 +54,14 @@ class Sources:
     pyproject: bool
     file: str
     settings: ImageSettings
+    packages: LocalPackages
 
     def indexes(self) -> list[places.Index]:
         """The indexes of ``[tool.uv]``, whose credentials are in the environment."""
-        uv = _table(_table(self.document, "tool"), "uv")
-        tables = [each for each in uv.get("index", ()) if isinstance(each, dict) and "url" in each]
+        settings = _table(_table(self.document, "tool"), "uv")
+        tables = [
+            each for each in settings.get("index", ()) if isinstance(each, dict) and "url" in each
+        ]
         found = [
             places.Index(
                 str(each.get("name", "")),
@@ -68,9 +71,9 @@ class Sources:
             )
             for each in tables
         ]
-        if isinstance(uv.get("index-url"), str):
-            found.append(places.Index("", uv["index-url"], True))
-        more = uv.get("extra-index-url", [])
+        if isinstance(settings.get("index-url"), str):
+            found.append(places.Index("", settings["index-url"], True))
+        more = settings.get("extra-index-url", [])
         return found + [places.Index("", str(url)) for url in more if isinstance(more, list)]
 
 
@@ -92,7 +95,8 @@ def sources(root: Path, settings: ImageSettings) -> Sources:
         has_own = True
     if not file and not has_own and (root / "requirements.txt").is_file():
         file = "requirements.txt"
-    return Sources(root, document, has_own, file, settings)
+    packages = LocalPackages(str(root.absolute()), document)
+    return Sources(root, document, has_own, file, settings, packages)
 
 
 def declared(found: Sources, of_steps: Iterable[str]) -> Declared:
@@ -102,10 +106,15 @@ def declared(found: Sources, of_steps: Iterable[str]) -> Declared:
     if found.pyproject:
         texts += _of_pyproject(found.document, found.settings)
         # uv's own settings (indexes, sources) change what it finds.
-        uv = _table(_table(found.document, "tool"), "uv")
-        whole.update(json.dumps(uv, sort_keys=True, default=str).encode())
+        of_uv = _table(_table(found.document, "tool"), "uv")
+        whole.update(json.dumps(of_uv, sort_keys=True, default=str).encode())
     if found.file:
         texts += _of_file(found.root / found.file, whole)
+    for package in found.packages.needed():
+        place = os.path.relpath(package.folder, found.packages.root)
+        requires = local_packages.declared(package.document)
+        of_uv = _table(_table(package.document, "tool"), "uv")
+        whole.update(json.dumps([place, requires, of_uv], sort_keys=True, default=str).encode())
     settings = found.settings
     for part in (settings.python, settings.platform, *sorted(set(texts))):
         whole.update(part.encode() + b"\0")
@@ -131,7 +140,7 @@ def lock(
     import tempfile
     import tomllib
 
-    uv = find_uv()
+    tool = uv.find()
     with tempfile.TemporaryDirectory(prefix="levada-lock-") as folder:
         output = Path(folder, "pylock.toml")
         steps = Path(folder, "steps.in")
@@ -139,7 +148,7 @@ def lock(
         if known and not upgrade:
             output.write_text(_as_pylock(known), encoding="utf-8")
         try:
-            _run(_command(uv, found, steps, output), found.root, steps)
+            _run(_command(tool, found, steps, output), found.root, steps)
         except ImageError as error:
             raise _malformed(found, of_steps) or error from error
         document = tomllib.loads(output.read_text(encoding="utf-8"))
@@ -161,20 +170,6 @@ def _malformed(found: Sources, of_steps: Iterable[str]) -> ImageError | None:
                 "write a name with versions (`pandas>=2,<3`), or `name @ URL`",
             )
     return None
-
-
-def find_uv() -> str:
-    """Give the path of uv: the one installed beside Levada, else the one on PATH.
-
-    Raises ImageError if there is none.
-    """
-    import shutil
-
-    beside = Path(sys.executable).parent / "uv"
-    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("uv")
-    if not found:
-        raise ImageError("locking the requirements needs `uv`", f"install it: {_EXTRA}")
-    return found
 
 
 # ---------------------------------------------------------------------------- what is declared
@@ -266,9 +261,9 @@ def _of_file(path: Path, whole: Any, read: list[Path] | None = None) -> list[str
 # ---------------------------------------------------------------------------- uv
 
 
-def _command(uv: str, found: Sources, steps: Path, output: Path) -> list[str]:
+def _command(tool: str, found: Sources, steps: Path, output: Path) -> list[str]:
     settings = found.settings
-    command = [uv, "pip", "compile", str(steps), "--quiet", "--no-header", "--color", "never"]
+    command = [tool, "pip", "compile", str(steps), "--quiet", "--no-header", "--color", "never"]
     if found.pyproject:
         command.append("pyproject.toml")
         command += [word for name in settings.extras for word in ("--extra", name)]
@@ -324,6 +319,8 @@ def _as_pylock(known: Sequence[Wheel]) -> str:
     """Write what uv needs to prefer the versions that were locked before."""
     lines = ['lock-version = "1.0"', 'created-by = "levada"']
     for wheel in known:
+        if not wheel.url.startswith(("http:", "https:", "file:")):
+            continue  # a commit: uv looks where its branch is now
         kind = "wheels = [" if wheel.filename.endswith(".whl") else "sdist = "
         end = "]" if wheel.filename.endswith(".whl") else ""
         file = f'{{ url = "{wheel.url}", hashes = {{ sha256 = "{wheel.sha256}" }} }}'
@@ -346,14 +343,15 @@ def _packages(document: dict[str, Any], found: Sources, folder: Path) -> Iterato
         marker = package.get("marker")
         if marker and not any(Marker(marker).evaluate(each) for each in environments):
             continue
-        if not _is_project(package, found.root, folder):
+        if not _is_local(package, found, folder):
             yield _file(package, ranks, folder, found.root)
 
 
-def _is_project(package: dict[str, Any], root: Path, folder: Path) -> bool:
-    """Whether a package is the project itself (`-e .`): a step has what it reaches of that."""
+def _is_local(package: dict[str, Any], found: Sources, folder: Path) -> bool:
+    """Whether a package is the project itself (`-e .`) or one that it takes from a folder."""
     path = _table(package, "directory").get("path")
-    return isinstance(path, str) and (folder / path).resolve() == root.resolve()
+    local = {each.resolve() for each in (found.root, *map(Path, found.packages.found))}
+    return isinstance(path, str) and (folder / path).resolve() in local
 
 
 def _file(package: dict[str, Any], ranks: dict[Tag, int], folder: Path, root: Path) -> Wheel:
@@ -367,6 +365,8 @@ def _file(package: dict[str, Any], ranks: dict[Tag, int], folder: Path, root: Pa
     if "sdist" in package:
         return _wheel(package, package["sdist"], folder)
     name = package["name"]
+    if _table(package, "vcs").get("type") == "git":
+        return _of_repository(package, root)
     if "directory" in package or "vcs" in package:
         place = package.get("directory") or package["vcs"]
         where = place.get("url") or os.path.relpath(folder / place["path"], root)
@@ -378,6 +378,15 @@ def _file(package: dict[str, Any], ranks: dict[Tag, int], folder: Path, root: Pa
         f"`{name}` {package.get('version', '')} has no wheel for this platform and no source",
         "require another version of it",
     )
+
+
+def _of_repository(package: dict[str, Any], root: Path) -> Wheel:
+    """Make the wheel of a package at a commit, and keep it where a build takes it from."""
+    from . import repository_wheel, wheels
+
+    wheel, data = repository_wheel.locked(package, root)
+    wheels.keep(wheel, data)
+    return wheel
 
 
 def _wheel(package: dict[str, Any], file: dict[str, Any], folder: Path) -> Wheel:

@@ -61,6 +61,11 @@ class Slice:
         """The modules that are imported."""
         return self._reach.loaded
 
+    @property
+    def libraries(self) -> dict[str, None]:
+        """Files of installed distributions that steps are made of functions of."""
+        return self._reach.libraries
+
     def add_step(self, path: str, function: str) -> None:
         """Add a step of the module at ``path`` (absolute) with all that it reaches.
 
@@ -143,13 +148,18 @@ class Slice:
                 yield from self.code.resolve(unit.path, *base) if base is not None else ()
 
     def files(self) -> dict[str, bytes]:
-        """Return the text of each module, by POSIX path relative to the project's root, sorted."""
+        """Return the text of each module, by POSIX path relative to the project's root, sorted.
+
+        Modules of installed distributions are left out: these are packages of the image.
+        """
         loads = self._bare_loads()
         paths = {unit.path for unit in self.units} | {unit.path for unit in loads}
         paths.update(self._imported(loads))
         project = self.code.project
         texts = {}
         for path in paths:
+            if project.is_installed(path):
+                continue
             if path in self.whole:
                 text = self.code.text(path).encode("utf-8", "surrogatepass")
             else:
@@ -340,10 +350,12 @@ class _ModuleText:
             yield self._replace(statement, self._bare_imports(loads))
         elif isinstance(statement, ast.Import | ast.ImportFrom):
             yield from self._import_edits(statement, units)
+        elif units and (call := self.code.made_by(units[0])) is not None:
+            yield self._settings_edit(call, call.args[:1])
         elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             for decorator in statement.decorator_list:
                 if isinstance(decorator, ast.Call) and self.code.role_of(units[0], decorator):
-                    yield self._decorator_edit(decorator)
+                    yield self._settings_edit(decorator, [])
 
     def _import_edits(
         self, statement: ast.Import | ast.ImportFrom, units: list[Unit]
@@ -364,13 +376,14 @@ class _ModuleText:
         names = [self.code.project.module_name(file).encode() for file in dict.fromkeys(files)]
         return b"; ".join(b"import " + name + b" as " + _LOADED for name in names)
 
-    def _decorator_edit(self, decorator: ast.Call) -> tuple[int, int, bytes]:
-        """Leave only the settings that the function can see."""
-        start, end = self._range(decorator)
-        name = self._source(decorator.func)
-        kept = [
+    def _settings_edit(self, call: ast.Call, given: list[ast.expr]) -> tuple[int, int, bytes]:
+        """Leave of ``step(…)`` what is ``given`` and the settings that the function can see."""
+        start, end = self._range(call)
+        name = self._source(call.func)
+        kept = [self._source(argument) for argument in given]
+        kept += [
             (keyword.arg or "").encode() + b"=" + self._source(keyword.value)
-            for keyword in decorator.keywords
+            for keyword in call.keywords
             if keyword.arg in VISIBLE_SETTINGS
         ]
         text = name + b"(" + b", ".join(kept)

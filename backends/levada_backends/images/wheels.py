@@ -25,7 +25,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, url2pathname, urlopen
 
-from . import places
+from . import places, repository_wheel
 from .image import Event, ImageError
 
 if TYPE_CHECKING:
@@ -49,6 +49,16 @@ def cached(wheel: Wheel) -> Path | None:
     return None
 
 
+def keep(wheel: Wheel, data: bytes) -> None:
+    """Put a file that was made on this machine into the cache."""
+    place = _place(wheel)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=places.unfinished(places.cache_folder("wheels")))
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    Path(temporary).replace(place)
+
+
 def fetch(wheel: Wheel, on_event: OnEvent | None = None, image: str = "") -> Path:
     """Give the verified file of a wheel, downloaded where it is not in the cache.
 
@@ -57,6 +67,8 @@ def fetch(wheel: Wheel, on_event: OnEvent | None = None, image: str = "") -> Pat
     """
     if (known := cached(wheel)) is not None:
         return known
+    if wheel.url.startswith(repository_wheel.SCHEME):
+        return _make(wheel)
     place = _place(wheel)
     place.parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(_ATTEMPTS):
@@ -69,6 +81,18 @@ def fetch(wheel: Wheel, on_event: OnEvent | None = None, image: str = "") -> Pat
         else:
             break
     return place
+
+
+def _make(wheel: Wheel) -> Path:
+    """Make the wheel of a commit again, which has to be what was locked."""
+    _, data = repository_wheel.make(wheel.name, wheel.url, places.project())
+    if hashlib.sha256(data).hexdigest() != wheel.sha256:
+        raise ImageError(
+            f"`{wheel.name}` is built from {wheel.url} otherwise than when it was locked",
+            "its build backend may be a newer one: run `levada build --upgrade`",
+        )
+    keep(wheel, data)
+    return _place(wheel)
 
 
 def open_remote(wheel: Wheel) -> IO[bytes]:

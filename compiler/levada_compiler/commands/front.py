@@ -27,14 +27,16 @@ class Checked:
     """A program with all that was found on the way.
 
     ``program`` is None if there are errors. ``sources`` and the spans of ``diagnostics`` have the
-    files as the reader would name them; ``files`` maps absolute paths to digests. ``pins`` are
-    the images that the project's lock has for the program, None without a lock.
+    files as the reader would name them; ``files`` maps absolute paths to digests, and
+    ``consulted`` are the paths that decided what imports mean. ``pins`` are the images that the
+    project's lock has for the program, None without a lock.
     """
 
     program: Program | None
     diagnostics: tuple[Diagnostic, ...]
     sources: Mapping[str, str]
     files: Mapping[str, str]
+    consulted: tuple[str, ...]
     project: Project
     targets: tuple[Target, ...]
     options: Mapping[str, Mapping[str, object]]
@@ -93,9 +95,10 @@ def check(
     files = {file: digest for result in results for file, digest in result.files.items()}
     return Checked(
         results[0].program,
-        tuple(_named(diagnostic, project.root) for diagnostic in _in_order(problems)),
-        {_shown(file, project.root): text for file, text in _all(sources, problems, project)},
+        tuple(_named(diagnostic, project) for diagnostic in _in_order(problems)),
+        {_shown(file, project): text for file, text in _all(sources, problems, project)},
         files | (pins[0].files if pins[0] else {}),
+        tuple(path for result in results for path in result.consulted),
         project,
         asked,
         options,
@@ -127,8 +130,9 @@ def _all(
     found = dict(sources)
     for diagnostic in diagnostics:
         file = diagnostic.span.file
-        if file not in found and os.path.isfile(os.path.join(project.root, file)):
-            with open(os.path.join(project.root, file), "rb") as opened:
+        path = project.absolute(file)
+        if file not in found and os.path.isfile(path):
+            with open(path, "rb") as opened:
                 found[file] = opened.read().decode("utf-8", "replace")
     return list(found.items())
 
@@ -137,11 +141,11 @@ def shown(
     diagnostics: Sequence[Diagnostic], checked: Checked
 ) -> tuple[tuple[Diagnostic, ...], dict[str, str]]:
     """More diagnostics of a program, with files as the reader would name them, and all sources."""
-    root = checked.project.root
-    found = tuple(_named(diagnostic, root) for diagnostic in _in_order(diagnostics))
+    project = checked.project
+    found = tuple(_named(diagnostic, project) for diagnostic in _in_order(diagnostics))
     sources = dict(checked.sources)
-    for file, text in _all({}, diagnostics, checked.project):
-        sources.setdefault(_shown(file, root), text)
+    for file, text in _all({}, diagnostics, project):
+        sources.setdefault(_shown(file, project), text)
     return found, sources
 
 
@@ -162,7 +166,9 @@ def remember(arguments: list[str], product: output.Product, checked: Checked) ->
         with open(settings, "rb") as file:
             files[settings] = compile_cache.sha256(file.read())
     project, patterns = checked.project, _data_patterns(checked.program)
-    compile_cache.remember(arguments, product, files, project.root, list(project.search), patterns)
+    compile_cache.remember(
+        arguments, product, files, project.root, list(project.search), patterns, checked.consulted
+    )
 
 
 def _data_patterns(program: Program | None) -> list[str]:
@@ -181,16 +187,16 @@ def _in_order(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
     return sorted(unique, key=lambda diagnostic: (diagnostic.span, diagnostic.id))
 
 
-def _named(diagnostic: Diagnostic, root: str) -> Diagnostic:
+def _named(diagnostic: Diagnostic, project: Project) -> Diagnostic:
     labels = tuple(
-        replace(label, span=_named_span(label.span, root)) for label in diagnostic.labels
+        replace(label, span=_named_span(label.span, project)) for label in diagnostic.labels
     )
-    return replace(diagnostic, span=_named_span(diagnostic.span, root), labels=labels)
+    return replace(diagnostic, span=_named_span(diagnostic.span, project), labels=labels)
 
 
-def _named_span(span: Span, root: str) -> Span:
-    return replace(span, file=_shown(span.file, root))
+def _named_span(span: Span, project: Project) -> Span:
+    return replace(span, file=_shown(span.file, project))
 
 
-def _shown(file: str, root: str) -> str:
-    return output.display_path(os.path.join(root, file)).replace(os.sep, "/")
+def _shown(file: str, project: Project) -> str:
+    return output.display_path(project.absolute(file)).replace(os.sep, "/")

@@ -11,7 +11,7 @@ from levada import project as projects
 
 from levada_compiler.diagnostics.render import FORMATS
 
-from . import arguments, console, containers, parameters, planning, stores
+from . import arguments, console, containers, interpreter, parameters, planning, stores
 from .progress import Progress
 from .summary import summary
 
@@ -99,6 +99,7 @@ def command(
         raise click.UsageError("--mount is for --executor docker: a process sees all folders")
     else:
         executors = None
+        interpreter.check(planned, project)
     explain = (lambda event: _why(event, opened)) if explain_cache else None
     progress = Progress(sys.stderr, colours, explain)
     with progress:

@@ -7,7 +7,7 @@ import json
 
 from ..program.ir import NamedOutput, Parameter, Setting, Step, Type
 from ..slotted import dataclass, replace
-from . import constants, docstrings, enums, functions, limits, settings, types
+from . import constants, docstrings, enums, functions, limits, made_steps, settings, types
 from . import modules as m
 from .not_constant import NotConstantError
 
@@ -110,6 +110,8 @@ class Declarations:
 
     def kind(self, function: m.Function) -> str | None:
         """``step``, ``pipeline``, or None for a plain function."""
+        if function.making is not None:
+            return "step"
         node = function.node
         if node not in self._kinds:
             found = [self.decorator_kind(function.module, item) for item in node.decorator_list]
@@ -134,12 +136,22 @@ class Declarations:
         return DECORATORS.get(definition.name) if isinstance(definition, m.External) else None
 
     def _settings(self, function: m.Function, holder: settings.Holder) -> tuple[Setting, ...]:
+        if function.making is not None:
+            return self._made_settings(function.making, holder)
         folder = settings.folder(self.modules, function.module)
         folder.limit = function.node.lineno
         for decorator in function.node.decorator_list:
             if self.decorator_kind(function.module, decorator) and isinstance(decorator, ast.Call):
                 return settings.read(decorator, folder, holder, self.reports)
         return ()
+
+    def _made_settings(self, making: m.Making, holder: settings.Holder) -> tuple[Setting, ...]:
+        """The settings of ``step(function, name=…, **settings)``; a name is none of them."""
+        folder = settings.folder(self.modules, making.module)
+        folder.limit = making.node.lineno
+        keywords = [keyword for keyword in making.call.keywords if keyword.arg != "name"]
+        call = ast.Call(making.call.func, making.call.args[1:], keywords)
+        return settings.read(call, folder, holder, self.reports)
 
     # -- types
 
@@ -265,17 +277,20 @@ class Declarations:
 
     def _read_step(self, function: m.Function) -> Step:
         module, node = function.module, function.node
-        functions.check_function(self.reports, function, "step")
+        making = function.making
+        if making is None:
+            functions.check_function(self.reports, function, "step")
+        else:
+            made_steps.check(self.reports, self, making)
+        home = making.module if making is not None else module
         doc = docstrings.read(node)
         read = self._settings(function, settings.STEP)
         returns = self.annotation(module, node.returns)
         return Step(
             key=function.key,
-            module=module.name,
-            function=node.name,
-            source_root=self.modules.project.relative(
-                self.modules.project.source_root(module.path)
-            ),
+            module=home.name,
+            function=making.name if making is not None else node.name,
+            source_root=self.modules.project.relative(self.modules.project.source_root(home.path)),
             description=doc.description,
             parameters=tuple(self._step_parameters(function, doc.parameters)),
             returns=returns,
@@ -298,7 +313,8 @@ class Declarations:
     def _with_code(self, function: m.Function, step: Step) -> Step:
         files = next((json.loads(item.value) for item in step.settings if item.name == "files"), ())
         try:
-            code = self.modules.code.step(function.module.path, step.function, files)
+            home = function.making.module if function.making is not None else function.module
+            code = self.modules.code.step(home.path, step.function, files)
         except (LookupError, OSError, SyntaxError, ValueError) as error:
             self.reports.error(
                 "step-code",
@@ -656,6 +672,8 @@ def arguments_of(node: m.FunctionNode) -> Iterator[tuple[ast.arg, str, ast.expr 
 
 
 def name_span(function: m.Function) -> Span:
-    """The range of a function's header line, from `def` on."""
+    """The range of a function's header line from `def` on, or of what makes a step of it."""
+    if function.making is not None:
+        return function.making.module.span(function.making.node)
     span = function.module.span(function.node)
     return function.module.source.line_span(span.line, span.column)

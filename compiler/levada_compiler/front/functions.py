@@ -30,7 +30,7 @@ def check_function(
             f"`{node.name}` is async: a {kind} is an ordinary function",
             help="write `def`; in a step, `asyncio.run(…)` runs what is async",
         )
-    elif (kind == "step" or not lowered) and _yields(function):
+    elif (kind == "step" or not lowered) and yields(function):
         reports.error(
             "invalid-function",
             span,
@@ -39,7 +39,8 @@ def check_function(
         )
 
 
-def _yields(function: m.Function) -> bool:
+def yields(function: m.Function) -> bool:
+    """Return whether a function is a generator."""
     node = function.node
     lines = function.module.source.lines[node.lineno - 1 : node.end_lineno]
     if not any("yield" in line for line in lines):

@@ -1,13 +1,16 @@
 """Modules of the project as syntax, and what a name in one of them refers to.
 
 Nothing is imported: an import of a project module is followed by parsing that module, any other
-import is an :class:`External` with its qualified name.
+import is an :class:`External` with its qualified name. Modules of installed distributions are
+parsed where one of the same distribution imports them, or one of which a pipeline names something
+that it can use (:meth:`Modules.open`).
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import sys
 
 from ..diagnostics.diagnostic import Span
 from ..slotted import dataclass
@@ -41,15 +44,36 @@ FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Making:
+    """``name = step(function, …)`` in ``module``: makes a step of a function that exists.
+
+    ``given`` is what ``function`` refers to.
+    """
+
+    module: Module
+    name: str
+    node: ast.stmt
+    call: ast.Call
+    given: Definition | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Function:
-    """A function of a project module."""
+    """A function of a project module.
+
+    Of one that ``making`` makes a step of, ``node`` is a copy with the step's name, and ``module``
+    is where the function itself is.
+    """
 
     module: Module
     node: FunctionNode
+    making: Making | None = None
 
     @property
     def key(self) -> str:
-        """``module:function``."""
+        """``module:function``, by which a run finds it."""
+        if self.making is not None:
+            return f"{self.making.module.name}:{self.making.name}"
         return f"{self.module.name}:{self.node.name}"
 
 
@@ -87,6 +111,10 @@ class External:
     name: str
 
 
+#: What ``step`` is to those who import it.
+STEP: Final = (External("levada.step"), External("levada.declarations.step"))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class EnumMember:
     """A member of an enumeration of the project; ``value`` is what its ``.value`` is."""
@@ -120,6 +148,7 @@ class Module:
         self.source = source
         self.tree = tree
         self.bindings: dict[str, Binding] = {}
+        self.rebound: dict[ast.stmt, Binding] = {}  #: what a name was before it was assigned
         self.functions: list[FunctionNode] = []
         self.stars: list[Import] = []
         self.folded: dict[str, object] = {}  #: constants whose value is known (by ``constants``)
@@ -193,6 +222,8 @@ class Module:
         for target in targets:
             if isinstance(target, ast.Name):
                 known = value if target.id not in self.bindings else None
+                if value is not None and known is None:
+                    self.rebound[node] = self.bindings[target.id]
                 self.bindings[target.id] = Constant(self, target.id, known, node)
                 continue
             for name in ast.walk(target):
@@ -262,6 +293,21 @@ def statements(block: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
                 stack += inner
 
 
+def prefixes(name: str) -> list[str]:
+    """The modules that something with a dotted name may be in, the longest name first."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+
+def _unknown_function(place: ast.stmt) -> ast.FunctionDef:
+    """A function of which nothing is known but that ``place`` has a name for it."""
+    node = ast.parse("def function(*args, **kwargs): ...").body[0]
+    assert isinstance(node, ast.FunctionDef)  # noqa: S101 - it is written above
+    for inner in ast.walk(node):
+        ast.copy_location(inner, place)
+    return node
+
+
 def _names_bound_by(node: ast.stmt) -> Iterator[str]:
     target: ast.AST | None = None
     if isinstance(node, ast.For | ast.AsyncFor):
@@ -280,6 +326,9 @@ class Modules:
         self.reports = reports
         self.broken: set[str] = set()  #: dotted names of modules that are not valid Python
         self._modules: dict[str, Module | None] = {}
+        self._made: dict[tuple[ast.stmt, str], Function | None] = {}
+        #: Files of the distributions that are open, by the first part of their modules' names.
+        self._opened: dict[str, list[str]] = {}
 
     def add(self, path: str, source: Source, tree: ast.Module) -> Module:
         """Register a module that has been parsed already."""
@@ -291,19 +340,66 @@ class Modules:
         """The modules read so far."""
         return [module for module in self._modules.values() if module]
 
-    def load(self, name: str) -> Module | None:
-        """The project's module of that dotted name, or None; broken ones are reported once."""
+    def load(self, name: str, importer: Module | None = None) -> Module | None:
+        """The module of that dotted name, or None; broken ones are reported once.
+
+        It is one of the project, of the same distribution as ``importer``, or of one that is open.
+        """
         if not name or name.partition(".")[0] == "levada":
             return None
-        path = self.project.locate(name)
+        path = self.project.locate_for(importer.path if importer else "", name)
         if path is None or not path.endswith(".py"):
-            return None
+            path = self._locate_opened(name)
+        return self._read(path, name) if path is not None else None
+
+    def _read(self, path: str, name: str) -> Module | None:
         if path not in self._modules:
             self._modules[path] = None
             self._modules[path] = self._parse(path)
             if self._modules[path] is None:
                 self.broken.add(name)
         return self._modules[path]
+
+    # -- installed distributions
+
+    def outside(self, name: str) -> Definition | None:
+        """What an installed module defines under a qualified name; None without its source."""
+        seen: set[str] = set()
+        while name not in seen:  # a module may pass on what another distribution has
+            seen.add(name)
+            found = self._outside(name)
+            if not isinstance(found, External):
+                return found
+            name = found.name
+        return None
+
+    def _outside(self, name: str) -> Definition | None:
+        if name.partition(".")[0] in sys.stdlib_module_names or name.startswith("levada."):
+            return None
+        for dotted in prefixes(name):
+            path = self.project.environment.locate(dotted)
+            found: Definition | None = self._read(path, dotted) if path is not None else None
+            if found is not None:
+                for attribute in name.removeprefix(dotted).split(".")[1:]:
+                    found = None if found is None else self.member(found, attribute)
+                return found
+        return None
+
+    def open(self, name: str) -> None:
+        """Count the distribution that has what is called ``name`` among those of the project."""
+        for dotted in reversed(prefixes(name)):
+            path = self.project.environment.locate(dotted)
+            if path is not None:
+                self._opened.setdefault(name.partition(".")[0], []).append(path)
+                return
+
+    def _locate_opened(self, name: str) -> str | None:
+        opened = self._opened.get(name.partition(".")[0], ())
+        environment = self.project.environment
+        path = environment.locate(name) if opened else None
+        if path is None or not any(environment.share_distribution(each, path) for each in opened):
+            return None
+        return path
 
     def _parse(self, path: str) -> Module | None:
         file = self.project.relative(path)
@@ -340,8 +436,13 @@ class Modules:
         binding = module.bindings.get(name)
         if binding is None:
             return self._lookup_star(module, name, seen)
+        return self._bound(module, binding, seen)
+
+    def _bound(
+        self, module: Module, binding: Binding, seen: frozenset[tuple[str, str]]
+    ) -> Definition | None:
         if isinstance(binding, Import):
-            return self._lookup_import(binding, seen)
+            return self._lookup_import(module, binding, seen)
         if isinstance(binding, Constant):
             return self._follow_alias(binding, seen)
         if isinstance(binding, ast.ClassDef):
@@ -353,15 +454,59 @@ class Modules:
     ) -> Definition | None:
         """``fit = train`` at module level: another name for the same definition."""
         if not isinstance(constant.value, ast.Name):
-            return constant
+            return self.made(constant) or constant
         found = self._lookup(constant.module, constant.value.id, seen)
         return constant if found is None or isinstance(found, Constant) else found
+
+    # -- steps made of functions that exist
+
+    def made(self, constant: Constant) -> Function | None:
+        """The step that ``name = step(function, …)`` makes; None for any other constant."""
+        key = (constant.node, constant.name)
+        if key not in self._made:
+            self._made[key] = None  # for `name = step(name)` where there is no other `name`
+            call = getattr(constant.node, "value", None)
+            is_known = constant.value is not None or constant.node in constant.module.rebound
+            if is_known and isinstance(call, ast.Call) and self.is_making(constant.module, call):
+                self._made[key] = self._make(constant, call)
+        return self._made[key]
+
+    def made_steps(self, module: Module) -> list[Function]:
+        """The steps that assignments of a module make of functions."""
+        constants = [each for each in module.bindings.values() if isinstance(each, Constant)]
+        made = (self.made(constant) for constant in constants)
+        return [function for function in made if function is not None]
+
+    def is_making(self, module: Module, call: ast.Call) -> bool:
+        """Whether a call is ``step(function, …)``."""
+        is_named = isinstance(call.func, ast.Name | ast.Attribute)
+        return bool(call.args) and is_named and self.resolve(module, call.func) in STEP
+
+    def _make(self, constant: Constant, call: ast.Call) -> Function:
+        given = self._given(constant, call.args[0])
+        if isinstance(given, External):
+            given = self.outside(given.name) or given
+        making = Making(constant.module, constant.name, constant.node, call, given)
+        name = next((each.value for each in call.keywords if each.arg == "name"), None)
+        shown = name.value if isinstance(name, ast.Constant) else None
+        if isinstance(given, Function):
+            module, node = given.module, type(given.node)(**vars(given.node))
+        else:
+            module, node = constant.module, _unknown_function(constant.node)
+        node.name = shown if isinstance(shown, str) and shown.isidentifier() else constant.name
+        return Function(module, node, making)
+
+    def _given(self, constant: Constant, node: ast.expr) -> Definition | None:
+        before = constant.module.rebound.get(constant.node)
+        if before is not None and isinstance(node, ast.Name) and node.id == constant.name:
+            return self._bound(constant.module, before, frozenset())
+        return self.resolve(constant.module, node)
 
     def _lookup_star(
         self, module: Module, name: str, seen: frozenset[tuple[str, str]]
     ) -> Definition | None:
         for star in reversed(module.stars):
-            target = self.load(star.target)
+            target = self.load(star.target, module)
             if target is None:
                 if star.target == "levada" and name in ("step", "pipeline", "after"):
                     return External(f"levada.{name}")
@@ -372,16 +517,16 @@ class Modules:
         return None
 
     def _lookup_import(
-        self, binding: Import, seen: frozenset[tuple[str, str]]
+        self, importer: Module, binding: Import, seen: frozenset[tuple[str, str]]
     ) -> Definition | None:
-        module = self.load(binding.target)
+        module = self.load(binding.target, importer)
         if binding.member is None:
             return module or External(binding.target)
         if module is not None:
             found = self._lookup(module, binding.member, seen)
             if found is not None:
                 return found
-        submodule = self.load(f"{binding.target}.{binding.member}")
+        submodule = self.load(f"{binding.target}.{binding.member}", importer)
         if submodule is not None:
             return submodule
         return None if module is not None else External(f"{binding.target}.{binding.member}")
@@ -394,13 +539,13 @@ class Modules:
             for alias in node.names:
                 name = alias.asname or alias.name.partition(".")[0]
                 target = alias.name if alias.asname else name
-                yield name, self._lookup_import(Import(target, None, node), frozenset())
+                yield name, self._lookup_import(module, Import(target, None, node), frozenset())
             return
         target = module.absolute(node)
         for alias in node.names:
             if alias.name != "*":
                 binding = Import(target, alias.name, node)
-                yield alias.asname or alias.name, self._lookup_import(binding, frozenset())
+                yield alias.asname or alias.name, self._lookup_import(module, binding, frozenset())
 
     def member(self, definition: Definition, name: str) -> Definition | None:
         """``definition.name`` of a module, a class or something external, if it is known."""
@@ -413,7 +558,7 @@ class Modules:
         if not isinstance(definition, Module):
             return None
         found = self.lookup(definition, name)
-        return found if found is not None else self.load(f"{definition.name}.{name}")
+        return found or self.load(f"{definition.name}.{name}", definition)
 
     def class_member(self, owner: Class, name: str) -> Constant | EnumMember | None:
         """A constant of a class, or a member of an enumeration.

@@ -8,13 +8,13 @@ from levada import operations
 
 from ..diagnostics.diagnostic import Label
 from ..diagnostics.reports import Reports
-from ..front import constants, project_functions, settings, undefined
+from ..front import constants, project_functions, settings
 from ..front import modules as m
 from ..front.not_constant import NotConstantError
 from ..program.ir import Argument, Call, Group, Member, Output, Setting
 from ..program.references import awaited
 from ..slotted import replace
-from . import bodies, functions, members
+from . import bodies, functions, members, uncallable
 from .arguments import Binder, header, lower_arguments
 from .expressions import definition_of, is_local, unknown_member
 from .frame import Frame
@@ -55,7 +55,9 @@ def _call(frame: Frame, node: ast.Call) -> Lowered:
         owner = callable_or_value(frame, callee.value)
         if owner.definition is None:
             return _method(frame, node, owner, callee.attr)
-    return _not_callable(frame, node, callee)
+    uncallable.report_value(frame, node, callee)
+    lower_arguments(frame, node)
+    return poison(frame.span(node))
 
 
 def _method(frame: Frame, node: ast.Call, owner: Lowered, name: str) -> Lowered:
@@ -127,14 +129,9 @@ def dispatch(
             return _call_class(frame, node, definition)
         case m.External():
             return _call_external(frame, node, definition)
-    report(frame, node, f"`{frame.text(node.func)}` is not a step", "call a step of it")
+    uncallable.report(frame, node, f"`{frame.text(node.func)}` is not a step", "call a step of it")
     lower_arguments(frame, node)
     return poison(frame.span(node))
-
-
-def report(frame: Frame, node: ast.AST, message: str, way_out: str, *labels: Label) -> None:
-    """Report a call of something that is not a step."""
-    frame.reports.error("not-a-step", frame.span(node), message, labels=labels, help=way_out)
 
 
 def _apply_modifier(frame: Frame, call: ast.Call, modifiers: Modifiers) -> None:
@@ -255,7 +252,9 @@ def _call_partial(frame: Frame, node: ast.Call, partial: Partial, modifiers: Mod
         return call_step(frame, node, function, modifiers, given)
     if isinstance(function, m.Function) and kind == "pipeline":
         return call_pipeline(frame, node, function, modifiers, given)
-    report(frame, node, "this partial is not of a step", "make it of a step or a pipeline")
+    uncallable.report(
+        frame, node, "this partial is not of a step", "make it of a step or a pipeline"
+    )
     return poison(span)
 
 
@@ -327,6 +326,9 @@ def _call_plain(frame: Frame, node: ast.Call, function: m.Function) -> Lowered:
     given = lower_arguments(frame, node)
     if given.is_poisoned:
         return poison(span)
+    if not frame.building.modules.project.is_own(function.module.path):
+        uncallable.report_library(frame, node, function)
+        return poison(span)
     if given.is_static and given.open is None:
         folded = _folded(frame, node, function, given)
         if folded is not None:
@@ -381,7 +383,7 @@ def _report_plain_function(
 ) -> None:
     name = function.node.name
     first = errors[0]
-    report(
+    uncallable.report(
         frame,
         node,
         f"`{name}` is not a step, and a pipeline cannot compute it: {first.message}",
@@ -406,7 +408,7 @@ def _call_class(frame: Frame, node: ast.Call, definition: m.Class) -> Lowered:
     made_value = functions.instance(frame, node, definition)
     if made_value is not None:
         return made_value
-    report(
+    uncallable.report(
         frame,
         node,
         f"`{frame.text(node.func)}` is a class whose instances a pipeline cannot make",
@@ -419,18 +421,6 @@ def _call_class(frame: Frame, node: ast.Call, definition: m.Class) -> Lowered:
 
 # ---------------------------------------------------------------------------- other callees
 
-_HELP: Final = {
-    "print": "log in a step: what a step prints is in its log",
-    "open": "open the file in a step",
-    "input": "make it a parameter of the pipeline",
-    "map": "write a comprehension: `[f(x) for x in xs]`",
-    "filter": "write a comprehension: `[x for x in xs if …]`",
-    "iter": "loop over the list itself",
-    "next": "take an item: `xs[0]`",
-    "eval": "compute it in a step",
-    "exec": "run it in a step",
-}
-
 
 def _call_external(frame: Frame, node: ast.Call, definition: m.External) -> Lowered:
     name = operations.QUALIFIED.get(definition.name)
@@ -438,7 +428,7 @@ def _call_external(frame: Frame, node: ast.Call, definition: m.External) -> Lowe
         return functions.apply(frame, node, name)
     if definition.name == "functools.partial":
         return _make_partial(frame, node)
-    _report_external(frame, node, definition)
+    uncallable.report_external(frame, node, definition)
     lower_arguments(frame, node)
     return poison(frame.span(node))
 
@@ -447,72 +437,14 @@ def _make_partial(frame: Frame, node: ast.Call) -> Lowered:
     span = frame.span(node)
     callee = callee_of(frame, node.args[0]) if node.args else None
     if callee is None or isinstance(callee, Partial):
-        report(frame, node, "`partial` is used here without a step", "write `partial(step, …)`")
+        uncallable.report(
+            frame, node, "`partial` is used here without a step", "write `partial(step, …)`"
+        )
         return poison(span)
     rest = ast.copy_location(ast.Call(node.func, node.args[1:], node.keywords), node)
     given = lower_arguments(frame, rest)
     partial = Partial(callee, tuple(given.positional), tuple(given.keywords))
     return callable_value(partial, span)
-
-
-def _report_external(frame: Frame, node: ast.Call, definition: m.External) -> None:
-    name = frame.text(node.func)
-    if definition.name == "levada.after":
-        report(frame, node, "`after(…)` gives no value", "write it as a statement of its own")
-        return
-    package, _, last = definition.name.partition(".")
-    if package == "builtins":
-        way_out = _HELP.get(last, f"call `{name}` in a step")
-        report(frame, node, f"`{name}` cannot be called in a pipeline", way_out)
-        return
-    broken = frame.building.modules.broken
-    if any(definition.name == item or definition.name.startswith(f"{item}.") for item in broken):
-        return
-    message = (
-        f"`{name}` comes from `{package}`, which is not a module of this project, so it is no step"
-    )
-    report(frame, node, message, f"call it in a step; or check where `{package}` lies")
-
-
-def _not_callable(frame: Frame, node: ast.Call, callee: ast.expr) -> Lowered:
-    span = frame.span(node)
-    if isinstance(callee, ast.Name) and is_local(frame, callee.id):
-        _report_local(frame, node, callee)
-    elif isinstance(callee, ast.Name):
-        known = frame.building.modules.lookup(frame.module, callee.id)
-        if known is None:
-            undefined.report(frame.building.modules, frame.module, callee, span, frame.scope.names)
-        else:
-            report(frame, node, f"`{callee.id}` is not a step", "call a step, or a pipeline")
-    elif not isinstance(callee, ast.Attribute):
-        message = "only a step or a pipeline can be called here, by its name"
-        report(frame, node, message, "give it a name at module level")
-    lower_arguments(frame, node)
-    return poison(span)
-
-
-def _report_local(frame: Frame, node: ast.Call, callee: ast.Name) -> None:
-    frame.used.add(callee.id)
-    binding = frame.scope.names.get(callee.id)
-    if isinstance(binding, Lowered) and binding.poisoned:
-        return
-    place = frame.span(frame.locals.get(callee.id, callee))
-    if callee.id not in frame.module.bindings:
-        report(
-            frame,
-            node,
-            f"`{callee.id}` is a variable of the pipeline, not a step",
-            "only a step or a pipeline can be called",
-            Label(place, "it gets its value here"),
-        )
-        return
-    report(
-        frame,
-        callee,
-        f"`{callee.id}` is a variable of this pipeline, which hides the step of that name",
-        "give the variable another name",
-        Label(place, f"`{callee.id}` is assigned here"),
-    )
 
 
 EXPRESSIONS[ast.Call] = _call

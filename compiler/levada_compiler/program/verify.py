@@ -143,8 +143,8 @@ class _Verifier:
             self.report(program.span, f"`{program.source}` is not a digest of the source")
         for folder in program.search:
             if folder != "." and not _is_relative(folder):
-                self.report(program.span, f"`{folder}` is not a folder in the project")
-        if not _is_relative(program.file):
+                self.report(program.span, f"`{folder}` is not relative to the project")
+        if not _is_relative(program.file) or program.file.startswith("../"):
             self.report(program.span, f"`{program.file}` is not a path in the project")
         self.check_parameters(program.parameters, program.span, "the pipeline")
         for parameter in program.parameters:
@@ -164,7 +164,7 @@ class _Verifier:
         if not _DIGEST.fullmatch(step.code):
             self.report(step.span, f"`{step.code}` is not a digest of the code")
         if step.source_root != "." and not _is_relative(step.source_root):
-            self.report(step.span, f"`{step.source_root}` is not a folder in the project")
+            self.report(step.span, f"`{step.source_root}` is not relative to the project")
         if list(step.imports) != sorted(set(step.imports)):
             self.report(step.span, f"the imports of `{step.key}` are not sorted")
         self.check_parameters(step.parameters, step.span, f"step `{step.key}`")
@@ -225,7 +225,7 @@ class _Verifier:
         if min(span.line, span.column, span.end_line, span.end_column) < 1 or not is_ordered:
             self.report(span, f"the span of {owner} is not a range of text: {span}")
         if not _is_relative(span.file):
-            self.report(span, f"the span of {owner} is not in a file of the project")
+            self.report(span, f"the span of {owner} is not in a file relative to the project")
 
     # ------------------------------------------------------------------ nodes
 
@@ -580,7 +580,11 @@ def _is_chain(expr: Compare) -> bool:
 
 
 def _is_relative(path: str) -> bool:
-    return bool(path) and not path.startswith("/") and ".." not in path.split("/")
+    """Whether a path is relative to the project; a package of it may be beside the project."""
+    parts = path.split("/")
+    while parts[:1] == [".."]:
+        parts.pop(0)
+    return bool(path) and not path.startswith("/") and ".." not in parts
 
 
 def _compact(value: object) -> str:

@@ -1,0 +1,66 @@
+"""``pyproject.toml`` as a document."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FILE = "pyproject.toml"
+
+
+class ProjectError(Exception):
+    """A ``pyproject.toml`` that cannot be read. ``line`` counts from 1, 0 where it is unknown."""
+
+    def __init__(self, message: str, file: str, line: int = 0) -> None:
+        super().__init__(f"{file}:{line}: {message}" if line else f"{file}: {message}")
+        self.message = message
+        self.file = file
+        self.line = line
+
+
+def read(path: str) -> dict[str, Any]:
+    """Return the document at ``path``, empty if there is no file. Raises ProjectError."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ProjectError(error.strerror or str(error), path) from error
+    return _parse(content, path) if content else {}
+
+
+def table(document: object, *names: str) -> dict[str, Any]:
+    """Return the table ``document[name][…]``, empty where it is not there or is no table."""
+    found: Any = document
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def texts(value: object) -> list[str]:
+    """Return the strings of a list, none of any other value."""
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def _parse(content: bytes, path: str) -> dict[str, Any]:
+    import tomllib  # 10 ms, so not before there is something to read
+
+    try:
+        return tomllib.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise ProjectError("this is not UTF-8 text", path) from error
+    except tomllib.TOMLDecodeError as error:
+        message, line = _place(str(error), path)
+        raise ProjectError(message, path, line) from error
+
+
+def _place(message: str, path: str) -> tuple[str, int]:
+    """Split tomllib's ``… (at line 3, column 4)`` (or ``(at end of document)``)."""
+    text, _, place = message.partition(" (at ")
+    words = place.replace(",", " ").rstrip(")").split()
+    if words[:1] == ["line"]:
+        return text, int(words[1])
+    with open(path, "rb") as file:
+        return text, max(1, len(file.read().splitlines()))
