@@ -15,7 +15,7 @@ three rules:
 
 from __future__ import annotations
 
-from levada_compiler.program.expression_text import ExpressionWriter, failing_in, failing_nodes
+from levada_compiler.program.expression_text import ExpressionWriter, failing_nodes
 from levada_compiler.program.ir import (
     Branch,
     Call,
@@ -242,7 +242,7 @@ class Graph:
         if guard.handler is None:
             self._heads[guard.id] |= self._union(guard.body)
         if guard.handler is not None:
-            failing = failing_in(guard)
+            failing = failing_nodes(guard.body)
             gate, handling = self._gate(guard, "except", place, self._since(first), failing)
             exits = [gate, *self._region(guard.handler, handling, ())]
         if guard.final:
@@ -263,12 +263,11 @@ class Graph:
         task.rule = ALL_DONE
         if kind == "except" and guard.checks and not place.source:
             task.kind = "handle"
-            task.condition = f"failed({', '.join(map(repr, guard.checks))})"
-            task.body = failing_nodes(guard.body)
+            task.condition = self.writer.failure(guard.changed(body=()))
         skips = ((name, "then"),) if kind == "except" else ()
         inner = replace(place, gates=(*place.gates, *skips))
         if place.source:
-            listed = f"if failed({', '.join(map(repr, failing))})" if kind == "except" else ""
+            listed = f"if {self.writer.failure(guard)}" if kind == "except" else ""
             task.kind, task.clauses = "items_after", (*place.clauses, *([listed] if listed else []))
             task.always = kind == "finally"
             task.lists = self._unproved([place.source, *(over if kind == "except" else ())])

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from levada_compiler.program.expression_text import (
     ExpressionWriter,
-    failing_in,
     failing_nodes,
     used,
 )
@@ -371,7 +370,7 @@ class Builder:
         before = _unless_empty(body)
         if not before and not guard.checks:
             return
-        text = f"failed({_listed(failing_in(guard))})"
+        text = self.writer.failure(guard)
         decided = self._decision("except", place, guard, text, f"{guard.id}.except")
         decided.follows += before
         decided.wants += self._refer.of_values(guard.checks)

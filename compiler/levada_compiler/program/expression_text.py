@@ -122,13 +122,19 @@ class ExpressionWriter:
                 case Branch(condition=condition) if node.id in asked:
                     found[node.id] = self.text(condition)
                 case Guard() if node.id in asked:
-                    found[node.id] = f"failed({', '.join(map(self._string, failing_in(node)))})"
+                    found[node.id] = self.failure(node)
         return found
 
     def _expressions(self) -> Iterator[Expr]:
         for node in self._nodes.values():
             yield from node.expressions()
         yield from self._program.result.values
+
+    def failure(self, guard: Guard) -> str:
+        """Return, as text, whether the body of a guard has failed: a node of it, or a value."""
+        asked = {"failed": failing_nodes(guard.body), "raises": guard.checks}
+        calls = [f"{name}({', '.join(map(self._string, of))})" for name, of in asked.items() if of]
+        return " or ".join(calls) or "False"
 
     def text(self, expr: Expr) -> str:
         """Return the expression as text."""
@@ -382,11 +388,6 @@ def used(definitions: Mapping[str, str], texts: Iterable[str]) -> dict[str, str]
                 found.add(name)
                 left.append(definitions[name])
     return {name: text for name, text in definitions.items() if name in found}
-
-
-def failing_in(guard: Guard) -> tuple[str, ...]:
-    """Return the ids of the nodes in the body of a guard whose failure its handler handles."""
-    return (*failing_nodes(guard.body), *guard.checks)
 
 
 def failing_nodes(nodes: tuple[Node, ...]) -> tuple[str, ...]:

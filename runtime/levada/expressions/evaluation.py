@@ -233,12 +233,12 @@ class Evaluation(Walker):
     # ------------------------------------------------------------------ failures
 
     def failed(self, *texts: Any) -> bool:
-        """Whether one of the nodes has failed, in this iteration of the loops.
-
-        A definition has failed where evaluating it raises something; that of a guard says whether
-        its body has.
-        """
+        """Whether one of the nodes, or the body of a guard, has failed in this iteration."""
         return any(self._has_failed(loaded(text)) for text in texts)
+
+    def raises(self, *names: Any) -> bool:
+        """Whether evaluating one of the definitions raises something."""
+        return any(self._raised(loaded(name)) is not None for name in names)
 
     def error(self, guard: Any) -> HandledError:
         """Return the exception that the handler of a guard handles."""
@@ -253,27 +253,32 @@ class Evaluation(Walker):
 
     def error_of(self, guard: str) -> dict[str, Any]:
         """Return the error with which the body of a guard ended, as a record has it."""
-        names = [argument.value for argument in self._failing(guard) or ()]
-        nodes = [name for name in names if name not in self.scope.definitions.texts]
+        asked = self._failing(guard) or {}
         indexes = {name: v.index for name, v in self.variables.items() if v.leads}
-        error = self.scope.nodes.error(nodes, indexes)
+        error = self.scope.nodes.error(asked.get("failed", []), indexes)
         if error is not None:
             return error
-        for name in names:
-            raised = None if name in nodes else self._raised(name)
+        for name in asked.get("raises", []):
+            raised = self._raised(name)
             if raised is not None:
                 from levada.failures import of_expression
 
                 return of_expression(raised)
         raise ExpressionError(f"nothing in `{guard}` has failed")
 
-    def _failing(self, guard: str) -> list[Any] | None:
-        """Return the arguments of the ``failed(…)`` that the definition of a guard is."""
-        text = self.scope.definitions.texts.get(guard)
+    def _failing(self, name: str) -> dict[str, list[str]] | None:
+        """Return what the definition of a guard asks; None for any other.
+
+        It is ``failed(…)`` of nodes, ``raises(…)`` of definitions, or both.
+        """
+        text = self.scope.definitions.texts.get(name)
         node: Any = None if text is None else parse(text)
-        if getattr(getattr(node, "func", None), "id", "") != "failed":
-            return None
-        found: list[Any] = node.args
+        found: dict[str, list[str]] = {}
+        for call in getattr(node, "values", [node]):
+            function = getattr(getattr(call, "func", None), "id", "")
+            if function not in ("failed", "raises"):
+                return None
+            found[function] = [argument.value for argument in call.args]
         return found
 
     def _raised(self, name: str) -> Exception | None:
@@ -289,11 +294,9 @@ class Evaluation(Walker):
     def _has_failed(self, text: str) -> bool:
         node = parse(text)
         variables = self.variables
-        guarded_nodes = self._failing(text)
-        if guarded_nodes is not None:
-            return self.failed(*[argument.value for argument in guarded_nodes])
-        if text in self.scope.definitions.texts:
-            return self._raised(text) is not None
+        asked = self._failing(text)
+        if asked is not None:
+            return self.failed(*asked.get("failed", [])) or self.raises(*asked.get("raises", []))
         indexes = {name: v.index for name, v in variables.items() if v.leads}
         if type(node).__name__ == "Subscript":
             names = node.slice.elts if type(node.slice).__name__ == "Tuple" else [node.slice]
@@ -307,6 +310,7 @@ _OWN: Final[dict[str, Callable[..., Any]]] = {
     "member": Evaluation.member,
     "instance": Evaluation.instance,
     "failed": Evaluation.failed,
+    "raises": Evaluation.raises,
     "error": Evaluation.error,
     "catches": Evaluation.catches,
 }

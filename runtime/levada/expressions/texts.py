@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _ONLY_AST: Final = 0x400  # ast.PyCF_ONLY_AST
 _COMPREHENSIONS: Final = ("ListComp", "SetComp", "DictComp", "GeneratorExp")
 
-#: Functions whose arguments are names of nodes.
-_ABOUT_NODES: Final = ("failed", "error", "catches")
+#: Functions whose arguments are names of nodes, or of definitions.
+_ABOUT_NODES: Final = ("failed", "raises", "error", "catches")
 
 
 @lru_cache(maxsize=16_384)

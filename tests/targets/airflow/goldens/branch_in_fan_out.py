@@ -287,7 +287,7 @@ with DAG(
     try_1_except = ItemsAfter(
         task_id="try_1-except",
         node="try_1",
-        loops=["for value in params.values", "if failed('risky', 'check')"],
+        loops=["for value in params.values", 'if failed("risky", "check")'],
         body=["risky", "check"],
         lists=["check-items"],
     )
