@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..target import Capabilities, Capability, Option
+from levada_compiler.target import Capabilities, Capability, Option
 
 _CONSTRUCTS = {
     "step call": "a task, its result as XCom; after a failure, tasks that do not need it still run",

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levada_compiler import output
+from levada_compiler.client import Change, ClientError, text_option
 
-from ..client import Change, ClientError, text_option
 from . import deployed, record_link, worktree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..client import Compiled
+    from levada_compiler.client import Compiled
 
 
 class DagFolder:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from levada.declarations import SETTINGS
 from levada_compiler.program import ir_json
-
-from levada_backends.target import Capabilities, Capability
+from levada_compiler.target import Capabilities, Capability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

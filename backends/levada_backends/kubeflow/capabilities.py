@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..target import Capabilities, Capability
+from levada_compiler.target import Capabilities, Capability
+
 from .options import OPTIONS
 
 _CONSTRUCTS = {

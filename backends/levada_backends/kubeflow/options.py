@@ -6,9 +6,9 @@ What it has in common with ``kubernetes`` has the same name there.
 from __future__ import annotations
 
 from levada_compiler.slotted import dataclass, field
+from levada_compiler.target import Option
 
 from ..pods import names, store
-from ..target import Option
 from .artifacts import ARTIFACT_TYPES
 from .schedule import same_zone
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from levada_compiler.diagnostics.diagnostic import Diagnostic
     from levada_compiler.program.ir import Program
+    from levada_compiler.target import Capabilities
 
-    from ..target import Capabilities
     from .options import Options
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..target import Capabilities, Capability, Option
+from levada_compiler.target import Capabilities, Capability, Option
 
 _CONSTRUCTS = {
     "step call": "a Job for each attempt",

@@ -16,9 +16,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from levada import records
 from levada.driver import jobs as driver_jobs
-from urllib3.exceptions import HTTPError
-
-from levada_backends.client import (
+from levada_compiler.client import (
     QUEUED,
     RUNNING,
     SUCCEEDED,
@@ -32,6 +30,7 @@ from levada_backends.client import (
     StepState,
     text_option,
 )
+from urllib3.exceptions import HTTPError
 
 from ..pods import container, names
 from . import states
@@ -41,7 +40,7 @@ from .options import TABLE, read
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from levada_backends.client import Compiled, Request
+    from levada_compiler.client import Compiled, Request
 
 _MANAGER = "levada"
 #: Seconds that a request, and a pod that only reads the store, may take.

@@ -15,9 +15,8 @@ from . import configuration, front, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from levada_backends.target import Target
-
     from levada_compiler.program.ir import Program
+    from levada_compiler.target import Target
 
 _COMMAND_LINE = plain.CommandLine(
     flags={"--check": "checking", "--json": "as_json"},

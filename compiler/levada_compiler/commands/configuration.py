@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from levada.project import Project
-    from levada_backends.target import Target
 
     from levada_compiler.diagnostics.diagnostic import Diagnostic
+    from levada_compiler.target import Target
 
     Table = dict[str, object]
 

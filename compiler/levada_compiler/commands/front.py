@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from levada.project import Project
     from levada_backends.images.pins import Pins
-    from levada_backends.target import Target
 
     from levada_compiler.program.ir import Program
+    from levada_compiler.target import Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,8 @@ from . import console, parameters
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from levada_backends.target import Capability, Option, Target
-
     from levada_compiler.diagnostics.render.colours import Palette
+    from levada_compiler.target import Capability, Option, Target
 
 
 @click.command()

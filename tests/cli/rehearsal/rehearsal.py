@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from levada_backends.client import (
+from levada_compiler import output
+from levada_compiler.client import (
     Change,
     Client,
     ClientError,
@@ -20,8 +21,7 @@ from levada_backends.client import (
     StepState,
     secret_option,
 )
-from levada_backends.target import Capabilities, Option
-from levada_compiler import output
+from levada_compiler.target import Capabilities, Option
 
 
 class Stage:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from levada_compiler.slotted import dataclass
+from .slotted import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Protocol
 
-    from levada_compiler.diagnostics.diagnostic import Diagnostic
-    from levada_compiler.program.ir import Program
+    from .diagnostics.diagnostic import Diagnostic
+    from .program.ir import Program
 else:
     Protocol = object  # the real one takes 4 ms to import, and only type checkers ask for it
 
