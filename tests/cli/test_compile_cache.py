@@ -200,7 +200,7 @@ from levada_compiler.target import Capabilities
 class Shout:
     name = "shout"
     description = "the name, loud"
-    capabilities = Capabilities((), ())
+    capabilities = Capabilities.everything("shouted")
 
     def check(self, program, options):
         return ()

@@ -8,9 +8,8 @@ import re
 from levada_compiler.program.ir import Call, Group, Program, Result
 
 from . import operators
-from . import options as reads
 from .graph import NONE_FAILED, Graph, Task
-from .options import PROCESS
+from .options import PROCESS, Options
 from .params import params
 from .placement import Placement
 from .settings import Settings, assets, duration, retry
@@ -117,7 +116,7 @@ class _File:
     def __init__(self, program: Program, options: Mapping[str, object]) -> None:
         self._program = program
         self._options = options
-        self._where = reads.read(options)
+        self._where = Options(options)
         self._settings = Settings(program, self._where.airflow)
         self._graph = Graph(program)
         placement = Placement(program, self._settings, self._where)

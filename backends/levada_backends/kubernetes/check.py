@@ -12,7 +12,7 @@ from levada_compiler.program.ir import Call
 from ..pods import container, names
 from ..pods.check import SettingsCheck, all_nodes, settings_of_steps
 from .manifests import LARGEST_ANNOTATIONS, LARGEST_APPLIED, LARGEST_PLAN, Manifests
-from .options import LONGEST, TABLE, Options, read
+from .options import LONGEST, TABLE, Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,24 +27,11 @@ _REFERENCE = re.compile(
     r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[a-z0-9]+:[0-9a-fA-F]{32,})?"
 )
-_UNUSED = {
-    "on_failure": "nothing is called in the cluster when a run fails",
-    "sla": "nothing in the cluster looks at the time; the option `timeout` ends a run",
-    "on_sla_miss": "nothing in the cluster looks at the time",
-    "produces": "Kubernetes has no assets",
-    "consumes": "Kubernetes has no assets",
-    "triggered_by": "Kubernetes has no assets: a CronJob has a schedule",
-    "pool": "a ResourceQuota or a Kueue queue limits what runs at a time",
-    "start_date": "a CronJob starts when it is applied",
-    "catchup": "a CronJob does not run what it has missed, but by `startingDeadlineSeconds`",
-}
 
 
 def check(program: Program, given: Mapping[str, object]) -> tuple[Diagnostic, ...]:
     """All that is wrong, sorted by place."""
-    options, problems = read(given)
-    if problems:
-        return tuple(_option(problem, program.span) for problem in problems)
+    options = Options(given)
     mounted = [container.TEMPORARY, *([options.store_url] if options.claim else [])]
     found = [
         *SettingsCheck(options.secret, mounted).of(program),
@@ -58,16 +45,6 @@ def check(program: Program, given: Mapping[str, object]) -> tuple[Diagnostic, ..
     return tuple(sorted(found, key=lambda one: (one.span, one.id)))
 
 
-def _option(problem: str, span: Span) -> Diagnostic:
-    return Diagnostic(
-        "kubernetes-option",
-        f"{TABLE} in pyproject.toml: {problem}",
-        span,
-        label="this pipeline is compiled with it",
-        help="correct it; docs/kubernetes.md lists the options",
-    )
-
-
 def _settings(program: Program, options: Options) -> Iterator[Diagnostic]:
     for setting in (*program.settings, *settings_of_steps(program)):
         yield from _setting(setting, json.loads(setting.value), options)
@@ -77,9 +54,7 @@ def _setting(setting: Setting, value: Any, options: Options) -> Iterator[Diagnos
     if value is None or value is False:
         return
     span = setting.span
-    if setting.name in _UNUSED:
-        yield _unused(setting, _UNUSED[setting.name])
-    elif setting.name == "executor" and value != "kubernetes":
+    if setting.name == "executor" and value != "kubernetes":
         yield Diagnostic(
             "kubernetes-executor",
             f"this target runs steps in pods, not in {value!r}",
@@ -179,9 +154,6 @@ def _images(program: Program, options: Options) -> Iterator[Diagnostic]:
                 help=f"run `levada build {program.file}` and commit levada.lock, set `image` on"
                 f" the step, or in {TABLE}",
             )
-    for image in (options.driver_image, options.image):
-        if image is not None and not _REFERENCE.fullmatch(image):
-            yield _option(f"`{image}` is no reference of an image", program.span)
 
 
 def _image_problem(image: str | None) -> str:

@@ -35,7 +35,7 @@ from urllib3.exceptions import HTTPError
 from ..pods import container, names
 from . import states
 from .manifests import NAME_LENGTH
-from .options import TABLE, read
+from .options import TABLE, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,9 +52,9 @@ class KubernetesClient(Client):
     """A namespace of a cluster, by a context of the user's kubeconfig or the pod's account."""
 
     def __init__(self, options: Mapping[str, object], root: str) -> None:
-        found, problems = read(options)
-        if problems:
-            raise ClientError(f"{TABLE} in pyproject.toml: {problems[0]}")
+        found = Options(options)
+        for _, problem in found.problems():
+            raise ClientError(f"{TABLE} in pyproject.toml: {problem}")
         self._connect(options, root)
         self.namespace = found.namespace or self._default_namespace
         # Their methods take JSON as well, which their types do not say.

@@ -8,7 +8,7 @@ from .. import block_yaml
 from .capabilities import CAPABILITIES
 from .check import check
 from .manifests import Manifests
-from .options import read
+from .options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +32,8 @@ class KubernetesTarget:
 
     def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
         """The manifests, by path."""
-        found, _ = read(options)
-        compiler = str(options.get("compiler", ""))
+        found = Options(options)
+        compiler = found.compiler
         head = f"# Made by Levada {compiler} from {program.file}; do not edit: compile it again.\n"
         manifests = Manifests(program, found, compiler)
         return {

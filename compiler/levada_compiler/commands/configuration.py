@@ -150,7 +150,7 @@ def _refuse_unknown(target: Target, options: Mapping[str, object]) -> None:
 def _known(target: Target) -> tuple[str, ...] | None:
     """The options that a target takes; None if it takes any."""
     options = target.capabilities.options
-    return None if options is None else (*(option.name for option in options), "project")
+    return None if options is None else (*options.definitions(), "project")
 
 
 def _override(

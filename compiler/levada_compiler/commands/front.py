@@ -68,6 +68,7 @@ def check(
     """
     from levada import project as projects
 
+    from levada_compiler import target_checks
     from levada_compiler.compilation import compile_file
 
     path, pipeline = reference
@@ -87,7 +88,7 @@ def check(
         if result.program is not None:
             for target in asked:
                 program = with_images(result.program, pinned, target)
-                found = target.check(program, target_options(options, target))
+                found = target_checks.check(target, program, target_options(options, target))
                 problems += (located(one, target, project, environment) for one in found)
     sources = {file: text for result in results for file, text in result.sources.items()}
     files = {file: digest for result in results for file, digest in result.files.items()}

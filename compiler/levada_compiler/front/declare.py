@@ -101,7 +101,7 @@ class Declarations:
         definition = self.modules.resolve(module, target)
         return DECORATORS.get(definition.name) if isinstance(definition, m.External) else None
 
-    def _settings(self, function: m.Function, holder: settings.Holder) -> tuple[Setting, ...]:
+    def _settings(self, function: m.Function, holder: str) -> tuple[Setting, ...]:
         folder = settings.folder(self.modules, function.module)
         folder.limit = function.node.lineno
         for decorator in function.node.decorator_list:

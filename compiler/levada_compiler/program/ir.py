@@ -261,7 +261,7 @@ class Setting:
     """One engine setting of a step, of one call, or of a pipeline (``retry``, ``schedule``, …).
 
     ``value`` is canonical JSON text (so that the setting is hashable); its meaning and shape per
-    ``name`` are those of ``levada.declarations``.
+    ``name`` are those of ``levada.settings``.
     """
 
     name: str

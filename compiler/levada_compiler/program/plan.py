@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from levada import __version__
+from levada.settings import SETTINGS
 
 from ..front.limits import schema
 from .expression_text import ExpressionWriter
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 SCHEMA = "levada.plan/1"
-
-#: The settings that a pipeline gives to its steps where these have none of their own.
-INHERITED = ("retry", "timeout", "cache", "environment", "executor")
 
 
 def plan(program: Program) -> dict[str, Any]:
@@ -48,7 +46,7 @@ def merged_settings(
 
     Environments are merged variable by variable, all other settings as a whole.
     """
-    inherited = {name: pipeline[name] for name in INHERITED if name in pipeline}
+    inherited = {name: value for name, value in pipeline.items() if SETTINGS[name].inherited}
     merged = inherited | step | call
     environment: dict[str, str] = {}
     for layer in (inherited, step, call):
