@@ -11,6 +11,7 @@ from levada.settings import SETTINGS
 
 from levada_compiler import targets
 from levada_compiler.diagnostics.render.cells import width
+from levada_compiler.foreign_target import TargetFaultError
 
 from . import console, parameters
 
@@ -48,7 +49,7 @@ def _loadable(names: Sequence[str]) -> list[Target]:
     for name in names:
         try:
             found.append(targets.load(name))
-        except targets.TargetError as error:
+        except (targets.TargetError, TargetFaultError) as error:
             console.error(str(error))
     return found
 
