@@ -20,8 +20,9 @@ from .front.declare import Declarations, name_span
 from .front.source import Source
 from .lowering import advice, expressions, frame, statements
 from .program import check
+from .program.digest import digest_of
 from .program.ir import Program
-from .slotted import dataclass
+from .slotted import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -303,11 +304,11 @@ class _Compiler:
         declared = self.declarations.pipeline(function)
         steps = self.declarations.called_steps(check.called_steps(tuple(outer.region)))
         check.hidden_modules(steps, self.reports)
-        return Program(
+        program = Program(
             name=function.node.name,
             description=declared.description,
             file=self.file,
-            source=self._digest(),
+            source="",
             search=self._search(),
             parameters=declared.parameters,
             settings=declared.settings,
@@ -316,6 +317,7 @@ class _Compiler:
             result=returned.result if returned else None,
             span=name_span(function),
         )
+        return replace(program, source=digest_of(program))
 
     def _search(self) -> tuple[str, ...]:
         folders = [folder for folder in self.project.search if os.path.isdir(folder)]
@@ -331,15 +333,6 @@ class _Compiler:
         """The modules of the project that were read: absolute paths, sorted."""
         files = {os.path.abspath(module.path) for module in self.modules.read()}
         return sorted(files | {self.path} | self._absolute(self.declarations.files))
-
-    def _digest(self) -> str:
-        """Over the names and texts of all modules read."""
-        whole = sha256(b"")
-        for path in sorted(self._read_files(), key=self.project.relative):
-            content = sha256(self.code.text(path).encode("utf-8", "surrogatepass"))
-            line = f"{self.project.relative(path)}\0{content.hexdigest()}\n"
-            whole.update(line.encode("utf-8", "surrogateescape"))
-        return f"sha256:{whole.hexdigest()}"
 
     def _sources(self) -> dict[str, str]:
         sources = {module.source.file: module.source.text for module in self.modules.read()}

@@ -100,8 +100,9 @@ class Spec:
         return {"tasks": {Key(task.name, self._said(task)): self._task(task) for task in dag.tasks}}
 
     def _said(self, task: Task) -> str:
-        span = task.node.span if task.node else None
-        place = f"{span.file}:{span.line}" if span else ""
+        """Say what a task is for, and which file calls it if that is not the pipeline's own."""
+        file = task.node.span.file if task.node else self.program.file
+        place = "" if file == self.program.file else file
         return "  ".join(text for text in (place, task.comment) if text)
 
     # ------------------------------------------------------------------ tasks

@@ -452,9 +452,9 @@ class Result:
 class Program:
     """A whole pipeline, checked.
 
-    ``source`` is ``sha256:…`` of all project files that it was read
-    from; ``file`` is relative to the project's root. ``search`` holds the folders, relative to it,
-    that modules are imported from, in order: a step runs with these in front of ``sys.path``.
+    ``source`` is ``sha256:…`` of what it means (:mod:`.digest`); ``file`` is relative to the
+    project's root. ``search`` holds the folders, relative to it, that modules are imported from,
+    in order: a step runs with these in front of ``sys.path``.
     """
 
     name: str

@@ -137,7 +137,6 @@ def _step(step: Step, settings: dict[str, Any]) -> dict[str, Any]:
         "returns": step.returns.text,
         "settings": settings,
         "file": step.span.file,
-        "line": step.span.line,
     }
 
 

@@ -1,7 +1,7 @@
 """Predict who leaves.
 
 Made from examples/churn/pipeline.py by Levada 0.1.0.
-Source: sha256:fb06f5853beb27dae3560100b66f03d073b12b92a4b016370ca47353c0634936
+Source: sha256:f8cc7889914827973f606acaa482e3b5faec20cf76df246c9a198b86c2a448be
 Change that file and compile it again, rather than this one.
 """
 
@@ -49,7 +49,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:fb06f5853beb27dae3560100b66f03d073b12b92a4b016370ca47353c0634936",
+    "LEVADA_SOURCE": "sha256:f8cc7889914827973f606acaa482e3b5faec20cf76df246c9a198b86c2a448be",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

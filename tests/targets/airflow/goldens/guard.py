@@ -1,7 +1,7 @@
 """guard.
 
 Made from tests/targets/airflow/cases/guard.py by Levada 0.1.0.
-Source: sha256:f04028236afa5c34d7e9710e74e18c41c565445eb99d81ba71aa84a415b46d89
+Source: sha256:d13ba5960f3095534f4f603746cb9cb0b3db3b467a31710bb33e3979a1aad97a
 Change that file and compile it again, rather than this one.
 """
 
@@ -44,7 +44,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:f04028236afa5c34d7e9710e74e18c41c565445eb99d81ba71aa84a415b46d89",
+    "LEVADA_SOURCE": "sha256:d13ba5960f3095534f4f603746cb9cb0b3db3b467a31710bb33e3979a1aad97a",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

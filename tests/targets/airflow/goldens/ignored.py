@@ -1,7 +1,7 @@
 """ignored.
 
 Made from tests/targets/airflow/cases/ignored.py by Levada 0.1.0.
-Source: sha256:f173db2c2d684495adbef4a40e973034cc96f3ffbb2b8eb4014179e2955b51a6
+Source: sha256:41bce662f1e7f9c6ca916f627c3ab997dfdcd07282cc7e68bd2c30f0e5b6d78d
 Change that file and compile it again, rather than this one.
 """
 
@@ -47,7 +47,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:f173db2c2d684495adbef4a40e973034cc96f3ffbb2b8eb4014179e2955b51a6",
+    "LEVADA_SOURCE": "sha256:41bce662f1e7f9c6ca916f627c3ab997dfdcd07282cc7e68bd2c30f0e5b6d78d",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

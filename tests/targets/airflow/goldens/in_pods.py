@@ -1,7 +1,7 @@
 """in_pods.
 
 Made from tests/targets/airflow/cases/in_pods.py by Levada 0.1.0.
-Source: sha256:c07fa4916ae6e36d8581005cf717c911f62e65400de454d7b844a7ca6d400345
+Source: sha256:3bfe8842a9103abf235efa8fd70197006654afee0cfead5e1fdec9830ea0f36b
 Change that file and compile it again, rather than this one.
 """
 
@@ -69,7 +69,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:c07fa4916ae6e36d8581005cf717c911f62e65400de454d7b844a7ca6d400345",
+    "LEVADA_SOURCE": "sha256:3bfe8842a9103abf235efa8fd70197006654afee0cfead5e1fdec9830ea0f36b",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

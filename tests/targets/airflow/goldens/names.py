@@ -1,7 +1,7 @@
 """names.
 
 Made from tests/targets/airflow/cases/names.py by Levada 0.1.0.
-Source: sha256:9f56fc6ef46c92dd329f613cfd1725a4a8b16e8e13e819e9d1b97394c10f8e77
+Source: sha256:5b1f7c33e06456c2d4314a4010306e4af4c028b4c2d99796d0d8f89767dc7e34
 Change that file and compile it again, rather than this one.
 """
 
@@ -46,7 +46,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:9f56fc6ef46c92dd329f613cfd1725a4a8b16e8e13e819e9d1b97394c10f8e77",
+    "LEVADA_SOURCE": "sha256:5b1f7c33e06456c2d4314a4010306e4af4c028b4c2d99796d0d8f89767dc7e34",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

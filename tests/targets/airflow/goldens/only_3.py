@@ -1,7 +1,7 @@
 """only_3.
 
 Made from tests/targets/airflow/cases/only_3.py by Levada 0.1.0.
-Source: sha256:bee74cce3696b6ffc3faab276d7069debbb04959ecb3d49218ec96ec2fe490bb
+Source: sha256:e82af9f37818634db17c73cec17aa7139a9ad92dbc4b0e1fd8fd7f0cd329b3ea
 Change that file and compile it again, rather than this one.
 """
 
@@ -38,7 +38,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:bee74cce3696b6ffc3faab276d7069debbb04959ecb3d49218ec96ec2fe490bb",
+    "LEVADA_SOURCE": "sha256:e82af9f37818634db17c73cec17aa7139a9ad92dbc4b0e1fd8fd7f0cd329b3ea",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

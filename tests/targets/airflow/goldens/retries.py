@@ -1,7 +1,7 @@
 """retries.
 
 Made from tests/targets/airflow/cases/retries.py by Levada 0.1.0.
-Source: sha256:76b4cde7b41d522655e3168a01c875afcc3f98d9aa692db991b31e1d4629a292
+Source: sha256:6867f92919f84263659562d91799794f88fc60ca94eddc5a24d923e13d9d9fe8
 Change that file and compile it again, rather than this one.
 """
 
@@ -48,7 +48,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:76b4cde7b41d522655e3168a01c875afcc3f98d9aa692db991b31e1d4629a292",
+    "LEVADA_SOURCE": "sha256:6867f92919f84263659562d91799794f88fc60ca94eddc5a24d923e13d9d9fe8",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
