@@ -269,8 +269,11 @@ class _Compiler:
         imported = self.modules.lookup(module, name)
         if isinstance(imported, m.Function) and self.declarations.kind(imported) == "pipeline":
             return imported
-        found = closest(name, pipelines)
-        listed = ", ".join(f"`{item}`" for item in pipelines) or "none"
+        named = {self.declarations.pipeline(each).name: each for each in pipelines.values()}
+        if name in named:
+            return named[name]
+        found = closest(name, [*pipelines, *named])
+        listed = ", ".join(f"`{item}`" for item in named) or "none"
         self._error(
             "unknown-pipeline",
             f"there is no pipeline `{name}` in this module",
@@ -305,7 +308,8 @@ class _Compiler:
         steps = self.declarations.called_steps(check.called_steps(tuple(outer.region)))
         check.hidden_modules(steps, self.reports)
         program = Program(
-            name=function.node.name,
+            name=declared.name,
+            function="" if declared.name == function.node.name else function.node.name,
             description=declared.description,
             file=self.file,
             source="",

@@ -55,9 +55,13 @@ class _StepSettings(_Inherited, total=False):
     # By when a step or a run is to be over, counted from when the run was to start.
     sla: float | str | timedelta
 
-class _CallSettings(_StepSettings, total=False): ...
+class _CallSettings(_StepSettings, total=False):
+    # What a pipeline is called everywhere (its DAG, CronJob and runs), or one call of a step.
+    name: str
 
 class _PipelineSettings(_Inherited, total=False):
+    # What a pipeline is called everywhere (its DAG, CronJob and runs), or one call of a step.
+    name: str
     # A function that is called when a step or a run has failed.
     on_failure: str
     # By when a step or a run is to be over, counted from when the run was to start.

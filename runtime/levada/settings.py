@@ -307,6 +307,15 @@ def _function(name: str, value: object) -> str:
     return found
 
 
+def _name(name: str, value: object) -> str:
+    found = text(name, value)
+    plain = found.replace("-", "_").replace(".", "_")
+    if not plain.isidentifier() or not found.isascii() or len(found) > 200:
+        rule = "up to 200 letters, digits, `_`, `-` and `.`, and begin with a letter"
+        raise ValueError(f"{name} must have {rule}, not {value!r}")
+    return found
+
+
 def _assets(name: str, value: object) -> list[str]:
     uris = texts(name, value)
     for uri in uris:
@@ -427,6 +436,7 @@ MAPPING = Kind(mapping, "Mapping[str, str]", _TABLE, '{"name": "value"}')
 SECONDS = Kind(
     seconds, "float | str | timedelta", {"type": "number", "exclusiveMinimum": 0}, '"15m"'
 )
+_NAME = Kind(_name, "str", {"type": "string", "minLength": 1}, '"churn-daily"')
 _ASSETS = Kind(_assets, "Sequence[str]", _STRINGS, '["s3://bucket/model"]')
 _FUNCTION = Kind(_function, "str", {"type": "string", "pattern": ":"}, '"module:function"')
 _RETRY = Kind(
@@ -497,6 +507,13 @@ _PIPELINE = (PIPELINE,)
 
 #: Every setting by its name, in the order of the docs.
 SETTINGS = {
+    "name": Setting(
+        _NAME,
+        "What a pipeline is called everywhere (its DAG, CronJob and runs), or one call of a step.",
+        on=(PIPELINE, CALL),
+        example='"evaluate_production"',
+        for_targets=False,
+    ),
     "retry": Setting(
         _RETRY,
         "Attempts after the first, with the time between them; a PermanentError ends them.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 
+from levada_compiler.origin import made_from
 from levada_compiler.program.ir import Call, Group, Program, Result
 
 from . import operators
@@ -147,8 +148,7 @@ class _File:
         program = self._program
         about = program.description or f"{program.name}."
         made = [
-            f"Made from {program.file} by Levada {self._options.get('compiler', '')}".rstrip()
-            + ".",
+            f"{made_from(program, self._where.compiler)}.",
             f"Source: {program.source}",
             "Change that file and compile it again, rather than this one.",
         ]

@@ -5,6 +5,8 @@ Its messages: ``api/v2alpha1/pipeline_spec.proto`` in https://github.com/kubeflo
 
 from __future__ import annotations
 
+from levada_compiler.origin import made_from
+
 from ..block_yaml import Key, comment, dump
 from . import artifacts, executors, parameters
 from .channels import Channels
@@ -67,7 +69,8 @@ class Spec:
 
     def text(self) -> str:
         """Both documents as YAML."""
-        lines = comment(_HEADER.format(program=self.program, options=self._options))
+        made = made_from(self.program, self._options.compiler)
+        lines = comment(_HEADER.format(name=self.program.name, made=made))
         return "\n".join(lines) + "\n" + dump(self.pipeline, self.platform)
 
     def _info(self) -> dict[str, Any]:
@@ -204,7 +207,7 @@ class Spec:
 
 
 _HEADER = """\
-{program.name} for Kubeflow Pipelines 2, written by Levada {options.compiler} from {program.file}.
+{name} for Kubeflow Pipelines 2. {made}.
 Do not edit it: change the pipeline and compile it again. A task does what its `levada-call` says.
 Values go through Levada's store, and its cache is asked: KFP's cannot see them, and is off."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from levada_compiler.origin import made_from
+
 from .. import block_yaml
 from .capabilities import CAPABILITIES
 from .check import check
@@ -33,9 +35,8 @@ class KubernetesTarget:
     def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
         """The manifests, by path."""
         found = Options(options)
-        compiler = found.compiler
-        head = f"# Made by Levada {compiler} from {program.file}; do not edit: compile it again.\n"
-        manifests = Manifests(program, found, compiler)
+        head = f"# {made_from(program, found.compiler)}; do not edit: compile it again.\n"
+        manifests = Manifests(program, found, found.compiler)
         return {
             f"{manifests.name}/{file}": head + block_yaml.dump(*documents)
             for file, documents in manifests.files().items()

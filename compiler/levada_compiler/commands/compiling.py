@@ -81,6 +81,7 @@ def execute(given: Options) -> int:
         diagnostics,
         given.as_json,
         palette(given.colour, sys.stdout).enabled,
+        checked.project.root,
     )
     _refuse_sources(product, checked)
     status = output.deliver(product)

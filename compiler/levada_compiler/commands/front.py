@@ -49,7 +49,9 @@ class Checked:
 def split_reference(text: str) -> tuple[str, str | None]:
     """``FILE`` or ``FILE:PIPELINE``; a file whose name has a colon in it is a file."""
     file, colon, pipeline = text.rpartition(":")
-    if not colon or not file or not pipeline.isidentifier() or os.path.exists(text):
+    plain = pipeline.replace("-", "_").replace(".", "_")  # as a pipeline may be named
+    is_file = pipeline.endswith((".py", ".json")) or os.path.exists(text)
+    if not colon or not file or not plain.isidentifier() or is_file:
         return text, None
     return file, pipeline
 

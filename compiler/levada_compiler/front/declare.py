@@ -53,6 +53,7 @@ class Pipeline:
     """A pipeline function as declared. ``defaults`` are the values of absent arguments."""
 
     function: m.Function
+    name: str
     parameters: tuple[Parameter, ...]
     defaults: dict[str, Value]
     settings: tuple[Setting, ...]
@@ -364,7 +365,10 @@ class Declarations:
                 parameter = replace(parameter, default=text, type=default_type(parameter, value))
             parameters.append(parameter)
         read = self._settings(function, settings.PIPELINE)
-        return Pipeline(function, tuple(parameters), defaults, read, doc.description)
+        names = [json.loads(setting.value) for setting in read if setting.name == "name"]
+        name = names[0] if names else function.node.name
+        kept = tuple(setting for setting in read if setting.name != "name")
+        return Pipeline(function, name, tuple(parameters), defaults, kept, doc.description)
 
     def _limits(self, module: m.Module, annotation: ast.expr | None) -> str:
         folder = constants.Folder(self.modules, module)

@@ -118,11 +118,16 @@ def _setting(name: str, value: object, span: Span, holder: str, reports: Reports
     return [Setting(name, text, span)]
 
 
+def _owners(name: str) -> str:
+    on = SETTINGS[name].on
+    owners = [holder for holder in on if holder != CALL or STEP not in on]
+    return " or ".join(HOLDERS[holder] for holder in owners)
+
+
 def _report_unknown(name: str, span: Span, holder: str, reports: Reports) -> None:
     known = settings_of(holder)
     if name in SETTINGS:
-        owners = " or ".join(f"a {each}" for each in (STEP, PIPELINE) if each in SETTINGS[name].on)
-        way_out = f"`{name}` is a setting of {owners}"
+        way_out = f"`{name}` is a setting of {_owners(name)}"
     else:
         listed = f"it has {', '.join(f'`{item}`' for item in sorted(known))}"
         way_out = did_you_mean(name, known, listed)

@@ -6,7 +6,7 @@ import ast
 
 from ..diagnostics.diagnostic import Label
 from ..front import modules as m
-from ..front import settings, types
+from ..front import types
 from ..program.ir import (
     Argument,
     Call,
@@ -21,7 +21,7 @@ from ..program.ir import (
     Type,
 )
 from ..slotted import replace
-from . import advice, evaluation, expressions, flow, statements
+from . import advice, call_options, evaluation, expressions, flow, statements
 from .frame import Frame
 from .values import (
     ANY,
@@ -49,11 +49,12 @@ SEQUENCES: Final = ("range", "enumerate", "zip")
 class Modifiers:
     """What `.after(…)` and `.options(…)` add to a call."""
 
-    __slots__ = ("after", "options", "settings")
+    __slots__ = ("after", "name", "options", "settings")
 
     def __init__(self) -> None:
         self.after: list[str] = []
         self.settings: tuple[Setting, ...] = ()
+        self.name: Setting | None = None
         self.options: ast.Call | None = None
 
 
@@ -132,9 +133,8 @@ def _apply_modifier(frame: Frame, call: ast.Call, modifiers: Modifiers) -> None:
         modifiers.after.extend(after_ids(frame, call))
         return
     modifiers.options = call
-    folder = settings.folder(frame.building.modules, frame.module)
-    given = settings.read(call, folder, settings.CALL, frame.reports)
-    kept = {item.name: item for item in (*modifiers.settings, *given)}
+    kept = {item.name: item for item in (*modifiers.settings, *call_options.read(frame, call))}
+    modifiers.name = kept.pop("name", modifiers.name)
     modifiers.settings = tuple(kept[name] for name in sorted(kept))
 
 
@@ -179,7 +179,7 @@ def call_step(frame: Frame, node: ast.Call, function: m.Function, modifiers: Mod
     bound = bind(frame, node, step.parameters, function)
     if bound is None:
         return poison(span)
-    identity = frame.new_id(function.node.name)
+    identity = call_options.identity(frame, function.node.name, modifiers.name, span)
     arguments = tuple(Argument(name, value.expr, place) for name, (value, place) in bound.items())
     after = tuple(dict.fromkeys((*frame.barrier, *modifiers.after)))
     frame.emit(Call(identity, step.key, arguments, after, modifiers.settings, span))

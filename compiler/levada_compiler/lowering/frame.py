@@ -43,6 +43,15 @@ class Names:
     def __init__(self) -> None:
         self._taken: set[str] = set(RESERVED)
         self._next: dict[str, int] = {}
+        self.claimed: dict[str, Span] = {}  #: what was named in the source, and where
+
+    def claim(self, name: str, span: Span) -> bool:
+        """Take ``name`` as it is; False if it is taken."""
+        if name in self._taken:
+            return False
+        self._taken.add(name)
+        self.claimed[name] = span
+        return True
 
     def unique(self, name: str, prefix: str = "") -> str:
         """``name``, or ``name_2``, ``name_3``… if it is taken."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Final
 
-_LEFT_OUT: Final = ("span", "description", "source")
+_LEFT_OUT: Final = ("span", "description", "source", "function")
 _PLAIN: Final = frozenset((str, int, float, bool, type(None)))
 #: Expressions with others in them.
 _COMPOSITE: Final = frozenset(ir.Expr.__args__) - {ir.Const, ir.Param, ir.Output, ir.Item}

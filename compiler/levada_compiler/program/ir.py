@@ -454,7 +454,8 @@ class Program:
 
     ``source`` is ``sha256:…`` of what it means (:mod:`.digest`); ``file`` is relative to the
     project's root. ``search`` holds the folders, relative to it, that modules are imported from,
-    in order: a step runs with these in front of ``sys.path``.
+    in order: a step runs with these in front of ``sys.path``. ``function`` is the pipeline's
+    function where that is not called ``name``.
     """
 
     name: str
@@ -468,4 +469,10 @@ class Program:
     body: tuple[Node, ...]
     result: Result | None
     span: Span
+    function: str = ""
     version: int = 1
+
+    @property
+    def origin(self) -> str:
+        """``file:function``, as the command line takes it."""
+        return f"{self.file}:{self.function or self.name}"

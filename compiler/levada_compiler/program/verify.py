@@ -20,6 +20,8 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from levada.settings import SETTINGS
+
 from .ir import (
     Argument,
     Attribute,
@@ -128,8 +130,10 @@ class _Verifier:
     def check_header(self) -> None:
         program = self.program
         self.check_span(program.span, "the pipeline")
-        if not program.name.isidentifier():
+        if not _is_pipeline_name(program.name):
             self.report(program.span, f"the pipeline's name `{program.name}` is not a name")
+        if program.function and not program.function.isidentifier():
+            self.report(program.span, f"`{program.function}` is not the name of a function")
         if program.version != 1:
             self.report(program.span, f"version {program.version} is not known")
         if not _DIGEST.fullmatch(program.source):
@@ -511,6 +515,15 @@ def _target_names(target: Target) -> list[str]:
     for name in target.names:
         names += _target_names(name) if isinstance(name, Target) else [name]
     return names
+
+
+def _is_pipeline_name(name: str) -> bool:
+    if name.isidentifier():
+        return True
+    try:
+        return bool(SETTINGS["name"].read("name", name))
+    except ValueError:
+        return False
 
 
 def _is_relative(path: str) -> bool:

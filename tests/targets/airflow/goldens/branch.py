@@ -1,7 +1,7 @@
 """branch.
 
-Made from tests/targets/airflow/cases/branch.py by Levada 0.1.0.
-Source: sha256:79ab66bf71cd16c4d15a4e2175e3d7072a86fece60660d7d583c420e20b3f5db
+Made from tests/targets/airflow/cases/branch.py:branch by Levada 0.1.0.
+Source: sha256:51442f394ce10e5c412adbab1a843c0a2837db9482cd4046a82129c322533a94
 Change that file and compile it again, rather than this one.
 """
 
@@ -45,7 +45,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:79ab66bf71cd16c4d15a4e2175e3d7072a86fece60660d7d583c420e20b3f5db",
+    "LEVADA_SOURCE": "sha256:51442f394ce10e5c412adbab1a843c0a2837db9482cd4046a82129c322533a94",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """branch_in_fan_out.
 
-Made from tests/targets/airflow/cases/branch_in_fan_out.py by Levada 0.1.0.
-Source: sha256:267be4a7604e4b466000de447df8a070763ce71935983164e931cc9632a03d66
+Made from tests/targets/airflow/cases/branch_in_fan_out.py:branch_in_fan_out by Levada 0.1.0.
+Source: sha256:516e8fd8068022a3bcb98717f27acb6e5ccc011923f021afa99e99cd55e32264
 Change that file and compile it again, rather than this one.
 """
 
@@ -42,7 +42,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:267be4a7604e4b466000de447df8a070763ce71935983164e931cc9632a03d66",
+    "LEVADA_SOURCE": "sha256:516e8fd8068022a3bcb98717f27acb6e5ccc011923f021afa99e99cd55e32264",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """fan_out.
 
-Made from tests/targets/airflow/cases/fan_out.py by Levada 0.1.0.
-Source: sha256:e00c30ef6b1aab09bdd74d90dffab401676d6eec88c466c7a0e299756c4f9988
+Made from tests/targets/airflow/cases/fan_out.py:fan_out by Levada 0.1.0.
+Source: sha256:81395b150ed93c7f6da0e4d206bff06c4e3821012aaf05013515c721ad1ea3d6
 Change that file and compile it again, rather than this one.
 """
 
@@ -42,7 +42,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:e00c30ef6b1aab09bdd74d90dffab401676d6eec88c466c7a0e299756c4f9988",
+    "LEVADA_SOURCE": "sha256:81395b150ed93c7f6da0e4d206bff06c4e3821012aaf05013515c721ad1ea3d6",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """groups.
 
-Made from tests/targets/airflow/cases/groups.py by Levada 0.1.0.
-Source: sha256:b9f98093aa60267ce6db445d7a606efcaed389812c55aaa87774642ad3482d32
+Made from tests/targets/airflow/cases/groups.py:groups by Levada 0.1.0.
+Source: sha256:511824ee8e5b8750a7698d2e7c74b13cd5df616afafa94917d3726ef43ee3deb
 Change that file and compile it again, rather than this one.
 """
 
@@ -46,7 +46,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:b9f98093aa60267ce6db445d7a606efcaed389812c55aaa87774642ad3482d32",
+    "LEVADA_SOURCE": "sha256:511824ee8e5b8750a7698d2e7c74b13cd5df616afafa94917d3726ef43ee3deb",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """guard.
 
-Made from tests/targets/airflow/cases/guard.py by Levada 0.1.0.
-Source: sha256:d13ba5960f3095534f4f603746cb9cb0b3db3b467a31710bb33e3979a1aad97a
+Made from tests/targets/airflow/cases/guard.py:guard by Levada 0.1.0.
+Source: sha256:e26c8ae73bb5632183921dc0a2d735f9aca27dc30d1b34387e7b3f1f79b1e1df
 Change that file and compile it again, rather than this one.
 """
 
@@ -44,7 +44,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:d13ba5960f3095534f4f603746cb9cb0b3db3b467a31710bb33e3979a1aad97a",
+    "LEVADA_SOURCE": "sha256:e26c8ae73bb5632183921dc0a2d735f9aca27dc30d1b34387e7b3f1f79b1e1df",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """ignored.
 
-Made from tests/targets/airflow/cases/ignored.py by Levada 0.1.0.
-Source: sha256:41bce662f1e7f9c6ca916f627c3ab997dfdcd07282cc7e68bd2c30f0e5b6d78d
+Made from tests/targets/airflow/cases/ignored.py:ignored by Levada 0.1.0.
+Source: sha256:50e97ea229c5036a2765efe0f606ad9c83c3a6331e61af7098b942d2886ee44f
 Change that file and compile it again, rather than this one.
 """
 
@@ -47,7 +47,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:41bce662f1e7f9c6ca916f627c3ab997dfdcd07282cc7e68bd2c30f0e5b6d78d",
+    "LEVADA_SOURCE": "sha256:50e97ea229c5036a2765efe0f606ad9c83c3a6331e61af7098b942d2886ee44f",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """in_docker.
 
-Made from tests/targets/airflow/cases/in_docker.py by Levada 0.1.0.
-Source: sha256:2d9112d9ca275e1873a4b6ccf29d2aab0781a0720270f298944ac3494b0203f8
+Made from tests/targets/airflow/cases/in_docker.py:in_docker by Levada 0.1.0.
+Source: sha256:fed5b3ae81ef94c4589d609ae31ecba69abc53cb4fdadf22c72201aeab7dc2da
 Change that file and compile it again, rather than this one.
 """
 
@@ -45,7 +45,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:2d9112d9ca275e1873a4b6ccf29d2aab0781a0720270f298944ac3494b0203f8",
+    "LEVADA_SOURCE": "sha256:fed5b3ae81ef94c4589d609ae31ecba69abc53cb4fdadf22c72201aeab7dc2da",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """in_pods.
 
-Made from tests/targets/airflow/cases/in_pods.py by Levada 0.1.0.
-Source: sha256:3bfe8842a9103abf235efa8fd70197006654afee0cfead5e1fdec9830ea0f36b
+Made from tests/targets/airflow/cases/in_pods.py:in_pods by Levada 0.1.0.
+Source: sha256:9aee47920bdc157081804a510dc846e1a9a6782f4dca55c98b571957386b32be
 Change that file and compile it again, rather than this one.
 """
 
@@ -69,7 +69,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:3bfe8842a9103abf235efa8fd70197006654afee0cfead5e1fdec9830ea0f36b",
+    "LEVADA_SOURCE": "sha256:9aee47920bdc157081804a510dc846e1a9a6782f4dca55c98b571957386b32be",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """linked.
 
-Made from tests/targets/airflow/cases/linked.py by Levada 0.1.0.
-Source: sha256:035f1fdb70c16d9f4df947e0f02043ccfa98c3b7843101e65feb1850961a2ecf
+Made from tests/targets/airflow/cases/linked.py:linked by Levada 0.1.0.
+Source: sha256:a8ede2f3d87121160142fd61e66b014b6d4b3158bf02e99b03de6e91916bcd9b
 Change that file and compile it again, rather than this one.
 """
 
@@ -48,7 +48,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:035f1fdb70c16d9f4df947e0f02043ccfa98c3b7843101e65feb1850961a2ecf",
+    "LEVADA_SOURCE": "sha256:a8ede2f3d87121160142fd61e66b014b6d4b3158bf02e99b03de6e91916bcd9b",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

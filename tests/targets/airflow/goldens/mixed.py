@@ -1,7 +1,7 @@
 """mixed.
 
-Made from tests/targets/airflow/cases/mixed.py by Levada 0.1.0.
-Source: sha256:ff72dd1cb1d37b7ed83fdeecf32439e7c3a9e04f73a2a8b5d60f72579a247949
+Made from tests/targets/airflow/cases/mixed.py:mixed by Levada 0.1.0.
+Source: sha256:7fb54d7d4f1134d458ee8e4f1fbc53df4578f2a1aa81831e61ae858f98c269dc
 Change that file and compile it again, rather than this one.
 """
 
@@ -77,7 +77,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:ff72dd1cb1d37b7ed83fdeecf32439e7c3a9e04f73a2a8b5d60f72579a247949",
+    "LEVADA_SOURCE": "sha256:7fb54d7d4f1134d458ee8e4f1fbc53df4578f2a1aa81831e61ae858f98c269dc",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """names.
 
-Made from tests/targets/airflow/cases/names.py by Levada 0.1.0.
-Source: sha256:5b1f7c33e06456c2d4314a4010306e4af4c028b4c2d99796d0d8f89767dc7e34
+Made from tests/targets/airflow/cases/names.py:names by Levada 0.1.0.
+Source: sha256:112079df8213770a1c4fd151580bca0cad8393d60f31bb8174527a70ef927f7a
 Change that file and compile it again, rather than this one.
 """
 
@@ -46,7 +46,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:5b1f7c33e06456c2d4314a4010306e4af4c028b4c2d99796d0d8f89767dc7e34",
+    "LEVADA_SOURCE": "sha256:112079df8213770a1c4fd151580bca0cad8393d60f31bb8174527a70ef927f7a",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

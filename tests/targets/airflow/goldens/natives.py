@@ -1,7 +1,7 @@
 """Trains what there is.
 
-Made from tests/targets/airflow/cases/natives.py by Levada 0.1.0.
-Source: sha256:bed1ea98009820eb275f5a0404368ca8a5d44b930fddaea92fc45172448b7f0f
+Made from tests/targets/airflow/cases/natives.py:natives by Levada 0.1.0.
+Source: sha256:c0cee83b5db6eed2a1665a2c9a2a241f91984e6d19293ace08317e20e79bea48
 Change that file and compile it again, rather than this one.
 """
 
@@ -49,7 +49,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:bed1ea98009820eb275f5a0404368ca8a5d44b930fddaea92fc45172448b7f0f",
+    "LEVADA_SOURCE": "sha256:c0cee83b5db6eed2a1665a2c9a2a241f91984e6d19293ace08317e20e79bea48",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

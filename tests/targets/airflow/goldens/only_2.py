@@ -1,7 +1,7 @@
 """only_2.
 
-Made from tests/targets/airflow/cases/only_2.py by Levada 0.1.0.
-Source: sha256:deac9ac8a1c056057edcb3ea4a546953f41f14e05c9e33aea73dd2049d147e02
+Made from tests/targets/airflow/cases/only_2.py:only_2 by Levada 0.1.0.
+Source: sha256:696b9c55ca31e51e34d6ad8494061618fc37f48c05dbbfa76771d39b8e14101f
 Change that file and compile it again, rather than this one.
 """
 
@@ -35,7 +35,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:deac9ac8a1c056057edcb3ea4a546953f41f14e05c9e33aea73dd2049d147e02",
+    "LEVADA_SOURCE": "sha256:696b9c55ca31e51e34d6ad8494061618fc37f48c05dbbfa76771d39b8e14101f",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

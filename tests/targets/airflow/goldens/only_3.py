@@ -1,7 +1,7 @@
 """only_3.
 
-Made from tests/targets/airflow/cases/only_3.py by Levada 0.1.0.
-Source: sha256:e82af9f37818634db17c73cec17aa7139a9ad92dbc4b0e1fd8fd7f0cd329b3ea
+Made from tests/targets/airflow/cases/only_3.py:only_3 by Levada 0.1.0.
+Source: sha256:b3831ddd4cdd69bad14f9cb2f4d59c97da06130b8af5b7ac7398c6892f7589ff
 Change that file and compile it again, rather than this one.
 """
 
@@ -38,7 +38,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:e82af9f37818634db17c73cec17aa7139a9ad92dbc4b0e1fd8fd7f0cd329b3ea",
+    "LEVADA_SOURCE": "sha256:b3831ddd4cdd69bad14f9cb2f4d59c97da06130b8af5b7ac7398c6892f7589ff",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """retries.
 
-Made from tests/targets/airflow/cases/retries.py by Levada 0.1.0.
-Source: sha256:6867f92919f84263659562d91799794f88fc60ca94eddc5a24d923e13d9d9fe8
+Made from tests/targets/airflow/cases/retries.py:retries by Levada 0.1.0.
+Source: sha256:7131602ff193bcd65ae68e059d1fe04ca64a679e0aa116b85571edddeafa1050
 Change that file and compile it again, rather than this one.
 """
 
@@ -48,7 +48,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:6867f92919f84263659562d91799794f88fc60ca94eddc5a24d923e13d9d9fe8",
+    "LEVADA_SOURCE": "sha256:7131602ff193bcd65ae68e059d1fe04ca64a679e0aa116b85571edddeafa1050",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -2,8 +2,8 @@
 
 Runs on working days.
 
-Made from tests/targets/airflow/cases/sequence.py by Levada 0.1.0.
-Source: sha256:712277ca27e8aa5fafec7ae6844d471ffa79ba59f43ec38feb5bbb93bee79405
+Made from tests/targets/airflow/cases/sequence.py:sequence by Levada 0.1.0.
+Source: sha256:06d73a4d0d4b2aa44553cba268b5ba21178a19cac58ed1e0969dd24f0f5385e3
 Change that file and compile it again, rather than this one.
 """
 
@@ -47,7 +47,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:712277ca27e8aa5fafec7ae6844d471ffa79ba59f43ec38feb5bbb93bee79405",
+    "LEVADA_SOURCE": "sha256:06d73a4d0d4b2aa44553cba268b5ba21178a19cac58ed1e0969dd24f0f5385e3",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
