@@ -51,9 +51,15 @@ def compile_file(path: str, pipeline: str | None = None) -> Compilation:
     """Compile the pipeline named ``pipeline`` of the module at ``path``.
 
     Without a name: the only one, or the only one that no other pipeline of the module calls.
-    Never raises for bad input: whatever is wrong is a diagnostic.
+    A ``.json`` file holds a program itself (``levada.ir/1``). Never raises for bad input: whatever
+    is wrong is a diagnostic.
     """
-    return _Compiler(os.path.abspath(os.fspath(path))).run(pipeline)
+    path = os.fspath(path)
+    if path.endswith(".json"):
+        from .ir_file import compile_ir
+
+        return compile_ir(path, pipeline)
+    return _Compiler(os.path.abspath(path)).run(pipeline)
 
 
 class _Compiler:

@@ -18,6 +18,7 @@ OUTSIDE = {
     "file-not-found",
     "ignored-setting",
     "invalid-option",
+    "invalid-program",
     "module-name",
     "nesting-too-deep",
     "project-settings",

@@ -124,7 +124,7 @@ class _Check:
             if setting.name == "volumes" and executors == {PROCESS}:
                 yield _no_volumes(setting.span)
             reasons = [_UNUSED.get(executor, {}).get(setting.name) for executor in executors]
-            if all(reasons):
+            if reasons and all(reasons):  # a step that nothing calls runs nowhere
                 yield _no_effect(f"`{setting.name}`", str(reasons[0]), setting.span)
             elif setting.name == "resources" and value.get("disk") and executors == {DOCKER}:
                 yield _no_effect("`disk`", "Docker has no limit for it", setting.span)

@@ -20,7 +20,8 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from levada.settings import SETTINGS
+from levada.engine.parameters import violation
+from levada.settings import CALL, HOLDERS, PIPELINE, SETTINGS, STEP, settings_of
 
 from .ir import (
     Argument,
@@ -61,6 +62,9 @@ from .ir import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from levada.settings import Setting as Definition
 
     from ..diagnostics.diagnostic import Span
 
@@ -149,7 +153,7 @@ class _Verifier:
                 self.check_json(parameter.default, parameter.span, f"`{parameter.name}`")
             if parameter.kind in ("variadic", "keywords"):
                 self.report(parameter.span, f"parameter `{parameter.name}` is {parameter.kind}")
-        self.check_settings(program.settings, program.span)
+        self.check_settings(program.settings, program.span, PIPELINE)
         self.check_unique((step.key for step in program.steps), program.span, "step")
 
     def check_step(self, step: Step) -> None:
@@ -169,7 +173,7 @@ class _Verifier:
         for output in step.outputs:
             self.check_type(output.type, step.span)
         self.check_unique((output.name for output in step.outputs), step.span, "output")
-        self.check_settings(step.settings, step.span)
+        self.check_settings(step.settings, step.span, STEP)
 
     def check_parameters(self, parameters: tuple[Parameter, ...], span: Span, owner: str) -> None:
         self.check_unique((each.name for each in parameters), span, "parameter")
@@ -180,6 +184,8 @@ class _Verifier:
                 self.report(parameter.span, f"`{parameter.name}` of {owner} is not a name")
             if parameter.kind not in _PARAMETER_KINDS:
                 self.report(parameter.span, f"`{parameter.kind}` is no kind of parameter")
+            if parameter.limits and not _is_json_object(parameter.limits):
+                self.report(parameter.span, f"the limits of `{parameter.name}` are no JSON object")
 
     def check_type(self, kind: Type, span: Span) -> None:
         if not kind.name:
@@ -193,13 +199,19 @@ class _Verifier:
         for argument in kind.arguments:
             self.check_type(argument, span)
 
-    def check_settings(self, settings: tuple[Setting, ...], span: Span) -> None:
+    def check_settings(self, settings: tuple[Setting, ...], span: Span, holder: str) -> None:
         self.check_unique((each.name for each in settings), span, "setting")
+        known = settings_of(holder)
         for setting in settings:
             self.check_span(setting.span, f"setting `{setting.name}`")
             value = self.check_json(setting.value, setting.span, f"setting `{setting.name}`")
             if _compact(value) != _compact(json.loads(json.dumps(value, sort_keys=True))):
                 self.report(setting.span, f"the keys of setting `{setting.name}` are not sorted")
+            definition = known.get(setting.name)
+            if definition is None or not definition.for_targets:
+                self.report(setting.span, f"{HOLDERS[holder]} has no setting `{setting.name}`")
+            elif problem := _setting_problem(definition, value):
+                self.report(setting.span, f"setting `{setting.name}` {problem}")
 
     def check_json(self, text: str, span: Span, owner: str) -> object:
         """Report what is not JSON as the front end writes it: no spaces, no escapes of letters."""
@@ -276,7 +288,7 @@ class _Verifier:
                 self.report(node.span, f"`{node.id}` is after `{other}`, which is not over before")
 
     def check_call(self, node: Call, place: _Place) -> None:
-        self.check_settings(node.settings, node.span)
+        self.check_settings(node.settings, node.span, CALL)
         for argument in node.arguments:
             self.check_span(argument.span, f"argument `{argument.name}`")
             self.check_expression(argument.value, place, ())
@@ -515,6 +527,24 @@ def _target_names(target: Target) -> list[str]:
     for name in target.names:
         names += _target_names(name) if isinstance(name, Target) else [name]
     return names
+
+
+def _setting_problem(definition: Definition, value: Any) -> str:
+    if problem := violation(value, definition.kind.schema):
+        return problem
+    try:
+        if definition.check is not None and value is not None:
+            definition.check(value)
+    except ValueError as error:
+        return f"cannot be: {error}"
+    return ""
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _is_pipeline_name(name: str) -> bool:
