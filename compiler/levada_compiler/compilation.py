@@ -17,6 +17,7 @@ from .diagnostics.diagnostic import Diagnostic, Label, Severity, Span
 from .diagnostics.reports import Reports, closest
 from .front import modules as m
 from .front.declare import Declarations, name_span
+from .front.importable import bind_unimported
 from .front.source import Source
 from .lowering import advice, expressions, frame, statements
 from .program import check
@@ -166,6 +167,7 @@ class _Compiler:
     def _compile(self, tree: ast.Module, pipeline: str | None) -> Program | None:
         module = self.modules.add(self.path, Source(self.file, self.text), tree)
         self._read_project_settings()
+        bind_unimported(module, self.reports)
         functions = [m.Function(module, node) for node in module.functions]
         self._check_declarations(module, functions)
         pipelines = {

@@ -251,8 +251,20 @@ def _quantity(name: str, value: object) -> float | str | None:
     suffix = next(s for s in _QUANTITY_SUFFIXES if value.endswith(s))
     number = value[: len(value) - len(suffix)]
     if not number.replace(".", "", 1).isdigit() or not number.isascii():
-        raise ValueError(f'{name} must be a number or a quantity such as "4Gi", not {value!r}')
+        hint = _quantity_meant(value)
+        raise ValueError(
+            f'{name} must be a number or a quantity such as "4Gi", not {value!r}{hint}'
+        )
     return value
+
+
+def _quantity_meant(value: str) -> str:
+    """Say what ``"4GB"`` or ``"4 gib"`` is meant to be; empty if that is unknown."""
+    number = value.strip().rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+    unit = value.strip()[len(number) :].strip().lower().removesuffix("b")
+    found = [suffix for suffix in _QUANTITY_SUFFIXES if suffix.lower() == unit]
+    is_number = number.isascii() and number.replace(".", "", 1).isdigit()
+    return f'; did you mean "{number}{found[0]}"?' if found and is_number else ""
 
 
 def _resources(name: str, value: object) -> dict[str, object]:
@@ -264,6 +276,8 @@ def _resources(name: str, value: object) -> dict[str, object]:
 def _retry(name: str, value: object) -> dict[str, object]:
     if isinstance(value, Retry):
         return value.as_json()
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number or Retry(…), not {value!r}")
     return Retry(_count(name, value)).as_json()
 
 

@@ -82,19 +82,17 @@ class _Check:
     def images(self) -> Iterator[Diagnostic]:
         """Steps in containers that have no image."""
         missing = {
-            call.step: executor
+            call.step: None
             for call in self._calls
-            if (executor := self._placed[call.id][0]) in (DOCKER, KUBERNETES)
-            and self._placed[call.id][1] is None
+            if self._placed[call.id][0] in (DOCKER, KUBERNETES) and self._placed[call.id][1] is None
         }
-        for key, executor in missing.items():
-            step = self._steps[key]
-            yield Diagnostic(
-                "airflow-no-image",
-                f"`{step.function}` is to run by `{executor}`, but it has no image",
-                step.span,
-                help="build one with `levada build` and commit levada.lock, or name one as `image`",
-            )
+        from ..pods.check import no_image
+
+        yield from no_image(
+            "airflow-no-image",
+            [self._steps[key] for key in missing],
+            "build them with `levada build` and commit levada.lock, or name one as `image`",
+        )
 
     def store(self) -> Iterator[Diagnostic]:
         """A store that containers cannot share."""

@@ -9,7 +9,7 @@ from levada_compiler.program.ir import Call
 from levada_compiler.program.references import all_nodes
 
 from ..pods import names
-from ..pods.check import SettingsCheck
+from ..pods.check import SettingsCheck, no_image
 from . import parameters
 from .artifacts import WHOLE, output_name
 from .executors import GRACE, values
@@ -77,15 +77,13 @@ def _artifacts(program: Program, options: Options) -> Iterator[Diagnostic]:
 def _images(program: Program, options: Options) -> Iterator[Diagnostic]:
     if options.image:
         return
-    named = {node.step for node in all_nodes(program.body) if isinstance(node, Call)}
-    for step in program.steps:
-        if step.key in named and not values(step.settings).get("image"):
-            yield Diagnostic(
-                "kubeflow-image",
-                f"`{step.function}` has no image to run in",
-                step.span,
-                help=f"run `levada build {program.file} --push REGISTRY`, or set `image` on it",
-            )
+    called = {node.step for node in all_nodes(program.body) if isinstance(node, Call)}
+    steps = [step for step in program.steps if step.key in called]
+    yield from no_image(
+        "kubeflow-image",
+        [step for step in steps if not values(step.settings).get("image")],
+        f"run `levada build {program.file} --push REGISTRY`, or set `image` on each",
+    )
 
 
 def _parameters(program: Program) -> Iterator[Diagnostic]:

@@ -10,7 +10,7 @@ from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity
 from levada_compiler.program.ir import Call
 
 from ..pods import container, names
-from ..pods.check import SettingsCheck, all_nodes, settings_of_steps
+from ..pods.check import SettingsCheck, all_nodes, no_image, settings_of_steps
 from .manifests import LARGEST_ANNOTATIONS, LARGEST_APPLIED, LARGEST_PLAN, Manifests
 from .options import LONGEST, TABLE, Options
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from levada_compiler.diagnostics.diagnostic import Span
-    from levada_compiler.program.ir import Program, Setting
+    from levada_compiler.program.ir import Program, Setting, Step
 
 _REFERENCE = re.compile(
     # https://github.com/distribution/reference/blob/main/regexp.go, in short
@@ -137,29 +137,24 @@ def _parameters(program: Program) -> Iterator[Diagnostic]:
 
 def _images(program: Program, options: Options) -> Iterator[Diagnostic]:
     steps = {step.key: step for step in program.steps}
-    said: set[tuple[str, str]] = set()
+    missing: dict[str, Step] = {}
+    wrong: dict[tuple[str, str], Diagnostic] = {}
+    way_out = f"run `levada build {program.file}` and commit levada.lock, set `image` on each step"
     for node in all_nodes(program.body):
         if not isinstance(node, Call):
             continue
         step = steps[node.step]
         own = [s for s in (*step.settings, *node.settings) if s.name == "image"]
         image = json.loads(own[-1].value) if own else options.image
-        problem = _image_problem(image)
-        if problem and (step.key, problem) not in said:
-            said.add((step.key, problem))
-            yield Diagnostic(
-                "kubernetes-image",
-                f"`{step.function}` {problem}",
-                own[-1].span if own else step.span,
-                help=f"run `levada build {program.file}` and commit levada.lock, set `image` on"
-                f" the step, or in {TABLE}",
-            )
-
-
-def _image_problem(image: str | None) -> str:
-    if not image:
-        return "has no image to run in"
-    return "" if _REFERENCE.fullmatch(image) else f"runs in `{image}`, no reference of an image"
+        if not image:
+            missing[step.key] = step
+        elif not _REFERENCE.fullmatch(image):
+            message = f"`{step.function}` runs in `{image}`, no reference of an image"
+            span = own[-1].span if own else step.span
+            found = Diagnostic("kubernetes-image", message, span, help="correct the reference")
+            wrong.setdefault((step.key, image), found)
+    yield from no_image("kubernetes-image", missing.values(), f"{way_out}, or in {TABLE}")
+    yield from wrong.values()
 
 
 def _decisions(program: Program, options: Options, manifests: Manifests) -> Iterator[Diagnostic]:

@@ -23,6 +23,7 @@ from levada.settings import (
 
 from ..lowering.advice import did_you_mean, report_not_constant
 from ..program.ir import Setting
+from . import other_tools
 from .constants import Folder, NotConstantError
 
 TYPE_CHECKING = False
@@ -83,7 +84,7 @@ def _keyword(keyword: ast.keyword, folder: Folder, holder: str, reports: Reports
         value = folder.fold(keyword.value)
     except NotConstantError as error:
         place = (error.module or folder.module).span(error.node)
-        report_not_constant(reports, error, place)
+        report_not_constant(reports, error, place, _constructor_advice(error.node))
         return []
     if keyword.arg is not None:
         return _setting(keyword.arg, value, span, holder, reports)
@@ -101,7 +102,7 @@ def _keyword(keyword: ast.keyword, folder: Folder, holder: str, reports: Reports
 
 def _setting(name: str, value: object, span: Span, holder: str, reports: Reports) -> list[Setting]:
     if name not in settings_of(holder):
-        _report_unknown(name, span, holder, reports)
+        _report_unknown(name, value, span, holder, reports)
         return []
     definition = SETTINGS[name]
     try:
@@ -124,15 +125,23 @@ def _owners(name: str) -> str:
     return " or ".join(HOLDERS[holder] for holder in owners)
 
 
-def _report_unknown(name: str, span: Span, holder: str, reports: Reports) -> None:
+def _report_unknown(name: str, value: object, span: Span, holder: str, reports: Reports) -> None:
+    message = f"{HOLDERS[holder]} has no setting `{name}`"
+    reports.error("unknown-setting", span, message, help=_advice(name, value, holder))
+
+
+def _advice(name: str, value: object, holder: str) -> str:
+    """What to write in place of a setting that does not exist: as other tools call it, or near."""
     known = settings_of(holder)
     if name in SETTINGS:
-        way_out = f"`{name}` is a setting of {_owners(name)}"
-    else:
-        listed = f"it has {', '.join(f'`{item}`' for item in sorted(known))}"
-        way_out = did_you_mean(name, known, listed)
-    message = f"{HOLDERS[holder]} has no setting `{name}`"
-    reports.error("unknown-setting", span, message, help=way_out)
+        return f"`{name}` is a setting of {_owners(name)}"
+    written = other_tools.way_to_write(name, value)
+    if written is not None:
+        ours = written.partition("=")[0]
+        place = "" if ours in known else f", on {_owners(ours)}"
+        return f"write `{written}`{place}"
+    listed = f"it has {', '.join(f'`{item}`' for item in sorted(known))}"
+    return other_tools.other_way(name) or did_you_mean(name, known, listed)
 
 
 # ---------------------------------------------------------------------------- constructors
@@ -147,10 +156,26 @@ def _constructor(make: Callable[..., object]) -> Callable[[ast.Call, Folder], ob
         try:
             return make(*arguments, **keywords)
         except (TypeError, ValueError, OverflowError) as error:
-            why = str(error).replace(".__init__()", "")
+            # Which keyword was meant is said by later versions of Python only.
+            why = str(error).replace(".__init__()", "").partition(". Did you mean")[0]
             raise NotConstantError(node, why, "invalid-setting", folder.module) from error
 
     return construct
+
+
+def _constructor_advice(node: ast.AST) -> str:
+    """How a constructor is called that was called otherwise; empty for anything else."""
+    called = getattr(node, "func", None)
+    written = CALLS.get(getattr(called, "attr", getattr(called, "id", "")))
+    return f"write `{written}`" if written else ""
+
+
+CALLS: Final = {
+    "Resources": SETTINGS["resources"].example,
+    "Retry": SETTINGS["retry"].example,
+    "Secret": 'Secret("name", "key")',
+    "Volume": 'Volume("claim", "/path")',
+}
 
 
 def _timedelta(*arguments: object, **keywords: object) -> object:

@@ -31,7 +31,7 @@ NOT_CONSTANT_HELP: Final = {
     "constant-too-large": "make it in a step",
     "constant-error": "correct the expression",
     "set-order": "use a list or a tuple",
-    "invalid-setting": "see the settings in docs/contracts.md",
+    "invalid-setting": "docs/settings.md lists the settings",
     "undefined-name": "move the definition up",
     "enum-member": "pass its `.value`, and make the member of it in the step",
 }
@@ -42,10 +42,12 @@ CONSTANT_MESSAGES: Final = {
 }
 
 
-def report_not_constant(reports: Reports, error: NotConstantError, span: Span) -> None:
+def report_not_constant(
+    reports: Reports, error: NotConstantError, span: Span, way_out: str = ""
+) -> None:
     """A constant expression that has no value while compiling."""
     message = CONSTANT_MESSAGES.get(error.rule, "{}").format(error.why)
-    reports.error(error.rule, span, message, help=NOT_CONSTANT_HELP.get(error.rule, ""))
+    reports.error(error.rule, span, message, help=way_out or NOT_CONSTANT_HELP.get(error.rule, ""))
 
 
 # ---------------------------------------------------------------------------- types

@@ -296,7 +296,7 @@ class Binder:
                 name = self.function.node.name
                 count = f"{len(slots)} positional argument{'s' * (len(slots) != 1)}"
                 message = f"`{name}` takes {count}, but {len(given)} are given"
-                self.fail("too-many-arguments", span, message, "remove what is too much")
+                self.fail("too-many-arguments", span, message, "remove the extra argument")
                 return
 
     def keyword(self, name: str, value: Value, node: ast.keyword) -> None:
