@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from levada.settings import CALL, PIPELINE, SETTINGS, STEP, Setting, settings_of
@@ -104,7 +105,7 @@ def options_table(target: str) -> str:
 
 def _default(option: Option[Any]) -> str:
     text = option.otherwise
-    return f"`{text}`" if text[:1] in ('"', "") or text[:1].isdigit() else text
+    return f"`{text}`" if re.fullmatch(r'".*"|[\d.]+|true|false', text) else text
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -113,4 +114,4 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|") if text not in ("``",) else ""
+    return text.replace("|", "\\|")
