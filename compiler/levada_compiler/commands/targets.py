@@ -84,6 +84,7 @@ def _in_order(settings: Sequence[Capability]) -> list[Capability]:
 def _option(item: Option[Any]) -> dict[str, Any]:
     return {
         "name": item.name,
+        "type": item.kind.annotation,
         "note": item.doc,
         "default": item.otherwise,
         "example": item.example,
