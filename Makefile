@@ -7,7 +7,7 @@ INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/pyth
 COMPILE := $(BIN)/python -m compileall -q runtime compiler backends
 STORE := .levada
 
-.PHONY: demo test engines conformance-kubeflow-server lint lock bench clean
+.PHONY: demo test engines conformance-kubeflow-server lint reference lock bench clean
 
 demo: .venv/.demo  ## Compile the example for Airflow, then run it here on real data.
 	$(BIN)/levada compile examples/churn/pipeline.py --target airflow -o build/dags
@@ -34,6 +34,9 @@ lint: .venv/.dev  ## Lint, format, types, layers.
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+reference: .venv/.dev  ## Write what the docs and the type stub say of settings and options.
+	LEVADA_UPDATE_REFERENCE=1 $(BIN)/python -m pytest -q tests/reference
 
 lock: .venv/.uv  ## Resolve the development requirements anew.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

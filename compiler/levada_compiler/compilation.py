@@ -19,6 +19,7 @@ from .front import made_steps, outside
 from .front import modules as m
 from .front.declare import Declarations, name_span
 from .front.functions import check_function, nested_declarations
+from .front.importable import bind_unimported
 from .front.source import Source
 from .lowering import (  # noqa: F401 - each registers what it lowers
     bodies,
@@ -35,8 +36,9 @@ from .lowering import (  # noqa: F401 - each registers what it lowers
     unused,
 )
 from .program import check, order, pruning
+from .program.digest import digest_of
 from .program.ir import Program
-from .slotted import dataclass
+from .slotted import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,9 +66,15 @@ def compile_file(path: str, pipeline: str | None = None) -> Compilation:
     """Compile the pipeline named ``pipeline`` of the module at ``path``.
 
     Without a name: the only one, or the only one that no other pipeline of the module calls.
-    Never raises for bad input: whatever is wrong is a diagnostic.
+    A ``.json`` file holds a program itself (``levada.ir/1``). Never raises for bad input: whatever
+    is wrong is a diagnostic.
     """
-    return _Compiler(os.path.abspath(os.fspath(path))).run(pipeline)
+    path = os.fspath(path)
+    if path.endswith(".json"):
+        from .ir_file import compile_ir
+
+        return compile_ir(path, pipeline)
+    return _Compiler(os.path.abspath(path)).run(pipeline)
 
 
 class _Compiler:
@@ -180,6 +188,7 @@ class _Compiler:
     def _compile(self, tree: ast.Module, pipeline: str | None) -> Program | None:
         module = self.modules.add(self.path, Source(self.file, self.text), tree)
         self._read_project_settings()
+        bind_unimported(module, self.reports)
         functions = [m.Function(module, node) for node in module.functions]
         for function in functions:
             if (kind := self.declarations.kind(function)) is not None:
@@ -294,8 +303,11 @@ class _Compiler:
         imported = self.modules.lookup(module, name)
         if isinstance(imported, m.Function) and self.declarations.kind(imported) == "pipeline":
             return imported
-        found = closest(name, pipelines)
-        listed = ", ".join(f"`{item}`" for item in pipelines) or "none"
+        named = {self.declarations.pipeline(each).name: each for each in pipelines.values()}
+        if name in named:
+            return named[name]
+        found = closest(name, [*pipelines, *named])
+        listed = ", ".join(f"`{item}`" for item in named) or "none"
         self._error(
             "unknown-pipeline",
             f"there is no pipeline `{name}` in this module",
@@ -327,11 +339,12 @@ class _Compiler:
             building.names.unique,
             cached=cached,
         )
-        return Program(
-            name=function.node.name,
+        program = Program(
+            name=declared.name,
+            function="" if declared.name == function.node.name else function.node.name,
             description=declared.description,
             file=self.file,
-            source=self._digest(),
+            source="",
             search=self._search(),
             parameters=declared.parameters,
             settings=declared.settings,
@@ -340,6 +353,7 @@ class _Compiler:
             result=result,
             span=name_span(function),
         )
+        return replace(program, source=digest_of(program))
 
     def _search(self) -> tuple[str, ...]:
         folders = [folder for folder in self.project.used_search if os.path.isdir(folder)]
@@ -354,15 +368,6 @@ class _Compiler:
         """The modules of the project that were read: absolute paths, sorted."""
         files = {os.path.abspath(module.path) for module in self.modules.read()}
         return sorted(files | {self.path} | self._absolute(self.declarations.files))
-
-    def _digest(self) -> str:
-        """Over the names and texts of all modules read."""
-        whole = sha256(b"")
-        for path in sorted(self._read_files(), key=self.project.relative):
-            content = sha256(self.code.text(path).encode("utf-8", "surrogatepass"))
-            line = f"{self.project.relative(path)}\0{content.hexdigest()}\n"
-            whole.update(line.encode("utf-8", "surrogateescape"))
-        return f"sha256:{whole.hexdigest()}"
 
     def _sources(self) -> dict[str, str]:
         sources = {module.source.file: module.source.text for module in self.modules.read()}

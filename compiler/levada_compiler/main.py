@@ -113,9 +113,23 @@ def _system_error(error: OSError) -> int:
 
 
 def _fault(error: Exception) -> int:
-    """A bug of Levada: one line, and the traceback in a file to send."""
+    """Report an internal error: one line, and the traceback in a file to send."""
     if os.environ.get("LEVADA_DEBUG") == "1":
         raise error
+    from .foreign_target import TargetFaultError
+
+    report = _written(error)
+    if isinstance(error, TargetFaultError):
+        line = f"{error}; report it to its authors, with the file {report}"
+    else:
+        summary = f"{type(error).__name__}: {error}".splitlines()[0]
+        line = f"internal error in Levada, please report it with the file {report} ({summary})"
+    sys.stderr.write(f"error: {line}\n")
+    return FAULT
+
+
+def _written(error: Exception) -> str:
+    """Write a traceback into a new file, and return the file's path."""
     import tempfile
     import traceback
 
@@ -124,11 +138,7 @@ def _fault(error: Exception) -> int:
     ) as file:
         file.write(f"levada {' '.join(sys.argv[1:])}\nPython {sys.version}\n\n")
         traceback.print_exception(error, file=file)
-    summary = f"{type(error).__name__}: {error}".splitlines()[0]
-    sys.stderr.write(
-        f"error: this is a bug of Levada, please report it with the file {file.name} ({summary})\n"
-    )
-    return FAULT
+    return file.name
 
 
 if __name__ == "__main__":

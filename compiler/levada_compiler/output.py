@@ -23,11 +23,11 @@ class Product:
     """Everything that ``levada compile`` is about to write and say.
 
     ``mode`` is ``write``, ``check`` or ``print``. ``files`` holds (target, path relative to
-    ``folder``, text). ``messages`` is the rendered diagnostics, and ``diagnostics`` the same as
-    JSON text where ``as_json`` asks for it.
+    ``folder``, text), made from the project at ``root``. ``messages`` is the rendered diagnostics,
+    and ``diagnostics`` the same as JSON text where ``as_json`` asks for it.
     """
 
-    __slots__ = ("as_json", "colour", "diagnostics", "files", "folder", "messages", "mode")
+    __slots__ = ("as_json", "colour", "diagnostics", "files", "folder", "messages", "mode", "root")
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Product:
         diagnostics: str,
         as_json: bool,
         colour: bool,
+        root: str = "",
     ) -> None:
         self.mode = mode
         self.folder = folder
@@ -46,10 +47,11 @@ class Product:
         self.diagnostics = diagnostics
         self.as_json = as_json
         self.colour = colour
+        self.root = root
 
     def as_tuple(self) -> tuple[object, ...]:
         """The arguments that make it again."""
-        names = ("mode", "folder", "files", "messages", "diagnostics", "as_json", "colour")
+        names = ("mode", "folder", "files", "messages", "diagnostics", "as_json", "colour", "root")
         return tuple(getattr(self, name) for name in names)
 
 
@@ -57,7 +59,8 @@ def deliver(product: Product) -> int:
     """Write, compare or print the files, say so, and give the exit status.
 
     Raises:
-        OutputError: the folder or a file cannot be written; then nothing was.
+        OutputError: the folder or a file cannot be written, or holds what another pipeline was
+            compiled to; then nothing was written.
     """
     if product.messages:
         sys.stderr.write(product.messages)
@@ -67,11 +70,30 @@ def deliver(product: Product) -> int:
         return 0
     contents = {path: text.encode("utf-8") for _, path, text in product.files}
     before = read(product.folder, contents)
+    _refuse_others(product, before, contents)
     if product.mode == "check":
         return _report_check(product, before)
     write(product.folder, contents, before)
     _report(product, {path: _status(before[path], contents[path]) for path in contents})
     return 0
+
+
+def _refuse_others(
+    product: Product, before: dict[str, bytes | None], contents: dict[str, bytes]
+) -> None:
+    """Never replace what another pipeline of the same name was compiled to."""
+    for path, old in before.items():
+        if old is None or old == contents[path]:
+            continue
+        from .origin import conflict
+
+        others = conflict(product.root, old.decode("utf-8", "replace"), contents[path].decode())
+        if others:
+            place = display_path(os.path.join(product.folder, path))
+            raise OutputError(
+                f"`{place}` was made from {others}: give one of them a name by"
+                " `@pipeline(name=…)`, or compile them into folders of their own"
+            )
 
 
 def read(folder: str, paths: dict[str, bytes]) -> dict[str, bytes | None]:

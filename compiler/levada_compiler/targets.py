@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from levada_backends.target import Target
+    from levada_compiler.target import Target
 
 GROUP = "levada.targets"
 #: Targets of this package come with the compiler and change with it.
@@ -64,18 +64,22 @@ def is_own(target: Target) -> bool:
 
 
 def rule_folders() -> list[Path]:
-    """The folders with the targets' own rule pages, found without importing a target."""
+    """The folders with the targets' own rule pages, found without importing a target.
+
+    It is ``rules`` in the package that the entry point names, or beside its module.
+    """
     from importlib.util import find_spec
     from pathlib import Path
 
     folders = []
     for reference in available(thorough=True).values():
-        module = reference.split(":")[0].strip()
-        package, _, rest = module.partition(".")
+        package, *rest = reference.split(":")[0].strip().split(".")
         spec = find_spec(package)
         places = (spec.submodule_search_locations if spec else None) or []
-        folders += [Path(place, *rest.split("."), "rules") for place in places]
-    return folders
+        for place in places:
+            folders.append(Path(place, *rest, "rules"))
+            folders += [Path(place, *rest[:-1], "rules")] if rest else []
+    return list(dict.fromkeys(folders))
 
 
 def _unknown(name: str, references: Mapping[str, str]) -> str:
@@ -90,9 +94,14 @@ def _import(name: str, reference: str) -> Target:
     module, _, attribute = reference.partition(":")
     try:
         target: Target = getattr(import_module(module.strip()), attribute.strip() or "TARGET")
-    except (ImportError, AttributeError) as error:
-        raise TargetError(f"the target `{name}` cannot be loaded ({reference}): {error}") from error
-    return target
+    except Exception as error:
+        why = f"{error}" if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise TargetError(f"the target `{name}` cannot be loaded ({reference}): {why}") from error
+    if module.strip().partition(".")[0] == OWN_PACKAGE:
+        return target
+    from .foreign_target import ForeignTarget
+
+    return ForeignTarget(name, reference, target)
 
 
 def _entry_points(folder: str) -> Iterator[str]:

@@ -5,16 +5,8 @@
 Importing this costs about a millisecond: nothing here loads more than a few small modules.
 """
 
-from .declarations import (
-    PermanentError,
-    Resources,
-    Retry,
-    Secret,
-    Volume,
-    after,
-    pipeline,
-    step,
-)
+from .declarations import PermanentError, after, pipeline, step
+from .settings import Resources, Retry, Secret, Volume
 from .tracking import Context, context, log_artifact, log_metric, log_params
 
 __version__ = "0.1.0"

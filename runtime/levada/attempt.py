@@ -44,6 +44,7 @@ class Attempt:
         self.returns: Artifact | None = None
         self.outputs: dict[str, Any] = {}
         self.error: dict[str, Any] | None = None
+        self.line: int | None = None  #: where the step's function starts, once it is imported
         self.resources: dict[str, Any] = {}
         self.looked_up: cache.Lookup | None = None
         fields = cache.context_of(request)
@@ -124,7 +125,7 @@ class Attempt:
             "started": records.timestamp(self.started),
             "finished": records.timestamp(finished),
             "seconds": round((finished - self.started) / 1e9, 6),
-            "code": _code(request),
+            "code": self._code(),
             "environment": cache.environment_of(request),
             "git": request.git,
             "parameters": _display(request.parameters),
@@ -144,6 +145,10 @@ class Attempt:
         if self.secrets:
             record |= {name: redact_json(record[name], self.secrets) for name in _FREE_FIELDS}
         return record
+
+    def _code(self) -> dict[str, Any]:
+        step = self.request.step
+        return {"digest": step.get("code"), "file": step.get("file"), "line": self.line}
 
     def _input(self, name: str, tree: Any) -> dict[str, Any]:
         source = self.request.sources.get(name)
@@ -187,11 +192,6 @@ def shown_artifact(artifact: Artifact, store: Store) -> Any:
         "type": artifact.type,
         "size": artifact.size,
     }
-
-
-def _code(request: StepRequest) -> dict[str, Any]:
-    names = ("file", "line")
-    return {"digest": request.step.get("code")} | {n: request.step.get(n) for n in names}
 
 
 def _decoded(trees: dict[str, Any], store: Store) -> dict[str, Any]:

@@ -1,88 +1,102 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Generic, Literal, ParamSpec, TypeVar, overload
+from typing import Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
+
+from .settings import Resources, Retry, Secret, Volume
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-class PermanentError(Exception): ...
+# What is between the marks follows from `levada.settings`: `make reference` writes it.
+# settings: begin
+class _Inherited(TypedDict, total=False):
+    # Attempts after the first, with the time between them; a PermanentError ends them.
+    retry: Retry | int
+    # The time that one attempt may take; then it is ended and fails.
+    timeout: float | str | timedelta
+    # Whether a result of an earlier run is used where nothing has changed.
+    cache: bool
+    # Environment variables; those of a call, a step and a pipeline are merged.
+    environment: Mapping[str, str]
+    # Where a step runs, of what the target has.
+    executor: str
 
-class Resources:
-    cpu: float | str | None
-    memory: float | str | None
-    gpu: int | None
-    gpu_type: str | None
-    disk: float | str | None
-    def __init__(
-        self,
-        *,
-        cpu: float | str | None = None,
-        memory: float | str | None = None,
-        gpu: int | None = None,
-        gpu_type: str | None = None,
-        disk: float | str | None = None,
-    ) -> None: ...
-    def as_json(self) -> dict[str, object]: ...
+class _StepSettings(_Inherited, total=False):
+    # CPU, memory, GPUs and disk that a step needs.
+    resources: Resources
+    # Packages that a step needs beside those that it imports.
+    requirements: Sequence[str]
+    # Environment variables with secrets: by reference, never by value.
+    secrets: Mapping[str, str | Secret] | Sequence[str]
+    # Data files of the project that belong to the step's code; paths or globs.
+    files: Sequence[str]
+    # Claims or folders that the step's container sees.
+    volumes: Sequence[Volume]
+    # A ready image to run in; none is built.
+    image: str
+    # Labels that the node of the step's pod must have.
+    node_selector: Mapping[str, str]
+    # Taints that the step's pod tolerates.
+    tolerations: Sequence[Mapping[str, object]]
+    # A pool that limits how many tasks run at a time.
+    pool: str
+    # The queue that a step waits in.
+    queue: str
+    # Which step starts first where not all can: the larger number.
+    priority: int
+    # Whether values of unknown types may be kept as pickles.
+    allow_pickle: bool
+    # URIs of the assets that a step writes.
+    produces: Sequence[str]
+    # URIs of the assets that a step reads.
+    consumes: Sequence[str]
+    # A function that is called when a step or a run has failed.
+    on_failure: str
+    # By when a step or a run is to be over, counted from when the run was to start.
+    sla: float | str | timedelta
 
-class Retry:
-    count: int
-    delay: float
-    backoff: float
-    max_delay: float | None
-    def __init__(
-        self,
-        count: int,
-        *,
-        delay: float | str | timedelta = 1,
-        backoff: float = 2,
-        max_delay: float | str | timedelta | None = None,
-    ) -> None: ...
-    def as_json(self) -> dict[str, object]: ...
-
-class Secret:
+class _CallSettings(_StepSettings, total=False):
+    # What a pipeline is called everywhere (its DAG, CronJob and runs), or one call of a step.
     name: str
-    key: str | None
-    def __init__(self, name: str, key: str | None = None) -> None: ...
-    @property
-    def reference(self) -> str: ...
-    def as_json(self) -> dict[str, object]: ...
 
-class Volume:
-    claim: str
-    path: str
-    read_only: bool
-    def __init__(self, claim: str, path: str, *, read_only: bool = False) -> None: ...
-    def as_json(self) -> dict[str, object]: ...
+class _PipelineSettings(_Inherited, total=False):
+    # What a pipeline is called everywhere (its DAG, CronJob and runs), or one call of a step.
+    name: str
+    # A function that is called when a step or a run has failed.
+    on_failure: str
+    # By when a step or a run is to be over, counted from when the run was to start.
+    sla: float | str | timedelta
+    # A function that is called when a run misses its `sla`.
+    on_sla_miss: str
+    # When runs start: minute, hour, day of month, month, day of week; or `@daily`.
+    schedule: str | None
+    # The time zone of `schedule`, by its IANA name.
+    timezone: str
+    # From when on the schedule holds.
+    start_date: date | str
+    # Whether runs of the schedule that were missed are made up for.
+    catchup: bool
+    # URIs of the assets whose updates start a run.
+    triggered_by: Sequence[str]
+    # How many runs may be under way at a time.
+    max_active_runs: int
+    # How many steps of a run may run at a time.
+    max_parallel: int
+    # Who is responsible.
+    owner: str
+    # Words to find the pipeline by.
+    tags: Sequence[str]
+
+# settings: end
+
+class PermanentError(Exception): ...
 
 # What a type checker sees of a declared step: the function, with `after` and `options`.
 class Step(Generic[_P, _R]):
     __name__: str
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
     def after(self, *nodes: object) -> Step[_P, _R]: ...
-    def options(
-        self,
-        *,
-        allow_pickle: bool = ...,
-        cache: bool = ...,
-        consumes: Sequence[str] = ...,
-        environment: Mapping[str, str] = ...,
-        executor: str = ...,
-        files: Sequence[str] = ...,
-        image: str = ...,
-        node_selector: Mapping[str, str] = ...,
-        on_failure: str = ...,
-        pool: str = ...,
-        priority: int = ...,
-        produces: Sequence[str] = ...,
-        queue: str = ...,
-        requirements: Sequence[str] = ...,
-        resources: Resources = ...,
-        retry: Retry | int = ...,
-        secrets: Mapping[str, str | Secret] | Sequence[str] = ...,
-        timeout: float | str | timedelta = ...,
-        tolerations: Sequence[Mapping[str, object]] = ...,
-        volumes: Sequence[Volume] = ...,
-    ) -> Step[_P, _R]: ...
+    def options(self, **settings: Unpack[_CallSettings]) -> Step[_P, _R]: ...
 
 class Pipeline(Generic[_P, _R]):
     __name__: str
@@ -117,52 +131,11 @@ def step(
     volumes: Sequence[Volume] = ...,
 ) -> Step[_P, _R]: ...
 @overload
-def step(
-    *,
-    allow_pickle: bool = ...,
-    cache: bool = ...,
-    consumes: Sequence[str] = ...,
-    environment: Mapping[str, str] = ...,
-    executor: str = ...,
-    files: Sequence[str] = ...,
-    image: str = ...,
-    node_selector: Mapping[str, str] = ...,
-    on_failure: str = ...,
-    pool: str = ...,
-    priority: int = ...,
-    produces: Sequence[str] = ...,
-    queue: str = ...,
-    requirements: Sequence[str] = ...,
-    resources: Resources = ...,
-    retry: Retry | int = ...,
-    secrets: Mapping[str, str | Secret] | Sequence[str] = ...,
-    timeout: float | str | timedelta = ...,
-    tolerations: Sequence[Mapping[str, object]] = ...,
-    volumes: Sequence[Volume] = ...,
-) -> Callable[[Callable[_P, _R]], Step[_P, _R]]: ...
+def step(**settings: Unpack[_StepSettings]) -> Callable[[Callable[_P, _R]], Step[_P, _R]]: ...
 @overload
 def pipeline(function: Callable[_P, _R], /) -> Pipeline[_P, _R]: ...
 @overload
 def pipeline(
-    *,
-    cache: bool = ...,
-    catchup: bool = ...,
-    environment: Mapping[str, str] = ...,
-    executor: str = ...,
-    max_active_runs: int = ...,
-    max_parallel: int = ...,
-    on_failure: str = ...,
-    owner: str = ...,
-    retry: Retry | int = ...,
-    schedule: str | None = ...,
-    start_date: date | str = ...,
-    tags: Sequence[str] = ...,
-    timeout: float | str | timedelta = ...,
-    timezone: str = ...,
-    triggered_by: Sequence[str] = ...,
+    **settings: Unpack[_PipelineSettings],
 ) -> Callable[[Callable[_P, _R]], Pipeline[_P, _R]]: ...
 def after(*nodes: object) -> None: ...
-def seconds(name: str, value: float | str | timedelta) -> float: ...
-def setting_as_json(kind: Literal["step", "pipeline"], name: str, value: object) -> object: ...
-
-SETTINGS: Mapping[str, Mapping[str, Callable[[str, object], object]]]

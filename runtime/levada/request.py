@@ -15,7 +15,7 @@ class StepRequest:
     """One attempt of one step, in and out of JSON.
 
     ``step`` holds module, function, source_roots (absolute or relative to ``project``), code,
-    imports, outputs and settings, and file and line where they are known. ``inputs`` are trees by
+    imports, outputs and settings, and the file where it is known. ``inputs`` are trees by
     parameter and ``sources`` the expressions that gave them; ``parameters`` are the run's, as
     trees. ``git`` is that of the run. ``environment`` describes what the step runs in (see
     ``levada.environment``) where that is not the process that has the request.

@@ -141,6 +141,7 @@ class Run:
         with _Surroundings(request):
             values.set_project_roots(request.roots)
             function = _import_function(request)
+            self.attempt.line = _first_line(function)
             inputs = {name: self._load(name, tree) for name, tree in request.inputs.items()}
             tracking.begin(self.attempt)
             try:
@@ -324,6 +325,12 @@ def _check_secrets(request: StepRequest) -> None:
             raise StepError(
                 f"the secret {reference!r} is missing: set the environment variable {variable}"
             )
+
+
+def _first_line(function: Callable[..., object]) -> int | None:
+    """Return the line that a function starts at, with its decorators; None if it has no code."""
+    line: int | None = getattr(getattr(function, "__code__", None), "co_firstlineno", None)
+    return line
 
 
 def _import_function(request: StepRequest) -> Callable[..., object]:

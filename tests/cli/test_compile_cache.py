@@ -254,12 +254,12 @@ def test_other_peoples_targets_are_asked_every_time(project: Project, tmp_path: 
     (folder / "entry_points.txt").write_text("[levada.targets]\nshout = shouting:TARGET\n")
     module = site / "shouting.py"
     source = """
-from levada_backends.target import Capabilities
+from levada_compiler.target import Capabilities
 
 class Shout:
     name = "shout"
     description = "the name, loud"
-    capabilities = Capabilities((), ())
+    capabilities = Capabilities.everything("shouted")
 
     def check(self, program, options):
         return ()
@@ -320,4 +320,4 @@ def test_only_the_target_that_is_asked_for_is_imported(project: Project) -> None
         text=True,
         check=True,
     )
-    assert done.stdout == "['levada_backends.ir', 'levada_backends.target']\n"
+    assert done.stdout == "['levada_backends.ir']\n"

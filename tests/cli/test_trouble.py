@@ -132,7 +132,7 @@ def test_a_bug_of_ours_is_one_line_and_a_file(project: Project) -> None:
     done = project.levada("check", "pipeline.py")
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
-    assert "this is a bug of Levada" in line
+    assert "internal error in Levada" in line
     [saved] = project.folder.glob("levada-*.txt")
     assert str(saved) in line
     assert "KeyError: 'of ours'" in saved.read_text()

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from levada_backends.airflow import rest
-from levada_backends.client import ClientError
+from levada_compiler.client import ClientError
 
 SECRET = "s3cret-t0ken"
 VERSION = (200, {"version": "3.3.2"}, {})

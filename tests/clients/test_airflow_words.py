@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from levada_backends.airflow import deployed, run_parameters, task_log, task_states
 from levada_backends.airflow.rest import _detail
-from levada_backends.client import ClientError
+from levada_compiler.client import ClientError
 
 # Given by 2.11.2 for a step that prints, and fails.
 LOG_2 = """vm

@@ -60,7 +60,7 @@ def files(folder: Path) -> list[str]:
 def test_what_changed_is_said(folder: Path) -> None:
     file = folder / "dags" / "small.py"
     assert deploy(folder).stderr == "new       dags/small.py\n"
-    assert file.read_text().startswith('"""small.\n\nMade from pipeline.py by Levada')
+    assert file.read_text().startswith('"""small.\n\nMade from pipeline.py:small by Levada')
     assert 'Path(__file__, "../..")' in file.read_text()  # the project, from where it is
     assert deploy(folder).stderr == "unchanged dags/small.py\n"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 
 import pytest
-from levada_backends.client import Client
 from levada_compiler import targets
+from levada_compiler.client import Client
 
 ABLE = [
     name for name in targets.available() if getattr(targets.load(name), "client", None) is not None

@@ -16,11 +16,16 @@ PAGES = sorted((PACKAGE / "diagnostics" / "rules").glob("*.md"))
 #: What is wrong here is not in the module's text alone.
 OUTSIDE = {
     "file-not-found",
+    "ignored-setting",
+    "invalid-option",
+    "invalid-program",
     "module-name",
     "nesting-too-deep",
     "project-settings",
     "step-code",
     "unknown-pipeline",
+    "unsupported-construct",
+    "unsupported-setting",
 }
 BLOCK = re.compile(r"^## (Example|Instead)\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

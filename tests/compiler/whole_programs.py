@@ -137,7 +137,8 @@ class Builder:
         if self.draw(st.booleans()):
             arguments.append(ir.Argument("b", self.expression(reach), self.span()))
         name = prefix + self.name("call")
-        settings = (ir.Setting("retry", compact(self.draw(JSON)), self.span()),)
+        retry = {"backoff": 2, "count": self.draw(st.integers(0, 9)), "delay": 1, "max_delay": None}
+        settings = (ir.Setting("retry", compact(retry), self.span()),)
         node = ir.Call(name, "pipeline:work", tuple(arguments), after, settings, self.span())
         return node, [ir.Output(name, self.span())]
 
@@ -223,7 +224,7 @@ def programs(draw: st.DrawFn) -> ir.Program:
         source=DIGEST,
         search=(".",),
         parameters=(parameter,),
-        settings=(ir.Setting("tags", compact(draw(JSON)), builder.span()),),
+        settings=(ir.Setting("tags", compact(draw(st.lists(TEXT, max_size=2))), builder.span()),),
         steps=(_step(draw, builder),),
         body=body,
         result=draw(st.sampled_from([nothing, result])),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from levada_backends.images.make_base import make_base
 from levada_backends.kubernetes.manifests import Manifests
-from levada_backends.kubernetes.options import read
+from levada_backends.kubernetes.options import Options
 from levada_compiler.compilation import compile_file
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def manifests(module: Path, pipeline: str, image: str, **options: Any) -> Manife
     assert compilation.program is not None, compilation.diagnostics
     given = {"image": image, "driver_image": image, "store": STORE, "store_claim": "store"}
     given |= options
-    found, problems = read({name: value for name, value in given.items() if value is not None})
-    assert not problems, problems
+    found = Options({name: value for name, value in given.items() if value is not None})
+    assert not list(found.problems())
     return Manifests(compilation.program, found, "0")
 
 

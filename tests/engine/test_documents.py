@@ -46,3 +46,20 @@ def test_documents(tmp_path: Path, name: str) -> None:
     assert run["environment"]["packages"]["pytest"] == pytest.__version__
     assert record["inputs"].keys() == {"i", "xs"}
     assert record["step"] == "pipeline:work"
+
+
+def test_a_record_says_where_the_function_starts(tmp_path: Path) -> None:
+    """It is imported for that: a plan has no line numbers. What the cache answers is not."""
+    body = "@step\ndef work(i: int) -> int:\n    return i\n\n@pipeline\ndef main():\n    work(1)\n"
+    project = Project(tmp_path, body)
+    text = (tmp_path / "pipeline.py").read_text()
+    line = text[: text.index("@step")].count("\n") + 1
+    ran, hit = project.run(), project.run()
+    codes = [
+        check(Path(project.store, run.folder, "work", "1", "record.json"))["code"]
+        for run in (ran, hit)
+    ]
+    assert [(code["file"], code["line"]) for code in codes] == [
+        ("pipeline.py", line),
+        ("pipeline.py", None),
+    ]

@@ -9,7 +9,7 @@ from levada_compiler.program.expression_text import ExpressionWriter
 from levada_compiler.program.ir import Call, Expr, Loop, Node, Program, Setting, walk
 
 from . import check_executors
-from . import options as reads
+from .options import Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ def check(program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, 
         *_settings(program),
         *_texts(program),
         *_links(options),
-        *_slas(program, reads.read(options).airflow),
+        *_slas(program, Options(options).airflow),
         *check_executors.check(program, options),
     ]
     return tuple(sorted(found, key=lambda one: (one.span, one.id)))
 
 
 def _links(options: Mapping[str, object]) -> Iterator[Diagnostic]:
-    own = reads.read(options)
+    own = Options(options)
     if own.record_url and own.airflow != 3 and not own.plugins_folder:
         yield Diagnostic(
             "airflow-record-link",

@@ -8,8 +8,7 @@ from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
 from levada_compiler.program.ir import Call, Program, Setting, walk
 from levada_compiler.slotted import replace
 
-from . import options as reads
-from .options import DOCKER, EXECUTORS, KUBERNETES, PROCESS
+from .options import DOCKER, EXECUTORS, KUBERNETES, PROCESS, Options
 from .placement import Placement
 from .settings import Settings
 
@@ -17,8 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
-
-    from .options import Options
 
 _TABLE = "[tool.levada.targets.airflow]"
 _ON_THE_WORKER = "a step is a process of the worker"
@@ -45,9 +42,8 @@ _UNUSED = {
 
 
 def check(program: Program, table: Mapping[str, object]) -> Iterator[Diagnostic]:
-    """All that is wrong with executors, images, the store, volumes and what pods are made of."""
-    options = reads.read(table)
-    yield from _options(table, options)
+    """Yield what is wrong with executors, images, the store, volumes and what pods are made of."""
+    options = Options(table)
     checking = _Check(program, options)
     yield from checking.executors()
     yield from checking.images()
@@ -85,19 +81,17 @@ class _Check:
     def images(self) -> Iterator[Diagnostic]:
         """Steps in containers that have no image."""
         missing = {
-            call.step: executor
+            call.step: None
             for call in self._calls
-            if (executor := self._placed[call.id][0]) in (DOCKER, KUBERNETES)
-            and self._placed[call.id][1] is None
+            if self._placed[call.id][0] in (DOCKER, KUBERNETES) and self._placed[call.id][1] is None
         }
-        for key, executor in missing.items():
-            step = self._steps[key]
-            yield Diagnostic(
-                "airflow-no-image",
-                f"`{step.function}` is to run by `{executor}`, but it has no image",
-                step.span,
-                help="build one with `levada build` and commit levada.lock, or name one as `image`",
-            )
+        from ..pods.check import no_image
+
+        yield from no_image(
+            "airflow-no-image",
+            [self._steps[key] for key in missing],
+            "build them with `levada build` and commit levada.lock, or name one as `image`",
+        )
 
     def store(self) -> Iterator[Diagnostic]:
         """A store that containers cannot share."""
@@ -127,7 +121,7 @@ class _Check:
             if setting.name == "volumes" and executors == {PROCESS}:
                 yield _no_volumes(setting.span)
             reasons = [_UNUSED.get(executor, {}).get(setting.name) for executor in executors]
-            if all(reasons):
+            if reasons and all(reasons):  # a step that nothing calls runs nowhere
                 yield _no_effect(f"`{setting.name}`", str(reasons[0]), setting.span)
             elif setting.name == "resources" and value.get("disk") and executors == {DOCKER}:
                 yield _no_effect("`disk`", "Docker has no limit for it", setting.span)
@@ -230,68 +224,3 @@ def docker_volume_problem(volume: Mapping[str, Any]) -> str:
     if not claim.startswith("/") and not (named.isascii() and named.isalnum() and len(claim) > 1):
         return "a volume's name has letters, digits, `_`, `.` and `-`"
     return ""
-
-
-# ---------------------------------------------------------------------------- options
-
-
-def _options(table: Mapping[str, object], options: Options) -> Iterator[Diagnostic]:
-    for name, expected in reads.problems(table):
-        yield _option(name, f"has to be {expected}, not {table[name]!r}")
-    for name, problem in _refused(options):
-        yield _option(name, problem)
-
-
-def _option(name: str, problem: str) -> Diagnostic:
-    return Diagnostic(
-        "airflow-option",
-        f"`{name}` in {_TABLE} {problem}",
-        Span(f"pyproject.toml#{name}", 1, 1, 1, 2),
-        help="`levada targets airflow` lists the options",
-    )
-
-
-def _refused(options: Options) -> Iterator[tuple[str, str]]:
-    """Options that Kubernetes would refuse, and why."""
-    if KUBERNETES not in (options.executor, options.decisions) and not options.namespace:
-        return
-    yield from _names(options)
-    yield from _labels(options)
-    from ..pods.check import toleration_problem
-
-    for each in options.tolerations:
-        if problem := toleration_problem(each):
-            yield "tolerations", f"has one that Kubernetes would refuse: {problem}"
-    if isinstance(options.user, int) and options.user < 1:
-        yield "user", "has to be more than 0: root is refused by restricted namespaces"
-    elif isinstance(options.user, str) and options.user != reads.ASSIGNED:
-        yield "user", 'has to be a number, or "assigned" where the cluster assigns one'
-
-
-def _names(options: Options) -> Iterator[tuple[str, str]]:
-    from ..pods import names
-
-    for option, problem_of in (
-        ("namespace", names.label_problem),
-        ("service_account_name", names.subdomain_problem),
-        ("priority_class_name", names.subdomain_problem),
-        ("secret", names.subdomain_problem),
-    ):
-        text = getattr(options, option)
-        if text is not None and (problem := problem_of(text)):
-            yield option, f"is no name in Kubernetes: {problem}"
-    for name in options.image_pull_secrets:
-        if problem := names.subdomain_problem(name):
-            yield "image_pull_secrets", f"has `{name}`, which is no name of a Secret: {problem}"
-
-
-def _labels(options: Options) -> Iterator[tuple[str, str]]:
-    from ..pods import names
-
-    for option in ("labels", "annotations", "node_selector"):
-        for key, value in getattr(options, option).items():
-            problem = names.key_problem(key)
-            if not problem and option != "annotations":
-                problem = names.value_problem(value)
-            if problem:
-                yield option, f"has `{key}`, which Kubernetes would refuse: {problem}"

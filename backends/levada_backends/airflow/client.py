@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada.engine import new_run_id
+from levada_compiler import client as protocol
+from levada_compiler.client import (
+    ClientError,
+    NotDeployedError,
+    Run,
+    RunState,
+    StepState,
+    text_option,
+)
 from levada_compiler.slotted import replace
 
-from .. import client as protocol
-from ..client import ClientError, NotDeployedError, Run, RunState, StepState, text_option
 from . import deployed, run_parameters, task_log, task_states
 from .dag_folder import DagFolder
 from .rest import Api, RefusedError, quoted
@@ -20,7 +27,7 @@ from .rest import Api, RefusedError, quoted
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from ..client import Change, Compiled, Request
+    from levada_compiler.client import Change, Compiled, Request
 
 #: The task that records what the pipeline returned.
 _RETURN = "return"

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levada_compiler import output
+from levada_compiler.client import Change, ClientError, text_option
+from levada_compiler.origin import conflict
 
-from ..client import Change, ClientError, text_option
 from . import deployed, record_link, worktree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..client import Compiled
+    from levada_compiler.client import Compiled
 
 
 class DagFolder:
@@ -44,8 +45,12 @@ class DagFolder:
         contents = {path: text.encode() for path, text in compiled.files.items()}
         before = output.read(folder, contents)
         for path, old in before.items():
-            if old is not None and deployed.source_of(old.decode("utf-8", "replace")) is None:
+            there = "" if old is None else old.decode("utf-8", "replace")
+            if old is not None and deployed.source_of(there) is None:
                 raise _not_ours(folder, path, "remove it, or give the pipeline another name")
+            if others := conflict(self._root, there, compiled.files[path]):
+                message = f"`{_shown(folder, path)}` was made from {others}"
+                raise ClientError(message, "give one of them a name: `@pipeline(name=…)`")
         plugin = self._deploy_plugin(dry_run=dry_run)
         changed = any(before[path] != data for path, data in contents.items())
         if changed and not dry_run:

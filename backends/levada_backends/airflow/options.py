@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from levada import records
-from levada_compiler.slotted import dataclass, field
+from levada_compiler.options import (
+    FLAG,
+    MAPPING,
+    POSITIVE,
+    TABLES,
+    TEXT,
+    TEXTS,
+    Kind,
+    Option,
+    OptionTable,
+    choice,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
     from typing import Any
+else:
+    Any = object  # `typing` costs more than this module
 
 PROCESS, DOCKER, KUBERNETES = "process", "docker", "kubernetes"
 EXECUTORS = (PROCESS, DOCKER, KUBERNETES)
@@ -20,99 +33,35 @@ RECORD_FIELDS = ("pipeline", "run_id", "step", "item", "attempt", "path")
 ASSIGNED = "assigned"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options, each with a value of the right type."""
-
-    executor: str = PROCESS
-    decisions: str | None = None
-    image: str | None = None
-    store: str | None = None
-    volumes: list[dict[str, Any]] = field(default_factory=list)
-    user: int | str | None = None
-    docker_url: str | None = None
-    docker_conn_id: str | None = None
-    network_mode: str | None = None
-    kubernetes_conn_id: str | None = None
-    cluster_context: str | None = None
-    namespace: str | None = None
-    service_account_name: str | None = None
-    image_pull_secrets: list[str] = field(default_factory=list)
-    secret: str | None = None
-    node_selector: dict[str, str] = field(default_factory=dict)
-    tolerations: list[dict[str, Any]] = field(default_factory=list)
-    labels: dict[str, str] = field(default_factory=dict)
-    annotations: dict[str, str] = field(default_factory=dict)
-    priority_class_name: str | None = None
-    startup_timeout_seconds: int = 600
-    deferrable: bool = False
-    airflow: int | None = None
-    record_url: str | None = None
-    plugins_folder: str | None = None
-
-    @property
-    def record(self) -> str | None:
-        """The pattern of the address of a record: in the store where that has one."""
-        if self.record_url is None and (self.store or "").startswith(("http://", "https://")):
-            store = str(self.store).rstrip("/").replace("{", "{{").replace("}", "}}")
-            return records.record_path(f"{store}/{{path}}")
-        return self.record_url
+def _user(name: str, value: object) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        raise TypeError(f'{name} must be a number, or "{ASSIGNED}", not {value!r}')
+    return value
 
 
-def read(table: Mapping[str, object]) -> Options:
-    """The options of a table; one of a wrong type is as if it were not there."""
-    wrong = {name for name, _ in problems(table)}
-    names = [name for name in KINDS if name in table and name not in wrong]
-    return Options(**{name: table[name] for name in names})  # type: ignore[arg-type]  # checked
-
-
-def problems(table: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """The names of options whose values are of a wrong type, and what they should be."""
-    for name, (is_right, expected) in KINDS.items():
-        if name in table and not is_right(table[name]):
-            yield name, expected
-
-
-# ---------------------------------------------------------------------------- types
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_user(value: object) -> bool:
-    return _is_text(value) or (isinstance(value, int) and not isinstance(value, bool))
-
-
-def _is_executor(value: object) -> bool:
-    return value in EXECUTORS
-
-
-def _is_volumes(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_volume, value))
+def _volumes(name: str, value: object) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(map(_is_volume, value)):
+        raise TypeError(f"{name} must be a list of tables with `claim` and `path`, not {value!r}")
+    return value
 
 
 def _is_volume(value: object) -> bool:
     if not isinstance(value, dict) or set(value) - {"claim", "path", "read_only"}:
         return False
+    named = [value.get("claim"), value.get("path")]
     flag = isinstance(value.get("read_only", False), bool)
-    return flag and _is_text(value.get("claim")) and _is_text(value.get("path"))
+    return flag and all(isinstance(each, str) and each for each in named)
 
 
-def _is_record_url(value: object) -> bool:
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+def _record_url(name: str, value: object) -> str:
+    fields = ", ".join(f"{{{field}}}" for field in RECORD_FIELDS)
+    if not isinstance(value, str) or not _is_record_url(value):
+        raise ValueError(f"{name} must be an address with any of {fields}, not {value!r}")
+    return value
+
+
+def _is_record_url(value: str) -> bool:
+    if not value.startswith(("http://", "https://")):
         return False
     from string import Formatter
 
@@ -124,41 +73,219 @@ def _is_record_url(value: object) -> bool:
     return plain and all(name is None or name in RECORD_FIELDS for _, name, _, _ in parts)
 
 
-def _is_tables(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+_EXECUTOR = choice(*EXECUTORS)
 
 
-def _is_flag(value: object) -> bool:
-    return isinstance(value, bool)
+class Options(OptionTable):
+    """The options: where steps run, what the containers are made of, and where Airflow is."""
 
-
-_TEXT = (_is_text, "a text")
-_MAPPING = (_is_mapping, "a table of texts")
-
-#: For each option what tells a value of the right type, and what to call such a value.
-KINDS: dict[str, tuple[Callable[[object], bool], str]] = {
-    "executor": (_is_executor, '"process", "docker" or "kubernetes"'),
-    "decisions": (_is_executor, '"process", "docker" or "kubernetes"'),
-    "volumes": (_is_volumes, 'a list such as [{claim = "levada-store", path = "/store"}]'),
-    "user": (_is_user, 'a number, or "assigned"'),
-    "image_pull_secrets": (_is_texts, "a list of texts"),
-    "node_selector": _MAPPING,
-    "labels": _MAPPING,
-    "annotations": _MAPPING,
-    "tolerations": (_is_tables, 'a list such as [{key = "gpu", operator = "Exists"}]'),
-    "startup_timeout_seconds": (_is_whole, "a whole number of seconds"),
-    "deferrable": (_is_flag, "true or false"),
-    "airflow": (lambda value: value in (2, 3) and not isinstance(value, float), "2 or 3"),
-    "record_url": (
-        _is_record_url,
-        "an address with any of " + ", ".join(f"{{{name}}}" for name in RECORD_FIELDS),
-    ),
-    **dict.fromkeys(
-        (
-            *("image", "store", "docker_url", "docker_conn_id", "network_mode", "secret"),
-            *("kubernetes_conn_id", "cluster_context", "namespace", "service_account_name"),
-            *("priority_class_name", "plugins_folder"),
+    executor = Option[str](_EXECUTOR, PROCESS, "Where steps run that do not say it themselves.")
+    decisions = Option[str | None](
+        _EXECUTOR,
+        None,
+        "Where conditions, lists of items and outputs run.",
+        otherwise="as the step that they look at",
+    )
+    image = Option[str | None](
+        TEXT, None, "The image of steps that have none.", example='"ghcr.io/team/steps:1"'
+    )
+    store = Option[str | None](
+        TEXT,
+        None,
+        "The store as containers reach it: a URL, or a folder in one of the `volumes`.",
+        example='"s3://bucket/levada"',
+        otherwise="required with containers",
+    )
+    volumes = Option[list[dict[str, Any]]](
+        Kind(
+            _volumes,
+            "Sequence[Mapping[str, object]]",
+            {},
+            '[{ claim = "levada-store", path = "/store" }]',
         ),
-        _TEXT,
-    ),
-}
+        [],
+        "What all containers have mounted: a claim in Kubernetes, a volume or a folder of the host"
+        " in Docker; `read_only` too.",
+    )
+    user = Option[int | str | None](
+        Kind(_user, "int | str", {}, "1000"),
+        None,
+        'The uid of containers, which must be able to write to the store; `"assigned"` leaves it to'
+        " the cluster (OpenShift).",
+        otherwise="65532 in pods, that of the image in Docker",
+    )
+    docker_url = Option[str | None](
+        TEXT,
+        None,
+        "The Docker engine of a `DockerOperator`.",
+        example='"tcp://docker:2375"',
+        otherwise="DOCKER_HOST of the worker",
+    )
+    docker_conn_id = Option[str | None](
+        TEXT, None, "The connection of a `DockerOperator`, for a registry with a login."
+    )
+    network_mode = Option[str | None](
+        TEXT, None, "The network of a `DockerOperator`'s container.", example='"bridge"'
+    )
+    kubernetes_conn_id = Option[str | None](
+        TEXT,
+        None,
+        "The connection of a `KubernetesPodOperator`.",
+        otherwise="`kubernetes_default`",
+    )
+    cluster_context = Option[str | None](
+        TEXT, None, "The context of the kubeconfig of a `KubernetesPodOperator`."
+    )
+    namespace = Option[str | None](
+        TEXT, None, "The namespace of pods.", example='"ml"', otherwise="the worker's own"
+    )
+    service_account_name = Option[str | None](TEXT, None, "The service account of every pod.")
+    image_pull_secrets = Option[list[str]](
+        TEXTS, [], "Names of the Secrets that images are pulled with."
+    )
+    secret = Option[str | None](TEXT, None, "The Secret of references that name only a key.")
+    node_selector = Option[dict[str, str]](
+        MAPPING,
+        {},
+        "The node selector of every pod whose step has none.",
+        example='{ disk = "ssd" }',
+    )
+    tolerations = Option[list[dict[str, Any]]](
+        TABLES,
+        [],
+        "The tolerations of every pod whose step has none.",
+        example='[{ key = "gpu", operator = "Exists" }]',
+    )
+    labels = Option[dict[str, str]](MAPPING, {}, "Labels of every pod.", example='{ team = "ml" }')
+    annotations = Option[dict[str, str]](
+        MAPPING,
+        {},
+        "Annotations of every pod.",
+        example='{ "sidecar.istio.io/inject" = "false" }',
+    )
+    priority_class_name = Option[str | None](TEXT, None, "The priority class of every pod.")
+    startup_timeout_seconds = Option[int](
+        POSITIVE, 600, "How long a pod may take to start.", example="900"
+    )
+    deferrable = Option[bool](
+        FLAG,
+        False,
+        "Whether steps in pods wait in Airflow's triggerer, not in a worker's slot.",
+        example="true",
+    )
+    url = Option[str](
+        TEXT,
+        "",
+        "The address of Airflow's web interface.",
+        example='"https://airflow.example.com"',
+    )
+    username = Option[str](TEXT, "", "Who we are there, with `password_env`.", example='"levada"')
+    password_env = Option[str](
+        TEXT,
+        "",
+        "The environment variable with the password.",
+        example='"AIRFLOW_PASSWORD"',
+    )
+    token_env = Option[str](
+        TEXT,
+        "",
+        "The environment variable with a token, in place of a password.",
+        example='"AIRFLOW_TOKEN"',
+    )
+    ca_file = Option[str](
+        TEXT,
+        "",
+        "The certificate authority of the address, where the system does not know it.",
+        example='"ca.pem"',
+    )
+    dags_folder = Option[str](
+        TEXT,
+        "",
+        "Where `levada deploy` copies the file to: the DAG folder, or one in a checkout.",
+        example='"~/airflow/dags"',
+    )
+    airflow = Option[int | None](
+        choice(2, 3),
+        None,
+        "The only version of Airflow that the file is for.",
+        example="3",
+        otherwise="both",
+    )
+    record_url = Option[str | None](
+        Kind(_record_url, "str", {}, '"https://levada.example.com/{path}"'),
+        None,
+        "The address of a step's record, with any of "
+        + ", ".join(f"`{{{name}}}`" for name in RECORD_FIELDS)
+        + ".",
+        otherwise="that in a `store` at http(s)://",
+    )
+    plugins_folder = Option[str | None](
+        TEXT,
+        None,
+        "Where `levada deploy` puts the plugin by which Airflow 2 shows that address.",
+        example='"~/airflow/plugins"',
+    )
+
+    @property
+    def record(self) -> str | None:
+        """The pattern of the address of a record: in the store where that has one."""
+        if self.record_url is None and (self.store or "").startswith(("http://", "https://")):
+            store = str(self.store).rstrip("/").replace("{", "{{").replace("}", "}}")
+            return records.record_path(f"{store}/{{path}}")
+        return self.record_url
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Yield what Kubernetes would refuse, where pods are made."""
+        if KUBERNETES not in (self.executor, self.decisions) and not self.namespace:
+            return
+        yield from self._refused_names()
+        yield from self._refused_labels()
+        from ..pods.check import toleration_problem
+
+        for each in self.tolerations:
+            if problem := toleration_problem(each):
+                yield (
+                    "tolerations",
+                    f"`tolerations` has one that Kubernetes would refuse: {problem}",
+                )
+        if isinstance(self.user, int) and self.user < 1:
+            why = "root is refused by restricted namespaces"
+            yield "user", f"`user` must be more than 0: {why}"
+        elif isinstance(self.user, str) and self.user != ASSIGNED:
+            why = "where the cluster assigns one"
+            yield "user", f'`user` must be a number, or "{ASSIGNED}" {why}'
+
+    def _refused_names(self) -> Iterator[tuple[str, str]]:
+        from ..pods import names
+
+        strict = {"namespace": self.namespace}
+        others = {
+            "service_account_name": self.service_account_name,
+            "priority_class_name": self.priority_class_name,
+            "secret": self.secret,
+        }
+        for option, text in (strict | others).items():
+            problem_of = names.label_problem if option in strict else names.subdomain_problem
+            if text is not None and (problem := problem_of(text)):
+                yield option, f"`{option}` is no name in Kubernetes: {problem}"
+        for name in self.image_pull_secrets:
+            if problem := names.subdomain_problem(name):
+                shown = f"`image_pull_secrets` has `{name}`, which is no name of a Secret"
+                yield "image_pull_secrets", f"{shown}: {problem}"
+
+    def _refused_labels(self) -> Iterator[tuple[str, str]]:
+        from ..pods import names
+
+        tables = {
+            "labels": self.labels,
+            "annotations": self.annotations,
+            "node_selector": self.node_selector,
+        }
+        for option, table in tables.items():
+            for key, value in table.items():
+                problem = names.key_problem(key)
+                if not problem and option != "annotations":
+                    problem = names.value_problem(value)
+                if problem:
+                    shown = f"`{option}` has `{key}`, which Kubernetes would refuse"
+                    yield option, f"{shown}: {problem}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import keyword
 import re
 
+from levada_compiler.origin import made_from
 from levada_compiler.program.ir import Call, Fail, Group, Program, Result
 
 from . import operators
-from . import options as reads
 from .graph import NONE_FAILED, Graph, Task
-from .options import PROCESS
+from .options import PROCESS, Options
 from .params import params
 from .placement import Placement
 from .settings import Settings, assets, duration, retry
@@ -116,7 +116,7 @@ class _File:
     def __init__(self, program: Program, options: Mapping[str, object]) -> None:
         self._program = program
         self._options = options
-        self._where = reads.read(options)
+        self._where = Options(options)
         self._settings = Settings(program, self._where.airflow)
         self._graph = Graph(program)
         placement = Placement(program, self._settings, self._where)
@@ -149,8 +149,7 @@ class _File:
         program = self._program
         about = program.description or f"{program.name}."
         made = [
-            f"Made from {program.file} by Levada {self._options.get('compiler', '')}".rstrip()
-            + ".",
+            f"{made_from(program, self._where.compiler)}.",
             f"Source: {program.source}",
             "Change that file and compile it again, rather than this one.",
         ]

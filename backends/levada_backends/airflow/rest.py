@@ -20,7 +20,7 @@ import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from ..client import ClientError, secret_option, text_option
+from levada_compiler.client import ClientError, secret_option, text_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..client import ClientError
+from levada_compiler.client import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     from levada_compiler.diagnostics.diagnostic import Diagnostic
     from levada_compiler.program.ir import Program
-
-    from ..target import Capabilities
+    from levada_compiler.target import Capabilities
 
 
 class AirflowTarget:

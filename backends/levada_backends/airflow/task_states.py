@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from levada_compiler import client as protocol
+from levada_compiler.client import StepState
 from levada_compiler.slotted import replace
-
-from .. import client as protocol
-from ..client import StepState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

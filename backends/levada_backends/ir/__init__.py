@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from levada.declarations import SETTINGS
+from levada_compiler.options import OptionTable
 from levada_compiler.program import ir_json
-
-from levada_backends.target import Capabilities, Capability
+from levada_compiler.target import Capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,39 +14,17 @@ if TYPE_CHECKING:
     from levada_compiler.diagnostics.diagnostic import Diagnostic
     from levada_compiler.program.ir import Program
 
-_CONSTRUCTS = (
-    "step call",
-    "named outputs",
-    "parameters",
-    "expressions",
-    "branch",
-    "constant loop",
-    "fan-out",
-    "nested fan-out",
-    "try/finally",
-    "try/except",
-    "sub-pipeline",
-    "after",
-    "options",
-    "pipeline outputs",
-)
-
 
 class IrTarget:
-    """Writes ``<pipeline>.ir.json``, schema ``levada.ir/1``."""
+    """Writes ``<pipeline>.ir.json``, schema ``levada.ir/2``."""
 
     name = "ir"
-    description = "the program as JSON (levada.ir/1), for tools and other backends"
+    description = "the program as JSON (levada.ir/2), for tools and other backends"
 
     @property
     def capabilities(self) -> Capabilities:
         """Everything: nothing is lowered."""
-        settings = dict.fromkeys(name for names in SETTINGS.values() for name in names)
-        return Capabilities(
-            constructs=tuple(Capability(name, True, "as it is") for name in _CONSTRUCTS),
-            settings=tuple(Capability(name, True, "as it is") for name in settings),
-            options=(),
-        )
+        return Capabilities.everything("as it is", OptionTable)
 
     def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:  # noqa: ARG002
         """Nothing can be wrong here that was not wrong before."""

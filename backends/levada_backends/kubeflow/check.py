@@ -8,7 +8,7 @@ from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
 from levada_compiler.program.ir import Call, walk
 
 from ..pods import names
-from ..pods.check import SettingsCheck
+from ..pods.check import SettingsCheck, no_image
 from . import parameters
 from .artifacts import WHOLE, output_name
 from .executors import GRACE, values
@@ -38,25 +38,12 @@ LARGEST = 2**31 - 1
 #: (``addContainerExecutorTemplate`` in ``backend/src/v2/compiler/argocompiler/container.go``).
 _KFP_MOUNTS = ("/kfp-launcher", "/gcs", "/s3", "/minio", "/.local", "/.cache", "/.config")
 
-_UNUSED = {
-    "pool": "KFP has none",
-    "queue": "KFP has none",
-    "executor": "each step is a pod",
-    "priority": "KFP has none",
-    "on_failure": "KFP calls nothing",
-    "sla": "KFP does not look at the time",
-    "on_sla_miss": "KFP calls nothing",
-    "produces": "KFP has no assets that pipelines share",
-    "consumes": "KFP has no assets that pipelines share",
-    "triggered_by": "KFP has no assets that pipelines share",
-}
-
 
 def check(program: Program, options: Options, make: Callable[[], Spec]) -> tuple[Diagnostic, ...]:
     """All that is wrong, sorted by place; ``make`` makes the document."""
     mounted = [*_KFP_MOUNTS, *([options.store_url] if options.claim else [])]
     found = [
-        *_options(program, options),
+        *_artifacts(program, options),
         *_images(program, options),
         *_parameters(program),
         *_schedule(program, options),
@@ -66,14 +53,6 @@ def check(program: Program, options: Options, make: Callable[[], Spec]) -> tuple
     if not any(one.severity is Severity.ERROR for one in found):
         found += _document(program, make())
     return tuple(sorted(found, key=lambda one: (one.span, one.id)))
-
-
-def _options(program: Program, options: Options) -> Iterator[Diagnostic]:
-    table = "[tool.levada.targets.kubeflow]"
-    for problem in options.problems:
-        way_out = f"change {table} in pyproject.toml"
-        yield Diagnostic("kubeflow-option", problem, program.span, help=way_out)
-    yield from _artifacts(program, options)
 
 
 def _artifacts(program: Program, options: Options) -> Iterator[Diagnostic]:
@@ -87,7 +66,7 @@ def _artifacts(program: Program, options: Options) -> Iterator[Diagnostic]:
         if name not in known.get(function, {name}):
             listed = ", ".join(f"`{function}.{each}`" for each in sorted(known[function]))
             yield Diagnostic(
-                "kubeflow-option",
+                "kubeflow-artifact",
                 f"`artifacts` gives a type to `{output}`, which `{function}` does not give",
                 program.span,
                 help=f"it gives {listed}",
@@ -97,15 +76,13 @@ def _artifacts(program: Program, options: Options) -> Iterator[Diagnostic]:
 def _images(program: Program, options: Options) -> Iterator[Diagnostic]:
     if options.image:
         return
-    named = {node.step for node in walk(program.body) if isinstance(node, Call)}
-    for step in program.steps:
-        if step.key in named and not values(step.settings).get("image"):
-            yield Diagnostic(
-                "kubeflow-image",
-                f"`{step.function}` has no image to run in",
-                step.span,
-                help=f"run `levada build {program.file} --push REGISTRY`, or set `image` on it",
-            )
+    called = {node.step for node in walk(program.body) if isinstance(node, Call)}
+    steps = [step for step in program.steps if step.key in called]
+    yield from no_image(
+        "kubeflow-image",
+        [step for step in steps if not values(step.settings).get("image")],
+        f"run `levada build {program.file} --push REGISTRY`, or set `image` on each",
+    )
 
 
 def _parameters(program: Program) -> Iterator[Diagnostic]:
@@ -167,10 +144,10 @@ def _settings(program: Program) -> Iterator[Diagnostic]:
 
 
 def _setting(setting: Setting, value: Any) -> Iterator[Diagnostic]:
-    if not value or (setting.name, value) == ("executor", "kubernetes"):
+    if not value:
         return
-    if setting.name in _UNUSED:
-        yield _unused(setting.name, _UNUSED[setting.name], setting.span)
+    if setting.name == "executor" and value != "kubernetes":
+        yield _unused("executor", "each step is a pod", setting.span)
     elif setting.name == "resources" and value.get("disk"):
         yield _unused("disk", "KFP cannot ask for it: a pod gets what its node has", setting.span)
     elif setting.name == "image" and (problem := names.image_problem(value)):

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..client import (
+from levada_compiler.client import (
     CANCELLED,
     FAILED,
     SUCCEEDED,
@@ -28,6 +28,7 @@ from ..client import (
     secret_option,
     text_option,
 )
+
 from .connection import DEFAULT_NAMESPACE, Connection
 from .dags import RETURN
 from .pod_log import PodLogs
@@ -40,7 +41,7 @@ from .step_states import run_status, step_states
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..client import Compiled, Request, StepState
+    from levada_compiler.client import Compiled, Request, StepState
 
 _PAGE = 100
 

@@ -8,7 +8,7 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..client import ClientError, not_installed
+from levada_compiler.client import ClientError, not_installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,7 @@ import re
 from urllib.parse import urlencode
 
 from levada.command import FAILED, PERMANENT
-
-from ..client import ClientError
+from levada_compiler.client import ClientError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from ..client import OVER, Change
+from levada_compiler.client import OVER, Change
+
 from .schedule import MOST_RUNS
 from .step_states import run_status
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from ..client import ClientError
+from levada_compiler.client import ClientError
+
 from .escaping import as_json, is_replaced
 from .parameters import inexact
 

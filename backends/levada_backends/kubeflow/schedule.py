@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from levada_compiler.front import cron
+from levada import cron
 
 #: Names of time zones that are UTC.
 _UTC = ("UTC", "UCT", "UNIVERSAL", "ZULU")

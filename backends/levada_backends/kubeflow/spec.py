@@ -5,6 +5,8 @@ Its messages: ``api/v2alpha1/pipeline_spec.proto`` in https://github.com/kubeflo
 
 from __future__ import annotations
 
+from levada_compiler.origin import made_from
+
 from ..block_yaml import Key, comment, dump
 from . import artifacts, executors, parameters
 from .channels import Channels
@@ -67,7 +69,8 @@ class Spec:
 
     def text(self) -> str:
         """Both documents as YAML."""
-        lines = comment(_HEADER.format(program=self.program, options=self._options))
+        made = made_from(self.program, self._options.compiler)
+        lines = comment(_HEADER.format(name=self.program.name, made=made))
         return "\n".join(lines) + "\n" + dump(self.pipeline, self.platform)
 
     def _info(self) -> dict[str, Any]:
@@ -100,8 +103,9 @@ class Spec:
         return {"tasks": {Key(task.name, self._said(task)): self._task(task) for task in dag.tasks}}
 
     def _said(self, task: Task) -> str:
-        span = task.node.span if task.node else None
-        place = f"{span.file}:{span.line}" if span else ""
+        """Say what a task is for, and which file calls it if that is not the pipeline's own."""
+        file = task.node.span.file if task.node else self.program.file
+        place = "" if file == self.program.file else file
         return "  ".join(text for text in (place, task.comment) if text)
 
     # ------------------------------------------------------------------ tasks
@@ -203,7 +207,7 @@ class Spec:
 
 
 _HEADER = """\
-{program.name} for Kubeflow Pipelines 2, written by Levada {options.compiler} from {program.file}.
+{name} for Kubeflow Pipelines 2. {made}.
 Do not edit it: change the pipeline and compile it again. A task does what its `levada-call` says.
 Values go through Levada's store, and its cache is asked: KFP's cannot see them, and is off."""
 

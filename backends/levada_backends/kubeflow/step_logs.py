@@ -6,15 +6,15 @@ import json
 from contextlib import suppress
 
 from levada.kubeflow import NO_ITEMS, RETURNED
-
-from ..client import STEP_OVER, ClientError
+from levada_compiler.client import STEP_OVER, ClientError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from ..client import StepState
+    from levada_compiler.client import StepState
+
     from .pod_log import PodLogs
 
 #: Of how many attempts the reason is asked for: each takes a request, and many fail alike.

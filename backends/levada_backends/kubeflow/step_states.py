@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from levada_compiler.slotted import replace
-
-from ..client import (
+from levada_compiler.client import (
     CANCELLED,
     FAILED,
     QUEUED,
@@ -16,6 +14,8 @@ from ..client import (
     WAITING,
     StepState,
 )
+from levada_compiler.slotted import replace
+
 from .run_details import Tasks
 from .step_logs import UNKNOWN
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .capabilities import CAPABILITIES
 from .check import check
-from .options import read
+from .options import Options
 from .spec import Spec
 
 TYPE_CHECKING = False
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
     from levada_compiler.diagnostics.diagnostic import Diagnostic
     from levada_compiler.program.ir import Program
-
-    from ..target import Capabilities
-    from .options import Options
+    from levada_compiler.target import Capabilities
 
 
 class KubeflowTarget:
@@ -37,12 +35,12 @@ class KubeflowTarget:
 
     def check(self, program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:
         """What Kubeflow cannot do, or would refuse."""
-        known = read(options)
+        known = Options(options)
         return check(program, known, lambda: self._spec(program, known))
 
     def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
         """The YAML file."""
-        return {f"{program.name}.yaml": self._spec(program, read(options)).text()}
+        return {f"{program.name}.yaml": self._spec(program, Options(options)).text()}
 
 
 TARGET = KubeflowTarget()

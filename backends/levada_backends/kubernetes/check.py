@@ -10,16 +10,16 @@ from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity
 from levada_compiler.program.ir import Call, walk
 
 from ..pods import container, names
-from ..pods.check import SettingsCheck, settings_of_steps
+from ..pods.check import SettingsCheck, no_image, settings_of_steps
 from .manifests import LARGEST_ANNOTATIONS, LARGEST_APPLIED, LARGEST_PLAN, Manifests
-from .options import LONGEST, TABLE, Options, read
+from .options import LONGEST, TABLE, Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
     from levada_compiler.diagnostics.diagnostic import Span
-    from levada_compiler.program.ir import Program, Setting
+    from levada_compiler.program.ir import Program, Setting, Step
 
 _REFERENCE = re.compile(
     # https://github.com/distribution/reference/blob/main/regexp.go, in short
@@ -27,24 +27,11 @@ _REFERENCE = re.compile(
     r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[a-z0-9]+:[0-9a-fA-F]{32,})?"
 )
-_UNUSED = {
-    "on_failure": "nothing is called in the cluster when a run fails",
-    "sla": "nothing in the cluster looks at the time; the option `timeout` ends a run",
-    "on_sla_miss": "nothing in the cluster looks at the time",
-    "produces": "Kubernetes has no assets",
-    "consumes": "Kubernetes has no assets",
-    "triggered_by": "Kubernetes has no assets: a CronJob has a schedule",
-    "pool": "a ResourceQuota or a Kueue queue limits what runs at a time",
-    "start_date": "a CronJob starts when it is applied",
-    "catchup": "a CronJob does not run what it has missed, but by `startingDeadlineSeconds`",
-}
 
 
 def check(program: Program, given: Mapping[str, object]) -> tuple[Diagnostic, ...]:
     """All that is wrong, sorted by place."""
-    options, problems = read(given)
-    if problems:
-        return tuple(_option(problem, program.span) for problem in problems)
+    options = Options(given)
     mounted = [container.TEMPORARY, *([options.store_url] if options.claim else [])]
     found = [
         *SettingsCheck(options.secret, mounted).of(program),
@@ -58,16 +45,6 @@ def check(program: Program, given: Mapping[str, object]) -> tuple[Diagnostic, ..
     return tuple(sorted(found, key=lambda one: (one.span, one.id)))
 
 
-def _option(problem: str, span: Span) -> Diagnostic:
-    return Diagnostic(
-        "kubernetes-option",
-        f"{TABLE} in pyproject.toml: {problem}",
-        span,
-        label="this pipeline is compiled with it",
-        help="correct it; docs/kubernetes.md lists the options",
-    )
-
-
 def _settings(program: Program, options: Options) -> Iterator[Diagnostic]:
     for setting in (*program.settings, *settings_of_steps(program)):
         yield from _setting(setting, json.loads(setting.value), options)
@@ -77,9 +54,7 @@ def _setting(setting: Setting, value: Any, options: Options) -> Iterator[Diagnos
     if value is None or value is False:
         return
     span = setting.span
-    if setting.name in _UNUSED:
-        yield _unused(setting, _UNUSED[setting.name])
-    elif setting.name == "executor" and value != "kubernetes":
+    if setting.name == "executor" and value != "kubernetes":
         yield Diagnostic(
             "kubernetes-executor",
             f"this target runs steps in pods, not in {value!r}",
@@ -162,32 +137,24 @@ def _parameters(program: Program) -> Iterator[Diagnostic]:
 
 def _images(program: Program, options: Options) -> Iterator[Diagnostic]:
     steps = {step.key: step for step in program.steps}
-    said: set[tuple[str, str]] = set()
+    missing: dict[str, Step] = {}
+    wrong: dict[tuple[str, str], Diagnostic] = {}
+    way_out = f"run `levada build {program.file}` and commit levada.lock, set `image` on each step"
     for node in walk(program.body):
         if not isinstance(node, Call):
             continue
         step = steps[node.step]
         own = [s for s in (*step.settings, *node.settings) if s.name == "image"]
         image = json.loads(own[-1].value) if own else options.image
-        problem = _image_problem(image)
-        if problem and (step.key, problem) not in said:
-            said.add((step.key, problem))
-            yield Diagnostic(
-                "kubernetes-image",
-                f"`{step.function}` {problem}",
-                own[-1].span if own else step.span,
-                help=f"run `levada build {program.file}` and commit levada.lock, set `image` on"
-                f" the step, or in {TABLE}",
-            )
-    for image in (options.driver_image, options.image):
-        if image is not None and not _REFERENCE.fullmatch(image):
-            yield _option(f"`{image}` is no reference of an image", program.span)
-
-
-def _image_problem(image: str | None) -> str:
-    if not image:
-        return "has no image to run in"
-    return "" if _REFERENCE.fullmatch(image) else f"runs in `{image}`, no reference of an image"
+        if not image:
+            missing[step.key] = step
+        elif not _REFERENCE.fullmatch(image):
+            message = f"`{step.function}` runs in `{image}`, no reference of an image"
+            span = own[-1].span if own else step.span
+            found = Diagnostic("kubernetes-image", message, span, help="correct the reference")
+            wrong.setdefault((step.key, image), found)
+    yield from no_image("kubernetes-image", missing.values(), f"{way_out}, or in {TABLE}")
+    yield from wrong.values()
 
 
 def _decisions(program: Program, options: Options, manifests: Manifests) -> Iterator[Diagnostic]:

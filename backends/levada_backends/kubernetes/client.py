@@ -16,9 +16,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from levada import records
 from levada.driver import jobs as driver_jobs
-from urllib3.exceptions import HTTPError
-
-from levada_backends.client import (
+from levada_compiler.client import (
     QUEUED,
     RUNNING,
     SUCCEEDED,
@@ -32,16 +30,17 @@ from levada_backends.client import (
     StepState,
     text_option,
 )
+from urllib3.exceptions import HTTPError
 
 from ..pods import container, names
 from . import states
 from .manifests import NAME_LENGTH
-from .options import TABLE, read
+from .options import TABLE, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from levada_backends.client import Compiled, Request
+    from levada_compiler.client import Compiled, Request
 
 _MANAGER = "levada"
 #: Seconds that a request, and a pod that only reads the store, may take.
@@ -53,9 +52,9 @@ class KubernetesClient(Client):
     """A namespace of a cluster, by a context of the user's kubeconfig or the pod's account."""
 
     def __init__(self, options: Mapping[str, object], root: str) -> None:
-        found, problems = read(options)
-        if problems:
-            raise ClientError(f"{TABLE} in pyproject.toml: {problems[0]}")
+        found = Options(options)
+        for _, problem in found.problems():
+            raise ClientError(f"{TABLE} in pyproject.toml: {problem}")
         self._connect(options, root)
         self.namespace = found.namespace or self._default_namespace
         # Their methods take JSON as well, which their types do not say.

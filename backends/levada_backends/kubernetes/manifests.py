@@ -82,7 +82,7 @@ class Manifests:
         driver = json.dumps(self._driver(), ensure_ascii=True, indent=1) + "\n"
         return {
             "driver.json": driver,
-            "plan.json": json.dumps(self.plan, ensure_ascii=True, indent=1) + "\n",
+            "plan.json": json.dumps(_undocumented(self.plan), ensure_ascii=True, indent=1) + "\n",
         }
 
     def _driver(self) -> dict[str, Any]:
@@ -338,6 +338,16 @@ class Manifests:
             "levada.dev/tags": ", ".join(own.get("tags") or ()),
         }
         return {name: text for name, text in found.items() if text}
+
+
+def _undocumented(plan: dict[str, Any]) -> dict[str, Any]:
+    """Return the plan without documentation: the ConfigMap's name changes with what is in it."""
+    parameters = [
+        {key: value for key, value in parameter.items() if key != "description"}
+        for parameter in plan["parameters"]
+    ]
+    kept = {key: value for key, value in plan.items() if key != "description"}
+    return kept | {"parameters": parameters}
 
 
 def _calls(nodes: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from levada.driver import jobs as driver_jobs
 from levada.driver import pods as driver_pods
-
-from levada_backends.client import (
+from levada_compiler.client import (
     CANCELLED,
     FAILED,
     QUEUED,
@@ -25,7 +24,7 @@ from levada_backends.client import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from levada_backends.client import Run
+    from levada_compiler.client import Run
 
 Object = dict[str, Any]
 Place = tuple[str, int]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from levada_compiler.origin import made_from
+
 from .. import block_yaml
 from .capabilities import CAPABILITIES
 from .check import check
 from .manifests import Manifests
-from .options import read
+from .options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from levada_compiler.diagnostics.diagnostic import Diagnostic
     from levada_compiler.program.ir import Program
-
-    from ..target import Capabilities
+    from levada_compiler.target import Capabilities
 
 
 class KubernetesTarget:
@@ -33,10 +34,9 @@ class KubernetesTarget:
 
     def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
         """The manifests, by path."""
-        found, _ = read(options)
-        compiler = str(options.get("compiler", ""))
-        head = f"# Made by Levada {compiler} from {program.file}; do not edit: compile it again.\n"
-        manifests = Manifests(program, found, compiler)
+        found = Options(options)
+        head = f"# {made_from(program, found.compiler)}; do not edit: compile it again.\n"
+        manifests = Manifests(program, found, found.compiler)
         return {
             f"{manifests.name}/{file}": head + block_yaml.dump(*documents)
             for file, documents in manifests.files().items()

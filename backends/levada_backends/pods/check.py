@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from posixpath import normpath
 
-from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity
+from levada_compiler.diagnostics.diagnostic import Diagnostic, Label, Severity
 from levada_compiler.program.ir import Call, walk
 
 from . import names, quantity
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from levada_compiler.diagnostics.diagnostic import Span
-    from levada_compiler.program.ir import Program, Setting
+    from levada_compiler.program.ir import Program, Setting, Step
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 #: What Kubernetes counts is 64 bits wide.
@@ -117,6 +117,23 @@ class SettingsCheck:
                 way_out = 'write `{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}`'
                 message = f"Kubernetes would refuse this toleration: {problem}"
                 yield Diagnostic("pod-toleration", message, span, help=way_out)
+
+
+def no_image(rule: str, steps: Iterable[Step], way_out: str) -> Iterator[Diagnostic]:
+    """Yield one error for all steps that have no image, with a label at each of them."""
+    found = sorted(steps, key=lambda step: step.span)
+    if not found:
+        return
+    first, *others = found
+    what = f"{len(found)} steps have" if others else f"`{first.function}` has"
+    yield Diagnostic(
+        rule,
+        f"{what} no image to run in",
+        first.span,
+        label="this step has none" if others else "",
+        labels=tuple(Label(step.span, "nor has this") for step in others),
+        help=way_out,
+    )
 
 
 def _amount(name: str, value: float | str, span: Span) -> Iterator[Diagnostic]:

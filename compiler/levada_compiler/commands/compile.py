@@ -36,6 +36,7 @@ from . import compiling, console, parameters
     "levada compile pipeline.py:nightly -t airflow -t ir -o build",
     "levada compile pipeline.py -t airflow --env prod --set executor=docker -o dags",
     "levada compile pipeline.py -t airflow -o dags --check    # in CI",
+    "levada compile build/nightly.ir.json -t airflow -o dags  # a program that a tool has changed",
 )
 def command(
     reference: tuple[str, str | None],

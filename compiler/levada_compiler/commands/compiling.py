@@ -15,9 +15,8 @@ from . import configuration, front, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from levada_backends.target import Target
-
     from levada_compiler.program.ir import Program
+    from levada_compiler.target import Target
 
 _COMMAND_LINE = plain.CommandLine(
     flags={"--check": "checking", "--json": "as_json"},
@@ -82,6 +81,7 @@ def execute(given: Options) -> int:
         diagnostics,
         given.as_json,
         palette(given.colour, sys.stdout).enabled,
+        checked.project.root,
     )
     _refuse_sources(product, checked)
     status = output.deliver(product)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from levada.project import Project
-    from levada_backends.target import Target
 
     from levada_compiler.diagnostics.diagnostic import Diagnostic
+    from levada_compiler.target import Target
 
     Table = dict[str, object]
 
@@ -150,7 +150,7 @@ def _refuse_unknown(target: Target, options: Mapping[str, object]) -> None:
 def _known(target: Target) -> tuple[str, ...] | None:
     """The options that a target takes; None if it takes any."""
     options = target.capabilities.options
-    return None if options is None else (*(option.name for option in options), "project")
+    return None if options is None else (*options.definitions(), "project")
 
 
 def _override(

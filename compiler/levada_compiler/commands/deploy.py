@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from levada_compiler.client import NotDeployedError
 from levada_compiler.diagnostics.render.colours import palette
 
 from . import console, parameters, remote
@@ -16,7 +17,7 @@ from . import console, parameters, remote
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from levada_backends.client import Change, Client, Compiled
+    from levada_compiler.client import Change, Client, Compiled
 
     from .remote import Place
 
@@ -105,12 +106,11 @@ def _tell(
 
 def _wait(client: Client, compiled: Compiled, seconds: int) -> None:
     """Return when the engine has what was deployed; its errors on that are raised."""
-    not_yet = remote.protocol().NotDeployedError
     deadline = time.monotonic() + seconds
     while True:
         try:
             client.verify(compiled)
-        except not_yet:
+        except NotDeployedError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(1)

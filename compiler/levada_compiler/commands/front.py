@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from levada.project import Project
     from levada_backends.images.pins import Pins
-    from levada_backends.target import Target
 
     from levada_compiler.program.ir import Program
+    from levada_compiler.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,9 @@ class Checked:
 def split_reference(text: str) -> tuple[str, str | None]:
     """``FILE`` or ``FILE:PIPELINE``; a file whose name has a colon in it is a file."""
     file, colon, pipeline = text.rpartition(":")
-    if not colon or not file or not pipeline.isidentifier() or os.path.exists(text):
+    plain = pipeline.replace("-", "_").replace(".", "_")  # as a pipeline may be named
+    is_file = pipeline.endswith((".py", ".json")) or os.path.exists(text)
+    if not colon or not file or not plain.isidentifier() or is_file:
         return text, None
     return file, pipeline
 
@@ -70,6 +72,7 @@ def check(
     """
     from levada import project as projects
 
+    from levada_compiler import target_checks
     from levada_compiler.compilation import compile_file
 
     path, pipeline = reference
@@ -89,7 +92,7 @@ def check(
         if result.program is not None:
             for target in asked:
                 program = with_images(result.program, pinned, target)
-                found = target.check(program, target_options(options, target))
+                found = target_checks.check(target, program, target_options(options, target))
                 problems += (located(one, target, project, environment) for one in found)
     sources = {file: text for result in results for file, text in result.sources.items()}
     files = {file: digest for result in results for file, digest in result.files.items()}

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from levada.engine.events import Event
-    from levada_backends.client import Client, Run, StepState
+
+    from levada_compiler.client import Client, Run, StepState
 
 
 @click.command()

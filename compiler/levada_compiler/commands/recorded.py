@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from levada.store import Store
-    from levada_backends.client import Run, StepState
+
+    from levada_compiler.client import Run, StepState
 
     from .remote import Place
 

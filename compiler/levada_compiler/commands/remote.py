@@ -11,6 +11,7 @@ import click
 from levada import project as projects
 
 from levada_compiler import targets
+from levada_compiler.client import ClientError, Compiled, not_installed
 from levada_compiler.diagnostics.render.colours import palette
 from levada_compiler.slotted import dataclass
 from levada_compiler.usage import UsageError
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from levada.project import Project
-    from levada_backends.client import Client, Compiled, Request, Run
-    from levada_backends.target import Target
+
+    from levada_compiler.client import Client, Run
+    from levada_compiler.target import Target
 
 TARGET = click.option(
     "--target",
@@ -69,7 +71,7 @@ class Place:
                 raise
             name = self.target.name
             extra = name if targets.is_own(self.target) else ""
-            raise protocol().not_installed(error, name, extra) from error
+            raise not_installed(error, name, extra) from error
 
     def reference(self, run: Run) -> str:
         """The run in one word, which `levada status` and the others take."""
@@ -77,22 +79,11 @@ class Place:
         return f"{self.target.name}{environment}:{run.pipeline}/{run.run_id}"
 
 
-def protocol() -> Any:
-    """The module of what clients take and raise, which the compiler may not import by itself."""
-    return import_module(f"{targets.OWN_PACKAGE}.client")
-
-
-def request(parameters: Mapping[str, Any], run_id: str | None, unpause: bool) -> Request:
-    """A run to ask for."""
-    made: Request = protocol().Request(parameters, run_id, unpause)
-    return made
-
-
 def guarded(action: Callable[[], int]) -> int:
     """The status of ``action``; what the client cannot do becomes an error with a way out."""
     try:
         return action()
-    except protocol().ClientError as error:
+    except ClientError as error:
         console.error(str(error))
         if error.way_out:
             colours = palette("auto", sys.stderr)
@@ -132,8 +123,7 @@ def compiled(
         return None
     files = compiling.emit(program, checked, client.folder or "-")
     texts = {path: text for _, path, text in files}
-    made: Compiled = protocol().Compiled(program.name, texts, plan.plan(program))
-    return made
+    return Compiled(program.name, texts, plan.plan(program))
 
 
 def find(

@@ -18,8 +18,7 @@ from .watching import error_of_step
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from levada_backends.client import Client, RunState, StepState
-
+    from levada_compiler.client import Client, RunState, StepState
     from levada_compiler.diagnostics.render.colours import Palette
 
     from .recorded import Recorded

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from levada_compiler.client import ClientError, Request
+
 from . import arguments, console, parameters, remote, results, watching
 from .progress import Progress
 from .recorded import Recorded
 
 if TYPE_CHECKING:
-    from levada_backends.client import Client, Compiled, Run
+    from levada_compiler.client import Client, Compiled, Run
 
     from .remote import Place
 
@@ -73,7 +75,7 @@ def command(
         values = _parameters(compiled, file, given)
         if not as_deployed:
             client.verify(compiled)
-        run = client.submit(compiled, remote.request(values, run_id, unpause))
+        run = client.submit(compiled, Request(values, run_id, unpause))
         if watch:
             return follow(place, client, run, logs=logs, as_json=as_json, colour=colour)
         _tell(place, client, run, as_json)
@@ -118,7 +120,7 @@ def follow(
     except KeyboardInterrupt:
         sys.stderr.write(f"the run goes on; to end it: levada cancel {place.reference(run)}\n")
         raise
-    except remote.protocol().ClientError:
+    except ClientError:
         again = f"levada status {place.reference(run)} --watch"
         sys.stderr.write(f"the run is not watched any more; to go on: {again}\n")
         raise

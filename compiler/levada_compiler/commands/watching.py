@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from levada.engine import events
 from levada.engine.events import Event
 
-from .remote import protocol
+from levada_compiler.client import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from levada_backends.client import Client, Run, RunState, StepState
+    from levada_compiler.client import Client, Run, RunState, StepState
 
     from .recorded import Recorded
 
@@ -116,7 +116,7 @@ class Watch:
         first = self._lines.get((key, attempt), 0)
         try:
             lines = self._client.log(self._run, step, attempt, first)
-        except protocol().ClientError as error:  # the run goes on, and so does this
+        except ClientError as error:  # the run goes on, and so does this
             lines = [f"its log cannot be read: {error}"]
         if lines:
             self._lines[key, attempt] = first + len(lines)

@@ -63,7 +63,7 @@ _HELP: Final = {
     "constant-too-large": "make it in a step",
     "constant-error": "correct the expression",
     "set-order": "use a list or a tuple",
-    "invalid-setting": "see the settings in docs/contracts.md",
+    "invalid-setting": "docs/settings.md lists the settings",
     "undefined-name": "move the definition up",
     "environment-constant": "make it a parameter of the pipeline, with this default if it has one",
     "enum-member": "pass its `.value`, and make the member of it in the step",
@@ -75,14 +75,14 @@ _MESSAGES: Final = {
 }
 
 
-def report(reports: Reports, error: NotConstantError, span: Span) -> None:
+def report(reports: Reports, error: NotConstantError, span: Span, way_out: str = "") -> None:
     """Report a constant expression that has no value while compiling."""
     message = _MESSAGES.get(error.rule, "{}").format(error.why)
     labels: tuple[Label, ...] = ()
     if error.stopped is not None:
         module, node, text = error.stopped
         labels = (Label(module.span(node), text),)
-    way_out = error.help or _HELP.get(error.rule, "")
+    way_out = way_out or error.help or _HELP.get(error.rule, "")
     reports.error(error.rule, span, message, labels=labels, help=way_out)
 
 

@@ -85,6 +85,7 @@ class Pipeline:
     """A pipeline function as declared. ``defaults`` are the values of absent arguments."""
 
     function: m.Function
+    name: str
     parameters: tuple[Parameter, ...]
     defaults: dict[str, Default]
     settings: tuple[Setting, ...]
@@ -135,7 +136,7 @@ class Declarations:
         definition = self.modules.resolve(module, target)
         return DECORATORS.get(definition.name) if isinstance(definition, m.External) else None
 
-    def _settings(self, function: m.Function, holder: settings.Holder) -> tuple[Setting, ...]:
+    def _settings(self, function: m.Function, holder: str) -> tuple[Setting, ...]:
         if function.making is not None:
             return self._made_settings(function.making, holder)
         folder = settings.folder(self.modules, function.module)
@@ -145,7 +146,7 @@ class Declarations:
                 return settings.read(decorator, folder, holder, self.reports)
         return ()
 
-    def _made_settings(self, making: m.Making, holder: settings.Holder) -> tuple[Setting, ...]:
+    def _made_settings(self, making: m.Making, holder: str) -> tuple[Setting, ...]:
         """The settings of ``step(function, name=…, **settings)``; a name is none of them."""
         folder = settings.folder(self.modules, making.module)
         folder.limit = making.node.lineno
@@ -513,7 +514,10 @@ class Declarations:
                 parameter = replace(parameter, default=text, type=default_type(parameter, value))
             parameters.append(parameter)
         read = self._settings(function, settings.PIPELINE)
-        return Pipeline(function, tuple(parameters), defaults, read, doc.description)
+        names = [json.loads(setting.value) for setting in read if setting.name == "name"]
+        name = names[0] if names else function.node.name
+        kept = tuple(setting for setting in read if setting.name != "name")
+        return Pipeline(function, name, tuple(parameters), defaults, kept, doc.description)
 
     def _limits(self, module: m.Module, annotation: ast.expr | None) -> str:
         folder = constants.Folder(self.modules, module)

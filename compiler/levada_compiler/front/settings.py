@@ -1,15 +1,29 @@
-"""Settings of steps, pipelines and calls, evaluated from constants as the runtime would."""
+"""Settings of steps, pipelines and calls, evaluated from constants as the runtime would.
+
+What each setting is stands in :mod:`levada.settings`.
+"""
 
 from __future__ import annotations
 
 import json
 
-from levada import declarations
+from levada.settings import (
+    CALL,
+    HOLDERS,
+    PIPELINE,
+    SETTINGS,
+    STEP,
+    Resources,
+    Retry,
+    Secret,
+    Volume,
+    setting_as_json,
+    settings_of,
+)
 
 from ..diagnostics.reports import did_you_mean
 from ..program.ir import Setting
-from ..slotted import dataclass
-from . import cron
+from . import other_tools
 from .constants import Folder, report
 from .not_constant import NotConstantError
 
@@ -23,18 +37,7 @@ if TYPE_CHECKING:
     from ..diagnostics.reports import Reports
     from . import modules as m
 
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """What may have settings: its table in ``levada.declarations``, and how to call it."""
-
-    kind: str
-    title: str
-
-
-STEP: Final = Holder("step", "a step")
-PIPELINE: Final = Holder("pipeline", "a pipeline")
-CALL: Final = Holder("step", "`options`")
+__all__ = ["CALL", "PIPELINE", "STEP", "folder", "read"]
 
 
 def folder(modules: m.Modules, module: m.Module) -> Folder:
@@ -42,13 +45,13 @@ def folder(modules: m.Modules, module: m.Module) -> Folder:
     return Folder(modules, module, CONSTRUCTORS)
 
 
-def read(call: ast.Call, folder: Folder, holder: Holder, reports: Reports) -> tuple[Setting, ...]:
+def read(call: ast.Call, folder: Folder, holder: str, reports: Reports) -> tuple[Setting, ...]:
     """The settings of ``@step(…)``, ``@pipeline(…)`` or ``.options(…)``, sorted by name."""
     for argument in call.args:
         reports.error(
             "unknown-setting",
             folder.module.span(argument),
-            f"{holder.title} takes its settings by name",
+            f"{HOLDERS[holder]} takes its settings by name",
             help="write `name=value`",
         )
     found = [
@@ -76,15 +79,13 @@ def _check_variables(found: Sequence[Setting], reports: Reports) -> None:
             )
 
 
-def _keyword(
-    keyword: ast.keyword, folder: Folder, holder: Holder, reports: Reports
-) -> list[Setting]:
+def _keyword(keyword: ast.keyword, folder: Folder, holder: str, reports: Reports) -> list[Setting]:
     span = folder.module.span(keyword)
     try:
         value = folder.fold(keyword.value)
     except NotConstantError as error:
         place = (error.module or folder.module).span(error.node)
-        report(reports, error, place)
+        report(reports, error, place, _constructor_advice(error.node))
         return []
     if keyword.arg is not None:
         return _setting(keyword.arg, value, span, holder, reports)
@@ -100,117 +101,48 @@ def _keyword(
     ]
 
 
-def _setting(
-    name: str, value: object, span: Span, holder: Holder, reports: Reports
-) -> list[Setting]:
-    known = declarations.SETTINGS[holder.kind]
-    if name not in known:
-        _report_unknown(name, span, holder, reports)
+def _setting(name: str, value: object, span: Span, holder: str, reports: Reports) -> list[Setting]:
+    if name not in settings_of(holder):
+        _report_unknown(name, value, span, holder, reports)
         return []
+    definition = SETTINGS[name]
     try:
-        meaning = declarations.setting_as_json(holder.kind, name, value)  # type: ignore[arg-type]
-        _check(name, meaning)
+        meaning = setting_as_json(holder, name, value)
+        if definition.check is not None and meaning is not None:
+            definition.check(meaning)
         text = json.dumps(
             meaning, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
         )
     except (TypeError, ValueError) as error:
-        reports.error(
-            "invalid-setting",
-            span,
-            str(error),
-            help=EXPECTED.get(name, f"see the settings of {holder.title} in docs/contracts.md"),
-        )
+        way_out = f"write `{name}={definition.example}`"
+        reports.error("invalid-setting", span, str(error), help=way_out)
         return []
     return [Setting(name, text, span)]
 
 
-def _report_unknown(name: str, span: Span, holder: Holder, reports: Reports) -> None:
-    known = declarations.SETTINGS[holder.kind]
-    other = "pipeline" if holder.kind == "step" else "step"
+def _owners(name: str) -> str:
+    on = SETTINGS[name].on
+    owners = [holder for holder in on if holder != CALL or STEP not in on]
+    return " or ".join(HOLDERS[holder] for holder in owners)
+
+
+def _report_unknown(name: str, value: object, span: Span, holder: str, reports: Reports) -> None:
+    message = f"{HOLDERS[holder]} has no setting `{name}`"
+    reports.error("unknown-setting", span, message, help=_advice(name, value, holder))
+
+
+def _advice(name: str, value: object, holder: str) -> str:
+    """What to write in place of a setting that does not exist: as other tools call it, or near."""
+    known = settings_of(holder)
+    if name in SETTINGS:
+        return f"`{name}` is a setting of {_owners(name)}"
+    written = other_tools.way_to_write(name, value)
+    if written is not None:
+        ours = written.partition("=")[0]
+        place = "" if ours in known else f", on {_owners(ours)}"
+        return f"write `{written}`{place}"
     listed = f"it has {', '.join(f'`{item}`' for item in sorted(known))}"
-    if name in declarations.SETTINGS[other]:
-        listed = f"`{name}` is a setting of a {other}"
-    reports.error(
-        "unknown-setting",
-        span,
-        f"{holder.title} has no setting `{name}`",
-        help=did_you_mean(name, known, listed)
-        if name not in declarations.SETTINGS[other]
-        else listed,
-    )
-
-
-#: What a setting should look like, for the help of a diagnostic.
-EXPECTED: Final = {
-    "resources": 'write `Resources(cpu=2, memory="4Gi")`',
-    "retry": "write `retry=3` or `Retry(3, delay=10)`",
-    "timeout": 'write seconds, `"90s"`, `"15m"`, `"2h"` or `"1d"`',
-    "environment": 'write `environment={"NAME": "value"}`',
-    "secrets": 'write `secrets={"TOKEN": "name/key"}` or `secrets=["TOKEN"]`',
-    "volumes": 'write `volumes=[Volume("claim", "/path")]`',
-    "requirements": 'write `requirements=["pandas>=2"]`',
-    "files": 'write `files=["data/*.csv"]`, relative to the project',
-    "node_selector": 'write `node_selector={"label": "value"}`',
-    "schedule": 'write five fields: minute, hour, day of month, month, day of week (`"0 6 * * *"`)',
-    "timezone": 'write an IANA name such as `"Europe/Lisbon"`',
-    "start_date": 'write an ISO date such as `"2026-01-31"`, or `date(2026, 1, 31)`',
-    "tags": 'write `tags=["name"]`',
-    "cache": "write `cache=True` or `cache=False`",
-    "on_failure": 'write `on_failure="module:function"`',
-    "on_sla_miss": 'write `on_sla_miss="module:function"`',
-    "sla": 'write seconds, `"90s"`, `"15m"`, `"2h"` or `"1d"`',
-    "produces": 'write `produces=["s3://bucket/model"]`',
-    "consumes": 'write `consumes=["s3://bucket/model"]`',
-    "triggered_by": 'write `triggered_by=["s3://bucket/model"]`',
-}
-
-
-# ---------------------------------------------------------------------------- values
-
-
-def _check(name: str, meaning: object) -> None:
-    """What an engine would refuse later, beyond the types. Raises ValueError."""
-    check = CHECKS.get(name)
-    if check is not None and meaning is not None:
-        check(meaning)
-
-
-def _check_timezone(value: object) -> None:
-    import zoneinfo
-
-    known = zoneinfo.available_timezones()
-    text = str(value)
-    # Without a time zone database on this machine nothing can be said about the name.
-    if known and text not in known:
-        raise ValueError(f"`{text}` is not a time zone. {did_you_mean(text, known)}".rstrip(". "))
-
-
-def _check_date(value: object) -> None:
-    import datetime
-
-    try:
-        datetime.datetime.fromisoformat(str(value))
-    except ValueError as error:
-        raise ValueError(f"`{value}` is not an ISO date") from error
-
-
-def _check_environment(value: object) -> None:
-    for name, text in value.items() if isinstance(value, dict) else ():
-        if "=" in name or "\0" in name or "\0" in str(text):
-            raise ValueError(f"`{name!r}` cannot be a variable of the environment")
-
-
-def _check_schedule(value: object) -> None:
-    cron.check(str(value))
-
-
-CHECKS: Final[dict[str, Callable[[object], None]]] = {
-    "environment": _check_environment,
-    "schedule": _check_schedule,
-    "secrets": _check_environment,
-    "start_date": _check_date,
-    "timezone": _check_timezone,
-}
+    return other_tools.other_way(name) or did_you_mean(name, known, listed)
 
 
 # ---------------------------------------------------------------------------- constructors
@@ -225,10 +157,26 @@ def _constructor(make: Callable[..., object]) -> Callable[[ast.Call, Folder], ob
         try:
             return make(*arguments, **keywords)
         except (TypeError, ValueError, OverflowError) as error:
-            why = str(error).replace(".__init__()", "")
+            # Which keyword was meant is said by later versions of Python only.
+            why = str(error).replace(".__init__()", "").partition(". Did you mean")[0]
             raise NotConstantError(node, why, "invalid-setting", folder.module) from error
 
     return construct
+
+
+def _constructor_advice(node: ast.AST) -> str:
+    """How a constructor is called that was called otherwise; empty for anything else."""
+    called = getattr(node, "func", None)
+    written = CALLS.get(getattr(called, "attr", getattr(called, "id", "")))
+    return f"write `{written}`" if written else ""
+
+
+CALLS: Final = {
+    "Resources": SETTINGS["resources"].example,
+    "Retry": SETTINGS["retry"].example,
+    "Secret": 'Secret("name", "key")',
+    "Volume": 'Volume("claim", "/path")',
+}
 
 
 def _timedelta(*arguments: object, **keywords: object) -> object:
@@ -255,12 +203,7 @@ CONSTRUCTORS: Final = {
     "datetime.timedelta": _constructor(_timedelta),
     **{
         f"{module}.{make.__name__}": _constructor(make)
-        for module in ("levada", "levada.declarations")
-        for make in (
-            declarations.Resources,
-            declarations.Retry,
-            declarations.Secret,
-            declarations.Volume,
-        )
+        for module in ("levada", "levada.settings")
+        for make in (Resources, Retry, Secret, Volume)
     },
 }

@@ -8,13 +8,13 @@ from levada import operations
 
 from ..diagnostics.diagnostic import Label
 from ..diagnostics.reports import Reports
-from ..front import constants, project_functions, settings
+from ..front import constants, project_functions
 from ..front import modules as m
 from ..front.not_constant import NotConstantError
 from ..program.ir import Argument, Call, Group, Member, Output, Setting
 from ..program.references import awaited
 from ..slotted import replace
-from . import bodies, functions, members, uncallable
+from . import bodies, call_options, functions, members, uncallable
 from .arguments import Binder, header, lower_arguments
 from .expressions import definition_of, is_local, unknown_member
 from .frame import Frame
@@ -35,11 +35,12 @@ MAX_CALLS: Final = 40
 class Modifiers:
     """What `.after(…)` and `.options(…)` add to a call."""
 
-    __slots__ = ("after", "options", "settings")
+    __slots__ = ("after", "name", "options", "settings")
 
     def __init__(self) -> None:
         self.after: list[str] = []
         self.settings: tuple[Setting, ...] = ()
+        self.name: Setting | None = None
         self.options: ast.Call | None = None
 
 
@@ -140,9 +141,8 @@ def _apply_modifier(frame: Frame, call: ast.Call, modifiers: Modifiers) -> None:
         modifiers.after.extend(after_ids(frame, call))
         return
     modifiers.options = call
-    folder = settings.folder(frame.building.modules, frame.module)
-    given = settings.read(call, folder, settings.CALL, frame.reports)
-    kept = {item.name: item for item in (*modifiers.settings, *given)}
+    kept = {item.name: item for item in (*modifiers.settings, *call_options.read(frame, call))}
+    modifiers.name = kept.pop("name", modifiers.name)
     modifiers.settings = tuple(kept[name] for name in sorted(kept))
 
 
@@ -196,7 +196,7 @@ def call_step(
     bound = _bound(frame, node, binder, given)
     if bound is None:
         return poison(span)
-    identity = frame.new_id(function.node.name)
+    identity = call_options.identity(frame, function.node.name, modifiers.name, span)
     arguments = tuple(Argument(name, value.expr, place) for name, (value, place) in bound.items())
     after = tuple(dict.fromkeys(modifiers.after))
     frame.emit(Call(identity, step.key, arguments, after, modifiers.settings, span))

@@ -6,6 +6,8 @@ import ast
 import keyword
 from contextlib import contextmanager
 
+from levada.operations import RESERVED
+
 from ..diagnostics.diagnostic import Label
 from ..front import modules as m
 from ..front import undefined
@@ -57,13 +59,6 @@ MAX_PARTS: Final = 20_000
 MAX_DEPTH: Final = 100
 #: A list, tuple or dict of no more parts is written out where it is used.
 SMALL: Final = 8
-#: Names with a meaning of their own in the text form of expressions.
-RESERVED: Final = frozenset(
-    (
-        *("params", "range", "enumerate", "zip", "flat", "failed", "float", "member"),
-        *("error", "catches", "instance"),
-    )
-)
 
 
 class TooLargeError(Exception):
@@ -76,6 +71,15 @@ class Names:
     def __init__(self) -> None:
         self._taken: set[str] = set(RESERVED)
         self._next: dict[str, int] = {}
+        self.claimed: dict[str, Span] = {}  #: what was named in the source, and where
+
+    def claim(self, name: str, span: Span) -> bool:
+        """Take ``name`` as it is; False if it is taken."""
+        if name in self._taken:
+            return False
+        self._taken.add(name)
+        self.claimed[name] = span
+        return True
 
     def unique(self, name: str, prefix: str = "") -> str:
         """Return ``name``, or ``name_2``, ``name_3``… if it is taken."""

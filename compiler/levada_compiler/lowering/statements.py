@@ -130,7 +130,8 @@ def _expression(frame: Frame, node: ast.Expr, _: list[ast.stmt]) -> blocks.Handl
 
 def lower_barrier(frame: Frame, node: ast.Call) -> bool:
     """``after(x, y)`` as a statement: what follows waits for them."""
-    if calls.callee_of(frame, node.func) != m.External("levada.after"):
+    is_name = isinstance(node.func, ast.Name | ast.Attribute)
+    if not is_name or calls.callee_of(frame, node.func) != m.External("levada.after"):
         return False
     frame.wait_for(calls.after_ids(frame, node))
     return True

@@ -474,7 +474,7 @@ class Setting:
     """One engine setting of a step, of one call, or of a pipeline (``retry``, ``schedule``, …).
 
     ``value`` is canonical JSON text (so that the setting is hashable); its meaning and shape per
-    ``name`` are those of ``levada.declarations``.
+    ``name`` are those of ``levada.settings``.
     """
 
     name: str
@@ -792,9 +792,10 @@ class Result:
 class Program:
     """A whole pipeline, checked.
 
-    ``source`` is ``sha256:…`` of all project files that it was read
-    from; ``file`` is relative to the project's root. ``search`` holds the folders, relative to it,
-    that modules are imported from, in order: a step runs with these in front of ``sys.path``.
+    ``source`` is ``sha256:…`` of what it means (:mod:`.digest`); ``file`` is relative to the
+    project's root. ``search`` holds the folders, relative to it, that modules are imported from,
+    in order: a step runs with these in front of ``sys.path``. ``function`` is the pipeline's
+    function where that is not called ``name``.
     """
 
     name: str
@@ -808,4 +809,10 @@ class Program:
     body: tuple[Node, ...]
     result: Result
     span: Span
+    function: str = ""
     version: int = 2
+
+    @property
+    def origin(self) -> str:
+        """``file:function``, as the command line takes it."""
+        return f"{self.file}:{self.function or self.name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from levada import __version__
+from levada.settings import SETTINGS
 
 from ..front.limits import schema
 from .expression_text import ExpressionWriter
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from .ir import Node, Parameter, Program, Result, Setting, Step
 
 SCHEMA = "levada.plan/2"
-
-#: The settings that a pipeline gives to its steps where these have none of their own.
-INHERITED = ("retry", "timeout", "cache", "environment", "executor")
 
 
 def plan(program: Program) -> dict[str, Any]:
@@ -51,7 +49,7 @@ def merged_settings(
 
     Environments are merged variable by variable, all other settings as a whole.
     """
-    inherited = {name: pipeline[name] for name in INHERITED if name in pipeline}
+    inherited = {name: value for name, value in pipeline.items() if SETTINGS[name].inherited}
     merged = inherited | step | call
     environment: dict[str, str] = {}
     for layer in (inherited, step, call):
@@ -150,7 +148,6 @@ def _step(step: Step, settings: dict[str, Any]) -> dict[str, Any]:
         "returns": step.returns.text,
         "settings": settings,
         "file": step.span.file,
-        "line": step.span.line,
     }
 
 

@@ -22,7 +22,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from levada.operations import FUNCTIONS, named
+from levada.engine.parameters import violation
+from levada.operations import FUNCTIONS, RESERVED, named
+from levada.settings import CALL, HOLDERS, PIPELINE, SETTINGS, STEP, settings_of
 
 from .ir import (
     Apply,
@@ -71,6 +73,9 @@ from .ir import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from levada.settings import Setting as Definition
 
     from ..diagnostics.diagnostic import Span
 
@@ -79,7 +84,6 @@ _BINARY = frozenset("+ - * / // % ** | & ^ << >>".split())  # noqa: SIM905 - a l
 _COMPARISONS = frozenset(("<", "<=", ">", ">=", "==", "!=", "in", "not in", "is", "is not"))
 _PARAMETER_KINDS = frozenset(("plain", "positional-only", "keyword-only", "variadic", "keywords"))
 #: Names that mean something else in an expression's text.
-_RESERVED = frozenset(("params", "flat", "failed", "error", "catches", "member", "instance"))
 _RESULTS = frozenset(("none", "value", "tuple", "dict"))
 
 #: A region: the id of a branch, loop, guard or group, and the name of its field.
@@ -135,8 +139,10 @@ class _Verifier:
     def check_header(self) -> None:
         program = self.program
         self.check_span(program.span, "the pipeline")
-        if not program.name.isidentifier():
+        if not _is_pipeline_name(program.name):
             self.report(program.span, f"the pipeline's name `{program.name}` is not a name")
+        if program.function and not program.function.isidentifier():
+            self.report(program.span, f"`{program.function}` is not the name of a function")
         if program.version != 2:
             self.report(program.span, f"version {program.version} is not known")
         if not _DIGEST.fullmatch(program.source):
@@ -152,7 +158,7 @@ class _Verifier:
                 self.check_json(parameter.default, parameter.span, f"`{parameter.name}`")
             if parameter.kind in ("variadic", "keywords"):
                 self.report(parameter.span, f"parameter `{parameter.name}` is {parameter.kind}")
-        self.check_settings(program.settings, program.span)
+        self.check_settings(program.settings, program.span, PIPELINE)
         self.check_unique((step.key for step in program.steps), program.span, "step")
 
     def check_step(self, step: Step) -> None:
@@ -172,7 +178,7 @@ class _Verifier:
         for output in step.outputs:
             self.check_type(output.type, step.span)
         self.check_unique((output.name for output in step.outputs), step.span, "output")
-        self.check_settings(step.settings, step.span)
+        self.check_settings(step.settings, step.span, STEP)
 
     def check_parameters(self, parameters: tuple[Parameter, ...], span: Span, owner: str) -> None:
         self.check_unique((each.name for each in parameters), span, "parameter")
@@ -183,6 +189,8 @@ class _Verifier:
                 self.report(parameter.span, f"`{parameter.name}` of {owner} is not a name")
             if parameter.kind not in _PARAMETER_KINDS:
                 self.report(parameter.span, f"`{parameter.kind}` is no kind of parameter")
+            if parameter.limits and not _is_json_object(parameter.limits):
+                self.report(parameter.span, f"the limits of `{parameter.name}` are no JSON object")
 
     def check_type(self, kind: Type, span: Span) -> None:
         if not kind.name:
@@ -196,13 +204,19 @@ class _Verifier:
         for argument in kind.arguments:
             self.check_type(argument, span)
 
-    def check_settings(self, settings: tuple[Setting, ...], span: Span) -> None:
+    def check_settings(self, settings: tuple[Setting, ...], span: Span, holder: str) -> None:
         self.check_unique((each.name for each in settings), span, "setting")
+        known = settings_of(holder)
         for setting in settings:
             self.check_span(setting.span, f"setting `{setting.name}`")
             value = self.check_json(setting.value, setting.span, f"setting `{setting.name}`")
             if _compact(value) != _compact(json.loads(json.dumps(value, sort_keys=True))):
                 self.report(setting.span, f"the keys of setting `{setting.name}` are not sorted")
+            definition = known.get(setting.name)
+            if definition is None or not definition.for_targets:
+                self.report(setting.span, f"{HOLDERS[holder]} has no setting `{setting.name}`")
+            elif problem := _setting_problem(definition, value):
+                self.report(setting.span, f"setting `{setting.name}` {problem}")
 
     def check_json(self, text: str, span: Span, owner: str) -> object:
         """Report what is not JSON as the front end writes it: no spaces, no escapes of letters."""
@@ -301,7 +315,7 @@ class _Verifier:
             self.report(node.span, f"the prefix of `{node.id}` is not the group around it")
         if not name.isidentifier() or keyword.iskeyword(name):
             self.report(node.span, f"the id `{node.id}` is not a name")
-        if node.id in _RESERVED:
+        if node.id.partition(".")[0] in RESERVED:
             self.report(node.span, f"the id `{node.id}` has a meaning of its own in expressions")
 
     def check_after(self, place: _Place) -> None:
@@ -314,7 +328,7 @@ class _Verifier:
                 self.report(node.span, f"`{node.id}` is after `{other}`, which is not over before")
 
     def check_call(self, node: Call, place: _Place) -> None:
-        self.check_settings(node.settings, node.span)
+        self.check_settings(node.settings, node.span, CALL)
         for argument in node.arguments:
             self.check_span(argument.span, f"argument `{argument.name}`")
             self.check_expression(argument.value, place, ())
@@ -356,7 +370,7 @@ class _Verifier:
     def check_names(self, names: list[str], span: Span) -> None:
         self.check_unique(names, span, "loop variable")
         for name in names:
-            if not name.isidentifier() or keyword.iskeyword(name) or name in _RESERVED:
+            if not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED:
                 self.report(span, f"the loop variable `{name}` is not a free name")
 
     def check_result(self, result: Result) -> None:
@@ -577,6 +591,33 @@ def _collection_problem(expr: Expr) -> str:
 
 def _is_chain(expr: Compare) -> bool:
     return len(expr.operands) == len(expr.ops) + 1 > 1 and _COMPARISONS.issuperset(expr.ops)
+
+
+def _setting_problem(definition: Definition, value: Any) -> str:
+    if problem := violation(value, definition.kind.schema):
+        return problem
+    try:
+        if definition.check is not None and value is not None:
+            definition.check(value)
+    except ValueError as error:
+        return f"cannot be: {error}"
+    return ""
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def _is_pipeline_name(name: str) -> bool:
+    if name.isidentifier():
+        return True
+    try:
+        return bool(SETTINGS["name"].read("name", name))
+    except ValueError:
+        return False
 
 
 def _is_relative(path: str) -> bool:

@@ -1,7 +1,7 @@
 """Predict who leaves.
 
-Made from examples/churn/pipeline.py by Levada 0.1.0.
-Source: sha256:fb06f5853beb27dae3560100b66f03d073b12b92a4b016370ca47353c0634936
+Made from examples/churn/pipeline.py:churn by Levada 0.1.0.
+Source: sha256:fab1f07d253a2d9c72e7653557d7e41bf12826ee154fe78c282ffb5f30a7ed1e
 Change that file and compile it again, rather than this one.
 """
 
@@ -52,7 +52,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:fb06f5853beb27dae3560100b66f03d073b12b92a4b016370ca47353c0634936",
+    "LEVADA_SOURCE": "sha256:fab1f07d253a2d9c72e7653557d7e41bf12826ee154fe78c282ffb5f30a7ed1e",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

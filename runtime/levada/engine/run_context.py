@@ -105,7 +105,6 @@ class RunContext:
                 "imports": plan["imports"],
                 "outputs": plan["outputs"],
                 "file": plan.get("file"),
-                "line": plan.get("line"),
                 "settings": settings,
             },
             "inputs": attempt.inputs,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from levada_backends.client import (
+from levada_compiler import output
+from levada_compiler.client import (
     Change,
     Client,
     ClientError,
@@ -20,19 +21,24 @@ from levada_backends.client import (
     StepState,
     secret_option,
 )
-from levada_backends.target import Capabilities, Option
-from levada_compiler import output
+from levada_compiler.options import TEXT, Kind, Option, OptionTable
+from levada_compiler.target import Capabilities
+
+
+class DeskOptions(OptionTable):
+    mood = Option(Kind(lambda _, value: value, "object", {}, '"merry"'), "", "how it is played")
+
+
+class StageOptions(DeskOptions):
+    folder = Option(TEXT, "", "where it is deployed")
+    token_env = Option(TEXT, "", "where the token is")
 
 
 class Stage:
     name = "stage"
     description = "plays a script"
     client = "rehearsal:Actor"
-    capabilities = Capabilities(
-        (),
-        (),
-        (Option("folder", "where it is deployed"), Option("mood", ""), Option("token_env", "")),
-    )
+    capabilities = Capabilities.everything("played", StageOptions)
 
     def check(self, program, options):
         return ()
@@ -47,7 +53,7 @@ class Desk(Stage):
     name = "desk"
     description = "can be compiled for only"
     client = None
-    capabilities = Capabilities((), (), (Option("mood", ""),))
+    capabilities = Capabilities.everything("played", DeskOptions)
 
 
 STAGE = Stage()

@@ -15,6 +15,7 @@ from typing import Any
 from levada_backends.airflow import TARGET
 from levada_compiler.compilation import compile_file
 from levada_compiler.diagnostics.diagnostic import Severity
+from levada_compiler.target_checks import check
 
 FOLDER = Path(__file__).parent
 CASES = sorted(path.stem for path in (FOLDER / "cases").glob("*.py"))
@@ -41,7 +42,7 @@ def emit_file(path: Path, pipeline: str | None = None, options: dict[str, Any] =
     """The DAG file of the pipeline in a module."""
     compilation = compile_file(path, pipeline)
     assert compilation.program is not None, compilation.diagnostics
-    found = TARGET.check(compilation.program, options)
+    found = check(TARGET, compilation.program, options)
     assert not [one for one in found if one.severity is Severity.ERROR], found
     (text,) = TARGET.emit(compilation.program, options).values()
     return text

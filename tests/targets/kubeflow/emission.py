@@ -11,6 +11,7 @@ from pathlib import Path
 from levada_backends.kubeflow import TARGET
 from levada_compiler.compilation import compile_file
 from levada_compiler.diagnostics.diagnostic import Severity
+from levada_compiler.target_checks import check
 
 FOLDER = Path(__file__).parent
 CASES = sorted(path.stem for path in (FOLDER / "cases").glob("*.py"))
@@ -38,7 +39,7 @@ def emit_file(
     given = OPTIONS | (options or {})
     compilation = compile_file(path, pipeline)
     assert compilation.program is not None, compilation.diagnostics
-    found = TARGET.check(compilation.program, given)
+    found = check(TARGET, compilation.program, given)
     assert not [one for one in found if one.severity is Severity.ERROR], found
     (text,) = TARGET.emit(compilation.program, given).values()
     return text

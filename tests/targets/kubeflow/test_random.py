@@ -18,6 +18,7 @@ from levada_backends.kubeflow.verify import Verifier
 from levada_compiler.compilation import compile_file
 from levada_compiler.diagnostics.diagnostic import Severity
 from levada_compiler.program.ir import Program
+from levada_compiler.target_checks import check
 
 from tests.compiler.random_pipelines import PARAMETERS, indented, modules
 from tests.compiler.test_meaning import load
@@ -126,7 +127,7 @@ def compiled(path: Path, pipeline: str) -> tuple[Program, str] | None:
     program = compile_file(path, pipeline).program
     if program is None:
         return None
-    found = TARGET.check(program, OPTIONS)
+    found = check(TARGET, program, OPTIONS)
     assert not [one for one in found if one.severity is Severity.ERROR], found
     (text,) = TARGET.emit(program, OPTIONS).values()
     return program, text

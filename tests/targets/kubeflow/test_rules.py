@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import levada_backends.kubeflow.check as check_module
 import pytest
 from levada_backends.kubeflow import TARGET
 from levada_compiler.compilation import compile_file
+from levada_compiler.target_checks import check
 
 RULES = Path(check_module.__file__).parent / "rules"
 IDS = sorted(path.stem for path in RULES.glob("*.md"))
+#: A module, and options of the target after it.
+PARTS = re.compile(r"```python\n(.*?)```\n(?:\n```toml\n(.*?)```\n)?", re.DOTALL)
 
 
 def test_every_diagnostic_has_a_page() -> None:
@@ -23,25 +27,31 @@ def test_every_diagnostic_has_a_page() -> None:
 def test_the_example_gives_it_and_the_way_out_does_not(rule: str, tmp_path: Path) -> None:
     page = (RULES / f"{rule}.md").read_text()
     assert page.startswith(f"# {rule}\n")
-    example, instead = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert found(example, rule, tmp_path) == {rule}
-    assert found(instead, rule if rule == "kubeflow-image" else "", tmp_path) == set()
+    (example, its_options), (instead, options) = PARTS.findall(page)
+    without_image = OPTIONS if rule != "kubeflow-image" else {"compiler": "0.1.0"}
+    assert found(example, without_image | table(its_options), tmp_path) == {rule}
+    assert found(instead, without_image | table(options), tmp_path) == set()
+
+
+def table(settings: str) -> dict[str, object]:
+    text = settings or "[tool.levada.targets.kubeflow]"
+    return tomllib.loads(text)["tool"]["levada"]["targets"]["kubeflow"]
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"image": "  "}, "no image"),
+        ({"image": "  "}, "is no image"),
         ({"image": "example.com/Team/x:1"}, "in lower case"),
         ({"image": "[::1]:5000/team/x_y.z:1@sha256:0a"}, ""),
-        ({"image_pull_secrets": ["one", 2]}, "a list of names"),
+        ({"image_pull_secrets": ["one", 2]}, "must be a string"),
         ({"store_claim": "a.b"}, "cannot mount"),
         ({"store": "relative"}, "an absolute path"),
         ({"store": "/data"}, "name the `store_claim`"),
         ({"store": "s3://bucket", "store_claim": "claim"}, "is the URL"),
         ({"store": "file:///data"}, "each pod has its own"),
         ({"collected": "no"}, "true or false"),
-        ({"labels": ["team"]}, "a table of texts"),
+        ({"labels": ["team"]}, "a table of strings"),
         ({"labels": {"team": "a b"}}, "the label `team`"),
         ({"labels": {"pipeline/runid": "1"}}, "say of a pod themselves"),
         ({"annotations": {"x": "{{workflow.name}}"}}, "would replace"),
@@ -49,7 +59,7 @@ def test_the_example_gives_it_and_the_way_out_does_not(rule: str, tmp_path: Path
         ({"annotations": {"a.b/x": "$ 1, {a}"}, "labels": {"team": "ml"}}, ""),
         ({"service_account": "A"}, "no name in Kubernetes"),
         ({"artifacts": {"work.other": "HTML"}}, "does not give"),
-        ({"artifacts": {"work": "HTML"}}, "write `work.output`"),
+        ({"artifacts": {"work": "HTML"}}, "write `step.output`"),
         ({"artifacts": {"work.output": "HTML", "elsewhere.x": "HTML"}}, ""),
     ],
 )
@@ -59,8 +69,10 @@ def test_an_option(options: dict[str, object], said: str, tmp_path: Path) -> Non
     module.write_text(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0])
     program = compile_file(module).program
     assert program is not None
-    diagnostics = TARGET.check(program, OPTIONS | options)
-    assert [one.id for one in diagnostics] == ["kubeflow-option"] * bool(said)
+    diagnostics = check(TARGET, program, OPTIONS | options)
+    rules = {one.id for one in diagnostics}
+    assert rules <= {"invalid-option", "kubeflow-artifact"}
+    assert len(diagnostics) == bool(said)
     assert said in "".join(one.message for one in diagnostics)
 
 
@@ -72,7 +84,7 @@ def test_what_is_wrong_with_a_container_is_wrong_with_a_call_of_its_step(tmp_pat
     module.write_text(source.replace("@step", f"@step({long})", 1))
     program = compile_file(module).program
     assert program is not None
-    (one,) = TARGET.check(program, OPTIONS)
+    (one,) = check(TARGET, program, OPTIONS)
     assert one.id == "kubeflow-refused"
     assert "the executor `exec-work` is longer than 128 KiB" in one.message
     assert one.span == program.body[0].span
@@ -84,27 +96,21 @@ def test_a_longest_delay_has_no_effect(tmp_path: Path) -> None:
     _, instead = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     longest = instead.replace("resources=Resources(cpu=2)", "retry=Retry(3, max_delay=60)")
     source = longest.replace("Resources,", "Retry,")
-    assert found(source, "", tmp_path) == {"kubeflow-unused-setting"}
+    assert found(source, OPTIONS, tmp_path) == {"kubeflow-unused-setting"}
 
 
-def found(source: str, rule: str, folder: Path) -> set[str]:
+def found(source: str, options: dict[str, object], folder: Path) -> set[str]:
     """The ids of what the target says of a module that the compiler takes."""
     module = folder / "nightly.py"
     module.write_text(source)
     compilation = compile_file(module)
     assert compilation.program is not None, compilation.diagnostics
-    diagnostics = TARGET.check(compilation.program, OPTIONS | WITHOUT.get(rule, {}))
+    diagnostics = check(TARGET, compilation.program, options)
     assert all(one.help for one in diagnostics)
     return {one.id for one in diagnostics}
 
 
 OPTIONS = {"compiler": "0.1.0", "image": "registry.example.com/steps:1"}
-#: What is wrong is in the options, and not in the module.
-WITHOUT: dict[str, dict[str, object]] = {
-    "kubeflow-image": {"image": ""},
-    "kubeflow-option": {"secret": 3},
-}
-
 
 SCHEDULED = """\
 from levada import pipeline, step
@@ -129,7 +135,7 @@ LISBON = ', timezone="Europe/Lisbon"'
         (LISBON, "Europe/Paris", {"kubeflow-timezone"}),
         ("", "Europe/Lisbon", {"kubeflow-timezone"}),
         ("", "Etc/UTC", set()),
-        ("", "Lisbon", {"kubeflow-option", "kubeflow-timezone"}),
+        ("", "Lisbon", {"invalid-option"}),
     ],
 )
 def test_a_schedule_is_in_the_time_zone_of_the_server(
@@ -139,6 +145,6 @@ def test_a_schedule_is_in_the_time_zone_of_the_server(
     module.write_text(SCHEDULED.replace("{zone}", zone))
     program = compile_file(module).program
     assert program is not None
-    found = TARGET.check(program, OPTIONS | {"schedule_timezone": servers})
+    found = check(TARGET, program, OPTIONS | {"schedule_timezone": servers})
     assert {one.id for one in found} == said
     assert all("schedule_timezone" in f"{one.message} {one.help}" for one in found)

@@ -15,10 +15,10 @@ from typing import Any, cast
 
 import pytest
 import yaml
-from levada_backends.client import ClientError, StepState
 from levada_backends.kubeflow.pod_log import PodLogs
 from levada_backends.kubeflow.step_logs import StepLogs, pod_names
 from levada_backends.kubeflow.step_states import run_status, step_states
+from levada_compiler.client import ClientError, StepState
 
 from tests.targets.kubeflow.argo_nodes import WORKFLOW, details, executed, node
 

@@ -27,6 +27,7 @@ from levada_compiler.program.ir import (
     Step,
     Type,
 )
+from levada_compiler.target_checks import check
 
 from tests.pods.kubernetes_expansion import expand
 from tests.targets.kubeflow.emission import OPTIONS
@@ -117,7 +118,7 @@ def test_a_large_pipeline_is_cut_into_dags_that_fit(tmp_path: Path) -> None:
     )
     program = compile_file(module).program
     assert program is not None
-    found = TARGET.check(program, OPTIONS)
+    found = check(TARGET, program, OPTIONS)
     assert [one.id for one in found] == ["kubeflow-workflow-size"]
     (text,) = TARGET.emit(program, OPTIONS).values()
     pipeline = next(iter(yaml.load_all(text, yaml.CSafeLoader)))

@@ -14,6 +14,7 @@ import yaml
 from levada_backends.kubernetes import TARGET
 from levada_compiler.compilation import compile_file
 from levada_compiler.diagnostics.diagnostic import Severity
+from levada_compiler.target_checks import check
 
 FOLDER = Path(__file__).parent
 GOLDENS = FOLDER / "goldens"
@@ -48,7 +49,7 @@ def emit(case: str) -> dict[str, str]:
     compilation = compile_file(FOLDER / "cases" / f"{case}.py")
     assert compilation.program is not None, compilation.diagnostics
     options = {**CASES[case], "compiler": "0.1.0"}
-    found = TARGET.check(compilation.program, options)
+    found = check(TARGET, compilation.program, options)
     assert not [one for one in found if one.severity is Severity.ERROR], found
     return TARGET.emit(compilation.program, options)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from levada_backends.client import Compiled, NotDeployedError, Request, Run
 from levada_backends.kubernetes.target import TARGET
+from levada_compiler.client import Compiled, NotDeployedError, Request, Run
 from levada_compiler.compilation import compile_file
 from levada_compiler.program import plan
 

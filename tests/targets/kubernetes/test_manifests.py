@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 from levada.driver import jobs
 from levada_backends.kubernetes.manifests import Manifests
-from levada_backends.kubernetes.options import read
+from levada_backends.kubernetes.options import Options
 from levada_backends.pods import quantity
 from levada_compiler.compilation import compile_file
 
@@ -32,7 +32,7 @@ def step_jobs() -> tuple[dict[str, Any], ...]:
     for name, pipeline in sorted({(case.name, case.pipeline) for case in all_cases()}):
         program = compile_file(CONFORMANCE / f"{name}.py", pipeline).program
         assert program is not None
-        options, _ = read({"image": "example/steps:1"})
+        options = Options({"image": "example/steps:1"})
         found += rendered(Manifests(program, options, "0").data)
     for case in CASES:
         (plan,) = (each for each in objects(case) if each["kind"] == "ConfigMap")

@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from levada_backends.kubernetes import TARGET
 from levada_backends.kubernetes.manifests import Manifests
-from levada_backends.kubernetes.options import read
+from levada_backends.kubernetes.options import Options
 from levada_compiler.compilation import compile_file
 from levada_compiler.diagnostics.diagnostic import Severity
+from levada_compiler.target_checks import check
 
 from tests.cluster.cluster import ApiServer
 
@@ -152,9 +153,9 @@ def compiled(text: str, options: dict[str, Any]) -> Manifests | None:
         program = compile_file(module).program
     if program is None:
         return None
-    diagnostics = TARGET.check(program, options)
+    diagnostics = check(TARGET, program, options)
     if any(each.severity is Severity.ERROR for each in diagnostics):
         return None
-    found, problems = read(options)
-    assert not problems
+    found = Options(options)
+    assert not list(found.problems())
     return Manifests(program, found, "0")

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from levada_backends.client import Run
 from levada_backends.kubernetes import states
+from levada_compiler.client import Run
 
 RUN = Run("churn", "churn-1-0123abcd")
 

@@ -1,7 +1,7 @@
 """branch.
 
-Made from tests/targets/airflow/cases/branch.py by Levada 0.1.0.
-Source: sha256:ac75a07378f6352ba8926a09d6fd7e8a54b9e1cfa2f24c3405f78197e98ca343
+Made from tests/targets/airflow/cases/branch.py:branch by Levada 0.1.0.
+Source: sha256:e5dc8299ec39cb01ec33c1b6ba05104575ab0915ad9d481226a0363235db22c0
 Change that file and compile it again, rather than this one.
 """
 
@@ -51,7 +51,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:ac75a07378f6352ba8926a09d6fd7e8a54b9e1cfa2f24c3405f78197e98ca343",
+    "LEVADA_SOURCE": "sha256:e5dc8299ec39cb01ec33c1b6ba05104575ab0915ad9d481226a0363235db22c0",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

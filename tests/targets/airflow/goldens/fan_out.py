@@ -1,7 +1,7 @@
 """fan_out.
 
-Made from tests/targets/airflow/cases/fan_out.py by Levada 0.1.0.
-Source: sha256:c50326215190c272a38ad06c7ad5bafb36da6607d214cdd038603f735f414dd8
+Made from tests/targets/airflow/cases/fan_out.py:fan_out by Levada 0.1.0.
+Source: sha256:4ff01918f514d89fda361d0a9e2b302f666a9805b67cebd54ef2f7958d152282
 Change that file and compile it again, rather than this one.
 """
 
@@ -42,7 +42,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:c50326215190c272a38ad06c7ad5bafb36da6607d214cdd038603f735f414dd8",
+    "LEVADA_SOURCE": "sha256:4ff01918f514d89fda361d0a9e2b302f666a9805b67cebd54ef2f7958d152282",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """groups.
 
-Made from tests/targets/airflow/cases/groups.py by Levada 0.1.0.
-Source: sha256:61d35991ee714029b284cace1f94612c8340c09c73b210ee60d73bfd473682ec
+Made from tests/targets/airflow/cases/groups.py:groups by Levada 0.1.0.
+Source: sha256:54e2326dc9747292b6ce15b6f13ed4199c180b91f870f28e12a3aed799e097aa
 Change that file and compile it again, rather than this one.
 """
 
@@ -49,7 +49,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:61d35991ee714029b284cace1f94612c8340c09c73b210ee60d73bfd473682ec",
+    "LEVADA_SOURCE": "sha256:54e2326dc9747292b6ce15b6f13ed4199c180b91f870f28e12a3aed799e097aa",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

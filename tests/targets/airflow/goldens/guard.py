@@ -1,7 +1,7 @@
 """guard.
 
-Made from tests/targets/airflow/cases/guard.py by Levada 0.1.0.
-Source: sha256:f04028236afa5c34d7e9710e74e18c41c565445eb99d81ba71aa84a415b46d89
+Made from tests/targets/airflow/cases/guard.py:guard by Levada 0.1.0.
+Source: sha256:44284b1f718ee05d1b52f1f949eb429b61eb3b439a1777c680f6b36ec78fa265
 Change that file and compile it again, rather than this one.
 """
 
@@ -47,7 +47,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:f04028236afa5c34d7e9710e74e18c41c565445eb99d81ba71aa84a415b46d89",
+    "LEVADA_SOURCE": "sha256:44284b1f718ee05d1b52f1f949eb429b61eb3b439a1777c680f6b36ec78fa265",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

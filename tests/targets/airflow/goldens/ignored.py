@@ -1,7 +1,7 @@
 """ignored.
 
-Made from tests/targets/airflow/cases/ignored.py by Levada 0.1.0.
-Source: sha256:f173db2c2d684495adbef4a40e973034cc96f3ffbb2b8eb4014179e2955b51a6
+Made from tests/targets/airflow/cases/ignored.py:ignored by Levada 0.1.0.
+Source: sha256:72042d3ac358564988b360421474c046399371b6abf60ca511aca41238470e99
 Change that file and compile it again, rather than this one.
 """
 
@@ -45,7 +45,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:f173db2c2d684495adbef4a40e973034cc96f3ffbb2b8eb4014179e2955b51a6",
+    "LEVADA_SOURCE": "sha256:72042d3ac358564988b360421474c046399371b6abf60ca511aca41238470e99",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

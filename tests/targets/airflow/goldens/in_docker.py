@@ -1,7 +1,7 @@
 """in_docker.
 
-Made from tests/targets/airflow/cases/in_docker.py by Levada 0.1.0.
-Source: sha256:80247126145ebf89c59f4db61801b191f17906c4fbf030fc36d940d685e9c8f8
+Made from tests/targets/airflow/cases/in_docker.py:in_docker by Levada 0.1.0.
+Source: sha256:a840ea149f9ae11168915c67da3b469b3ee262310c4db4f8ebfb2acd8a03f2ae
 Change that file and compile it again, rather than this one.
 """
 
@@ -45,7 +45,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:80247126145ebf89c59f4db61801b191f17906c4fbf030fc36d940d685e9c8f8",
+    "LEVADA_SOURCE": "sha256:a840ea149f9ae11168915c67da3b469b3ee262310c4db4f8ebfb2acd8a03f2ae",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """mixed.
 
-Made from tests/targets/airflow/cases/mixed.py by Levada 0.1.0.
-Source: sha256:8f3ab2eab32dd77fc6146b55dff21fdfbafbcc5305dd11f07ad06d8d1eba3868
+Made from tests/targets/airflow/cases/mixed.py:mixed by Levada 0.1.0.
+Source: sha256:2329a5e701c6e794339e7d6425ef109363ef3ef4e211bf8e9fc74d7b1e1d6ed6
 Change that file and compile it again, rather than this one.
 """
 
@@ -77,7 +77,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:8f3ab2eab32dd77fc6146b55dff21fdfbafbcc5305dd11f07ad06d8d1eba3868",
+    "LEVADA_SOURCE": "sha256:2329a5e701c6e794339e7d6425ef109363ef3ef4e211bf8e9fc74d7b1e1d6ed6",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

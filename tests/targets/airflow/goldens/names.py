@@ -1,7 +1,7 @@
 """names.
 
-Made from tests/targets/airflow/cases/names.py by Levada 0.1.0.
-Source: sha256:9f56fc6ef46c92dd329f613cfd1725a4a8b16e8e13e819e9d1b97394c10f8e77
+Made from tests/targets/airflow/cases/names.py:names by Levada 0.1.0.
+Source: sha256:d6c357b043d8dc2e50205e1105bccb4ab9fb3406bd9f62a88544ad033f2b67e2
 Change that file and compile it again, rather than this one.
 """
 
@@ -44,7 +44,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:9f56fc6ef46c92dd329f613cfd1725a4a8b16e8e13e819e9d1b97394c10f8e77",
+    "LEVADA_SOURCE": "sha256:d6c357b043d8dc2e50205e1105bccb4ab9fb3406bd9f62a88544ad033f2b67e2",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """only_3.
 
-Made from tests/targets/airflow/cases/only_3.py by Levada 0.1.0.
-Source: sha256:bee74cce3696b6ffc3faab276d7069debbb04959ecb3d49218ec96ec2fe490bb
+Made from tests/targets/airflow/cases/only_3.py:only_3 by Levada 0.1.0.
+Source: sha256:d0dc3dba46b48fb557d7324d3bc98026e98e286b9fb9b08d6cd05573011ad2e0
 Change that file and compile it again, rather than this one.
 """
 
@@ -38,7 +38,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:bee74cce3696b6ffc3faab276d7069debbb04959ecb3d49218ec96ec2fe490bb",
+    "LEVADA_SOURCE": "sha256:d0dc3dba46b48fb557d7324d3bc98026e98e286b9fb9b08d6cd05573011ad2e0",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

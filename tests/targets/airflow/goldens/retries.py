@@ -1,7 +1,7 @@
 """retries.
 
-Made from tests/targets/airflow/cases/retries.py by Levada 0.1.0.
-Source: sha256:76b4cde7b41d522655e3168a01c875afcc3f98d9aa692db991b31e1d4629a292
+Made from tests/targets/airflow/cases/retries.py:retries by Levada 0.1.0.
+Source: sha256:27730ab1c4f6a69c740bdce7eccc1f3b2866bd48a106728c83d6b941527e63db
 Change that file and compile it again, rather than this one.
 """
 
@@ -51,7 +51,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:76b4cde7b41d522655e3168a01c875afcc3f98d9aa692db991b31e1d4629a292",
+    "LEVADA_SOURCE": "sha256:27730ab1c4f6a69c740bdce7eccc1f3b2866bd48a106728c83d6b941527e63db",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

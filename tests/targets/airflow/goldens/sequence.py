@@ -2,8 +2,8 @@
 
 Runs on working days.
 
-Made from tests/targets/airflow/cases/sequence.py by Levada 0.1.0.
-Source: sha256:56db63617f5fd59419c88cb56bab40cccaf55b602c10f81d65aff3d2bd6fe93d
+Made from tests/targets/airflow/cases/sequence.py:sequence by Levada 0.1.0.
+Source: sha256:26bccd7fbeff78c93e0fe14a53fa2a2661b23ece11187ab9afb30ea3a7515d95
 Change that file and compile it again, rather than this one.
 """
 
@@ -47,7 +47,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:56db63617f5fd59419c88cb56bab40cccaf55b602c10f81d65aff3d2bd6fe93d",
+    "LEVADA_SOURCE": "sha256:26bccd7fbeff78c93e0fe14a53fa2a2661b23ece11187ab9afb30ea3a7515d95",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

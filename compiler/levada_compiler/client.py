@@ -15,7 +15,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from levada_compiler.slotted import dataclass, field
+from .slotted import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

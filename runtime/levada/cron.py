@@ -29,6 +29,8 @@ def check(text: str) -> None:
             raise ValueError(f"`{text}` is not a schedule; it may be {', '.join(NAMES)}")
         return
     fields = text.split()
+    if f"@{text.lower()}" in NAMES:
+        raise ValueError(f"`{text}` is not a schedule; did you mean `@{text.lower()}`?")
     if len(fields) != len(FIELDS):
         raise ValueError(f"a schedule has five fields, `{text}` has {len(fields)}")
     for field, (name, least, most, words) in zip(fields, FIELDS, strict=True):

@@ -1,0 +1,27 @@
+"""Names of calls: tasks are called so, and values find their way."""
+
+from levada import pipeline, step
+
+REGIONS = ["north", "south"]
+
+
+@step
+def measure(region: str) -> int:
+    return len(region)
+
+
+@step
+def total(sizes: list[int]) -> int:
+    return sum(sizes)
+
+
+@pipeline
+def named_calls(more: list[str] = ["a", "bb"]):
+    known = [measure.options(name=f"measure_{region}")(region) for region in REGIONS]
+    others = [measure.options(name="measure_other")(region) for region in more]
+    first = total.options(name="total_known", retry=1)(known)
+    if first > 3:
+        last = total.options(name="total_all")([first, total(others)])
+    else:
+        last = total(others)
+    return first, last
