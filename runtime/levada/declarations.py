@@ -51,6 +51,19 @@ def after(*nodes):
     """Say that what follows waits for ``nodes``. Plain Python is in order anyway."""
 
 
+class parallel:  # noqa: N801  it is written as a call
+    """``with parallel():``: the steps of the block need not wait for each other's side effects.
+
+    Plain Python is in order anyway.
+    """
+
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *_):
+        return None
+
+
 def _declare(kind, function, settings):
     meaning = {name: setting_as_json(kind, name, value) for name, value in settings.items()}
     if function is None:

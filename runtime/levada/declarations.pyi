@@ -109,26 +109,7 @@ def step(
     /,
     *,
     name: str = ...,
-    allow_pickle: bool = ...,
-    cache: bool = ...,
-    consumes: Sequence[str] = ...,
-    environment: Mapping[str, str] = ...,
-    executor: str = ...,
-    files: Sequence[str] = ...,
-    image: str = ...,
-    node_selector: Mapping[str, str] = ...,
-    on_failure: str = ...,
-    pool: str = ...,
-    priority: int = ...,
-    produces: Sequence[str] = ...,
-    queue: str = ...,
-    requirements: Sequence[str] = ...,
-    resources: Resources = ...,
-    retry: Retry | int = ...,
-    secrets: Mapping[str, str | Secret] | Sequence[str] = ...,
-    timeout: float | str | timedelta = ...,
-    tolerations: Sequence[Mapping[str, object]] = ...,
-    volumes: Sequence[Volume] = ...,
+    **settings: Unpack[_StepSettings],
 ) -> Step[_P, _R]: ...
 @overload
 def step(**settings: Unpack[_StepSettings]) -> Callable[[Callable[_P, _R]], Step[_P, _R]]: ...
@@ -139,3 +120,8 @@ def pipeline(
     **settings: Unpack[_PipelineSettings],
 ) -> Callable[[Callable[_P, _R]], Pipeline[_P, _R]]: ...
 def after(*nodes: object) -> None: ...
+
+# The steps of the block need not wait for each other's side effects.
+class parallel:  # noqa: N801
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...

@@ -12,6 +12,8 @@ import ast
 import builtins
 import sys
 
+import levada
+
 from ..diagnostics.diagnostic import Span
 from ..slotted import dataclass
 from .source import Source
@@ -508,7 +510,7 @@ class Modules:
         for star in reversed(module.stars):
             target = self.load(star.target, module)
             if target is None:
-                if star.target == "levada" and name in ("step", "pipeline", "after"):
+                if star.target == "levada" and name in levada.__all__:
                     return External(f"levada.{name}")
                 continue
             found = None if name.startswith("_") else self._lookup(target, name, seen)
