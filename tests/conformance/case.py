@@ -7,7 +7,8 @@ The JSON is a list of parameter objects, or an object:
 `{tmp}` in a string stands for an empty folder of each run. `fails` holds the numbers of the
 inputs, from 0, with which the run fails. `may_also_run` names steps that plain
 Python does not reach after a failure but that an engine may have started beside it, since they
-share no data with what failed.
+share no data with what failed. `parallel` says that the pipeline has a `with parallel():`, so that
+its steps need not be in order.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Case:
     parameters: str  # JSON, with {tmp}
     fails: bool
     may_also_run: frozenset[str]
+    is_parallel: bool = False
 
     @property
     def id(self) -> str:
@@ -60,7 +62,8 @@ def _read(path: Path) -> list[Case]:
     allowed = frozenset(content.get("may_also_run", ()))
     fails = content.get("fails", ())
     pipeline = content.get("pipeline", path.stem)
+    parallel = content.get("parallel", False)
     return [
-        Case(path.stem, number, pipeline, json.dumps(inputs), number in fails, allowed)
+        Case(path.stem, number, pipeline, json.dumps(inputs), number in fails, allowed, parallel)
         for number, inputs in enumerate(content["inputs"])
     ]

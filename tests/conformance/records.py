@@ -31,7 +31,21 @@ def trace(store_url: str, pipeline: str, run_id: str, status: str, outputs: list
     store = open_store(store_url)
     found = records(store_url, pipeline, run_id)
     runs = tuple(_step_run(record, store) for record in found if _is_of_a_step(record))
-    return Trace(status, tuple(digest(tree, store) for tree in outputs), runs)
+    digests = tuple(digest(tree, store) for tree in outputs)
+    return Trace(status, digests, runs, times(store_url, pipeline, run_id))
+
+
+def times(
+    store: str, pipeline: str, run_id: str
+) -> dict[tuple[str, tuple[int, ...]], tuple[str, str]]:
+    """When the first attempt of every node and iteration began, and when the last one was over."""
+    found: dict[tuple[str, tuple[int, ...]], tuple[str, str]] = {}
+    for path in run_folder(store, pipeline, run_id).rglob("record.json"):
+        record = json.loads(path.read_text())
+        key = record["node"], tuple(record["map_index"] or ())
+        began, over = found.get(key, (record["started"], record["finished"]))
+        found[key] = min(began, record["started"]), max(over, record["finished"])
+    return found
 
 
 def _is_of_a_step(record: dict[str, Any]) -> bool:

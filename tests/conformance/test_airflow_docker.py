@@ -57,7 +57,7 @@ def test_airflow_docker(
     """Outputs, the steps that ran and on what, and how the run ended; no container is left."""
     expected = plain.run(case, tmp_path)
     found = engine.trace(airflow_3, case, runs[case.id], project.store)
-    said = differences(expected, found, case.may_also_run)
+    said = differences(expected, found, case)
     assert said == [], "\n".join([*said, runs[case.id].refresh().describe()])
 
 

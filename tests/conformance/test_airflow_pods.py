@@ -70,7 +70,7 @@ def test_airflow_pods(
     """Outputs, the steps that ran and on what, and how the run ended."""
     expected = plain.run(case, tmp_path)
     found = engine.trace(airflow_3, case, runs[case.id], project.store)
-    said = differences(expected, found, case.may_also_run)
+    said = differences(expected, found, case)
     assert said == [], "\n".join([*said, runs[case.id].refresh().describe()])
 
 
@@ -103,4 +103,4 @@ def test_deferred_pods_do_the_same(cluster: Cluster, tmp_path: Path) -> None:
         logs = (server.home / "logs").rglob("*.log")
         assert any("DEFERRED" in log.read_text(errors="replace") for log in logs)
     expected = plain.run(case, tmp_path)
-    assert differences(expected, found, case.may_also_run) == []
+    assert differences(expected, found, case) == []

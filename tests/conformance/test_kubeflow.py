@@ -79,5 +79,5 @@ def test_kubeflow(
     """Outputs, the steps that ran and on what, and how the run ended."""
     expected = plain.run(case, tmp_path)
     found = engine.trace(case, folder / case.id, runs[case.id])
-    said = differences(expected, found, case.may_also_run)
+    said = differences(expected, found, case)
     assert said == [], "\n".join([*said, runs[case.id]["log"]])

@@ -17,4 +17,4 @@ def test_local(case: Case, tmp_path: Path) -> None:
     """Outputs, the steps that ran and on what, and how the run ended."""
     expected = plain.run(case, tmp_path)
     found = local.run(case, tmp_path)
-    assert differences(expected, found, case.may_also_run) == []
+    assert differences(expected, found, case) == []

@@ -6,12 +6,15 @@ import hashlib
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from levada.store import Store
+from levada_compiler.compilation import compile_file
 
-from tests.conformance.case import SCRATCH
+from tests.conformance.case import SCRATCH, Case
+from tests.conformance.order import Interval, Order
 
 
 @dataclass(frozen=True, order=True)
@@ -29,11 +32,15 @@ class StepRun:
 
 @dataclass(frozen=True)
 class Trace:
-    """The end of a run, the digests of its outputs in order, and the steps that ran."""
+    """The end of a run, the digests of its outputs in order, and the steps that ran.
+
+    ``times`` are those of nodes and iterations, where the run was one of an engine.
+    """
 
     status: str
     outputs: tuple[str, ...]
     steps: tuple[StepRun, ...]
+    times: dict[tuple[str, tuple[int, ...]], Interval] = field(default_factory=dict, hash=False)
 
     def as_json(self) -> str:
         steps = [[run.step, run.inputs, run.returned] for run in sorted(self.steps)]
@@ -67,7 +74,7 @@ def expanded(tree: Any, store: Store) -> Any:
         return expanded(json.loads(file.read()), store)
 
 
-def differences(expected: Trace, found: Trace, may_also_run: frozenset[str]) -> list[str]:
+def differences(expected: Trace, found: Trace, case: Case) -> list[str]:
     """Where a run differs from plain Python's, one sentence each."""
     said = []
     if expected.status != found.status:
@@ -78,6 +85,18 @@ def differences(expected: Trace, found: Trace, may_also_run: frozenset[str]) -> 
     said += [f"did not run: {run}" for run in (wanted - ran).elements()]
     extra = (ran - wanted).elements()
     said += [
-        f"ran, but not in plain Python: {run}" for run in extra if run.step not in may_also_run
+        f"ran, but not in plain Python: {run}" for run in extra if run.step not in case.may_also_run
     ]
-    return said
+    return said + ([] if case.is_parallel else violations(case, found.times))
+
+
+@cache
+def _order(module: str, pipeline: str) -> Order:
+    program = compile_file(module, pipeline).program
+    assert program is not None
+    return Order(program)
+
+
+def violations(case: Case, times: dict[tuple[str, tuple[int, ...]], Interval]) -> list[str]:
+    """Where a run did not keep the order of the source, one sentence each."""
+    return _order(str(case.module), case.pipeline).violations(times)

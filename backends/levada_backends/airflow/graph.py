@@ -26,6 +26,7 @@ from levada_compiler.program.ir import (
     Node,
     Program,
     Value,
+    has_tasks,
     walk,
 )
 from levada_compiler.program.references import References
@@ -154,7 +155,7 @@ class Graph:
             case Loop():
                 return self._loop(node, place, before)
             case Guard():
-                return self._guard(node, place, before)
+                return self._guard(node, place, before) if has_tasks((node,)) else ()
             case Group():
                 inner = replace(place, groups=(*place.groups, node))
                 exits = self._region(node.body, inner, before)
@@ -274,7 +275,7 @@ class Graph:
             task.fail_items = place.attempt is not None and place.attempt.is_handled
             inner = replace(place, clauses=task.clauses, source=name)
             over = [place.source, *over]
-        values = self._refer.of_values(guard.checks) if kind == "except" else []
+        values = self._tasks(self._refer.of_values(guard.checks)) if kind == "except" else []
         self._add(task, self._last([*over, *(name for name in values if name not in over)]))
         return name, inner
 

@@ -343,7 +343,7 @@ class Except(BaseOperator, BranchMixIn):
 
     inherits_from_skipmixin = True
 
-    def __init__(self, body, then=(), **kwargs):
+    def __init__(self, body=(), then=(), **kwargs):
         super().__init__(trigger_rule="all_done", **kwargs)
         self.body = body
         self.then = then
@@ -363,7 +363,7 @@ class Handle(Command, BranchMixIn):
 
     inherits_from_skipmixin = True
 
-    def __init__(self, body, condition, then=(), **kwargs):
+    def __init__(self, condition, body=(), then=(), **kwargs):
         super().__init__(trigger_rule="all_done", **kwargs)
         self.levada = ["decide", "--expression", condition]
         self.body = body
@@ -383,7 +383,7 @@ _FINALLY = '''
 class Finally(BaseOperator):
     """Waits for the end of a `try`, however it ended; what follows it always runs."""
 
-    def __init__(self, body, **kwargs):
+    def __init__(self, body=(), **kwargs):
         super().__init__(trigger_rule="all_done", **kwargs)
         self.body = body
 
@@ -399,7 +399,7 @@ class ItemsAfter(Items):
     With `always`, even if something before them has cut them off half-way.
     """
 
-    def __init__(self, body, lists=(), always=False, **kwargs):
+    def __init__(self, body=(), lists=(), always=False, **kwargs):
         super().__init__(trigger_rule="all_done", **kwargs)
         self.body = body
         self.lists = lists

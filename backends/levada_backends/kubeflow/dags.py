@@ -29,6 +29,7 @@ from levada_compiler.program.ir import (
     Program,
     Use,
     Value,
+    has_tasks,
     walk,
 )
 from levada_compiler.program.references import References
@@ -368,8 +369,8 @@ class Builder:
         body = self._sub_dag("tried", place, guard)
         self._region(guard.body, replace(place, dag=inner_of(body), before=place.before or ()))
         before = _unless_empty(body)
-        if not before and not guard.checks:
-            return
+        if not has_tasks(guard.handler or ()):
+            return  # what it gives is a value, and whoever asks for that looks at the records
         text = self.writer.failure(guard)
         decided = self._decision("except", place, guard, text, f"{guard.id}.except")
         decided.follows += before

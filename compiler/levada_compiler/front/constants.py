@@ -243,6 +243,7 @@ class Folder(Walker):
         self.constructors = constructors or {}
         self.limit: int | None = None  #: the line that module-level code may look back from
         self.owner: m.Class | None = None  #: the class whose body the expression stands in
+        self.keeps_definitions = False  #: functions and classes of the project are values
         self.under_call: Call | None = None
         self._active: list[tuple[str, str]] = []
 
@@ -287,6 +288,7 @@ class Folder(Walker):
         """Return the folder at a line of a module, as part of this evaluation."""
         inner = Folder(self.modules, module, self.constructors, self.budget)
         inner.limit = limit
+        inner.keeps_definitions = self.keeps_definitions
         inner._active = self._active
         return inner
 
@@ -350,6 +352,8 @@ class Folder(Walker):
             return value
         if isinstance(definition, m.EnumMember):
             raise NotConstantError(node, enum_member(name), "enum-member", self.module)
+        if self.keeps_definitions and isinstance(definition, m.Function | m.Class):
+            return definition
         function = self.function(node)
         if function is not None:
             return function
@@ -401,7 +405,8 @@ class Folder(Walker):
         inner._active = [*self._active, (module.path, name)]
         inner.owner = constant.owner
         value = inner.fold(constant.value)
-        module.folded[name] = value
+        if not self.keeps_definitions:
+            module.folded[name] = value
         return value
 
     def _not_assigned_plainly(self, constant: m.Constant, node: ast.expr) -> NotConstantError:

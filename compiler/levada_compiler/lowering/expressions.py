@@ -78,6 +78,7 @@ def module_value(frame: Frame, node: ast.expr, definition: m.Definition) -> Lowe
     span = frame.span(node)
     if isinstance(definition, m.Constant):
         folder = constants.Folder(frame.building.modules, frame.module)
+        folder.keeps_definitions = True
         return constant(folder.constant(definition, node), span)
     if isinstance(definition, m.EnumMember):
         known = frame.building.declarations.enumeration(definition.owner.key)

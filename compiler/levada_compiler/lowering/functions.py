@@ -16,6 +16,7 @@ from . import checks, results
 from .arguments import Binder, lower_arguments
 from .function_values import TAKING
 from .values import (
+    ANY,
     ERROR,
     Lowered,
     constant,
@@ -77,6 +78,8 @@ def apply(frame: Frame, node: ast.Call, name: str) -> Lowered:
         return poison(span)
     kinds = [value.type for value in given.positional]
     kind, raises = results.function(name, kinds)
+    if _has_star(given) and name in ("zip", "min", "max"):
+        kind = ANY  # of as many columns as there are in the run
     raises = raises or bool(given.keywords) or _has_star(given)
     made = made_of(Apply(name, given.expressions(), span), kind, values, raises=raises)
     return replace(made, fresh=name in ("list", "sorted", "dict"))

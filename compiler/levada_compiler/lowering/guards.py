@@ -309,12 +309,14 @@ def _with_final(frame: Frame, node: ast.Try, span: Span) -> Ending:
     before = frame.scope.copy()
     handler: tuple[Node, ...] | None = None
     values: list[Node] = []
+    earlier: dict[str | int, int] = {}
     if node.handlers and not node.orelse:
         tried = _lower_regions(frame, node, identity, span)
         with frame.inner_region() as values:
             ending = _join(frame, tried)
         body, handler = tried.body, tried.handler
     else:
+        earlier, frame.scope.when = frame.scope.when, {}
         with frame.inner_region() as nodes:
             if node.handlers:
                 ending = _handled(frame, node, span)
@@ -323,7 +325,8 @@ def _with_final(frame: Frame, node: ast.Try, span: Span) -> Ending:
         body = tuple(nodes)
     after = frame.scope
     frame.building.emitted += 1  # anything of the guard may have failed before this place
-    start, final, final_ends = _final(frame, node, before, after, span)
+    start, final, final_ends = _final(frame, node, identity, before, after, span)
+    after.when = {**after.when, **earlier}
     _emit_guard(frame, Guard(identity, body, handler, final, (), span))
     for value in values:
         frame.emit(value)
@@ -342,7 +345,7 @@ def _emit_guard(frame: Frame, guard: Guard) -> None:
 
 
 def _final(
-    frame: Frame, node: ast.Try, before: Scope, after: Scope, span: Span
+    frame: Frame, node: ast.Try, guard: str, before: Scope, after: Scope, span: Span
 ) -> tuple[Scope, tuple[Node, ...], Ending]:
     """Lower the ``finally``: the scope at its start, its region, and how it ends."""
     frame.scope = _interrupted(frame, before, after, span)
@@ -350,12 +353,28 @@ def _final(
     for cell, held in frame.scope.cells.items():
         if held.broken is not None:
             frame.scope.cells[cell] = replace(after.cells[cell], broken=held.broken)
-    start = frame.scope.copy()
     outer, frame.in_final = frame.in_final, True
     with frame.inner_region() as final:
+        if not node.handlers:
+            _choose_by_end(frame, guard, before, after, span)
+        start = frame.scope.copy()
         ending = blocks.block(frame, node.finalbody)
     frame.in_final = outer
     return start, tuple(final), ending
+
+
+def _choose_by_end(frame: Frame, guard: str, before: Scope, after: Scope, span: Span) -> None:
+    """Give a name that was assigned last in the body the value that the body ended with."""
+    last = frame.building.emitted - 1
+    for name, binding in after.names.items():
+        earlier = before.names.get(name)
+        if earlier is binding or name in _OWN_NAMES or after.when.get(name, 0) != last:
+            continue
+        if isinstance(binding, Lowered) and isinstance(earlier, Lowered) and not binding.poisoned:
+            expr = Recover(guard, binding.expr, earlier.expr, span)
+            kind = types.union((binding.type, earlier.type))
+            value = made_of(expr, kind, (binding, earlier))
+            frame.scope.names[name] = frame.keep(value, name)
 
 
 def _overlaid(after: Scope, start: Scope, final: Scope) -> Scope:

@@ -7,6 +7,7 @@ import ast
 from ..diagnostics.diagnostic import Label
 from ..front import modules as m
 from ..front import outside, undefined
+from ..front.not_constant import refusal
 from .expressions import is_local
 from .values import Lowered
 
@@ -45,6 +46,9 @@ def report_external(frame: Frame, node: ast.Call, definition: m.External) -> Non
     if package == "builtins":
         way_out = _HELP.get(last, f"call `{name}` in a step")
         report(frame, node, f"`{name}` cannot be called in a pipeline", way_out)
+        return
+    if (found := refusal(definition.name)) is not None:
+        report(frame, node, f"`{name}` cannot be called in a pipeline", found[1])
         return
     broken = frame.building.modules.broken
     if any(definition.name == item or definition.name.startswith(f"{item}.") for item in broken):

@@ -613,6 +613,15 @@ def walk(nodes: Iterable[Node]) -> Iterator[Node]:
         stack += [iter(region) for region in reversed(node.regions())]
 
 
+def has_tasks(nodes: Iterable[Node]) -> bool:
+    """Return whether there is anything to run: named values are evaluated where they are used."""
+    return any(
+        isinstance(node, Call | Fail | Branch | Loop)
+        or (isinstance(node, Value) and node.is_checked)
+        for node in walk(nodes)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Node):
     """A step call; ``settings`` are overrides for this call."""

@@ -37,5 +37,6 @@ def _region(nodes: Sequence[Node], used: set[str]) -> tuple[Node, ...]:
         if isinstance(node, Guard) and node.handler is None:
             changed["handler"] = None
         _note(node.expressions(), used)
+        used.update(node.after)
         kept.append(node.changed(**changed) if changed else node)
     return tuple(reversed(kept))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from .ir import (
     Call,
+    Catches,
     Collect,
+    Error,
     Expr,
     Guard,
     Node,
@@ -78,8 +80,10 @@ class References:
                     found |= self._of_named(name)
                     stack += each.children()
                 case Recover(guard=name):
-                    inner = self._of_all(each.children()) & ~self._inside(name)
-                    found |= self._bits[name] | inner
+                    inner = self._of_all(each.children()) | self._of_checks(name)
+                    found |= self._bits[name] | inner & ~self._inside(name)
+                case Error(guard=name) | Catches(guard=name):
+                    found |= self._of_checks(name) & ~self._inside(name)
                 case _:
                     stack += each.children()
         return found
@@ -91,6 +95,13 @@ class References:
                 self._found[node.id] = 0
                 self._found[node.id] = self._of_all(node.expressions())
         return self._found[name]
+
+    def _of_checks(self, guard: str) -> int:
+        node = self._nodes[guard]
+        found = 0
+        for name in node.checks if isinstance(node, Guard) else ():
+            found |= self._of_named(name)
+        return found
 
     def _inside(self, guard: str) -> int:
         node = self._nodes[guard]

@@ -452,7 +452,9 @@ class _Verifier:
             case Recover(guard=guard):
                 self.check_visible(guard, Guard, expr, place, entered)
                 known = self.places.get(guard)
-                if known and isinstance(known.node, Guard) and known.node.handler is None:
+                is_open = known and isinstance(known.node, Guard) and known.node.handler is None
+                around = place.regions if place else ()
+                if is_open and (guard, "final") not in around:
                     self.report(expr.span, f"`{guard}` has no handler to recover by")
 
     def check_item(self, expr: Item, place: _Place | None, entered: tuple[_Region, ...]) -> None:

@@ -187,7 +187,7 @@ class ItemsAfter(Items):
     With `always`, even if something before them has cut them off half-way.
     """
 
-    def __init__(self, body, lists=(), always=False, **kwargs):
+    def __init__(self, body=(), lists=(), always=False, **kwargs):
         super().__init__(trigger_rule="all_done", **kwargs)
         self.body = body
         self.lists = lists

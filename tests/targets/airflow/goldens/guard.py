@@ -171,7 +171,7 @@ class Except(BaseOperator, BranchMixIn):
 
     inherits_from_skipmixin = True
 
-    def __init__(self, body, then=(), **kwargs):
+    def __init__(self, body=(), then=(), **kwargs):
         super().__init__(trigger_rule="all_done", **kwargs)
         self.body = body
         self.then = then
@@ -188,7 +188,7 @@ class Except(BaseOperator, BranchMixIn):
 class Finally(BaseOperator):
     """Waits for the end of a `try`, however it ended; what follows it always runs."""
 
-    def __init__(self, body, **kwargs):
+    def __init__(self, body=(), **kwargs):
         super().__init__(trigger_rule="all_done", **kwargs)
         self.body = body
 

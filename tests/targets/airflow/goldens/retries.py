@@ -175,7 +175,7 @@ class Except(BaseOperator, BranchMixIn):
 
     inherits_from_skipmixin = True
 
-    def __init__(self, body, then=(), **kwargs):
+    def __init__(self, body=(), then=(), **kwargs):
         super().__init__(trigger_rule="all_done", **kwargs)
         self.body = body
         self.then = then
