@@ -150,10 +150,12 @@ class Graph:
                 return self._single(node, place, before)
             case Value():
                 return self._single(node, place, before) if node.is_checked else ()
-            case Branch():
+            case Branch() if has_tasks((node,)):
                 return (self._filter if place.source else self._branch)(node, place, before)
+            case Branch():
+                return ()
             case Loop():
-                return self._loop(node, place, before)
+                return self._loop(node, place, before) if has_tasks((node,)) else ()
             case Guard():
                 return self._guard(node, place, before) if has_tasks((node,)) else ()
             case Group():
@@ -217,7 +219,7 @@ class Graph:
         exits: list[str] = []
         self._heads[branch.id] = 0
         for side, nodes in branch.parts():
-            if all(isinstance(node, Value) for node in nodes):
+            if not has_tasks(nodes):
                 continue
             text = f"if {condition}" if side == "then" else f"if not ({condition})"
             name = branch.id if side == "then" else f"{branch.id}-else"

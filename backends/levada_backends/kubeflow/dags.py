@@ -214,13 +214,16 @@ class Builder:
                     inside = replace(inside, before=place.before)
 
     def _size(self, node: Node) -> int:
-        if isinstance(node, Value) and not node.is_checked:
+        if not has_tasks((node,)):
             return 0
         texts = [self.writer.text(each) for each in node.expressions()]
         told = used(self.definitions, texts) if self.are_told else {}
         return TASK_BYTES + sum(len(text) + 20 for text in (*texts, *told.values()))
 
     def _node(self, node: Node, place: Place) -> None:
+        if not has_tasks((node,)):  # whatever it is, it is evaluated where it is used
+            self._over[node.id] = []
+            return
         first = len(place.dag.tasks)
         match node:
             case Call():
@@ -236,7 +239,7 @@ class Builder:
             case Fail():
                 over = [self._raise(node, place)]
             case Value():
-                over = [self._value(node, place)] if node.is_checked else []
+                over = [self._value(node, place)]
         self._over[node.id] = over
         for task in place.dag.tasks[first:]:
             if task.exit_of is None:

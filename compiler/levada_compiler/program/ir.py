@@ -616,8 +616,7 @@ def walk(nodes: Iterable[Node]) -> Iterator[Node]:
 def has_tasks(nodes: Iterable[Node]) -> bool:
     """Return whether there is anything to run: named values are evaluated where they are used."""
     return any(
-        isinstance(node, Call | Fail | Branch | Loop)
-        or (isinstance(node, Value) and node.is_checked)
+        isinstance(node, Call | Fail) or (isinstance(node, Value) and node.is_checked)
         for node in walk(nodes)
     )
 

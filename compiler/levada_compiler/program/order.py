@@ -39,6 +39,8 @@ from .ir import (
     Setting,
     Use,
     Value,
+    has_tasks,
+    walk,
 )
 from .references import awaited
 
@@ -162,6 +164,7 @@ class _Order:
         region.nodes.append(self._cache_setting(node.changed(after=after)))
         if isinstance(node, Value):
             region.raising |= bit if node.raises else 0
+        if not has_tasks((node,)):
             return
         region.tasks |= bit
         if (label := self._hints.parallel.get(node.id)) is not None:
@@ -180,8 +183,12 @@ class _Order:
             else:
                 elsewhere.append(name)
                 over |= region.before[at] if at >= 0 else 0
-        if isinstance(node, Value):
+        if not has_tasks((node,)):
             return over, tuple(elsewhere)
+        if isinstance(node, Guard):
+            own, others = self._raising_within(node, region)
+            wanted |= own
+            elsewhere += others
         beside = region.parallel.get(self._hints.parallel.get(node.id, -1), 0)
         wanted |= region.barriers & ~beside
         if self.has_effect(node):
@@ -207,14 +214,38 @@ class _Order:
 
     def _needs(self, node: Node, region: _Region) -> int:
         """Return what is over when all that the node's expressions refer to is there."""
-        over = 0 if isinstance(node, Value) else self._bits(node.expressions(), region)
+        over = self._bits(node.expressions(), region) if has_tasks((node,)) else 0
         for name, is_whole in _references(node.expressions()):
             at, is_own = self._place(name, region.owner)
             if at >= 0:
                 over |= region.before[at]
-                is_value = isinstance(region.nodes[at], Value)
-                over |= 1 << at if is_whole and is_own and not is_value else 0
+                is_run = has_tasks((region.nodes[at],))
+                over |= 1 << at if is_whole and is_own and is_run else 0
         return over
+
+    def _raising_within(self, guard: Guard, region: _Region) -> tuple[int, list[str]]:
+        """Return the values that may raise and that the body of a guard uses, from outside of it.
+
+        Python has evaluated them before: their failure is not one of the body. Those of the region
+        are told by their bits, those of the regions around it by their ids.
+        """
+        own, others, seen = 0, [], {each.id for each in guard.walk()}
+        stack = [expr for each in walk(guard.body) for expr in each.expressions()]
+        while stack:
+            for use in stack.pop().walk():
+                name = use.value if isinstance(use, Use) else ""
+                if not name or name in seen:
+                    continue
+                seen.add(name)
+                value = self._values[name]
+                stack.append(value.value)
+                at, is_own = self._place(name, region.owner)
+                if value.raises and is_own:
+                    own |= 1 << at
+                elif value.raises and at < 0:
+                    others.append(name)
+                    self._checked.add(name)
+        return own, others
 
     def _place(self, name: str, owner: str) -> tuple[int, bool]:
         """Return the index of the node of a region that a node is, or is in, and which it is.
@@ -325,6 +356,9 @@ class _Order:
     def _finished(self, node: Node) -> Node:
         if isinstance(node, Value):
             return node.changed(is_checked=True) if node.id in self._checked else node
+        if isinstance(node, Guard):  # a value that has a task of its own fails as a node
+            kept = tuple(name for name in node.checks if name not in self._checked)
+            node = node.changed(checks=kept)
         return _with_regions(node, lambda nodes: tuple(map(self._finished, nodes)))
 
     def _evaluated_within(self, node: Node) -> Node:
