@@ -180,7 +180,7 @@ class TestOtherNodes:
 
     def test_a_node_that_was_not_run_is_a_clear_error(self, engine):
         engine.step("double", "--input", "x=elsewhere", code=65)
-        assert "`elsewhere` is no parameter, node or variable here" in engine.err
+        assert "`elsewhere` is not a parameter, node or variable here" in engine.err
 
 
 class TestModes:

@@ -6,6 +6,8 @@ import ast
 import keyword
 from contextlib import contextmanager
 
+from levada.operations import RESERVED
+
 from ..slotted import replace
 from . import advice, evaluation, flow
 from .values import Binding, ListContent, ListRef, Scope, Unusable, Value, elements, joined, poison
@@ -27,10 +29,6 @@ MAX_NODES: Final = 20_000
 MAX_PARTS: Final = 20_000
 #: How deep an expression may be nested: a name that a hundred branches in a row may change.
 MAX_DEPTH: Final = 100
-#: Names with a meaning of their own in the text form of expressions.
-RESERVED: Final = frozenset(
-    {"params", "range", "enumerate", "zip", "flat", "failed", "float", "member"}
-)
 
 
 class TooLargeError(Exception):

@@ -20,6 +20,8 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from levada.operations import RESERVED
+
 from .ir import (
     Argument,
     Attribute,
@@ -66,8 +68,6 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _BINARY = frozenset("+ - * / // % ** | & ^ << >>".split())  # noqa: SIM905 - a line of operators
 _COMPARISONS = frozenset(("<", "<=", ">", ">=", "==", "!=", "in", "not in", "is", "is not"))
 _PARAMETER_KINDS = frozenset(("plain", "positional-only", "keyword-only", "variadic", "keywords"))
-#: Names that mean something else in an expression's text.
-_RESERVED = frozenset(("params", "range", "enumerate", "zip", "flat", "failed", "float", "member"))
 #: The numbers of positional arguments, and the keywords.
 _SEQUENCES: dict[str, tuple[int, float, frozenset[str]]] = {
     "range": (1, 3, frozenset()),
@@ -259,7 +259,7 @@ class _Verifier:
             self.report(node.span, f"the prefix of `{node.id}` is not the group around it")
         if not name.isidentifier() or keyword.iskeyword(name):
             self.report(node.span, f"the id `{node.id}` is not a name")
-        if node.id in _RESERVED:
+        if node.id in RESERVED:
             self.report(node.span, f"the id `{node.id}` has a meaning of its own in expressions")
 
     def check_after(self, place: _Place) -> None:
@@ -311,7 +311,7 @@ class _Verifier:
         names = [name for loop in loops for name in _target_names(loop.target)]
         self.check_unique(names, self.program.span, "loop variable")
         for name in names:
-            if not name.isidentifier() or keyword.iskeyword(name) or name in _RESERVED:
+            if not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED:
                 self.report(self.program.span, f"the loop variable `{name}` is not a free name")
 
     def check_result(self, result: Result) -> None:

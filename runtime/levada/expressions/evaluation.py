@@ -1,0 +1,255 @@
+"""The evaluation of one expression in the scope of a run."""
+
+from __future__ import annotations
+
+import sys
+
+from levada.expressions.reference import Reference
+from levada.expressions.scope import Outcome
+from levada.expressions.texts import parse
+from levada.operations import ExpressionError, TooLargeError, subscript
+from levada.operations.plain import finished, items, loaded, opened
+from levada.operations.walker import Walker, dotted_parts, unpacked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Final, TypeVar
+
+    from levada.expressions.scope import Key, Scope
+    from levada.operations import Budget, Function
+    from levada.operations.walker import Variable
+
+    T = TypeVar("T")
+
+
+def guarded(compute: Callable[[], T]) -> T:
+    """Return what a computation gives; what is nested too deep for Python is TooLargeError."""
+    try:
+        return compute()
+    except (RecursionError, MemoryError):
+        raise TooLargeError("the expression is nested too deep, or too large") from None
+
+
+class Evaluation(Walker):
+    """Evaluates expressions in a scope."""
+
+    __slots__ = ("active", "scope")
+
+    def __init__(self, scope: Scope, budget: Budget) -> None:
+        super().__init__(budget, dict(scope.variables))
+        self.scope = scope
+        self.active: set[Key] = set()  #: the definitions that are under way
+
+    def result(self, text: str) -> Any:
+        """Return the value of a text, in a form that can be kept."""
+        return guarded(lambda: finished(self.value(parse(text)), self.budget))
+
+    def decision(self, node: Any) -> bool:
+        """Decide as ``if`` does."""
+        return guarded(lambda: self.truth(node))
+
+    def within(self, variables: dict[str, Variable]) -> Evaluation:
+        """Return the evaluation where there are these variables."""
+        inner = Evaluation(self.scope, self.budget)
+        inner.variables = variables
+        inner.active = self.active
+        return inner
+
+    # ------------------------------------------------------------------ definitions
+
+    def _definition(self, name: str) -> Any:
+        definitions = self.scope.definitions
+        key = definitions.key(name, self.variables)
+        outcome = definitions.outcomes.get(key)
+        if outcome is None:
+            if key in self.active:
+                raise ExpressionError(f"`{name}` is defined by itself")
+            if _is_deep():
+                self._define_needed(name)
+            outcome = self._define(name, key)
+        return outcome.result()
+
+    def _define_needed(self, name: str) -> None:
+        """Evaluate what a definition needs before it is: a chain of them may be any length.
+
+        What is raised is kept for whoever uses it; one in a branch that is not taken has no user.
+        """
+        definitions = self.scope.definitions
+
+        def is_done(other: str) -> bool:
+            key = definitions.key(other, self.variables)
+            return key in definitions.outcomes or key in self.active
+
+        for needed in definitions.in_order(name, is_done):
+            if needed != name and not is_done(needed):
+                self._define(needed, definitions.key(needed, self.variables))
+
+    def _define(self, name: str, key: Key) -> Outcome:
+        definitions = self.scope.definitions
+        self.active.add(key)
+        try:
+            found = self.value(parse(definitions.texts[name]))
+            outcome = Outcome(finished(found, self.budget))
+        except RecursionError:  # there may be room for it elsewhere
+            raise
+        except Exception as error:  # noqa: BLE001  whoever uses it gets the same
+            outcome = Outcome(None, error)
+        finally:
+            self.active.discard(key)
+        definitions.outcomes[key] = outcome
+        return outcome
+
+    # ------------------------------------------------------------------ names
+
+    def named(self, parts: list[str], node: Any) -> Any:  # noqa: ARG002
+        """Return the value of a dotted name: what is not a name of the run's is an attribute."""
+        found, rest = self._longest(parts)
+        for name in rest:
+            found = self.field(found, name)
+        return found
+
+    def _longest(self, parts: list[str]) -> tuple[Any, list[str]]:
+        scope = self.scope
+        if parts[0] in self.variables:
+            return self.variables[parts[0]].value, parts[1:]
+        if parts[0] == "params" and len(parts) > 1:
+            if parts[1] not in scope.parameters:
+                raise ExpressionError(f"the pipeline has no parameter `{parts[1]}`")
+            return Reference(scope.parameters[parts[1]], scope.store), parts[2:]
+        name = scope.definitions.longest(parts)
+        if name is not None:
+            return self._definition(name), parts[name.count(".") + 1 :]
+        for length in range(len(parts), 0, -1):
+            name = ".".join(parts[:length])
+            if name in scope.nodes:
+                return Reference(scope.nodes.output(name, ()), scope.store), parts[length:]
+        return _library_value(parts)
+
+    def subscript(self, node: Any) -> Any:
+        """Return an item; a node or definition in loops has one value for each iteration."""
+        parts = dotted_parts(node.value)
+        if parts is not None and parts[0] != "params" and parts[0] not in self.variables:
+            indexes = self._indexes(node.slice)
+            name = ".".join(parts)
+            if indexes is not None and name in self.scope.definitions.texts:
+                return self._definition(name)
+            if indexes is not None and name in self.scope.nodes:
+                return Reference(self.scope.nodes.output(name, indexes), self.scope.store)
+        return super().subscript(node)
+
+    def _indexes(self, node: Any) -> tuple[int, ...] | None:
+        """Return the indexes of the iterations if the subscript is loop variables alone."""
+        names = node.elts if type(node).__name__ == "Tuple" else [node]
+        variables = self.variables
+        if not all(type(n).__name__ == "Name" and n.id in variables for n in names):
+            return None
+        return tuple(variables[n.id].index for n in names)
+
+    def field(self, holder: Any, name: str) -> Any:
+        """Return an output by its name; ``_0`` is an item of a tuple, ``_0of2`` of two items."""
+        position, count = _position(name)
+        if position is not None and count is not None:
+            return unpacked(holder, count, self.budget)[position]
+        if isinstance(holder, Reference):
+            try:
+                return holder.field(name if position is None else str(position), self.budget)
+            except (LookupError, ValueError):
+                holder = holder.loaded(self.budget)
+        if position is not None:
+            return subscript(opened(holder, self.budget), position, self.budget)
+        return super().field(holder, name)
+
+    def compared(self, op: str, left: Any, right: Any) -> Any:
+        """Return ``left op right``; what is asked for its identity alone is not loaded."""
+        if op in ("is", "is not"):
+            left, right = (
+                each.identity(self.budget) if isinstance(each, Reference) else each
+                for each in (left, right)
+            )
+            return (left is right) is (op == "is")
+        return super().compared(op, left, right)
+
+    # ------------------------------------------------------------------ calls
+
+    def call(self, node: Any) -> Any:
+        """Return the value of a call, with the functions that only a run has."""
+        own = _OWN.get(getattr(node.func, "id", ""))
+        if own is None or node.func.id in self.variables:
+            return super().call(node)
+        arguments = self.elements(node.args)
+        if node.keywords:
+            raise ExpressionError(f"`{node.func.id}` takes no keywords")
+        return own(self, *arguments)
+
+    def flat(self, lists: Any) -> list[Any]:
+        """Return the items of the lists in a list."""
+        budget = self.budget
+        return [item for each in items(lists, budget) for item in items(each, budget)]
+
+    def member(self, enum: Any, members: Any, value: Any) -> Any:
+        """Return the member of an enumeration that has a value, without importing its class.
+
+        None, which a parameter may be instead of a member, stays None.
+        """
+        value = loaded(value, self.budget)
+        for name, each in members.items():
+            if each == value and isinstance(value, bool) == isinstance(each, bool):
+                return Reference({"$enum": [enum, name, each]}, self.scope.store)
+        if value is None:
+            return None
+        raise ValueError(f"{value!r} is not a valid {enum.partition(':')[2]}")
+
+    def failed(self, *texts: Any) -> bool:
+        """Whether one of the nodes has failed, in this iteration of the loops."""
+        return any(self._has_failed(loaded(text, self.budget)) for text in texts)
+
+    def _has_failed(self, text: str) -> bool:
+        node = parse(text)
+        variables = self.variables
+        indexes = {name: v.index for name, v in variables.items() if v.leads}
+        if type(node).__name__ == "Subscript":
+            names = node.slice.elts if type(node.slice).__name__ == "Tuple" else [node.slice]
+            indexes = {n.id: variables[n.id].index for n in names}
+            text = text[: text.index("[")]
+        return self.scope.nodes.failed(text.strip(), indexes)
+
+
+_OWN: Final[dict[str, Callable[..., Any]]] = {
+    "flat": Evaluation.flat,
+    "member": Evaluation.member,
+    "failed": Evaluation.failed,
+}
+
+
+def _is_deep() -> bool:
+    """Whether half of Python's stack is used."""
+    try:
+        sys._getframe(sys.getrecursionlimit() // 2)
+    except ValueError:
+        return False
+    return True
+
+
+def _library_value(parts: list[str]) -> tuple[Any, list[str]]:
+    """Return a function as a value (of ``key=``), or a constant of a library and attributes."""
+    from levada.operations import CONSTANTS, RESERVED, constant, named
+
+    name = ".".join(parts)
+    if parts[0] in RESERVED:
+        function: Function | None = named(name)
+        if function is not None:
+            return function, []
+        for length in range(len(parts), 0, -1):
+            beginning = ".".join(parts[:length])
+            if beginning in CONSTANTS:
+                return constant(beginning), parts[length:]
+    raise ExpressionError(f"`{name}` is not a parameter, node or variable here")
+
+
+def _position(name: str) -> tuple[int | None, int | None]:
+    """Read ``_0``, an item of a tuple, and ``_0of2``, one of exactly two items of anything."""
+    index, of, count = name[1:].partition("of")
+    if name[:1] != "_" or not index.isdecimal() or (of and not count.isdecimal()):
+        return None, None
+    return int(index), int(count) if of else None
