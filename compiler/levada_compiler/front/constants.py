@@ -1,84 +1,58 @@
 """Evaluates constant expressions without running anything of the user's.
 
-The grammar is closed and every result is bounded, so that neither `9**9**9` nor a chain of
-doublings can take the compiler's time or memory.
+It is the runtime's evaluator with the names of a module: what an expression of a pipeline can
+compute in a run, a constant can compute while compiling. Every evaluation has a budget, so that
+neither `9**9**9` nor a chain of doublings can take the compiler's time or memory.
 """
 
 from __future__ import annotations
 
 import ast
-import operator
-import re
+
+from levada.operations import (
+    Budget,
+    ExpressionError,
+    TooLargeError,
+    UnorderedError,
+    operators,
+)
+from levada.operations.plain import finished
+from levada.operations.walker import Walker, dotted_parts
 
 from . import modules as m
+from .not_constant import NotConstantError as NotConstantError
+from .not_constant import reads_environment, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any, Final
+    from collections.abc import Callable, Collection, Mapping
+    from typing import Any, Final, TypeVar
+
+    from levada.operations import Function
+
+    from .project_functions import Call
+
+    T = TypeVar("T")
 
 MAX_BITS: Final = 4096  #: of an integer
 MAX_TEXT: Final = 1_000_000  #: characters of a string
 MAX_ITEMS: Final = 100_000  #: values in a container, nested ones included
-MAX_WIDTH: Final = 10_000  #: a number in a format specification
+_MAX_CHAIN: Final = 20  #: constants that are evaluated within each other
 
-BINARY: Final[dict[type[ast.operator], tuple[str, Callable[[Any, Any], object]]]] = {
-    ast.Add: ("+", operator.add),
-    ast.Sub: ("-", operator.sub),
-    ast.Mult: ("*", operator.mul),
-    ast.Div: ("/", operator.truediv),
-    ast.FloorDiv: ("//", operator.floordiv),
-    ast.Mod: ("%", operator.mod),
-    ast.Pow: ("**", operator.pow),
-    ast.BitOr: ("|", operator.or_),
-    ast.BitAnd: ("&", operator.and_),
-    ast.BitXor: ("^", operator.xor),
-    ast.LShift: ("<<", operator.lshift),
-    ast.RShift: (">>", operator.rshift),
+#: How each operator is written.
+SYMBOLS: Final[dict[type[ast.AST], str]] = {
+    getattr(ast, name): symbol
+    for table in (
+        operators.BINARY_SYMBOLS,
+        operators.UNARY_SYMBOLS,
+        operators.COMPARE_SYMBOLS,
+    )
+    for name, symbol in table.items()
 }
-UNARY: Final[dict[type[ast.unaryop], tuple[str, Callable[[Any], object]]]] = {
-    ast.Not: ("not", operator.not_),
-    ast.USub: ("-", operator.neg),
-    ast.UAdd: ("+", operator.pos),
-    ast.Invert: ("~", operator.invert),
-}
-COMPARE: Final[dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], object]]]] = {
-    ast.Eq: ("==", operator.eq),
-    ast.NotEq: ("!=", operator.ne),
-    ast.Lt: ("<", operator.lt),
-    ast.LtE: ("<=", operator.le),
-    ast.Gt: (">", operator.gt),
-    ast.GtE: (">=", operator.ge),
-    ast.Is: ("is", operator.is_),
-    ast.IsNot: ("is not", operator.is_not),
-    ast.In: ("in", lambda left, right: left in right),
-    ast.NotIn: ("not in", lambda left, right: left not in right),
-}
-CONVERSIONS: Final[dict[str, Callable[[object], object]]] = {
-    "": lambda value: value,
-    "s": str,
-    "r": repr,
-    "a": ascii,
-}
-#: Exceptions that an operator of the grammar may raise on constants.
-FAULTS: Final = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
-
-
-class NotConstantError(Exception):
-    """An expression has no value before the run. ``rule`` is the diagnostic it deserves."""
-
-    def __init__(
-        self, node: ast.AST, why: str, rule: str = "not-constant", module: m.Module | None = None
-    ) -> None:
-        super().__init__(why)
-        self.node = node
-        self.why = why
-        self.rule = rule
-        self.module = module
 
 
 def size(value: object, limit: int = MAX_ITEMS) -> int:
-    """How many values are in ``value``, counted no further than just past ``limit``."""
+    """Return how many values are in ``value``, counted no further than just past ``limit``."""
     count = 0
     stack = [value]
     while stack and count <= limit:
@@ -94,299 +68,432 @@ def size(value: object, limit: int = MAX_ITEMS) -> int:
     return count
 
 
-def bounded(value: object, node: ast.AST) -> object:
-    """``value``, or NotConstantError if it is too large to be a constant."""
-    too_large = (
-        (isinstance(value, int) and value.bit_length() > MAX_BITS)
-        or (isinstance(value, str) and len(value) > MAX_TEXT)
-        or (isinstance(value, list | tuple | dict | set) and size(value) > MAX_ITEMS)
-    )
-    if too_large:
-        raise NotConstantError(node, _too_large(value), "constant-too-large")
+def bounded(value: T, node: ast.AST) -> T:
+    """Return ``value``. Raises NotConstantError if it is too large to be a constant."""
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        why = f"an integer of more than {MAX_BITS} bits"
+    elif isinstance(value, str | bytes) and len(value) > MAX_TEXT:
+        why = f"a string of more than {MAX_TEXT:,} characters"
+    elif isinstance(value, list | tuple | dict | set) and size(value) > MAX_ITEMS:
+        why = f"more than {MAX_ITEMS:,} values"
+    else:
+        return value
+    raise NotConstantError(node, why, "constant-too-large")
+
+
+def expressible(value: object, node: ast.AST) -> object:
+    """Return ``value``. Raises NotConstantError if a pipeline has no expression for it yet."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            stack.extend(item)
+            stack.extend(item.values())
+        elif isinstance(item, list | tuple | set | frozenset):
+            stack.extend(item)
+        elif item is not None and not isinstance(item, bool | int | float | str | range):
+            kind = type(item).__name__.removeprefix("Posix")
+            raise NotConstantError(node, f"a {kind} value has no JSON form")
     return value
 
 
-def _too_large(value: object) -> str:
-    if isinstance(value, int):
-        return f"an integer of more than {MAX_BITS} bits"
-    if isinstance(value, str):
-        return f"a string of more than {MAX_TEXT:,} characters"
-    return f"more than {MAX_ITEMS:,} values"
+def failure(error: Exception, node: ast.AST, module: m.Module | None = None) -> NotConstantError:
+    """Return what to report where an operation raised ``error``."""
+    if isinstance(error, TooLargeError):
+        return NotConstantError(node, error.what, "constant-too-large", module)
+    if isinstance(error, UnorderedError):
+        return NotConstantError(node, str(error), "set-order", module)
+    if isinstance(error, ExpressionError):
+        return NotConstantError(node, str(error), module=module)
+    if isinstance(error, RecursionError | MemoryError):
+        return NotConstantError(node, "it is nested too deep", "constant-too-large", module)
+    why = f"there is no key {error}" if isinstance(error, KeyError) else str(error)
+    return NotConstantError(node, why or type(error).__name__, "constant-error", module)
+
+
+def _computed(compute: Callable[[], T], node: ast.AST) -> T:
+    """Return what an operation on constants gives. Raises NotConstantError."""
+    try:
+        return bounded(compute(), node)
+    except NotConstantError:
+        raise
+    except Exception as error:
+        raise failure(error, node) from error
 
 
 def binary(op: ast.operator, left: object, right: object, node: ast.AST) -> object:
-    """``left op right`` on constants, bounded before it is computed."""
-    found = BINARY.get(type(op))
-    if found is None:
-        raise NotConstantError(node, "this operator is not supported")
-    _refuse_growth(op, left, right, node)
-    try:
-        return bounded(found[1](left, right), node)
-    except FAULTS as error:
-        raise NotConstantError(node, str(error), "constant-error") from error
-
-
-def _refuse_growth(op: ast.operator, left: object, right: object, node: ast.AST) -> None:
-    """Refuse what would be large, from the sizes of the operands alone."""
-    grown = 0
-    if isinstance(op, ast.Mod) and isinstance(left, str):
-        raise NotConstantError(node, "`%` formatting is not supported, an f-string is")
-    if isinstance(op, ast.Pow) and isinstance(left, int) and isinstance(right, int):
-        grown = left.bit_length() * max(right, 0) - MAX_BITS if abs(left) > 1 else 0
-        if right < 0 and left.bit_length() > MAX_BITS:
-            grown = 1
-    elif isinstance(op, ast.LShift) and isinstance(right, int):
-        grown = right - MAX_BITS
-    elif isinstance(op, ast.Mult):
-        grown = max(_repeated(left, right), _repeated(right, left))
-    if grown > 0:
-        raise NotConstantError(node, "the result is too large", "constant-too-large")
-
-
-def _repeated(value: object, times: object) -> int:
-    """By how much ``value * times`` is over the limit."""
-    if not isinstance(times, int):
-        return 0
-    if isinstance(value, str):
-        return len(value) * times - MAX_TEXT
-    if isinstance(value, list | tuple):
-        return size(value) * times - MAX_ITEMS
-    return 0
+    """Return ``left op right`` of constants."""
+    symbol = SYMBOLS[type(op)]
+    return _computed(lambda: operators.binary(symbol, left, right, Budget()), node)
 
 
 def unary(op: ast.unaryop, operand: object, node: ast.AST) -> object:
-    """``op operand`` on a constant."""
-    try:
-        return UNARY[type(op)][1](operand)
-    except FAULTS as error:
-        raise NotConstantError(node, str(error), "constant-error") from error
+    """Return ``op operand`` of a constant."""
+    symbol = SYMBOLS[type(op)]
+    return _computed(lambda: operators.unary(symbol, operand, Budget()), node)
 
 
 def compare(op: ast.cmpop, left: object, right: object, node: ast.AST) -> object:
-    """``left op right`` on constants."""
-    if isinstance(op, ast.Is | ast.IsNot) and not _is_singleton(left, right):
-        raise NotConstantError(
-            node, "`is` is only certain with None, True and False", "constant-error"
-        )
-    try:
-        return COMPARE[type(op)][1](left, right)
-    except FAULTS as error:
-        raise NotConstantError(node, str(error), "constant-error") from error
+    """Return ``left op right`` of constants."""
+    return _computed(lambda: _compared(SYMBOLS[type(op)], left, right, Budget()), node)
 
 
-def _is_singleton(left: object, right: object) -> bool:
-    return any(value is None or isinstance(value, bool) for value in (left, right))
+def _compared(op: str, left: object, right: object, budget: Budget) -> Any:
+    certain = any(value is None or isinstance(value, bool) for value in (left, right))
+    if op in ("is", "is not") and not certain:
+        raise ValueError("`is` is only certain with None, True and False")
+    return operators.compare(op, left, right, budget)
 
 
 def subscript(value: object, index: object, node: ast.AST) -> object:
-    """``value[index]`` on constants."""
-    try:
-        return value[index]  # type: ignore[index]
-    except KeyError as error:
-        raise NotConstantError(node, f"there is no key {error}", "constant-error") from error
-    except FAULTS as error:
-        raise NotConstantError(node, str(error), "constant-error") from error
+    """Return ``value[index]`` of constants, or of a tuple of a pipeline's values."""
+    return _computed(lambda: operators.subscript(value, index, Budget()), node)
 
 
 def formatted(value: object, conversion: str, spec: str, node: ast.AST) -> str:
-    """One field of an f-string."""
-    if any(int(number) > MAX_WIDTH for number in re.findall(r"\d{1,18}", spec)):
-        raise NotConstantError(node, "the width is too large", "constant-too-large")
-    if isinstance(value, set | frozenset):
-        raise NotConstantError(node, "the text of a set has no certain order", "set-order")
-    try:
-        return format(CONVERSIONS[conversion](value), spec)
-    except FAULTS as error:
-        raise NotConstantError(node, str(error), "constant-error") from error
+    """Return one field of an f-string."""
+    from levada.operations import text_formats
+
+    return _computed(lambda: text_formats.formatted(value, conversion, spec, Budget()), node)
 
 
 def dictionary(pairs: list[tuple[object, object]], node: ast.AST) -> dict[object, object]:
-    """A dict from its pairs, whose keys must be hashable."""
-    try:
-        return dict(pairs)
-    except TypeError as error:
-        raise NotConstantError(node, str(error), "constant-error") from error
+    """Return a dict of its pairs, whose keys must be hashable."""
+    return _computed(lambda: dict(pairs), node)
 
 
 def collection(kind: str, items: list[object], node: ast.AST) -> object:
-    """A list, tuple or set of ``items``."""
-    try:
-        return {"list": list, "tuple": tuple, "set": set}[kind](items)
-    except TypeError as error:
-        raise NotConstantError(node, str(error), "constant-error") from error
+    """Return a list, tuple or set of ``items``."""
+    kinds: dict[str, Callable[[list[object]], object]] = {"list": list, "tuple": tuple, "set": set}
+    return _computed(lambda: kinds[kind](items), node)
 
 
 def enum_member(name: str, problem: str = "") -> str:
-    """What to say of a member of an enumeration where a constant is expected."""
+    """Return what to say of a member of an enumeration where a constant is expected."""
     why = f": {problem}" if problem else ", which has no JSON form"
     return f"`{name}` is a member of an enumeration{why}"
 
 
-class Folder:
-    """Evaluates the constant expressions of one module."""
+class _NeededFirstError(BaseException):
+    """A constant at the end of a long chain: it is to be evaluated before the others."""
+
+    def __init__(self, constant: m.Constant) -> None:
+        self.constant = constant
+
+
+def _key(constant: m.Constant) -> tuple[str, str]:
+    return (constant.module.path, constant.name)
+
+
+class Folder(Walker):
+    """Evaluates the constant expressions of one module.
+
+    ``under_call`` is the call of a function of the project whose body is being evaluated.
+    """
 
     def __init__(
         self,
         modules: m.Modules,
         module: m.Module,
         constructors: Mapping[str, Callable[[ast.Call, Folder], object]] | None = None,
+        budget: Budget | None = None,
     ) -> None:
+        super().__init__(budget or Budget(), {})
         self.modules = modules
         self.module = module
         self.constructors = constructors or {}
         self.limit: int | None = None  #: the line that module-level code may look back from
         self.owner: m.Class | None = None  #: the class whose body the expression stands in
+        self.under_call: Call | None = None
         self._active: list[tuple[str, str]] = []
+        #: What the names in the expression under way mean: a loop asks again for each iteration.
+        self._meanings: dict[ast.expr, m.Definition | None] = {}
+        self._callees: dict[ast.expr, Function | None] = {}
 
     def fold(self, node: ast.expr) -> object:
-        """The value of ``node``. Raises NotConstantError."""
-        handler = getattr(self, f"_{type(node).__name__.lower()}", None)
-        if handler is None:
-            raise NotConstantError(node, "this is not a constant expression", module=self.module)
-        return handler(node)
+        """Return the value of ``node``. Raises NotConstantError."""
+        try:
+            return bounded(finished(self.value(node), self.budget), node)
+        except NotConstantError:
+            raise
+        except Exception as error:
+            raise failure(error, node, self.module) from error
 
-    def _constant(self, node: ast.Constant) -> object:
-        if node.value is None or isinstance(node.value, bool | int | float | str):
-            return bounded(node.value, node)
-        kind = type(node.value).__name__
-        raise NotConstantError(node, f"a {kind} value has no JSON form", module=self.module)
+    def value(self, node: ast.expr) -> Any:
+        """Return the value of a node. Raises NotConstantError with the innermost node at fault."""
+        try:
+            return super().value(node)
+        except (NotConstantError, RecursionError, MemoryError):
+            raise
+        except Exception as error:
+            raise failure(error, node, self.module) from error
 
-    def _name(self, node: ast.Name) -> object:
+    def operated(self, node: ast.BinOp, left: Any, right: Any) -> Any:
+        """Return ``left op right``, with the place of an error."""
+        try:
+            return super().operated(node, left, right)
+        except NotConstantError:
+            raise
+        except Exception as error:
+            raise failure(error, node, self.module) from error
+
+    def compared(self, op: str, left: Any, right: Any) -> Any:
+        """Return ``left op right``; what ``is`` gives must be the same on any Python."""
+        return _compared(op, left, right, self.budget)
+
+    def within(self, variables: dict[str, Any]) -> Folder:
+        """Return the folder where there are these variables."""
+        inner = self.at(self.module, self.limit)
+        inner.owner, inner.under_call = self.owner, self.under_call
+        inner._meanings, inner._callees = self._meanings, self._callees
+        inner.variables = variables
+        return inner
+
+    def at(self, module: m.Module, limit: int | None) -> Folder:
+        """Return the folder at a line of a module, as part of this evaluation."""
+        inner = Folder(self.modules, module, self.constructors, self.budget)
+        inner.limit = limit
+        inner._active = self._active
+        return inner
+
+    def failed(self, error: Exception, node: ast.AST) -> NotConstantError:
+        """Return what to report where ``error`` was raised in this module."""
+        return failure(error, node, self.module)
+
+    def is_any(self, node: ast.expr, names: Collection[str], module: m.Module) -> bool:
+        """Whether an expression, or what it calls, is one of these names from outside."""
+        called = node.func if isinstance(node, ast.Call) else node
+        definition = self.modules.resolve(module, called)
+        return isinstance(definition, m.External) and definition.name in names
+
+    # ------------------------------------------------------------------ names
+
+    def literal(self, node: ast.Constant) -> Any:
+        """Return the value of a literal."""
+        if node.value is ...:
+            raise NotConstantError(node, "`...` has no JSON form", module=self.module)
+        return bounded(node.value, node)
+
+    def name(self, node: ast.Name) -> Any:
+        """Return the value of a name: of a loop, of a function's own, or of the module."""
+        if node.id in self.variables:
+            return self.variables[node.id].value
+        if self.under_call is not None:
+            self.under_call.check_assigned(node)
         own = self.modules.class_member(self.owner, node.id) if self.owner else None
         if isinstance(own, m.EnumMember):  # in the body itself it is still the plain value
             own = own.value
         return self._definition(own or self.modules.lookup(self.module, node.id), node)
 
-    def _attribute(self, node: ast.Attribute) -> object:
-        return self._definition(self.modules.resolve(self.module, node), node)
+    def attribute(self, node: ast.Attribute) -> Any:
+        """Return what a dotted name of the module means, or an attribute of a value."""
+        definition = self._resolved(node)
+        if definition is not None:
+            return self._definition(definition, node)
+        function = self.function(node)
+        if function is not None:
+            return function
+        owner = self._resolved(node.value)
+        if owner is None or isinstance(owner, m.Constant | m.External):
+            return self.field(self.value(node.value), node.attr)
+        return self._definition(None, node)
 
-    def _definition(self, definition: m.Definition | None, node: ast.expr) -> object:
+    def _resolved(self, node: ast.expr) -> m.Definition | None:
+        """Return what a name or a dotted name means at module level."""
+        if node not in self._meanings:
+            self._meanings[node] = self._resolve(node)
+        return self._meanings[node]
+
+    def _resolve(self, node: ast.expr) -> m.Definition | None:
+        parts = dotted_parts(node)
+        if parts is None or self._is_local(parts[0]):
+            return None
+        definition = self.modules.resolve(self.module, node)
+        if isinstance(definition, m.External) and isinstance(node, ast.Attribute):
+            from levada.operations import CONSTANTS, QUALIFIED
+
+            owner = definition.name.rpartition(".")[0]
+            if QUALIFIED.get(owner) in CONSTANTS:
+                return None  # an attribute or a method of a value: `timezone.utc.tzname`
+        return definition
+
+    def _is_local(self, name: str) -> bool:
+        inside = self.under_call is not None and name in self.under_call.locals
+        return inside or name in self.variables
+
+    def _definition(self, definition: m.Definition | None, node: ast.expr) -> Any:
         name = ast.unparse(node)
         if isinstance(definition, m.Constant):
             self._refuse_later(definition, node)
-            return self.constant(definition, node)
+            value = self.constant(definition, node)
+            if self.under_call is not None:
+                self.under_call.keep(value)
+            return value
         if isinstance(definition, m.EnumMember):
             raise NotConstantError(node, enum_member(name), "enum-member", self.module)
+        function = self.function(node)
+        if function is not None:
+            return function
         if isinstance(definition, m.External):
-            why = f"`{name}` comes from outside the project, which is not imported while compiling"
-        elif definition is None:
-            why = f"`{name}` is not defined as a constant"
-        else:
-            why = f"`{name}` is not a constant"
+            return self._external(definition.name, name, node)
+        found = refusal(f"builtins.{name}") if definition is None else None
+        if found is not None:
+            raise NotConstantError(node, f"`{name}` {found[0]}", module=self.module, help=found[1])
+        is_unknown = definition is None and name not in m.BUILTINS
+        why = f"`{name}` is not {'defined as ' if is_unknown else ''}a constant"
         raise NotConstantError(node, why, module=self.module)
 
-    def _refuse_later(self, constant: m.Constant, node: ast.expr) -> None:
+    def _external(self, qualified: str, name: str, node: ast.expr) -> Any:
+        from levada.operations import QUALIFIED
+        from levada.operations import constant as library_constant
+
+        known = QUALIFIED.get(qualified)
+        if known is not None:
+            return library_constant(known)
+        self._refuse_environment(qualified, name, node)
+        found = refusal(qualified)
+        reason, help_text = found or ("comes from outside the project, which is not imported", "")
+        why = f"`{name}` {reason}"
+        if found is None:
+            why += " while compiling"
+        raise NotConstantError(node, why, module=self.module, help=help_text)
+
+    def _refuse_environment(self, qualified: str, name: str, node: ast.expr) -> None:
+        if not reads_environment(qualified):
+            return
+        given = node.args if isinstance(node, ast.Call) else []
+        if isinstance(node, ast.Subscript):
+            given = [node.slice]
+        help_text = ""
+        if given and isinstance(given[0], ast.Constant) and isinstance(given[0].value, str):
+            default = f" = {ast.unparse(given[1])}" if len(given) > 1 else ""
+            written = f"{given[0].value.lower()}: str{default}"
+            help_text = f"make it a parameter of the pipeline: `{written}`"
+        why = f"`{name}` would be read from the environment of whoever compiles"
+        raise NotConstantError(node, why, "environment-constant", self.module, help=help_text)
+
+    def subscript(self, node: ast.Subscript) -> Any:
+        """Return an item or a slice of a value."""
+        definition = self._resolved(node.value)
+        if isinstance(definition, m.External):
+            self._refuse_environment(definition.name, ast.unparse(node), node)
+        return super().subscript(node)
+
+    def _refuse_later(self, constant: m.Constant | m.Function, node: ast.expr) -> None:
         """Module-level code is run from top to bottom."""
         later = self.limit is not None and constant.node.lineno >= self.limit
         if later and constant.module is self.module:
-            why = f"`{constant.name}` is used before it is defined"
+            why = f"`{ast.unparse(node)}` is used before it is defined"
             raise NotConstantError(node, why, "undefined-name", self.module)
 
     def constant(self, constant: m.Constant, node: ast.expr) -> object:
-        """The value of a module-level constant, evaluated in its own module, once."""
+        """Return the value of a module-level constant, evaluated in its own module, once."""
+        if self._active:
+            return self._evaluated(constant, node)
+        pending = [constant]
+        while True:
+            try:
+                value = self._evaluated(pending[-1], node)
+            except _NeededFirstError as needed:
+                if any(_key(needed.constant) == _key(each) for each in pending):
+                    raise self._circular(needed.constant, node) from None
+                pending.append(needed.constant)
+                continue
+            pending.pop()
+            if not pending:
+                return value
+
+    def _evaluated(self, constant: m.Constant, node: ast.expr) -> object:
         module, name = constant.module, constant.name
         if name in module.folded:
             return module.folded[name]
         if constant.value is None:
-            why = f"`{name}` is assigned more than once, or not by a plain assignment"
-            raise NotConstantError(node, why, module=self.module)
-        if (module.path, name) in self._active:
-            raise NotConstantError(node, f"`{name}` refers to itself", module=self.module)
-        inner = Folder(self.modules, module, self.constructors)
-        inner._active = [*self._active, (module.path, name)]
-        inner.limit = constant.node.lineno
+            raise self._not_assigned_plainly(constant, node)
+        if _key(constant) in self._active:
+            raise self._circular(constant, node)
+        if len(self._active) >= _MAX_CHAIN:
+            raise _NeededFirstError(constant)
+        inner = self.at(module, constant.node.lineno)
+        inner._active = [*self._active, _key(constant)]
         inner.owner = constant.owner
-        value = bounded(inner.fold(constant.value), constant.value)
+        value = inner.fold(constant.value)
         module.folded[name] = value
         return value
 
-    def _items(self, nodes: list[ast.expr]) -> list[object]:
-        items: list[object] = []
-        for node in nodes:
-            if not isinstance(node, ast.Starred):
-                items.append(self.fold(node))
-                continue
-            inner = self.fold(node.value)
-            if not isinstance(inner, list | tuple | dict | str):
-                raise NotConstantError(node, "this cannot be unpacked here", module=self.module)
-            items.extend(inner)
-        return items
+    def _circular(self, constant: m.Constant, node: ast.expr) -> NotConstantError:
+        return NotConstantError(node, f"`{constant.name}` refers to itself", module=self.module)
 
-    def _list(self, node: ast.List) -> object:
-        return bounded(self._items(node.elts), node)
+    def _not_assigned_plainly(self, constant: m.Constant, node: ast.expr) -> NotConstantError:
+        """Return the error for a name with no single value; a call that no constant may make."""
+        written = getattr(constant.node, "value", None)
+        if isinstance(written, ast.Call):
+            inner = Folder(self.modules, constant.module)
+            definition = inner._resolved(written.func)
+            found = refusal(definition.name) if isinstance(definition, m.External) else None
+            if found is not None:
+                return inner._refused_call(written)
+        why = f"`{constant.name}` is assigned more than once, or not by a plain assignment"
+        return NotConstantError(node, why, module=self.module)
 
-    def _tuple(self, node: ast.Tuple) -> object:
-        return bounded(tuple(self._items(node.elts)), node)
+    # ------------------------------------------------------------------ texts and calls
 
-    def _set(self, node: ast.Set) -> object:
-        return bounded(collection("set", self._items(node.elts), node), node)
-
-    def _dict(self, node: ast.Dict) -> object:
-        pairs: list[tuple[object, object]] = []
-        for key, value in zip(node.keys, node.values, strict=True):
-            folded = self.fold(value)
-            if key is not None:
-                pairs.append((self.fold(key), folded))
-            elif isinstance(folded, dict):
-                pairs.extend(folded.items())
-            else:
-                raise NotConstantError(value, "`**` needs a dict", module=self.module)
-        return bounded(dictionary(pairs, node), node)
-
-    def _unaryop(self, node: ast.UnaryOp) -> object:
-        return unary(node.op, self.fold(node.operand), node)
-
-    def _binop(self, node: ast.BinOp) -> object:
-        return binary(node.op, self.fold(node.left), self.fold(node.right), node)
-
-    def _boolop(self, node: ast.BoolOp) -> object:
-        value: object = None
-        for operand in node.values:
-            value = self.fold(operand)
-            if bool(value) is isinstance(node.op, ast.Or):
-                break
-        return value
-
-    def _compare(self, node: ast.Compare) -> object:
-        left = self.fold(node.left)
-        result: object = True
-        for op, comparator in zip(node.ops, node.comparators, strict=True):
-            right = self.fold(comparator)
-            result = compare(op, left, right, node)
-            if not result:
-                break
-            left = right
-        return result
-
-    def _ifexp(self, node: ast.IfExp) -> object:
-        return self.fold(node.body if self.fold(node.test) else node.orelse)
-
-    def _subscript(self, node: ast.Subscript) -> object:
-        return subscript(self.fold(node.value), self.fold(node.slice), node)
-
-    def _slice(self, node: ast.Slice) -> object:
-        parts = (node.lower, node.upper, node.step)
-        return slice(*(None if part is None else self.fold(part) for part in parts))
-
-    def _joinedstr(self, node: ast.JoinedStr) -> object:
+    def text(self, node: ast.JoinedStr) -> str:
+        """Return the text of an f-string."""
         try:
-            return bounded("".join(self._text(part) for part in node.values), node)
+            return bounded(super().text(node), node)
         except NotConstantError as error:
             # Python 3.11 does not know the places within an f-string.
             if error.module in (None, self.module):
                 error.node = node
             raise
 
-    def _text(self, node: ast.expr) -> str:
-        if isinstance(node, ast.FormattedValue):
-            spec = str(self.fold(node.format_spec)) if node.format_spec else ""
-            conversion = chr(node.conversion) if node.conversion > 0 else ""
-            return formatted(self.fold(node.value), conversion, spec, node)
-        return str(self.fold(node))
+    def function(self, node: ast.expr) -> Function | None:
+        """Return the function of a library, or the builtin one, that a name means."""
+        if node not in self._callees:
+            self._callees[node] = self._function(node)
+        return self._callees[node]
 
-    def _call(self, node: ast.Call) -> object:
-        definition = self.modules.resolve(self.module, node.func)
+    def _function(self, node: ast.expr) -> Function | None:
+        from levada.operations import QUALIFIED, named
+
+        parts = dotted_parts(node)
+        if parts is None or self._is_local(parts[0]):
+            return None
+        definition = self.modules.resolve(self.module, node)
+        if isinstance(definition, m.External):
+            known = QUALIFIED.get(definition.name)
+            return None if known is None else named(known)
+        is_builtin = parts[0] in m.BUILTINS and self.modules.lookup(self.module, parts[0]) is None
+        return named(".".join(parts)) if is_builtin else None
+
+    def call(self, node: ast.Call) -> Any:
+        """Return the value of a call: of a constructor, a function of the project, or a library."""
+        definition = self._resolved(node.func)
         if isinstance(definition, m.External) and definition.name in self.constructors:
             return self.constructors[definition.name](node, self)
-        what = f"`{ast.unparse(node.func)}(…)`"
-        raise NotConstantError(node, f"{what} would have to be run", module=self.module)
+        if isinstance(definition, m.Function):
+            from .project_functions import evaluate
+
+            self._refuse_later(definition, node.func)
+            arguments, keywords = self.elements(node.args), self.keywords(node)
+            return evaluate(self, definition, arguments, keywords, node)
+        if self.function(node.func) is None and (
+            definition is not None or not isinstance(node.func, ast.Attribute)
+        ):
+            raise self._refused_call(node)
+        if self.under_call is not None and self.under_call.changes(node):
+            return self.under_call.changed(self, node)
+        return super().call(node)
+
+    def _refused_call(self, node: ast.Call) -> NotConstantError:
+        name = ast.unparse(node.func)
+        definition = self._resolved(node.func)
+        qualified = definition.name if isinstance(definition, m.External) else f"builtins.{name}"
+        if isinstance(definition, m.External):
+            self._refuse_environment(qualified, name, node)
+        found = refusal(qualified)
+        if found is not None:
+            return NotConstantError(
+                node, f"`{name}(…)` {found[0]}", module=self.module, help=found[1]
+            )
+        return NotConstantError(node, f"`{name}(…)` would have to be run", module=self.module)

@@ -27,12 +27,13 @@ NUMBERS: Final = ("bool", "int", "float")
 SCALARS: Final = (*NUMBERS, "str", "None", "NoneType")
 
 NOT_CONSTANT_HELP: Final = {
-    "not-constant": "write a literal, or a constant made of literals at module level",
+    "not-constant": "write what can be computed while compiling, or make it in a step",
     "constant-too-large": "make it in a step",
     "constant-error": "correct the expression",
     "set-order": "use a list or a tuple",
     "invalid-setting": "see the settings in docs/contracts.md",
     "undefined-name": "move the definition up",
+    "environment-constant": "make it a parameter of the pipeline, with this default if it has one",
     "enum-member": "pass its `.value`, and make the member of it in the step",
 }
 CONSTANT_MESSAGES: Final = {
@@ -45,7 +46,12 @@ CONSTANT_MESSAGES: Final = {
 def report_not_constant(reports: Reports, error: NotConstantError, span: Span) -> None:
     """A constant expression that has no value while compiling."""
     message = CONSTANT_MESSAGES.get(error.rule, "{}").format(error.why)
-    reports.error(error.rule, span, message, help=NOT_CONSTANT_HELP.get(error.rule, ""))
+    labels: tuple[Label, ...] = ()
+    if error.stopped is not None:
+        module, node, text = error.stopped
+        labels = (Label(module.span(node), text),)
+    way_out = error.help or NOT_CONSTANT_HELP.get(error.rule, "")
+    reports.error(error.rule, span, message, labels=labels, help=way_out)
 
 
 # ---------------------------------------------------------------------------- types

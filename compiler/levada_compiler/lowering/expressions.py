@@ -143,7 +143,8 @@ def module_value(frame: Frame, node: ast.expr, definition: m.Definition) -> Valu
     """The value of a name from module level."""
     if isinstance(definition, m.Constant):
         folder = constants.Folder(frame.building.modules, frame.module)
-        return constant(folder.constant(definition, node), frame.span(node))
+        value = constants.expressible(folder.constant(definition, node), node)
+        return constant(value, frame.span(node))
     name = frame.text(node)
     if isinstance(definition, m.EnumMember):
         known = frame.building.declarations.enumeration(definition.owner.key)
@@ -341,7 +342,7 @@ def _lower_unary(frame: Frame, node: ast.UnaryOp) -> Value:
     is_not = isinstance(node.op, ast.Not)
     if not is_not and operand.level is Level.OUTPUT:
         return advice.report_computing(frame, node)
-    op = constants.UNARY[type(node.op)][0]
+    op = constants.SYMBOLS[type(node.op)]
     kind = BOOL if is_not else operand.type
     return Value(Unary(op, operand.expr, span), kind, operand.level, size=size_of((operand,)))
 
@@ -362,12 +363,12 @@ def arithmetic(
         return constant(constants.binary(op, left.static, right.static, node), span)
     if isinstance(op, ast.Add) and is_made_list(left) and is_made_list(right):
         return joined((left, right), span)
-    if type(op) not in constants.BINARY:
+    if isinstance(op, ast.MatMult):
         return unsupported(frame, node) if isinstance(node, ast.BinOp) else poison(span)
     level = max(left.level, right.level)
     if level is Level.OUTPUT:
         return advice.report_computing(frame, node)
-    symbol = constants.BINARY[type(op)][0]
+    symbol = constants.SYMBOLS[type(op)]
     kind = advice.arithmetic_type(frame, node, symbol, left, right)
     expr = Binary(symbol, left.expr, right.expr, span)
     return Value(expr, kind, level, size=size_of((left, right)))
@@ -397,7 +398,7 @@ def _lower_compare(frame: Frame, node: ast.Compare) -> Value:
     return Value(
         Compare(
             tuple(operand.expr for operand in operands),
-            tuple(constants.COMPARE[type(op)][0] for op in node.ops),
+            tuple(constants.SYMBOLS[type(op)] for op in node.ops),
             span,
         ),
         BOOL,
