@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import tempfile
-from pathlib import Path
 
 from levada.code import Code
 from levada.operations import TooLargeError
@@ -20,14 +18,10 @@ class Constants:
     """Evaluates expressions at the end of a module with this text."""
 
     def __init__(self, text: str) -> None:
-        folder = Path(tempfile.mkdtemp())
-        (folder / "pyproject.toml").touch()
-        path = folder / "constants.py"
-        path.write_text(text)
-        project = Project(str(folder), [str(folder)])
+        project = Project("/nowhere", ["/nowhere"])
         self._modules = Modules(project, Code(project), Reports())
         source = Source("constants.py", text)
-        self._module = self._modules.add(str(path), source, ast.parse(text))
+        self._module = self._modules.add("/nowhere/constants.py", source, ast.parse(text))
 
     def fold(self, text: str) -> object:
         """Return the value. Raises NotConstantError."""

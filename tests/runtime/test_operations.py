@@ -231,6 +231,7 @@ class TestRefusals:
             ("datetime(2024, 1, 1).timestamp()", "would use the machine's time zone"),
             ("datetime.fromtimestamp(0)", "would use the machine's time zone"),
             ("'a'.encode('idna')", "the encoding 'idna' is not available in a pipeline"),
+            ("datetime.now()", "`datetime.now(…)` cannot be called in a pipeline"),
             ("hash(1)", "`hash(…)` cannot be called in a pipeline"),
             ("(lambda: 1)()", "only functions and methods can be called"),
             ("(x := 1)", "`:=` cannot be used in an expression"),

@@ -311,6 +311,10 @@ def method(
     >>> method("a-b", "split", ["-"], {}, Budget())
     ['a', 'b']
     """
+    if isinstance(value, Function):
+        raise UnsupportedError(
+            f"`{value}.{name}(…)` cannot be called in a pipeline: call it in a step"
+        )
     value = opened(value, budget)
     found = METHODS.get(plain(value), {}).get(name)
     if found is None:

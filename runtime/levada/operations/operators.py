@@ -99,11 +99,27 @@ def binary(op: str, left: Any, right: Any, budget: Budget) -> Any:
     'abab'
     """
     if not (_is_small(left) and _is_small(right)) or op in ("**", "<<"):
+        if op == "|" and "function" in (kind_of(left), kind_of(right)):
+            return (*_types_in(left), *_types_in(right))  # `int | None`, as `isinstance` takes it
         left, right = _without_iterators(left, right, budget)
         price = _PRICES.get(op)
         if price is not None:
             price(left, right, budget)
     return _BINARY[op](left, right)
+
+
+def _types_in(value: Any) -> tuple[Any, ...]:
+    """Return the types of a union; what is not a type is refused."""
+    if value is None:
+        return (type(None),)
+    types = value if type(value) is tuple else (value,)
+    for each_type in types:
+        if each_type is not type(None) and not (
+            kind_of(each_type) == "function" and isinstance(each_type.target(), type)
+        ):
+            plain(each_type)
+            raise TypeError("unsupported operand type(s) for |: a type and a value")
+    return types
 
 
 def _without_iterators(left: Any, right: Any, budget: Budget) -> tuple[Any, Any]:

@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     from levada.operations.function import Function
 
 _CONVERSIONS: Final = {-1: "", 115: "s", 114: "r", 97: "a"}
-#: What is left out on purpose, as its users call it.
+#: What is left out on purpose, and what to write.
 _LEFT_OUT: Final = {
-    "Lambda": "a lambda",
-    "NamedExpr": "`:=`",
-    "Await": "`await`",
-    "Yield": "`yield`",
-    "YieldFrom": "`yield from`",
-    "Starred": "`*` here",
+    "Lambda": "a lambda cannot be used in an expression: write a comprehension, or `key=len`",
+    "NamedExpr": "`:=` cannot be used in an expression: assign the name before",
+    "Await": "`await` cannot be used in an expression",
+    "Yield": "`yield` cannot be used in an expression",
+    "YieldFrom": "`yield from` cannot be used in an expression",
+    "Starred": "`*` cannot be used here: write the items one by one",
 }
 
 
@@ -116,7 +116,7 @@ class Walker:
         kind = type(node).__name__
         method = _KINDS.get(kind)
         if method is None:
-            raise UnsupportedError(f"{_LEFT_OUT.get(kind, kind)} cannot be used in an expression")
+            raise UnsupportedError(_LEFT_OUT.get(kind, f"{kind} is not part of expressions"))
         return getattr(self, method)(node)
 
     def loaded(self, node: Any) -> Any:
