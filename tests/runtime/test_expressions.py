@@ -103,7 +103,7 @@ def test_means_what_python_means(text, scope):
 
 
 NUMBERS = st.sampled_from(["0", "1", "-2", "3", "2.5", "True", "None", "'a'", "params.depth"])
-SYMBOLS = ["+", "-", "*", "/", "//", "%", "<", "==", "!=", "and", "or", "in", "is"]
+SYMBOLS = ["+", "-", "*", "/", "//", "%", "<", "==", "!=", "and", "or", "in"]
 OPERATORS = st.sampled_from(SYMBOLS)
 
 
@@ -112,6 +112,7 @@ def wider(inner):
         st.builds("({} {} {})".format, inner, OPERATORS, inner),
         st.builds("({} < {} <= {})".format, inner, inner, inner),
         st.builds("(not {})".format, inner),
+        st.builds("({} is None)".format, inner),
         st.builds("(-{})".format, inner),
         st.builds("({} if {} else {})".format, inner, inner, inner),
         st.builds("[{}, {}]".format, inner, inner),
@@ -218,6 +219,13 @@ def test_unpacking_is_that_of_python(text: str, count: int, scope: Scope) -> Non
         ("(a if failed('b', 'c[d]') else d)", {"a", "b", "c", "d"}),
         ("[x for x in x]", {"x"}),
         ("f'{a!r:{b}}'", {"a", "b"}),
+        ("len(a) + math.floor(b.c) + math.pi", {"a", "b.c"}),
+        ("a.b.lower() + sorted(c, key=len)[0]", {"a.b", "c"}),
+        ("{k: v for k, v in a.items() if k}", {"a"}),
+        ("any(x > y for x in xs)", {"xs", "y"}),
+        ("dict(a, **b)", {"a", "b"}),
+        ("[len for len in x]", {"x"}),
+        ("[a for a, *rest in x if rest]", {"x"}),
         ("1", set()),
     ],
 )
@@ -291,6 +299,90 @@ class TestLoops:
         assert expressions.value(text, scope) == ["a", "stand-in"]
         outer = "[[failed('train[d]') for k in params.ks] for d in params.ds]"
         assert expressions.value(outer, scope) == [[False, False], [True, True]]
+
+
+class TestDefinitions:
+    """A name may stand for the value of another text in the same scope."""
+
+    def scope(self, store: Store, definitions: Mapping[str, str], **parameters: object) -> Scope:
+        outputs = {"train": Report("a", 0.5), ("tune", (0,)): 10, ("tune", (1,)): 20}
+        return Scope(parameters, Nodes(store, outputs), store, definitions=definitions)
+
+    @pytest.mark.parametrize(
+        ("definitions", "text", "expected"),
+        [
+            ({"score": "params.n * 2"}, "score + 1", 7),
+            ({"sub.if_1": "[1, 2]"}, "sub.if_1[0] + len(sub.if_1)", 3),
+            ({"a": "train", "a.b": "7"}, "(a.auc, a.b)", (0.5, 7)),
+            ({"train": "8"}, "train", 8),
+            ({"name": "'ab'"}, "name.upper()", "AB"),
+            ({"a": "b + c", "b": "c + 1", "c": "params.n"}, "a", 7),
+            ({"pairs": "zip([1], [2])"}, "[*pairs, *pairs]", [(1, 2), (1, 2)]),
+            ({"y": "x * 2"}, "[y[x] for x in [5, 6]]", [10, 12]),
+            ({"y": "x * 2"}, "[y for x in [5, 6] if y > 10]", [12]),
+            ({"z": "y[x] + x", "y": "tune[x]"}, "[z[x] for x in [1, 2]]", [11, 22]),
+            ({"y": "(x, i)"}, "[[y[x, i] for i in [7]] for x in [5]]", [[(5, 7)]]),
+            ({"good": "1", "bad": "1 / 0"}, "good if True else bad", 1),
+        ],
+    )
+    def test_a_definition_is_its_text(self, definitions, text, expected, store) -> None:
+        assert expressions.value(text, self.scope(store, definitions, n=3)) == expected
+
+    def test_a_loop_variable_and_params_come_first(self, store) -> None:
+        scope = self.scope(store, {"x": "1", "params": "2"}, x=3)
+        assert expressions.value("([x for x in [5]], x, params.x)", scope) == ([5], 1, 3)
+
+    def test_what_is_only_passed_on_is_not_loaded(self, store) -> None:
+        scope = self.scope(store, {"best": "train"})
+        assert isinstance(expressions.evaluate("best", scope), Reference)
+
+    def test_it_is_evaluated_once_for_each_iteration_that_it_depends_on(self, store) -> None:
+        class Counting(Nodes):
+            asked = 0
+
+            def output(self, node: str, indexes: tuple[int, ...]) -> object:
+                type(self).asked += 1
+                return super().output(node, indexes)
+
+        nodes = Counting(store, {"train": 1})
+        definitions = {"outer": "train", "inner": "outer + x"}
+        scope = Scope({}, nodes, store, definitions=definitions)
+        text = "[(inner[x], inner[x], outer) for x in range(5)]"
+        assert expressions.value(text, scope) == [(x + 1, x + 1, 1) for x in range(5)]
+        assert expressions.value("outer", scope.within({})) == 1
+        assert Counting.asked == 1
+
+    def test_what_it_raises_is_raised_for_whoever_uses_it(self, store) -> None:
+        scope = self.scope(store, {"bad": "[1][5]", "worse": "bad + 1"})
+        raised = []
+        for text in ("worse", "bad", "[bad]"):
+            with pytest.raises(IndexError, match="list index out of range") as caught:
+                expressions.value(text, scope)
+            raised.append(caught.value)
+        assert raised[0] is raised[1] is raised[2]
+
+    def test_one_that_needs_itself(self, store) -> None:
+        scope = self.scope(store, {"a": "b + 1", "b": "[a]"})
+        with pytest.raises(ExpressionError, match="`a` is defined by itself"):
+            expressions.value("a", scope)
+
+    @pytest.mark.parametrize("form", ["{0} + {0} - {0}", "({0}, {0})[0]", "max({0}, {0})"])
+    def test_a_long_chain_takes_linear_time(self, form: str, store) -> None:
+        chain = {f"v{i}": form.format(f"v{i - 1}") for i in range(1, 5001)}
+        scope = self.scope(store, {"v0": "params.n", **chain}, n=3)
+        assert expressions.value("v5000", scope) == 3
+        failing = self.scope(store, {"v0": "1 / 0", **chain})
+        with pytest.raises(ZeroDivisionError):
+            expressions.value("v5000", failing)
+
+    def test_a_long_chain_in_a_loop(self, store) -> None:
+        chain = {f"v{i}": f"v{i - 1}[x] + v{i - 1}[x]" for i in range(1, 30)}
+        scope = self.scope(store, {"v0": "x", **chain})
+        assert expressions.value("[v29[x] for x in [1, 2]]", scope) == [2**29, 2**30]
+
+    def test_a_deep_definition_of_deep_definitions(self, store) -> None:
+        chain = {f"v{i}": "-" * 60 + f"v{i - 1}" for i in range(1, 300)}
+        assert expressions.value("v299", self.scope(store, {"v0": "7", **chain})) == 7
 
 
 def test_a_set_is_gone_over_in_the_same_order_everywhere(store):

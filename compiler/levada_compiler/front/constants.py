@@ -10,18 +10,12 @@ from __future__ import annotations
 import ast
 
 from levada.operations import (
-    QUALIFIED,
     Budget,
     ExpressionError,
     TooLargeError,
     UnorderedError,
     operators,
 )
-from levada.operations import attribute as plain_attribute
-from levada.operations import call as called
-from levada.operations import constant as library_constant
-from levada.operations import formatted as formatted_value
-from levada.operations import method as plain_method
 from levada.operations.plain import finished
 from levada.operations.walker import Walker, dotted_parts
 
@@ -45,6 +39,7 @@ if TYPE_CHECKING:
 MAX_BITS: Final = 4096  #: of an integer
 MAX_TEXT: Final = 1_000_000  #: characters of a string
 MAX_ITEMS: Final = 100_000  #: values in a container, nested ones included
+_MAX_CHAIN: Final = 20  #: constants that are evaluated within each other
 
 #: How each operator is written.
 SYMBOLS: Final[dict[type[ast.AST], str]] = {
@@ -59,7 +54,7 @@ SYMBOLS: Final[dict[type[ast.AST], str]] = {
 
 
 _HELP: Final = {
-    "not-constant": "write a literal, or a constant made of literals at module level",
+    "not-constant": "write what can be computed while compiling, or make it in a step",
     "constant-too-large": "make it in a step",
     "constant-error": "correct the expression",
     "set-order": "use a list or a tuple",
@@ -118,8 +113,6 @@ def bounded(value: T, node: ast.AST) -> T:
 
 def failure(error: Exception, node: ast.AST, module: m.Module | None = None) -> NotConstantError:
     """Return what to report where an operation raised ``error``."""
-    if isinstance(error, NotConstantError):
-        return error
     if isinstance(error, TooLargeError):
         return NotConstantError(node, error.what, "constant-too-large", module)
     if isinstance(error, UnorderedError):
@@ -136,6 +129,8 @@ def _computed(compute: Callable[[], T], node: ast.AST) -> T:
     """Return what an operation on constants gives. Raises NotConstantError."""
     try:
         return bounded(compute(), node)
+    except NotConstantError:
+        raise
     except Exception as error:
         raise failure(error, node) from error
 
@@ -171,13 +166,16 @@ def subscript(value: object, index: object, node: ast.AST) -> object:
 
 def formatted(value: object, conversion: str, spec: str, node: ast.AST) -> str:
     """Return one field of an f-string."""
-    return _computed(lambda: formatted_value(value, conversion, spec, Budget()), node)
+    from levada.operations import text_formats
+
+    return _computed(lambda: text_formats.formatted(value, conversion, spec, Budget()), node)
 
 
 def call(
     function: str, arguments: Sequence[object], keywords: Mapping[str, object], node: ast.AST
 ) -> object:
     """Return what a function gives for constants, by its name in expressions."""
+    from levada.operations import call as called
 
     def compute() -> object:
         budget = Budget()
@@ -194,17 +192,20 @@ def method(
     node: ast.AST,
 ) -> object:
     """Return what a method of a constant gives."""
+    from levada.operations import method as called
 
     def compute() -> object:
         budget = Budget()
-        return finished(plain_method(value, name, arguments, keywords, budget), budget)
+        return finished(called(value, name, arguments, keywords, budget), budget)
 
     return _computed(compute, node)
 
 
 def attribute(value: object, name: str, node: ast.AST) -> object:
     """Return an attribute of a constant."""
-    return _computed(lambda: plain_attribute(value, name), node)
+    from levada.operations import attribute as found
+
+    return _computed(lambda: found(value, name), node)
 
 
 def dictionary(pairs: list[tuple[object, object]], node: ast.AST) -> dict[object, object]:
@@ -224,10 +225,21 @@ def enum_member(name: str, problem: str = "") -> str:
     return f"`{name}` is a member of an enumeration{why}"
 
 
+class _NeededFirstError(BaseException):
+    """A constant at the end of a long chain: it is to be evaluated before the others."""
+
+    def __init__(self, constant: m.Constant) -> None:
+        self.constant = constant
+
+
+def _key(constant: m.Constant) -> tuple[str, str]:
+    return (constant.module.path, constant.name)
+
+
 class Folder(Walker):
     """Evaluates the constant expressions of one module.
 
-    ``call`` is the call of a function of the project whose body is being evaluated.
+    ``under_call`` is the call of a function of the project whose body is being evaluated.
     """
 
     def __init__(
@@ -246,16 +258,18 @@ class Folder(Walker):
         self.keeps_definitions = False  #: functions and classes of the project are values
         self.under_call: Call | None = None
         self._active: list[tuple[str, str]] = []
+        #: What the names in the expression under way mean: a loop asks again for each iteration.
+        self._meanings: dict[ast.expr, m.Definition | None] = {}
+        self._callees: dict[ast.expr, Function | None] = {}
 
     def fold(self, node: ast.expr) -> object:
         """Return the value of ``node``. Raises NotConstantError."""
         try:
-            value = finished(self.value(node), self.budget)
-        except (RecursionError, MemoryError) as error:
+            return bounded(finished(self.value(node), self.budget), node)
+        except NotConstantError:
+            raise
+        except Exception as error:
             raise failure(error, node, self.module) from error
-        if isinstance(value, _function_type()):
-            raise NotConstantError(node, f"`{value}` is a function", module=self.module)
-        return bounded(value, node)
 
     def value(self, node: ast.expr) -> Any:
         """Return the value of a node. Raises NotConstantError with the innermost node at fault."""
@@ -270,6 +284,8 @@ class Folder(Walker):
         """Return ``left op right``, with the place of an error."""
         try:
             return super().operated(node, left, right)
+        except NotConstantError:
+            raise
         except Exception as error:
             raise failure(error, node, self.module) from error
 
@@ -281,6 +297,7 @@ class Folder(Walker):
         """Return the folder where there are these variables."""
         inner = self.at(self.module, self.limit)
         inner.owner, inner.under_call = self.owner, self.under_call
+        inner._meanings, inner._callees = self._meanings, self._callees
         inner.variables = variables
         return inner
 
@@ -326,17 +343,32 @@ class Folder(Walker):
         definition = self._resolved(node)
         if definition is not None:
             return self._definition(definition, node)
+        function = self.function(node)
+        if function is not None:
+            return function
         owner = self._resolved(node.value)
-        if owner is None or isinstance(owner, m.Constant):
+        if owner is None or isinstance(owner, m.Constant | m.External):
             return self.field(self.value(node.value), node.attr)
         return self._definition(None, node)
 
     def _resolved(self, node: ast.expr) -> m.Definition | None:
         """Return what a name or a dotted name means at module level."""
+        if node not in self._meanings:
+            self._meanings[node] = self._resolve(node)
+        return self._meanings[node]
+
+    def _resolve(self, node: ast.expr) -> m.Definition | None:
         parts = dotted_parts(node)
         if parts is None or self._is_local(parts[0]):
             return None
-        return self.modules.resolve(self.module, node)
+        definition = self.modules.resolve(self.module, node)
+        if isinstance(definition, m.External) and isinstance(node, ast.Attribute):
+            from levada.operations import CONSTANTS, QUALIFIED
+
+            owner = definition.name.rpartition(".")[0]
+            if QUALIFIED.get(owner) in CONSTANTS:
+                return None  # an attribute or a method of a value: `timezone.utc.tzname`
+        return definition
 
     def _is_local(self, name: str) -> bool:
         inside = self.under_call is not None and name in self.under_call.locals
@@ -359,12 +391,17 @@ class Folder(Walker):
             return function
         if isinstance(definition, m.External):
             return self._external(definition.name, name, node)
-        why = f"`{name}` is not a constant"
-        if definition is None:
-            why = f"`{name}` is not defined as a constant"
+        found = refusal(f"builtins.{name}") if definition is None else None
+        if found is not None:
+            raise NotConstantError(node, f"`{name}` {found[0]}", module=self.module, help=found[1])
+        is_unknown = definition is None and name not in m.BUILTINS
+        why = f"`{name}` is not {'defined as ' if is_unknown else ''}a constant"
         raise NotConstantError(node, why, module=self.module)
 
     def _external(self, qualified: str, name: str, node: ast.expr) -> Any:
+        from levada.operations import QUALIFIED
+        from levada.operations import constant as library_constant
+
         known = QUALIFIED.get(qualified)
         if known is not None:
             return library_constant(known)
@@ -377,13 +414,25 @@ class Folder(Walker):
         raise NotConstantError(node, why, module=self.module, help=help_text)
 
     def _refuse_environment(self, qualified: str, name: str, node: ast.expr) -> None:
-        if reads_environment(qualified):
-            raise NotConstantError(
-                node,
-                f"`{name}` would be read from the environment of whoever compiles",
-                "environment-constant",
-                self.module,
-            )
+        if not reads_environment(qualified):
+            return
+        given = node.args if isinstance(node, ast.Call) else []
+        if isinstance(node, ast.Subscript):
+            given = [node.slice]
+        help_text = ""
+        if given and isinstance(given[0], ast.Constant) and isinstance(given[0].value, str):
+            default = f" = {ast.unparse(given[1])}" if len(given) > 1 else ""
+            written = f"{given[0].value.lower()}: str{default}"
+            help_text = f"make it a parameter of the pipeline: `{written}`"
+        why = f"`{name}` would be read from the environment of whoever compiles"
+        raise NotConstantError(node, why, "environment-constant", self.module, help=help_text)
+
+    def subscript(self, node: ast.Subscript) -> Any:
+        """Return an item or a slice of a value."""
+        definition = self._resolved(node.value)
+        if isinstance(definition, m.External):
+            self._refuse_environment(definition.name, ast.unparse(node), node)
+        return super().subscript(node)
 
     def _refuse_later(self, constant: m.Constant | m.Function, node: ast.expr) -> None:
         """Module-level code is run from top to bottom."""
@@ -394,20 +443,41 @@ class Folder(Walker):
 
     def constant(self, constant: m.Constant, node: ast.expr) -> object:
         """Return the value of a module-level constant, evaluated in its own module, once."""
+        if self._active:
+            return self._evaluated(constant, node)
+        pending = [constant]
+        while True:
+            try:
+                value = self._evaluated(pending[-1], node)
+            except _NeededFirstError as needed:
+                if any(_key(needed.constant) == _key(each) for each in pending):
+                    raise self._circular(needed.constant, node) from None
+                pending.append(needed.constant)
+                continue
+            pending.pop()
+            if not pending:
+                return value
+
+    def _evaluated(self, constant: m.Constant, node: ast.expr) -> object:
         module, name = constant.module, constant.name
-        if name in module.folded:
-            return module.folded[name]
+        known = module.folded_with_definitions if self.keeps_definitions else module.folded
+        if name in known:
+            return known[name]
         if constant.value is None:
             raise self._not_assigned_plainly(constant, node)
-        if (module.path, name) in self._active:
-            raise NotConstantError(node, f"`{name}` refers to itself", module=self.module)
+        if _key(constant) in self._active:
+            raise self._circular(constant, node)
+        if len(self._active) >= _MAX_CHAIN:
+            raise _NeededFirstError(constant)
         inner = self.at(module, constant.node.lineno)
-        inner._active = [*self._active, (module.path, name)]
+        inner._active = [*self._active, _key(constant)]
         inner.owner = constant.owner
         value = inner.fold(constant.value)
-        if not self.keeps_definitions:
-            module.folded[name] = value
+        known[name] = value
         return value
+
+    def _circular(self, constant: m.Constant, node: ast.expr) -> NotConstantError:
+        return NotConstantError(node, f"`{constant.name}` refers to itself", module=self.module)
 
     def _not_assigned_plainly(self, constant: m.Constant, node: ast.expr) -> NotConstantError:
         """Return the error for a name with no single value; a call that no constant may make."""
@@ -435,7 +505,12 @@ class Folder(Walker):
 
     def function(self, node: ast.expr) -> Function | None:
         """Return the function of a library, or the builtin one, that a name means."""
-        from levada.operations import named
+        if node not in self._callees:
+            self._callees[node] = self._function(node)
+        return self._callees[node]
+
+    def _function(self, node: ast.expr) -> Function | None:
+        from levada.operations import QUALIFIED, named
 
         parts = dotted_parts(node)
         if parts is None or self._is_local(parts[0]):
@@ -478,9 +553,3 @@ class Folder(Walker):
                 node, f"`{name}(…)` {found[0]}", module=self.module, help=found[1]
             )
         return NotConstantError(node, f"`{name}(…)` would have to be run", module=self.module)
-
-
-def _function_type() -> type:
-    from levada.operations import Function
-
-    return Function

@@ -154,6 +154,8 @@ class Module:
         self.functions: list[FunctionNode] = []
         self.stars: list[Import] = []
         self.folded: dict[str, object] = {}  #: constants whose value is known (by ``constants``)
+        #: the same where functions and classes of the project are values
+        self.folded_with_definitions: dict[str, object] = {}
         self._bind(tree.body, certain=True)
 
     @property

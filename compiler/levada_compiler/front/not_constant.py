@@ -56,6 +56,15 @@ _PLACE: Final = (
     "is where the module lies on the machine that compiles",
     'write the path as it is in the project: `Path("data")`',
 )
+_CALLBACK: Final = (
+    "calls a function that would have to be run",
+    "write a comprehension: `[f(x) for x in xs if x]`",
+)
+_DYNAMIC: Final = ("is not available while compiling", "write the value, or make it in a step")
+_PATTERN: Final = (
+    "is not available while compiling, since a pattern can take any time",
+    "use methods of texts (`split`, `replace`, `removeprefix`), or do it in a step",
+)
 _OUTPUT: Final = ("is done for its effect, and nothing is run while compiling", "call it in a step")
 #: By the qualified name of what is used, or a beginning of it with `.` or `_` at its end: what is
 #: wrong, and a way out.
@@ -117,6 +126,9 @@ _REFUSALS: Final = {
     ),
     **dict.fromkeys(("builtins.print", "logging.", "warnings."), _OUTPUT),
     "builtins.__file__": _PLACE,
+    **dict.fromkeys(("builtins.filter", "builtins.map", "functools.reduce"), _CALLBACK),
+    **dict.fromkeys(("builtins.eval", "builtins.exec", "builtins.type"), _DYNAMIC),
+    **dict.fromkeys(("re.", "regex."), _PATTERN),
 }
 _ENVIRONMENT: Final = ("os.environ", "os.environb", "os.getenv")
 

@@ -80,9 +80,12 @@ def evaluate(
     body.under_call = call
     try:
         body.variables = call.bound(body, arguments, keywords)
-        return call.run(body)
+        result = call.run(body)
     except NotConstantError as error:
         raise _stopped(error, folder, function, node) from error
+    if function.node.decorator_list:
+        call.keep(result)  # a cache gives the same value to all
+    return result
 
 
 def _check_callable(folder: Folder, function: m.Function, node: ast.Call) -> None:
@@ -210,8 +213,9 @@ class Call:
         if key is not None:
             keywords["key"] = lambda item: key.call([item], {}, folder.budget)
         _pay_for_change(folder.budget, receiver, name, [*arguments, *keywords.values()])
+        before = len(receiver)
         result = getattr(receiver, name)(*arguments, **keywords)
-        _check_growth(receiver, folder.budget)
+        _check_growth(receiver, before, folder.budget)
         return result
 
     def _assign_item(self, folder: Folder, target: ast.Subscript, value: Any) -> None:
@@ -228,8 +232,9 @@ class Call:
         if kind_of(holder) not in ("list", "dict"):
             kind = type(holder).__name__
             raise TypeError(f"'{kind}' object does not support item assignment")
+        before = len(holder)
         holder[index] = value
-        _check_growth(holder, folder.budget)
+        _check_growth(holder, before, folder.budget)
 
     # ------------------------------------------------------------------ statements
 
@@ -271,6 +276,8 @@ class Call:
         return _CONTINUE
 
     def _assign(self, folder: Folder, node: ast.Assign) -> None:
+        if isinstance(node.value, ast.Lambda):
+            raise UnsupportedError("a lambda cannot be used but as `key=`: define a function")
         value = folder.value(node.value)
         for target in node.targets:
             self._assign_to(folder, target, value)
@@ -319,8 +326,9 @@ class Call:
             elif kind_of(given) != kind:
                 return operators.binary(symbol, current, given, folder.budget)
             _pay_for_change(folder.budget, current, "", [given])
+            before = len(current)
             getattr(current, grow[kind, symbol])(given)
-            _check_growth(current, folder.budget)
+            _check_growth(current, before, folder.budget)
             return current
         value = operators.binary(symbol, current, given, folder.budget)
         content = list(value)
@@ -463,15 +471,15 @@ def _listed(value: Any, budget: Budget) -> Any:
 
 def _pay_for_change(budget: Budget, holder: Any, name: str, given: Sequence[Any]) -> None:
     measured = extent(budget, *(value for value in given if not callable(value)))
-    budget.spend(1 + measured.steps, 100 * measured.count)
+    budget.spend(10 + measured.steps, 100 * measured.count)
     if name in ("sort", "insert", "pop", "remove", "reverse"):
         inside = extent(budget, holder)
         rounds = len(holder).bit_length() if name == "sort" else 1
         budget.spend(rounds * (inside.steps + len(holder) // 20))
 
 
-def _check_growth(holder: Any, budget: Budget) -> None:
+def _check_growth(holder: Any, before: int, budget: Budget) -> None:
     """Look at the hashes of a dict or set whenever its size has doubled."""
     size = len(holder)
-    if type(holder) is not list and size & (size - 1) == 0:
+    if type(holder) is not list and size.bit_length() != before.bit_length():
         check_hashes(holder, size, budget)

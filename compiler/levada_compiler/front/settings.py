@@ -179,31 +179,8 @@ CALLS: Final = {
 }
 
 
-def _timedelta(*arguments: object, **keywords: object) -> object:
-    import datetime
-
-    return datetime.timedelta(*arguments, **keywords)  # type: ignore[arg-type]
-
-
-def _date(*arguments: object, **keywords: object) -> object:
-    import datetime
-
-    return datetime.date(*arguments, **keywords)  # type: ignore[arg-type]
-
-
-def _datetime(*arguments: object, **keywords: object) -> object:
-    import datetime
-
-    return datetime.datetime(*arguments, **keywords)  # type: ignore[arg-type]
-
-
 CONSTRUCTORS: Final = {
-    "datetime.date": _constructor(_date),
-    "datetime.datetime": _constructor(_datetime),
-    "datetime.timedelta": _constructor(_timedelta),
-    **{
-        f"{module}.{make.__name__}": _constructor(make)
-        for module in ("levada", "levada.settings")
-        for make in (Resources, Retry, Secret, Volume)
-    },
+    f"{module}.{make.__name__}": _constructor(make)
+    for module in ("levada", "levada.settings")
+    for make in (Resources, Retry, Secret, Volume)
 }

@@ -85,7 +85,7 @@ def spread(inputs: dict[str, Any], store: Store) -> dict[str, Any]:
     if "**" not in inputs:
         return inputs
     found = {name: tree for name, tree in inputs.items() if name != "**"}
-    items = opened(Reference(inputs["**"], store))
+    items = opened(Reference(inputs["**"], store), Budget())
     if not isinstance(items, dict):
         raise TypeError(f"argument after ** must be a mapping, not {type(items).__name__}")
     for name, item in items.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from levada.errors import InputError
 from levada.expressions.reference import Reference, as_tree
 from levada.expressions.scope import Outcome
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-#: Definitions that are evaluated within each other before the walk starts over at the deepest.
-_MAX_DEPTH: Final = 12
-
 
 def guarded(compute: Callable[[], T]) -> T:
     """Return what a computation gives; what is nested too deep for Python is TooLargeError."""
@@ -34,40 +33,28 @@ def guarded(compute: Callable[[], T]) -> T:
         raise TooLargeError("the expression is nested too deep, or too large") from None
 
 
-class _NeededFirstError(BaseException):
-    """A definition that is needed by others nested too deep: it is to be evaluated first."""
-
-    def __init__(self, name: str, key: Key, variables: dict[str, Variable]) -> None:
-        self.name = name
-        self.key = key
-        self.variables = variables
-
-
 class Evaluation(Walker):
-    """Evaluates expressions in a scope, within ``depth`` definitions that are under way."""
+    """Evaluates expressions in a scope."""
 
-    __slots__ = ("active", "depth", "scope")
+    __slots__ = ("active", "scope")
 
     def __init__(self, scope: Scope, budget: Budget) -> None:
         super().__init__(budget, dict(scope.variables))
         self.scope = scope
-        self.depth = 0
         self.active: set[Key] = set()  #: the definitions that are under way
 
     def result(self, text: str) -> Any:
         """Return the value of a text, in a form that can be kept."""
-        node = parse(text)
-        return self._with_definitions(lambda: finished(self.value(node), self.budget))
+        return guarded(lambda: finished(self.value(parse(text)), self.budget))
 
     def decision(self, node: Any) -> bool:
         """Decide as ``if`` does."""
-        return self._with_definitions(lambda: self.truth(node))
+        return guarded(lambda: self.truth(node))
 
-    def within(self, variables: dict[str, Variable], deeper: int = 0) -> Evaluation:
+    def within(self, variables: dict[str, Variable]) -> Evaluation:
         """Return the evaluation where there are these variables."""
         inner = Evaluation(self.scope, self.budget)
         inner.variables = variables
-        inner.depth = self.depth + deeper
         inner.active = self.active
         return inner
 
@@ -75,26 +62,7 @@ class Evaluation(Walker):
 
     def defined(self, name: str) -> Any:
         """Return the value of a definition."""
-        return self._with_definitions(lambda: self._definition(name))
-
-    def _with_definitions(self, compute: Callable[[], T]) -> T:
-        """Compute, and start over whenever a definition has to be evaluated first."""
-        while True:
-            try:
-                return guarded(compute)
-            except _NeededFirstError as needed:
-                self._evaluate_first(needed)
-
-    def _evaluate_first(self, needed: _NeededFirstError) -> None:
-        pending = [needed]
-        while pending:
-            last = pending[-1]
-            try:
-                self.within(last.variables)._define(last.name, last.key)
-                pending.pop()
-            except _NeededFirstError as deeper:
-                self.active.add(last.key)
-                pending.append(deeper)
+        return guarded(lambda: self._definition(name))
 
     def _definition(self, name: str) -> Any:
         definitions = self.scope.definitions
@@ -103,22 +71,34 @@ class Evaluation(Walker):
         if outcome is None:
             if key in self.active:
                 raise ExpressionError(f"`{name}` is defined by itself")
-            if self.depth == _MAX_DEPTH:
-                raise _NeededFirstError(name, key, self.variables)
+            if _is_deep():
+                self._define_needed(name)
             outcome = self._define(name, key)
         return outcome.result()
 
+    def _define_needed(self, name: str) -> None:
+        """Evaluate what a definition needs before it is: a chain of them may be any length.
+
+        What is raised is kept for whoever uses it; one in a branch that is not taken has no user.
+        """
+        definitions = self.scope.definitions
+
+        def is_done(other: str) -> bool:
+            key = definitions.key(other, self.variables)
+            return key in definitions.outcomes or key in self.active
+
+        for needed in definitions.in_order(name, is_done):
+            if needed != name and not is_done(needed):
+                self._define(needed, definitions.key(needed, self.variables))
+
     def _define(self, name: str, key: Key) -> Outcome:
         definitions = self.scope.definitions
-        inner = self.within(self.variables, deeper=1)
         self.active.add(key)
         try:
-            found = inner.value(parse(definitions.texts[name]))
+            found = self.value(parse(definitions.texts[name]))
             outcome = Outcome(finished(found, self.budget))
-        except RecursionError:
-            if self.depth:
-                raise _NeededFirstError(name, key, self.variables) from None
-            outcome = Outcome(None, TooLargeError("the expression is nested too deep"))
+        except RecursionError:  # there may be room for it elsewhere
+            raise
         except Exception as error:  # noqa: BLE001  whoever uses it gets the same
             outcome = Outcome(None, error)
         finally:
@@ -179,18 +159,19 @@ class Evaluation(Walker):
             return unpacked(holder, count, self.budget)[position]
         if isinstance(holder, Reference):
             try:
-                return holder.field(name if position is None else str(position))
+                return holder.field(name if position is None else str(position), self.budget)
             except (LookupError, ValueError):
-                holder = holder.loaded()
+                holder = holder.loaded(self.budget)
         if position is not None:
-            return subscript(opened(holder), position, self.budget)
+            return subscript(opened(holder, self.budget), position, self.budget)
         return super().field(holder, name)
 
     def compared(self, op: str, left: Any, right: Any) -> Any:
         """Return ``left op right``; what is asked for its identity alone is not loaded."""
         if op in ("is", "is not"):
             left, right = (
-                each.identity() if isinstance(each, Reference) else each for each in (left, right)
+                each.identity(self.budget) if isinstance(each, Reference) else each
+                for each in (left, right)
             )
             return (left is right) is (op == "is")
         return super().compared(op, left, right)
@@ -216,7 +197,7 @@ class Evaluation(Walker):
 
         None, which a parameter may be instead of a member, stays None.
         """
-        value = loaded(value)
+        value = loaded(value, self.budget)
         for name, each in members.items():
             if each == value and isinstance(value, bool) == isinstance(each, bool):
                 return Reference({"$enum": [enum, name, each]}, self.scope.store)
@@ -234,22 +215,22 @@ class Evaluation(Walker):
 
     def failed(self, *texts: Any) -> bool:
         """Whether one of the nodes, or the body of a guard, has failed in this iteration."""
-        return any(self._has_failed(loaded(text)) for text in texts)
+        return any(self._has_failed(loaded(text, self.budget)) for text in texts)
 
     def raises(self, *names: Any) -> bool:
         """Whether evaluating one of the definitions raises something."""
-        return any(self._raised(loaded(name)) is not None for name in names)
+        return any(self._raised(loaded(name, self.budget)) is not None for name in names)
 
     def error(self, guard: Any) -> HandledError:
         """Return the exception that the handler of a guard handles."""
         from levada.operations.handled import HandledError
 
-        return HandledError(self.error_of(loaded(guard)))
+        return HandledError(self.error_of(loaded(guard, self.budget)))
 
     def catches(self, guard: Any, *classes: Any) -> bool:
         """Whether the exception that a guard's body raised is an instance of one of the classes."""
-        bases = self.error_of(loaded(guard)).get("bases") or ()
-        return any(loaded(name) in bases for name in classes)
+        bases = self.error_of(loaded(guard, self.budget)).get("bases") or ()
+        return any(loaded(name, self.budget) in bases for name in classes)
 
     def error_of(self, guard: str) -> dict[str, Any]:
         """Return the error with which the body of a guard ended, as a record has it."""
@@ -314,6 +295,15 @@ _OWN: Final[dict[str, Callable[..., Any]]] = {
     "error": Evaluation.error,
     "catches": Evaluation.catches,
 }
+
+
+def _is_deep() -> bool:
+    """Whether half of Python's stack is used."""
+    try:
+        sys._getframe(sys.getrecursionlimit() // 2)
+    except ValueError:
+        return False
+    return True
 
 
 def _library_value(parts: list[str]) -> tuple[Any, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from levada import values
-from levada.operations import NotPlainError, TooLargeError
+from levada.operations import Budget, NotPlainError, TooLargeError
 from levada.operations.plain import Deferred, holds_deferred, type_name
 from levada.trees.canonical import artifact_of
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from levada.store import Store
 
 _FIELDS: Final = ("$namedtuple", "$dataclass", "$pydantic")
+_BYTES_A_STEP: Final = 40  #: of a stored tree that is read
 #: Types of leaves that expressions compute with.
 _PLAIN_LEAVES: Final = ("builtins:bytes", "pathlib:Path")
 
@@ -31,9 +32,11 @@ class Reference(Deferred):
     def __repr__(self) -> str:
         return f"Reference({self.tree!r})"
 
-    def opened(self) -> Any:
+    def opened(self, budget: Budget) -> Any:
         """Return a list, tuple or dict whose items stay references, else the value."""
-        tree = self._content()
+        tree = self._content(budget)
+        if type(tree) in (list, dict):
+            budget.spend(len(tree) // 4, 16 * len(tree))
         if type(tree) is list:
             return [Reference(item, self._store) for item in tree]
         if type(tree) is not dict:
@@ -45,27 +48,29 @@ class Reference(Deferred):
             return values.decode(tree, self._store)
         return {key: Reference(item, self._store) for key, item in tree.items()}
 
-    def loaded(self) -> Any:
+    def loaded(self, budget: Budget) -> Any:
         """Return the value, to compute with: NotPlainError, before a frame or model is loaded."""
         artifact = artifact_of(self.tree)
         if artifact is not None and not artifact.is_tree and artifact.type not in _PLAIN_LEAVES:
             raise NotPlainError(type_name(*artifact.type.split(":")))
+        if artifact is not None:
+            budget.spend(artifact.size // _BYTES_A_STEP)
         return self.decoded()
 
     def decoded(self) -> Any:
         """Return the value, whatever it is."""
         return values.decode(self.tree, self._store)
 
-    def identity(self) -> Any:
+    def identity(self, budget: Budget) -> Any:
         """Return what ``is`` compares: None, a bool or the like, else something unlike these."""
-        tree = self._content()
+        tree = self._content(budget)
         return self if type(tree) in (list, dict) else tree
 
-    def field(self, name: str) -> Reference:
+    def field(self, name: str, budget: Budget) -> Reference:
         """Return a field. Raises LookupError or ValueError if the stored form has none."""
         artifact = artifact_of(self.tree)
         named = [] if artifact is None else artifact.meta.get("outputs", [])
-        tag, content = _tagged(self._content())
+        tag, content = _tagged(self._content(budget))
         if tag in _FIELDS and name in content[1]:
             return Reference(content[1][name], self._store)
         if tag == "$tuple":
@@ -73,17 +78,21 @@ class Reference(Deferred):
             return Reference(item, self._store)
         raise KeyError(name)
 
-    def _content(self) -> Any:
+    def _content(self, budget: Budget) -> Any:
         """Read the tree behind an artifact that is one."""
         artifact: Artifact | None = artifact_of(self.tree)
-        return self.tree if artifact is None else values.tree_of(artifact, self._store)
+        if artifact is None:
+            return self.tree
+        if artifact.is_tree:
+            budget.spend(artifact.size // _BYTES_A_STEP)
+        return values.tree_of(artifact, self._store)
 
 
 def decoded(value: Any) -> Any:
     """Return a value with all references in it loaded, whatever they are."""
     if isinstance(value, Reference):
         return value.decoded()
-    if not holds_deferred(value):
+    if not holds_deferred(value, Budget()):
         return value
     if type(value) is dict:
         return {key: decoded(item) for key, item in value.items()}
@@ -93,23 +102,23 @@ def decoded(value: Any) -> Any:
 def as_tree(value: Any, store: Store) -> Any:
     """Return the tree of an evaluated value. Raises what storing a value raises."""
     try:
-        return _tree(value, store)
+        return _tree(value, store, Budget())
     except RecursionError:
         raise TooLargeError("the value is nested too deep") from None
 
 
-def _tree(value: Any, store: Store) -> Any:
+def _tree(value: Any, store: Store, budget: Budget) -> Any:
     if isinstance(value, Reference):
         return value.tree
-    if not holds_deferred(value):
+    if not holds_deferred(value, budget):
         return values.encode(value, store)
     if type(value) is list:
-        return [_tree(item, store) for item in value]
+        return [_tree(item, store, budget) for item in value]
     if type(value) is tuple:
-        return {"$tuple": [_tree(item, store) for item in value]}
+        return {"$tuple": [_tree(item, store, budget) for item in value]}
     if all(type(key) is str and not key.startswith("$") for key in value):
-        return {key: _tree(item, store) for key, item in value.items()}
-    pairs = [[values.encode(key, store), _tree(item, store)] for key, item in value.items()]
+        return {key: _tree(item, store, budget) for key, item in value.items()}
+    pairs = [[values.encode(key, store), _tree(item, store, budget)] for key, item in value.items()]
     return {"$dict": pairs}
 
 

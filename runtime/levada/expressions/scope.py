@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from levada.expressions.texts import references
+from levada.expressions.texts import names_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, Protocol
 
     from levada.operations.walker import Variable
@@ -105,37 +105,38 @@ class Definitions:
         depends = self._dependence(name, frozenset(variables))
         return (name, *(variables[variable] for variable in sorted(depends)))
 
-    def _dependence(self, name: str, variables: frozenset[str]) -> frozenset[str]:
-        """Return the variables that a definition depends on, itself or through others.
+    def in_order(self, name: str, is_done: Callable[[str], bool]) -> Iterator[str]:
+        """Return a definition after all that it needs, each after what that needs in turn.
 
-        Walks without recursion: a chain of definitions may be thousands long.
+        Those that are done are left out. Walks without recursion: a chain of definitions may be
+        thousands long.
         """
-        known = self._depends
         stack = [name]
         entered: set[str] = set()
+        left: set[str] = set()
         while stack:
             current = stack[-1]
-            if (current, variables) in known:
-                stack.pop()
+            if current not in entered:
+                entered.add(current)
+                needed = (o for o in self._needed_by(current) if o not in entered)
+                stack += [other for other in needed if not is_done(other)]
                 continue
-            own, others = self._mentions(current, variables)
-            pending = [o for o in others if (o, variables) not in known and o not in entered]
-            entered.add(current)
-            if pending:
-                stack += pending
-                continue
-            found = own.union(*(known.get((other, variables), ()) for other in others))
-            known[current, variables] = found
             stack.pop()
-        return known[name, variables]
+            if current not in left:
+                left.add(current)
+                yield current
 
-    def _mentions(self, name: str, variables: frozenset[str]) -> tuple[frozenset[str], list[str]]:
-        """Return the variables and the definitions in the text of a definition."""
-        own, others = set(), []
-        for dotted in sorted(references(self.texts[name])):
-            parts = dotted.split(".")
-            if parts[0] in variables:
-                own.add(parts[0])
-            elif (other := self.longest(parts)) is not None:
-                others.append(other)
-        return frozenset(own), others
+    def _needed_by(self, name: str) -> list[str]:
+        """Return the definitions that the text of a definition mentions."""
+        found = (self.longest(dotted.split(".")) for dotted in sorted(names_in(self.texts[name])))
+        return [other for other in found if other is not None]
+
+    def _dependence(self, name: str, variables: frozenset[str]) -> frozenset[str]:
+        """Return the variables that a definition depends on, itself or through others."""
+        known = self._depends
+        if (name, variables) not in known:
+            for needed in self.in_order(name, lambda other: (other, variables) in known):
+                words = {dotted.partition(".")[0] for dotted in names_in(self.texts[needed])}
+                others = (known.get((o, variables), ()) for o in self._needed_by(needed))
+                known[needed, variables] = variables.intersection(words).union(*others)
+        return known[name, variables]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from levada.operations import RESERVED, ExpressionError
+from levada.operations import RESERVED, ExpressionError, TooLargeError
 from levada.operations.walker import dotted_parts
 
 TYPE_CHECKING = False
@@ -20,10 +20,13 @@ _ABOUT_NODES: Final = ("failed", "raises", "error", "catches")
 
 @lru_cache(maxsize=16_384)
 def parse(text: str) -> Any:
-    """Return the tree of an expression. Raises ExpressionError if it is not one."""
+    """Return the tree of an expression. Raises ExpressionError if it is not one.
+
+    Raises RecursionError where too little of Python's stack is left for a deep one.
+    """
     try:
         tree: Any = compile(text.strip(), "<expression>", "eval", _ONLY_AST, dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (SyntaxError, ValueError, MemoryError) as error:
         raise ExpressionError(f"`{_short(text)}` is not an expression: {error}") from None
     return tree.body
 
@@ -57,11 +60,15 @@ def references(text: str) -> set[str]:
     >>> sorted(references("[train[d] + len(best.auc) for d in params.depths]"))
     ['best.auc', 'params.depths', 'train']
     """
-    return set(_references(text))
+    try:
+        return set(names_in(text))
+    except RecursionError:
+        raise TooLargeError("the expression is nested too deep") from None
 
 
 @lru_cache(maxsize=16_384)
-def _references(text: str) -> frozenset[str]:
+def names_in(text: str) -> frozenset[str]:
+    """Return the same. Raises RecursionError where too little of Python's stack is left."""
     found: set[str] = set()
     _collect(parse(text), frozenset(), found)
     return frozenset(found)

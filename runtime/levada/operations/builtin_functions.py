@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from levada.operations.errors import TooLargeError, UnsupportedError
-from levada.operations.function import Function
+from levada.operations.function import Function, argument
 from levada.operations.operators import (
     binary,
     bits_of,
@@ -21,6 +21,7 @@ from levada.operations.plain import (
     check_hashes,
     each,
     extent,
+    flat_source,
     is_iterable,
     items,
     kind_of,
@@ -51,22 +52,22 @@ _BITS_A_DIGIT: Final = 3.33
 # ---------------------------------------------------------------------------- numbers and texts
 
 
-def _len(_budget: Budget, /, *arguments: Any, **keywords: Any) -> int:
-    return len(*_opened(arguments), **keywords)
+def _len(budget: Budget, /, *arguments: Any, **keywords: Any) -> int:
+    return len(*_opened(arguments, budget), **keywords)
 
 
-def _opened(arguments: Sequence[Any]) -> list[Any]:
+def _opened(arguments: Sequence[Any], budget: Budget) -> list[Any]:
     """Return plain arguments with one level of each loaded."""
-    found = [opened(argument) for argument in arguments]
-    for argument in found:
-        plain(argument)
+    found = [opened(item, budget) for item in arguments]
+    for item in found:
+        plain(item)
     return found
 
 
-def _bool(_budget: Budget, /, *arguments: Any, **keywords: Any) -> bool:
+def _bool(budget: Budget, /, *arguments: Any, **keywords: Any) -> bool:
     if len(arguments) != 1 or keywords:
         return bool(*arguments, **keywords)
-    return truth(opened(arguments[0]))
+    return truth(opened(arguments[0], budget))
 
 
 def _str(budget: Budget, /, *arguments: Any, **keywords: Any) -> str:
@@ -101,7 +102,7 @@ def pay_for_encoding(budget: Budget, arguments: Sequence[Any], keywords: Mapping
         return  # Python's TypeError
     text, *given = arguments
     encoding = given[0] if given else keywords.get("encoding", "utf-8")
-    if isinstance(encoding, str):
+    if isinstance(encoding, str) and text:
         plain_name = "".join(filter(str.isalnum, encoding)).lower()
         if plain_name not in ENCODINGS:
             "".encode(encoding)  # raises Python's own error if there is no such encoding
@@ -133,8 +134,8 @@ def pay_for_digits(digits: int, budget: Budget) -> None:
 
 
 def _pay_for_round(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
-    number, *rest = (*arguments, *keywords.values()) or (None,)
-    digits = rest[0] if rest else None
+    number = argument(arguments, keywords, 0, "number")
+    digits = argument(arguments, keywords, 1, "ndigits")
     if digits is None:
         pay_for_whole(budget, (number,), {})
     elif isinstance(digits, int) and kind_of(number) in ("int", "Fraction"):
@@ -143,13 +144,14 @@ def _pay_for_round(budget: Budget, arguments: Sequence[Any], keywords: Mapping[s
 
 
 def _pay_for_pow(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
-    given = (*arguments, *keywords.values())
-    numbers = [value for value in given if kind_of(value) in ("int", "bool")]
-    if len(given) == 2:
-        pay_for_power(given[0], given[1], budget)
-    elif len(numbers) == 3:
-        size = max(number.bit_length() for number in numbers)
-        budget.spend((numbers[1].bit_length() + 1) * (1 + division_steps(size, size)))
+    base = argument(arguments, keywords, 0, "base")
+    exponent = argument(arguments, keywords, 1, "exp")
+    modulus = argument(arguments, keywords, 2, "mod")
+    if modulus is None:
+        pay_for_power(base, exponent, budget)
+    elif all(isinstance(number, int) for number in (base, exponent, modulus)):
+        size = max(base.bit_length(), modulus.bit_length())
+        budget.spend((exponent.bit_length() + 1) * (1 + 2 * division_steps(size, size)))
 
 
 def _pay_for_divmod(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
@@ -157,11 +159,11 @@ def _pay_for_divmod(budget: Budget, arguments: Sequence[Any], _: Mapping[str, An
         pay_for_division(arguments[0], arguments[1], budget)
 
 
-def _isinstance(_budget: Budget, /, *arguments: Any, **keywords: Any) -> bool:
+def _isinstance(budget: Budget, /, *arguments: Any, **keywords: Any) -> bool:
     if len(arguments) != 2 or keywords:
         return isinstance(*arguments, **keywords)
     value, types = arguments
-    return isinstance(opened(value), _classes(types))
+    return isinstance(opened(value, budget), _classes(types))
 
 
 def _classes(types: Any) -> Any:
@@ -170,12 +172,12 @@ def _classes(types: Any) -> Any:
     return types.target() if isinstance(types, Function) else types
 
 
-# ---------------------------------------------------------------------------- going over items
+# ---------------------------------------------------------------------------- iterating over items
 
 
 def _lazily(value: Any, budget: Budget) -> Any:
-    """Return what pays for each item as it is taken; Python refuses what has none."""
-    value = opened(value)
+    """Return what pays for each item as it is taken; Python refuses a value that has none."""
+    value = flat_source(opened(value, budget), budget)
     return each(value, budget) if is_iterable(value) else value
 
 
@@ -188,39 +190,36 @@ def _any(budget: Budget, /, *arguments: Any, **keywords: Any) -> bool:
 
 
 def _truths(arguments: Sequence[Any], budget: Budget) -> Iterator[Any]:
-    for argument in arguments:
-        items = _lazily(argument, budget)
-        yield map(truth, items) if is_iterable(argument) else items
+    for item in arguments:
+        yield map(truth, each(item, budget)) if is_iterable(item) else item
 
 
 def _enumerate(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
-    items = [_lazily(argument, budget) for argument in arguments[:1]]
-    if "iterable" in keywords:
-        keywords["iterable"] = _lazily(keywords["iterable"], budget)
+    items = [_lazily(item, budget) for item in arguments[:1]]
     return enumerate(*items, *arguments[1:], **keywords)
 
 
 def _zip(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
-    budget.spend(len(arguments))
+    budget.spend(len(arguments), 100 * len(arguments))
     return zip(*(_lazily(item, budget) for item in arguments), **keywords)  # noqa: B905
 
 
-def _reversed(_budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
-    return reversed(*_opened(arguments), **keywords)
+def _reversed(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+    return reversed(*_opened(arguments, budget), **keywords)
 
 
 def _listed(value: Any, budget: Budget) -> Any:
-    """Return the items of a value; Python refuses what has none."""
-    value = opened(value)
+    """Return the items of a value; Python refuses a value that has none."""
+    value = opened(value, budget)
     return items(value, budget) if is_iterable(value) else value
 
 
 def _list(budget: Budget, /, *arguments: Any, **keywords: Any) -> list[Any]:
-    return list(*(_listed(argument, budget) for argument in arguments), **keywords)
+    return list(*(_listed(item, budget) for item in arguments), **keywords)
 
 
 def _tuple(budget: Budget, /, *arguments: Any, **keywords: Any) -> tuple[Any, ...]:
-    return tuple(*(_listed(argument, budget) for argument in arguments), **keywords)
+    return tuple(*(_listed(item, budget) for item in arguments), **keywords)
 
 
 def _set(budget: Budget, /, *arguments: Any, **keywords: Any) -> set[Any]:
@@ -232,9 +231,9 @@ def _frozenset(budget: Budget, /, *arguments: Any, **keywords: Any) -> frozenset
 
 
 def _hashable(arguments: Sequence[Any], budget: Budget) -> Iterator[Any]:
-    for argument in arguments:
-        found = _listed(argument, budget)
-        if found is not argument:
+    for item in arguments:
+        found = _listed(item, budget)
+        if found is not item:
             measured = extent(budget, found)
             budget.spend(measured.steps, 80 * len(found))
             check_hashes(found, len(found), budget)
@@ -243,22 +242,22 @@ def _hashable(arguments: Sequence[Any], budget: Budget) -> Iterator[Any]:
 
 def _dict(budget: Budget, /, *arguments: Any, **keywords: Any) -> dict[Any, Any]:
     found: list[Any] = []
-    for argument in map(opened, arguments):
-        if kind_of(argument) == "dict":
-            budget.spend(len(argument) // 20, 100 * len(argument))
-            check_hashes(argument, len(argument), budget)
-            found.append(argument)
-        elif is_iterable(argument):
-            pairs = [_listed(pair, budget) for pair in items(argument, budget)]
+    for item in _opened(arguments, budget):
+        if kind_of(item) == "dict":
+            budget.spend(len(item) // 20, 100 * len(item))
+            check_hashes(item, len(item), budget)
+            found.append(item)
+        elif is_iterable(item):
+            pairs = [_listed(pair, budget) for pair in items(item, budget)]
             for pair in pairs:
                 if type(pair) is list and pair:
-                    pair[0] = loaded(pair[0])
+                    pair[0] = loaded(pair[0], budget)
             keys = [pair[0] for pair in pairs if type(pair) is list and pair]
             budget.spend(extent(budget, keys).steps + len(keys) // 20, 100 * len(keys))
             check_hashes(keys, len(keys), budget)
             found.append(pairs)
         else:
-            found.append(argument)
+            found.append(item)
     return dict(*found, **keywords)
 
 
@@ -331,22 +330,23 @@ def _resolve_key(keywords: dict[str, Any], budget: Budget) -> None:
 
 
 def _chain(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
-    return itertools.chain(*(_lazily(argument, budget) for argument in arguments), **keywords)
+    return itertools.chain(*(_lazily(item, budget) for item in arguments), **keywords)
 
 
 def _chained(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
     if len(arguments) != 1 or not is_iterable(arguments[0]):
         return itertools.chain.from_iterable(*arguments, **keywords)
-    inner = (_lazily(argument, budget) for argument in each(arguments[0], budget))
+    inner = (_lazily(item, budget) for item in each(arguments[0], budget))
     return itertools.chain.from_iterable(inner, **keywords)
 
 
 def _pairwise(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
-    return itertools.pairwise(*(_lazily(argument, budget) for argument in arguments), **keywords)
+    return itertools.pairwise(*(_lazily(item, budget) for item in arguments), **keywords)
 
 
 def _product(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
-    pools = [_listed(argument, budget) for argument in arguments]
+    budget.spend(len(arguments), 100 * len(arguments))
+    pools = [_listed(item, budget) for item in arguments]
     repeat = keywords.get("repeat", 1)
     if isinstance(repeat, int) and all(type(pool) is list for pool in pools):
         width = max(0, repeat) * len(pools)
@@ -400,7 +400,7 @@ def _selection(
     arguments: Sequence[Any], keywords: Mapping[str, Any], budget: Budget
 ) -> tuple[list[Any], int | None]:
     """Return the arguments with the pool as a list, and how many items each result has."""
-    pools = [_listed(argument, budget) for argument in arguments[:1]]
+    pools = [_listed(item, budget) for item in arguments[:1]]
     length = arguments[1] if len(arguments) > 1 else keywords.get("r")
     is_known = isinstance(length, int) and len(pools) == 1 and type(pools[0]) is list
     return [*pools, *arguments[1:]], length if is_known else None
@@ -411,7 +411,9 @@ def _accumulate(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
         return itertools.accumulate(**keywords)
     function = arguments[1] if len(arguments) > 1 else keywords.get("func")
     rest = {name: value for name, value in keywords.items() if name != "func"}
-    first = [_lazily(argument, budget) for argument in arguments[:1]]
+    if "initial" in rest:
+        rest["initial"] = flat_source(rest["initial"], budget)
+    first = [_lazily(item, budget) for item in arguments[:1]]
 
     def step(total: Any, item: Any) -> Any:
         if isinstance(function, Function):
@@ -420,6 +422,11 @@ def _accumulate(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
 
     made: Any = itertools.accumulate
     return made(*first, step, *arguments[2:], **rest)
+
+
+def _repeat(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+    given = [flat_source(item, budget) for item in arguments]
+    return itertools.repeat(*given, **keywords)
 
 
 def _function(name: str, **how: Any) -> Function:
@@ -434,19 +441,19 @@ _TABLE: Final = (
     *(_function(name) for name in ("abs", "chr", "ord", "hex", "oct", "bin", "float", "complex")),
     _function("range"),
     _function("int", price=_pay_for_int),
-    _function("round", price=_pay_for_round),
+    _function("round", price=_pay_for_round, first="number"),
     _function("pow", price=_pay_for_pow),
     _function("divmod", price=_pay_for_divmod),
     _function("len", run=_len, passes_on=True),
     _function("bool", run=_bool, passes_on=True),
-    _function("str", run=_str),
+    _function("str", run=_str, first="object"),
     _function("repr", run=_repr),
     _function("format", run=_format),
     _function("ascii", run=_ascii),
     _function("isinstance", run=_isinstance, passes_on=True),
     _function("all", run=_all),
     _function("any", run=_any),
-    _function("enumerate", run=_enumerate, passes_on=True),
+    _function("enumerate", run=_enumerate, first="iterable", passes_on=True),
     _function("zip", run=_zip, passes_on=True),
     _function("reversed", run=_reversed, passes_on=True),
     _function("list", run=_list, passes_on=True),
@@ -454,36 +461,31 @@ _TABLE: Final = (
     _function("set", run=_set),
     _function("frozenset", run=_frozenset),
     _function("dict", run=_dict, passes_on=True),
-    _function("bytes", run=_bytes),
+    _function("bytes", run=_bytes, first="source"),
     _function("sum", run=_sum),
     _function("min", run=_min),
     _function("max", run=_max),
     _function("sorted", run=_sorted),
     _function("dict.fromkeys", run=_from_keys),
     *(_function(name) for name in ("str.maketrans", "bytes.fromhex", "float.fromhex")),
-    _function("int.from_bytes"),
+    _function("int.from_bytes", first="bytes", iterates=0),
     _iterator("chain", run=_chain),
     _iterator("chain.from_iterable", run=_chained),
     _iterator("pairwise", run=_pairwise),
     _iterator("product", run=_product),
-    _iterator("combinations", run=_combinations),
-    _iterator("permutations", run=_permutations),
-    _iterator("accumulate", run=_accumulate, passes_on=False),
-    _iterator("repeat"),
+    _iterator("combinations", run=_combinations, first="iterable"),
+    _iterator("permutations", run=_permutations, first="iterable"),
+    _iterator("accumulate", run=_accumulate, first="iterable", passes_on=False),
+    _iterator("repeat", run=_repeat, first="object"),
 )
-KINDS.update(
-    dict.fromkeys(
-        (
-            itertools.accumulate,
-            itertools.chain,
-            itertools.combinations,
-            itertools.pairwise,
-            itertools.permutations,
-            itertools.product,
-            itertools.repeat,
-        ),
-        ITERATOR,
-    )
-)
-
+for _made in (
+    itertools.accumulate,
+    itertools.chain,
+    itertools.combinations,
+    itertools.pairwise,
+    itertools.permutations,
+    itertools.product,
+    itertools.repeat,
+):
+    KINDS[_made] = ITERATOR
 BUILTINS: Final[dict[str, Function]] = {function.name: function for function in _TABLE}

@@ -13,18 +13,21 @@ if TYPE_CHECKING:
 
     Price = Callable[[Budget, Sequence[Any], Mapping[str, Any]], None]
 
+_CALL = 5  #: steps that any call takes
+
 
 class Function:
     """A function of Python's that expressions may call.
 
     ``qualified`` is its name in Python, ``name`` the one in expressions. ``price`` pays for what
-    its arguments do not say by their size; ``run`` computes it where Python's own may not see the
-    arguments, and takes the budget first. Arguments at the positions ``iterates`` are made lists
-    before, if they have no order or can be used once. A function that ``passes_on`` does not look
-    into the items of its arguments.
+    its arguments do not say by their size. ``run`` computes it where Python's own may not see the
+    arguments, and takes the budget first. ``first`` is the first parameter's name, if it may be
+    given by that. From the position ``iterates`` on, arguments are made lists before if they have
+    no order or can be used once. A function that ``passes_on`` does not look into the items of
+    its arguments.
     """
 
-    __slots__ = ("iterates", "name", "passes_on", "price", "qualified", "run")
+    __slots__ = ("_target", "first", "iterates", "name", "passes_on", "price", "qualified", "run")
 
     def __init__(
         self,
@@ -33,13 +36,16 @@ class Function:
         *,
         price: Price | None = None,
         run: Callable[..., Any] | None = None,
-        iterates: tuple[int, ...] = (),
+        first: str = "",
+        iterates: int | None = None,
         passes_on: bool = False,
     ) -> None:
+        self._target: Any = None
         self.qualified = qualified
         self.name = name
         self.price = price
         self.run = run
+        self.first = first
         self.iterates = iterates
         self.passes_on = passes_on
 
@@ -47,13 +53,16 @@ class Function:
         return self.name
 
     def target(self) -> Any:
-        """Return Python's own, imported now."""
+        """Return Python's own, imported when it is first asked for."""
+        if self._target is not None:
+            return self._target
         module, *path = self.qualified.split(".")
         if module == "os":
             module, path = "posixpath", path[1:]  # the same on any machine
         found: Any = __import__(module)
         for name in path:
             found = getattr(found, name)
+        self._target = found
         return found
 
     def call(
@@ -64,13 +73,17 @@ class Function:
         target: Callable[..., Any] | None = None,
     ) -> Any:
         """Call it, or the method ``target`` with its receiver as the first argument."""
-        budget.spend(1)
-        arguments = list(arguments if self.passes_on else map(loaded, arguments))
+        budget.spend(_CALL if self.qualified.startswith(("builtins", "math")) else 2 * _CALL)
+        arguments, keywords = list(arguments), dict(keywords)
+        if self.first in keywords and not arguments:
+            arguments = [keywords.pop(self.first)]
         if not self.passes_on:
-            keywords = {name: loaded(value) for name, value in keywords.items()}
-        for position in self.iterates:
-            if position < len(arguments):
-                arguments[position] = listed(arguments[position], budget)
+            arguments = [loaded(argument, budget) for argument in arguments]
+            keywords = {name: loaded(value, budget) for name, value in keywords.items()}
+        if self.iterates is not None:
+            start = self.iterates
+            arguments[start:] = [listed(argument, budget) for argument in arguments[start:]]
+            keywords = {name: listed(value, budget) for name, value in keywords.items()}
         if self.run is None and not self.passes_on:
             measured = extent(budget, *arguments, *keywords.values())
             budget.spend(measured.steps, 4 * measured.text + measured.bits)
@@ -79,6 +92,13 @@ class Function:
         if self.run is not None:
             return self.run(budget, *arguments, **keywords)
         return (target or self.target())(*arguments, **keywords)
+
+
+def argument(
+    arguments: Sequence[Any], keywords: Mapping[str, Any], position: int, name: str
+) -> Any:
+    """Return the argument of a parameter, None if it is not given."""
+    return arguments[position] if position < len(arguments) else keywords.get(name)
 
 
 KINDS[Function] = "function"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from levada.operations.builtin_functions import BUILTINS
 from levada.operations.errors import UnsupportedError
 from levada.operations.function import Function
@@ -26,6 +28,8 @@ def __getattr__(name: str) -> Any:
     """Make the tables when they are asked for: most expressions need builtin functions alone."""
     if name not in ("FUNCTIONS", "CONSTANTS", "QUALIFIED"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in globals():
+        return globals()[name]
     from levada.operations import library_functions, number_functions
 
     tables = (number_functions.TABLE, library_functions.TABLE)
@@ -62,6 +66,7 @@ def call(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any], budge
     return function.call(arguments, keywords, budget)
 
 
+@lru_cache(maxsize=1024)
 def named(name: str) -> Function | None:
     """Return the function of a name; a method by its type's name is one, such as ``str.lower``."""
     if name in BUILTINS:

@@ -26,6 +26,7 @@ def _dumps(budget: Budget, /, *arguments: Any, **keywords: Any) -> str:
     import json
 
     _refuse_keywords("json.dumps", keywords, _DUMPS)
+    budget.spend(10)
     for value in arguments:
         measured = extent(budget, value)
         check_digits(measured.bits, value)
@@ -49,11 +50,13 @@ def _spacing(keywords: Mapping[str, Any], levels: int) -> int:
 def _loads(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
     import json
 
-    _refuse_keywords("json.loads", keywords, frozenset("s"))
-    for text in (*arguments, *keywords.values()):
+    _refuse_keywords("json.loads", keywords, frozenset())
+    for text in arguments:
         size = len(text) if isinstance(text, (str, bytes)) else 0
         budget.spend(size // 20, 32 * size)
-    return json.loads(*arguments, **keywords, parse_int=_whole_number)
+    if len(arguments) != 1:
+        return json.loads(*arguments)  # raises Python's TypeError
+    return json.loads(*arguments, parse_int=_whole_number)
 
 
 def _whole_number(text: str) -> int:
@@ -75,7 +78,7 @@ def _strptime(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
     for text, limit in zip(arguments, limits, strict=False):
         if isinstance(text, str) and len(text) > limit:
             raise TooLargeError(f"`strptime` takes at most {limit} characters here")
-    budget.spend(1000)
+    budget.spend(300)
     return datetime.strptime(*arguments, **keywords)
 
 
@@ -95,8 +98,8 @@ def _dates(owner: str, names: str) -> list[Function]:
 
 
 TABLE: Final = (
-    Function("json.dumps", "json.dumps", run=_dumps),
-    Function("json.loads", "json.loads", run=_loads),
+    Function("json.dumps", "json.dumps", run=_dumps, first="obj"),
+    Function("json.loads", "json.loads", run=_loads, first="s"),
     *(
         Function(f"datetime.{name}", name)
         for name in ("date", "datetime", "time", "timedelta", "timezone")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from levada.operations.builtin_functions import pay_for_encoding, pay_for_whole
-from levada.operations.errors import UnsupportedError
-from levada.operations.function import Function
+from levada.operations.errors import TooLargeError, UnsupportedError
+from levada.operations.function import Function, argument
 from levada.operations.operators import bits_of, division_steps, search_steps
 from levada.operations.plain import (
     check_hashes,
+    extent,
     kind_of,
     loaded,
     opened,
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from levada.operations.budget import Budget
 
     Price = Callable[[Budget, Sequence[Any], Mapping[str, Any]], None]
+
+#: Parts of a path whose parents are listed: each has all parts of those above it.
+_MAX_PARTS: Final = 1000
 
 
 # ---------------------------------------------------------------------------- texts
@@ -51,11 +55,10 @@ def _pay_for_width(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any
 
 
 def _pay_for_tabs(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
-    text, *given = arguments
-    width = given[0] if given else keywords.get("tabsize", 8)
-    if isinstance(width, int):
-        tabs = text.count("\t" if isinstance(text, str) else b"\t")
-        budget.spend(tabs * max(0, width) // 1000, 4 * tabs * max(0, width))
+    text, width = arguments[0], argument(arguments, keywords, 1, "tabsize")
+    tabs = text.count("\t" if isinstance(text, str) else b"\t")
+    size = tabs * max(0, width if isinstance(width, int) else 8)
+    budget.spend(size // 1000, 4 * size)
 
 
 def _pay_for_join(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
@@ -68,19 +71,20 @@ def _pay_for_join(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]
 
 def _pay_for_replace(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     _pay_for_search(budget, arguments, _)
-    if len(arguments) > 2 and len({kind_of(argument) for argument in arguments[:3]}) == 1:
+    if len(arguments) > 2 and len({kind_of(item) for item in arguments[:3]}) == 1:
         text, old, new = arguments[:3]
         budget.spend(len(text) // 1000)
         grown = text.count(old) * text_bytes(new)
-        budget.spend(grown // 1000, 4 * grown if not text.isascii() else grown)
+        budget.spend(grown // 1000, grown if text.isascii() else 4 * grown)
 
 
-def _pay_for_parts(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
-    text, *given = arguments
+def _pay_for_parts(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+    """Pay for ``split`` and ``rsplit``, of which the latter looks at each place anew."""
+    text, separator = arguments[0], argument(arguments, keywords, 1, "sep")
     number = len(text) // 2 + 1
-    if given and kind_of(given[0]) == kind_of(text):
-        budget.spend(len(text) * min(len(given[0]), 1000) // 1000)
-        number = text.count(given[0]) + 1
+    if separator and kind_of(separator) == kind_of(text):
+        budget.spend(len(text) * len(separator) // 1000)
+        number = text.count(separator) + 1
     budget.spend(number // 20, 64 * number)
 
 
@@ -91,7 +95,7 @@ def _pay_for_lines(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any
 def _pay_for_translation(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     text, *given = arguments
     longest = 1
-    for table in given[:1]:
+    for table in given:
         if kind_of(table) == "dict":
             longest = max([1, *(len(part) for part in table.values() if isinstance(part, str))])
     budget.spend(len(text) * longest // 100, 4 * len(text) * longest)
@@ -110,13 +114,13 @@ def _format(budget: Budget, template: str, /, *arguments: Any, **keywords: Any) 
 
 def _pay_for_length(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
     """Pay for ``int.to_bytes``."""
-    given = arguments[1] if len(arguments) > 1 else keywords.get("length", 1)
-    if isinstance(given, int):
-        budget.spend(0, max(0, given))
+    length = argument(arguments, keywords, 1, "length")
+    if isinstance(length, int):
+        budget.spend(0, max(0, length))
 
 
 def _pay_for_numbers(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
-    """Pay for finding something in a range: Python goes over it unless it is an integer."""
+    """Pay for finding something in a range: Python iterates over it unless it is an integer."""
     numbers, *given = arguments
     if given and type(given[0]) not in (int, bool):
         span = abs(numbers.stop - numbers.start) // abs(numbers.step)
@@ -124,23 +128,21 @@ def _pay_for_numbers(budget: Budget, arguments: Sequence[Any], _: Mapping[str, A
 
 
 def _pay_for_set(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
-    members = [member for argument in arguments if kind_of(argument) for member in _sized(argument)]
+    members = [member for items in arguments if hasattr(items, "__len__") for member in items]
     budget.spend(len(members) // 5, 100 * len(members))
     check_hashes(members, len(members), budget)
 
 
-def _sized(value: Any) -> Any:
-    return value if hasattr(value, "__len__") and kind_of(value) != "range" else ()
-
-
-def _pay_for_time_format(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
-    for form in arguments[1:]:
+def _pay_for_time_format(
+    budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]
+) -> None:
+    for form in (*arguments[1:], *keywords.values()):
         if isinstance(form, str):
             budget.spend(len(form), 256 * len(form))
 
 
 def _as_time_zone(_budget: Budget, moment: Any, /, *arguments: Any, **keywords: Any) -> Any:
-    given = arguments[0] if arguments else keywords.get("tz")
+    given = argument(arguments, keywords, 0, "tz")
     _refuse_local_time("astimezone", moment, given)
     return moment.astimezone(*arguments, **keywords)
 
@@ -158,9 +160,9 @@ def _refuse_local_time(name: str, moment: Any, zone: Any) -> None:
         )
 
 
-def _pay_for_match(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
-    path, *given = arguments
-    for pattern in given[:1]:
+def _pay_for_match(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+    path, *given = (*arguments, *keywords.values())
+    for pattern in given:
         if isinstance(pattern, str):
             budget.spend(20 + len(str(path)) * len(pattern) // 100)
 
@@ -192,14 +194,14 @@ _TEXT: Final = {
     **_methods("rfind rindex rpartition", price=_pay_for_reverse_search),
     **_methods("center ljust rjust zfill", price=_pay_for_width),
     **_methods("expandtabs", price=_pay_for_tabs),
-    **_methods("join", price=_pay_for_join, iterates=(1,)),
+    **_methods("join", price=_pay_for_join, iterates=1),
     **_methods("replace", price=_pay_for_replace),
     **_methods("split rsplit", price=_pay_for_parts),
     **_methods("splitlines", price=_pay_for_lines),
 }
 _SET: Final = {
-    **_methods("difference intersection isdisjoint issubset issuperset", price=_pay_for_set),
-    **_methods("symmetric_difference union copy", price=_pay_for_set),
+    **_methods("copy difference intersection isdisjoint", price=_pay_for_set, iterates=1),
+    **_methods("issubset issuperset symmetric_difference union", price=_pay_for_set, iterates=1),
 }
 #: The methods of each plain type.
 METHODS: Final[dict[str, dict[str, Function]]] = {
@@ -310,15 +312,21 @@ def method(
     >>> method("a-b", "split", ["-"], {}, Budget())
     ['a', 'b']
     """
-    value = opened(value)
+    if isinstance(value, Function):
+        raise UnsupportedError(
+            f"`{value}.{name}(…)` cannot be called in a pipeline: call it in a step"
+        )
+    value = opened(value, budget)
     found = METHODS.get(plain(value), {}).get(name)
     if found is None:
         _refuse_method(value, name)
         raise AssertionError(name)
     if not found.passes_on:
-        value = loaded(value)
+        value = loaded(value, budget)
     elif name == "get":  # a key is compared; what may stand in for the value is passed on
-        arguments = [*map(loaded, arguments[:1]), *arguments[1:]]
+        keys = [loaded(key, budget) for key in arguments[:1]]
+        budget.spend(extent(budget, *keys).steps)
+        arguments = [*keys, *arguments[1:]]
     return found.call([value, *arguments], keywords, budget, getattr(type(value), name))
 
 
@@ -335,11 +343,16 @@ def attribute(value: Any, name: str) -> Any:
         return getattr(value, name)
     kind = plain(value)
     if name in ATTRIBUTES.get(kind, ()):
-        found = getattr(value, name)
-        return tuple(found) if name == "parents" else found
+        return _parents(value) if name == "parents" else getattr(value, name)
     if name in METHODS.get(kind, ()):
         raise UnsupportedError(f"`{name}` is a method: call it, `{name}(…)`")
     return _refuse_attribute(value, name)
+
+
+def _parents(path: Any) -> tuple[Any, ...]:
+    if len(path.parts) > _MAX_PARTS:
+        raise TooLargeError(f"a path of more than {_MAX_PARTS} parts")
+    return tuple(path.parents)
 
 
 def _fields(cls: type) -> Any:

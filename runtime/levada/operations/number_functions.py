@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from levada.operations.builtin_functions import pay_for_digits, pay_for_whole
 from levada.operations.errors import TooLargeError
-from levada.operations.function import Function
+from levada.operations.function import Function, argument
 from levada.operations.operators import binary, bits_of, division_steps, pay_for_bits
 from levada.operations.plain import each, is_iterable, kind_of
 from levada.operations.text_formats import MAX_DIGITS
@@ -52,11 +52,13 @@ def _prod(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
     return total
 
 
-def _pay_for_statistics(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_statistics(
+    budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]
+) -> None:
     """Pay for exact sums: the numbers are made fractions, whose denominators multiply."""
-    sized = [argument for argument in arguments if type(argument) in (list, tuple)]
-    numbers = [item for argument in sized for item in argument]
-    budget.spend(4 * len(numbers), 300 * len(numbers))
+    given = (*arguments, *keywords.values())
+    numbers = [item for values in given if type(values) in (list, tuple) for item in values]
+    budget.spend(20 + 4 * len(numbers), 300 * len(numbers))
     bits = 0
     for number in numbers:
         kind = kind_of(number)
@@ -72,7 +74,7 @@ def _pay_for_quantiles(
     budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]
 ) -> None:
     _pay_for_statistics(budget, arguments, keywords)
-    parts = keywords.get("n")
+    parts = argument(arguments, keywords, 1, "n")
     if isinstance(parts, int):
         budget.spend(max(0, parts), 64 * max(0, parts))
 
@@ -109,14 +111,14 @@ def _math(names: str, **how: Any) -> list[Function]:
 
 def _statistics(names: str, price: Price) -> list[Function]:
     return [
-        Function(f"statistics.{name}", f"statistics.{name}", price=price, iterates=(0, 1))
-        for name in names.split()
+        Function(f"statistics.{n}", f"statistics.{n}", price=price, first="data", iterates=0)
+        for n in names.split()
     ]
 
 
 TABLE: Final = (
     *_math(
-        "acos acosh asin asinh atan atan2 atanh cbrt copysign cos cosh degrees dist erf erfc exp"
+        "acos acosh asin asinh atan atan2 atanh cbrt copysign cos cosh degrees erf erfc exp"
         " exp2 expm1 fabs fmod frexp gamma hypot isclose isfinite isinf isnan ldexp lgamma log"
         " log10 log1p log2 modf nextafter pow radians remainder sin sinh sqrt tan tanh ulp"
     ),
@@ -124,7 +126,7 @@ TABLE: Final = (
     *_math("gcd lcm isqrt", price=_pay_for_divisor),
     *_math("comb perm", price=_pay_for_selection),
     *_math("factorial", price=_pay_for_factorial),
-    *_math("fsum", iterates=(0,)),
+    *_math("dist fsum", iterates=0),
     *_math("prod", run=_prod),
     *_statistics(
         "correlation covariance fmean geometric_mean harmonic_mean mean median median_high"
@@ -132,7 +134,7 @@ TABLE: Final = (
         _pay_for_statistics,
     ),
     *_statistics("quantiles", _pay_for_quantiles),
-    Function("decimal.Decimal", "Decimal", price=_pay_for_decimal),
+    Function("decimal.Decimal", "Decimal", price=_pay_for_decimal, first="value"),
     Function("decimal.Decimal.from_float", "Decimal.from_float", price=_pay_for_decimal),
     Function("fractions.Fraction", "Fraction", price=_pay_for_fraction),
     Function("fractions.Fraction.from_float", "Fraction.from_float", price=_pay_for_fraction),

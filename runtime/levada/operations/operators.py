@@ -9,6 +9,7 @@ from levada.operations.plain import (
     check_hashes,
     each,
     extent,
+    items,
     kind_of,
     plain,
     refusal,
@@ -85,6 +86,7 @@ _SMALL: Final = frozenset((bool, float, complex, type(None)))
 _WORD: Final = 1 << 64
 _TEXTS: Final = ("str", "bytes")
 _LISTS: Final = ("list", "tuple")
+_VIEWS: Final = ("dict_keys", "dict_items")
 _HASHED: Final = ("set", "frozenset", "dict", "dict_keys", "dict_items")
 _NUMBERS: Final = ("bool", "int", "float", "complex", "Fraction", "Decimal", "scalar")
 
@@ -97,11 +99,37 @@ def binary(op: str, left: Any, right: Any, budget: Budget) -> Any:
     'abab'
     """
     if not (_is_small(left) and _is_small(right)) or op in ("**", "<<"):
-        plain(left), plain(right)
+        if op == "|" and "function" in (kind_of(left), kind_of(right)):
+            return (*_types_in(left), *_types_in(right))  # `int | None`, as `isinstance` takes it
+        left, right = _without_iterators(left, right, budget)
         price = _PRICES.get(op)
         if price is not None:
             price(left, right, budget)
     return _BINARY[op](left, right)
+
+
+def _types_in(value: Any) -> tuple[Any, ...]:
+    """Return the types of a union; what is not a type is refused."""
+    if value is None:
+        return (type(None),)
+    types = value if type(value) is tuple else (value,)
+    for each_type in types:
+        if each_type is not type(None) and not (
+            kind_of(each_type) == "function" and isinstance(each_type.target(), type)
+        ):
+            plain(each_type)
+            raise TypeError("unsupported operand type(s) for |: a type and a value")
+    return types
+
+
+def _without_iterators(left: Any, right: Any, budget: Budget) -> tuple[Any, Any]:
+    """Return the operands; views of dicts iterate over the other one."""
+    kinds = (plain(left), plain(right))
+    if kinds[0] in _VIEWS and kinds[1] in (ITERATOR, "range"):
+        return left, items(right, budget)
+    if kinds[1] in _VIEWS and kinds[0] in (ITERATOR, "range"):
+        return items(left, budget), right
+    return left, right
 
 
 def unary(op: str, operand: Any, budget: Budget) -> Any:
@@ -183,8 +211,9 @@ def _pay_for_comparing(left: Any, right: Any, budget: Budget) -> None:
 def _contains(holder: Any, value: Any, budget: Budget) -> bool:
     kind = plain(holder)
     if kind == ITERATOR:
-        items = each(holder, budget)
-        return any(item is value or compare("==", item, value, budget) for item in items)
+        return any(
+            item is value or compare("==", item, value, budget) for item in each(holder, budget)
+        )
     if kind in ("set", "frozenset", "dict", "dict_keys"):
         budget.spend(extent(budget, value).steps)
     elif kind in _TEXTS and kind_of(value) == kind:
@@ -256,8 +285,9 @@ def _pay_for_reducing(left: Any, right: Any, budget: Budget) -> None:
     """Pay for the greatest common divisor of a fraction, and for an integer made a Decimal."""
     kinds = (kind_of(left), kind_of(right))
     bits, other = bits_of(left), bits_of(right)
+    budget.spend(5)
     if "Fraction" in kinds:
-        budget.spend(division_steps(bits + other, bits + other))
+        budget.spend(5 + 4 * division_steps(bits + other, bits + other))
     elif "Decimal" in kinds:
         budget.spend(division_steps(bits, bits) + division_steps(other, other))
 

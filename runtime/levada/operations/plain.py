@@ -1,4 +1,4 @@
-"""The types that expressions compute with, how large their values are, and how to go over them.
+"""The types that expressions compute with: how large their values are, how to iterate over them.
 
 A value is *plain* if its exact type is one of these. The names (``str``, ``date``, ``Path``) are
 those of the tables in :mod:`levada.operations.methods`. Nothing is imported to find out: a value of
@@ -9,7 +9,12 @@ from __future__ import annotations
 
 import sys
 
-from levada.operations.errors import NotPlainError, TooLargeError, UnsupportedError
+from levada.operations.errors import (
+    NotPlainError,
+    TooLargeError,
+    UnorderedError,
+    UnsupportedError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +29,7 @@ MAX_NESTING: Final = 200
 MAX_VALUES: Final = 1_000_000
 #: Keys with one hash among those of a dict or set: each look-up compares with all of them.
 MAX_COLLISIONS: Final = 500
-ITERATOR: Final = "iterator"  #: a value that can be gone over once
+ITERATOR: Final = "iterator"  #: a value that can be iterated over once
 
 
 _DICT: dict[Any, Any] = {}
@@ -70,7 +75,7 @@ _FLAT: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch"))
 _FIXED: Final = frozenset(
     (
         *("None", "bool", "float", "complex", "range", "slice", "date", "datetime", "time"),
-        *("timedelta", "timezone", "UUID", "scalar", "enum", "function"),
+        *("timedelta", "timezone", "UUID", "scalar", "enum"),
     )
 )
 _VIEWS: Final = ("dict_keys", "dict_values", "dict_items")
@@ -95,48 +100,54 @@ class Deferred:
 
     __slots__ = ()
 
-    def opened(self) -> Any:
+    def opened(self, budget: Budget) -> Any:
         """Return the value with one level loaded: the items in it stay deferred."""
         raise NotImplementedError
 
-    def loaded(self) -> Any:
+    def loaded(self, budget: Budget) -> Any:
         """Return the whole value."""
         raise NotImplementedError
 
 
-def opened(value: Any) -> Any:
+def opened(value: Any, budget: Budget) -> Any:
     """Return the value with one level of it loaded."""
-    return value.opened() if isinstance(value, Deferred) else value
+    return value.opened(budget) if isinstance(value, Deferred) else value
 
 
-def loaded(value: Any) -> Any:
+def loaded(value: Any, budget: Budget) -> Any:
     """Return the value with nothing deferred in it."""
     if type(value) in _SIMPLE:
         return value
     if isinstance(value, Deferred):
-        return value.loaded()
+        return value.loaded(budget)
     if KINDS.get(type(value)) == ITERATOR:
-        return (loaded(item) for item in value)
-    if not holds_deferred(value):
+        return (loaded(item, budget) for item in value)
+    if not holds_deferred(value, budget):
         return value
     if type(value) is dict:
-        return {key: loaded(item) for key, item in value.items()}
+        return {key: loaded(item, budget) for key, item in value.items()}
     if KINDS.get(type(value)) in _VIEWS:
-        whole = loaded(dict(value.mapping))
+        whole = loaded(dict(value.mapping), budget)
         return getattr(whole, type(value).__name__.removeprefix("dict_"))()
-    return type(value)(loaded(item) for item in value)
+    return type(value)(loaded(item, budget) for item in value)
 
 
-def holds_deferred(value: Any) -> bool:
+def holds_deferred(value: Any, budget: Budget) -> bool:
     """Whether there is something deferred in lists, tuples and dicts, at any depth."""
+    if isinstance(value, Deferred):
+        return True
+    return any(holds_deferred(item, budget) for item in _complex_items(value, budget))
+
+
+def _complex_items(value: Any, budget: Budget) -> Iterable[Any]:
+    """Return the items of a list, tuple or dict, none if they are numbers and texts alone."""
     cls = type(value)
-    if cls is list or cls is tuple:
-        return not _SIMPLE.issuperset(map(type, value)) and any(map(holds_deferred, value))
-    if cls is dict:
-        return any(map(holds_deferred, value.values()))
-    if KINDS.get(cls) in _VIEWS:
-        return any(map(holds_deferred, value))
-    return isinstance(value, Deferred)
+    is_view = KINDS.get(cls) in _VIEWS
+    if cls is not list and cls is not tuple and cls is not dict and not is_view:
+        return ()
+    budget.spend(1 + len(value) // 50)
+    items = value.values() if cls is dict else value
+    return () if _SIMPLE.issuperset(map(type, items)) else items
 
 
 def kind_of(value: object) -> str | None:
@@ -240,7 +251,7 @@ class Extent:
 
     @property
     def steps(self) -> int:
-        """What going over all of it once costs."""
+        """Return the steps that iterating over all of it takes."""
         return self.count // 20 + self.text // 2000 + self.bits // 20_000
 
 
@@ -309,7 +320,7 @@ def text_bytes(text: Any) -> int:
     return len(text) if text.isascii() else 4 * len(text)
 
 
-# ---------------------------------------------------------------------------- going over values
+# ---------------------------------------------------------------------------- iterating over values
 
 
 def items(value: Any, budget: Budget) -> list[Any]:
@@ -317,7 +328,7 @@ def items(value: Any, budget: Budget) -> list[Any]:
 
     A set gives its members in an order that is the same in every process.
     """
-    value = opened(value)
+    value = opened(value, budget)
     kind = plain(value)
     if kind in ("list", "tuple"):
         budget.spend(len(value) // 50, 8 * len(value))
@@ -329,7 +340,7 @@ def items(value: Any, budget: Budget) -> list[Any]:
 
 def each(value: Any, budget: Budget) -> Iterator[Any]:
     """Iterate over a value, and pay for each item when it is taken."""
-    value = opened(value)
+    value = opened(value, budget)
     kind = plain(value)
     if kind in ("set", "frozenset"):
         value = in_order(value, budget)
@@ -345,14 +356,24 @@ def _paid(items: Iterable[Any], size: int, budget: Budget) -> Iterator[Any]:
 
 
 def listed(value: Any, budget: Budget) -> Any:
-    """Return the items of what has no order of its own, can be used once, or is not kept whole.
+    """Return the items of a set, a range, an iterator or a view of a dict; else the value.
 
-    Anything else stays as it is, so that Python's own functions say what is wrong with it.
+    Python's own functions then say what is wrong with what is none of these.
     """
     kind = plain(value)
     if kind in ("set", "frozenset", "range", ITERATOR) or kind in _VIEWS:
         return items(value, budget)
     return value
+
+
+def flat_source(value: Any, budget: Budget) -> Any:
+    """Return a list in place of an iterator that another one is made of.
+
+    Python's C code follows iterators of iterators without a check of how deep they are nested.
+    One without an end, ``itertools.repeat``, stays as it is.
+    """
+    is_iterator = KINDS.get(type(value)) == ITERATOR
+    return items(value, budget) if is_iterator and type(value).__name__ != "repeat" else value
 
 
 def is_iterable(value: Any) -> bool:
@@ -407,12 +428,12 @@ def check_hashes(keys: Iterable[Any], count: int, budget: Budget) -> None:
 
 
 def finished(value: Any, budget: Budget) -> Any:
-    """Return the value with lists in place of views, and of what can be gone over only once.
+    """Return the value with lists in place of views, and of what can be iterated over only once.
 
     This is the form in which a value is kept, or given to a step. Raises UnsupportedError for a
     function.
     """
-    if not _is_unfinished(value):
+    if not _is_unfinished(value, budget):
         return value
     cls = type(value)
     plain(value)
@@ -422,10 +443,13 @@ def finished(value: Any, budget: Budget) -> Any:
     return tuple(found) if cls is tuple else found
 
 
-def _is_unfinished(value: Any) -> bool:
+def _is_unfinished(value: Any, budget: Budget) -> bool:
     kind = KINDS.get(type(value))
-    if kind in ("list", "tuple"):
-        return not _SIMPLE.issuperset(map(type, value)) and any(map(_is_unfinished, value))
-    if kind == "dict":
-        return any(map(_is_unfinished, value.values()))
-    return kind in (ITERATOR, "function", *_VIEWS)
+    if kind in (ITERATOR, "function", *_VIEWS):
+        return True
+    if kind in ("list", "tuple", "dict"):
+        # A list that is in it many times takes room each time where it is stored.
+        budget.spend(0, 8 * len(value))
+    if kind in ("set", "frozenset", "dict") and ITERATOR in map(KINDS.get, map(type, value)):
+        raise UnorderedError("an iterator cannot be a key or a member: write `tuple(…)` around it")
+    return any(_is_unfinished(item, budget) for item in _complex_items(value, budget))

@@ -162,7 +162,7 @@ class _Formatting:
             raise ValueError("Max string recursion exceeded")
         found = []
         for literal, name, spec, conversion in _fields(template):
-            self._budget.spend(1, 8 + text_bytes(literal))
+            self._budget.spend(5, 8 + text_bytes(literal))
             found.append(literal)
             if name is not None:
                 value = self._value(name)

@@ -20,6 +20,7 @@ from levada.operations.plain import (
     check_hashes,
     each,
     extent,
+    flat_source,
     is_iterable,
     items,
     kind_of,
@@ -37,13 +38,13 @@ if TYPE_CHECKING:
     from levada.operations.function import Function
 
 _CONVERSIONS: Final = {-1: "", 115: "s", 114: "r", 97: "a"}
-#: What is left out on purpose, as its users call it.
+#: What is left out on purpose, and what to write.
 _LEFT_OUT: Final = {
-    "NamedExpr": "`:=`",
-    "Await": "`await`",
-    "Yield": "`yield`",
-    "YieldFrom": "`yield from`",
-    "Starred": "`*` here",
+    "NamedExpr": "`:=` cannot be used in an expression: assign the name before",
+    "Await": "`await` cannot be used in an expression",
+    "Yield": "`yield` cannot be used in an expression",
+    "YieldFrom": "`yield from` cannot be used in an expression",
+    "Starred": "`*` cannot be used here: write the items one by one",
 }
 
 
@@ -114,20 +115,20 @@ class Walker:
         kind = type(node).__name__
         method = _KINDS.get(kind)
         if method is None:
-            raise UnsupportedError(f"{_LEFT_OUT.get(kind, kind)} cannot be used in an expression")
+            raise UnsupportedError(_LEFT_OUT.get(kind, f"{kind} is not part of expressions"))
         return getattr(self, method)(node)
 
     def loaded(self, node: Any) -> Any:
         """Return the value of a node, with nothing deferred in it."""
-        return loaded(self.value(node))
+        return loaded(self.value(node), self.budget)
 
     def truth(self, node: Any) -> bool:
         """Decide as ``if`` does."""
-        return truth(opened(self.value(node)))
+        return truth(opened(self.value(node), self.budget))
 
     def starred(self, node: Any) -> list[Any]:
         """Return what a ``*`` before a node unpacks."""
-        value = opened(self.value(node))
+        value = opened(self.value(node), self.budget)
         if not is_iterable(value):
             raise TypeError(f"Value after * must be an iterable, not {type(value).__name__}")
         return items(value, self.budget)
@@ -149,7 +150,7 @@ class Walker:
 
     def subscript(self, node: Any) -> Any:
         """Return an item or a slice of a value."""
-        holder = opened(self.value(node.value))
+        holder = opened(self.value(node.value), self.budget)
         return subscript(holder, self.loaded(node.slice), self.budget)
 
     def slice(self, node: Any) -> Any:
@@ -187,7 +188,7 @@ class Walker:
         *first, last = node.values
         for operand in first:
             found = self.value(operand)
-            if truth(opened(found)) is wanted:
+            if truth(opened(found, self.budget)) is wanted:
                 return found
         return self.value(last)
 
@@ -205,7 +206,8 @@ class Walker:
 
     def compared(self, op: str, left: Any, right: Any) -> Any:
         """Return ``left op right``."""
-        return compare(op, loaded(left), loaded(right), self.budget)
+        budget = self.budget
+        return compare(op, loaded(left, budget), loaded(right, budget), budget)
 
     def conditional(self, node: Any) -> Any:
         """Return the value of the side that the condition chooses."""
@@ -234,7 +236,7 @@ class Walker:
 
     def set_display(self, node: Any) -> Any:
         """Return the value of ``{…}``."""
-        return self.made_set([loaded(item) for item in self.elements(node.elts)])
+        return self.made_set([loaded(item, self.budget) for item in self.elements(node.elts)])
 
     def made_set(self, members: list[Any]) -> set[Any]:
         """Return the set of these members."""
@@ -255,7 +257,7 @@ class Walker:
 
     def merged(self, value: Any) -> list[tuple[Any, Any]]:
         """Return the items of a dict that is unpacked by ``**``."""
-        held = opened(value)
+        held = opened(value, self.budget)
         if kind_of(held) != "dict":
             raise TypeError(f"'{type(held).__name__}' object is not a mapping")
         self.budget.spend(len(held) // 20, 100 * len(held))
@@ -303,7 +305,8 @@ class Walker:
 
     def generator(self, node: Any) -> Iterator[Any]:
         """Return what evaluates the items of a generator expression when they are taken."""
-        source = each(self.value(node.generators[0].iter), self.budget)  # now, as in Python
+        value = opened(self.value(node.generators[0].iter), self.budget)  # now, as in Python
+        source = each(flat_source(value, self.budget), self.budget)
         return (inner.value(node.elt) for inner in self.iterations(node.generators, source))
 
     def iterations(
@@ -442,7 +445,7 @@ def dotted_parts(node: Any) -> list[str] | None:
 
 def unpacked(value: Any, wanted: int, budget: Budget, *, more: bool = False) -> list[Any]:
     """Return the items of a value that is unpacked into ``wanted`` names, or ``more``."""
-    held = opened(value)
+    held = opened(value, budget)
     try:
         source = each(held, budget)
     except TypeError:
