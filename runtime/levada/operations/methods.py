@@ -127,6 +127,11 @@ def _pay_for_numbers(budget: Budget, arguments: Sequence[Any], _: Mapping[str, A
         budget.spend(span // 20)
 
 
+def _pay_for_copy(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+    size = len(arguments[0])
+    budget.spend(size // 20, (8 if type(arguments[0]) is list else 100) * size)
+
+
 def _pay_for_set(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     members = [member for items in arguments if hasattr(items, "__len__") for member in items]
     budget.spend(len(members) // 5, 100 * len(members))
@@ -223,10 +228,13 @@ METHODS: Final[dict[str, dict[str, Function]]] = {
     },
     "float": _methods("as_integer_ratio conjugate hex is_integer"),
     "complex": _methods("conjugate"),
-    "list": {**_methods("copy", passes_on=True), **_methods("count index")},
+    "list": {**_methods("copy", price=_pay_for_copy, passes_on=True), **_methods("count index")},
     "tuple": _methods("count index"),
     "range": _methods("count index", price=_pay_for_numbers),
-    "dict": _methods("copy get items keys values", passes_on=True),
+    "dict": {
+        **_methods("copy", price=_pay_for_copy, passes_on=True),
+        **_methods("get items keys values", passes_on=True),
+    },
     "set": _SET,
     "frozenset": _SET,
     "date": {
