@@ -24,14 +24,9 @@ from .front.source import Source
 from .lowering import (  # noqa: F401 - each registers what it lowers
     bodies,
     calls,
-    comprehensions,
     displays,
     expressions,
-    failures,
     frame,
-    guards,
-    loops,
-    matching,
     statements,
     unused,
 )

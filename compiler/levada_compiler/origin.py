@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .program.ir import Program
 
-_MADE = re.compile(r"Made from ([^\n]+):([^\s:]+) by Levada")
+_MADE = r"Made from ([^\n]+):([^\s:]+) by Levada"
 #: How the program itself begins as JSON, which has no comments.
 _IR = '{\n  "schema": "levada.ir/'
 
@@ -26,7 +26,7 @@ def origin_of(text: str) -> tuple[str, str] | None:
     """Return the module and the pipeline function that a file was made from, if it says so."""
     if text.startswith(_IR):
         return _origin_in_json(text)
-    found = _MADE.search(text)
+    found = re.search(_MADE, text)
     return (found[1], found[2]) if found else None
 
 

@@ -85,6 +85,8 @@ class _Check:
             for call in self._calls
             if self._placed[call.id][0] in (DOCKER, KUBERNETES) and self._placed[call.id][1] is None
         }
+        if not missing:
+            return
         from ..pods.check import no_image
 
         yield from no_image(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from levada import records
 from levada_compiler.options import (
     FLAG,
     MAPPING,
@@ -230,6 +229,8 @@ class Options(OptionTable):
     def record(self) -> str | None:
         """The pattern of the address of a record: in the store where that has one."""
         if self.record_url is None and (self.store or "").startswith(("http://", "https://")):
+            from levada import records  # with the store, which few files need
+
             store = str(self.store).rstrip("/").replace("{", "{{").replace("}", "}}")
             return records.record_path(f"{store}/{{path}}")
         return self.record_url

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from enum import IntEnum
+from importlib import import_module
 
 from ..program.ir import BoolOp, Branch, Conditional, Const, Use, Value
 from . import checks, flow, jumps
@@ -39,9 +40,23 @@ class Ending(IntEnum):
 #: Each is given the statements that follow in the block. What it returns: how the block goes on,
 #: and whether it has lowered those too; None where it goes on behind it.
 STATEMENTS: Final[dict[type[ast.stmt], StatementHandler]] = {}
+#: The modules of those statements that few pipelines have: imported when a pipeline has one.
+_MODULES: Final[dict[type[ast.stmt], str]] = {
+    ast.Match: "matching",
+    ast.Try: "guards",
+    **dict.fromkeys((ast.Raise, ast.Assert), "failures"),
+    **dict.fromkeys((ast.For, ast.Break, ast.Continue), "loops"),
+}
 FALLS: Final = (Ending.FALLS, False)
 #: What the two sides of a decision are called in messages.
 WAYS: Final = ("if the condition holds", "if the condition does not hold")
+
+
+def _handler(kind: type[ast.stmt]) -> StatementHandler | None:
+    """Return what lowers a statement; None where nothing does."""
+    if kind not in STATEMENTS and kind in _MODULES:
+        import_module(f"{__package__}.{_MODULES[kind]}")
+    return STATEMENTS.get(kind)
 
 
 def block(frame: Frame, body: Sequence[ast.stmt]) -> Ending:
@@ -67,7 +82,7 @@ def _rest(frame: Frame, rest: list[ast.stmt]) -> Ending:
 def statement(frame: Frame, node: ast.stmt, rest: list[ast.stmt]) -> Handled:
     """Lower one statement, and those that follow it in its block where they depend on it."""
     frame.reports.place = frame.span(node)
-    handler = STATEMENTS.get(type(node))
+    handler = _handler(type(node))
     try:
         if handler is None:
             unsupported(frame, node)
@@ -301,7 +316,7 @@ REFUSED: Final[dict[type[ast.stmt], tuple[str, str]]] = {
 def refuse_dead(frame: Frame, body: Sequence[ast.stmt]) -> None:
     """Report statements outside the language in a block that is never reached."""
     for item in [inner for node in body for inner in ast.walk(node)]:
-        if isinstance(item, ast.stmt) and type(item) not in STATEMENTS:
+        if isinstance(item, ast.stmt) and _handler(type(item)) is None:
             report_unsupported(frame, item)
 
 

@@ -8,7 +8,7 @@ from levada import operations
 
 from ..diagnostics.diagnostic import Label
 from ..diagnostics.reports import Reports
-from ..front import constants, project_functions
+from ..front import constants
 from ..front import modules as m
 from ..front.not_constant import NotConstantError
 from ..program.ir import Argument, Call, Group, Member, Output, Setting
@@ -346,6 +346,8 @@ def _call_plain(frame: Frame, node: ast.Call, function: m.Function) -> Lowered:
 
 def _folded(frame: Frame, node: ast.Call, function: m.Function, given: Given) -> Lowered | None:
     """Return what a function gives for constants; None where it is more than a computation."""
+    from ..front import project_functions
+
     folder = constants.Folder(frame.building.modules, frame.module)
     try:
         found = project_functions.evaluate(folder, function, *given.as_static(), node)

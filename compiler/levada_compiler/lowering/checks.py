@@ -34,12 +34,12 @@ PLAIN_CLASSES: Final = frozenset(
     )
 )
 #: Scalars of numpy, which are numbers.
-_NUMPY_SCALAR: Final = re.compile(r"numpy\.(u?int|float|complex)\d*_?|numpy\.(bool_?|number)")
+_NUMPY_SCALAR: Final = r"numpy\.(u?int|float|complex)\d*_?|numpy\.(bool_?|number)"
 #: Formats of numbers that never raise, by the type of the number.
 _SAFE_FORMATS: Final = {
-    "float": re.compile(r"[<>=^]?[-+ ]?0?\d{0,3}[,_]?(\.\d{1,3})?[eEfFgG%]?"),
-    "int": re.compile(r"[<>=^]?[-+ ]?0?\d{0,3}[,_]?[dn]?"),
-    "str": re.compile(r"[<>^]?\d{0,3}(\.\d{1,3})?s?"),
+    "float": r"[<>=^]?[-+ ]?0?\d{0,3}[,_]?(\.\d{1,3})?[eEfFgG%]?",
+    "int": r"[<>=^]?[-+ ]?0?\d{0,3}[,_]?[dn]?",
+    "str": r"[<>^]?\d{0,3}(\.\d{1,3})?s?",
 }
 
 
@@ -145,7 +145,7 @@ def _is_plain(frame: Frame, kind: Type) -> bool:
     """Return whether values of a type may be computed with, as far as that is known."""
     if kind.name in PLAIN_CLASSES or kind.name.startswith(("collections.abc.", "typing.")):
         return True
-    if _NUMPY_SCALAR.fullmatch(kind.name):
+    if kind.name.startswith("numpy.") and re.fullmatch(_NUMPY_SCALAR, kind.name):
         return True
     if ":" in kind.name:
         fields = frame.building.declarations.fields(kind)
@@ -234,4 +234,4 @@ def _pair_may_raise(op: ast.cmpop, left: Lowered, right: Lowered) -> bool:
 def format_is_safe(kind: Type, conversion: str, form: str) -> bool:
     """Return whether a format specification never raises for values of a type."""
     safe = _SAFE_FORMATS.get("str" if conversion else kind.name)
-    return safe is not None and safe.fullmatch(form) is not None
+    return safe is not None and re.fullmatch(safe, form) is not None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 
-from levada.operations import QUALIFIED, named
-
 from ..front import modules as m
 from ..program.ir import FunctionName, Item, Lambda, Value
 from ..program.substitution import substituted
@@ -49,6 +47,8 @@ def function_value(frame: Frame, node: ast.expr, kind: Type = ANY) -> Lowered:
 
 def _known(frame: Frame, node: ast.expr) -> str | None:
     """Return the evaluator's name of a function or a type of Python's."""
+    from levada.operations import QUALIFIED, named
+
     first = node
     while isinstance(first, ast.Attribute):
         first = first.value

@@ -1,12 +1,14 @@
 """The table through which the parts of the lowering recurse into expressions.
 
 Each form of the syntax has one handler, registered by the module that lowers it. The modules call
-each other through :func:`expression`, so that none imports one that imports it.
+each other through :func:`expression`, so that none imports one that imports it. What few
+pipelines have is imported when a pipeline has it.
 """
 
 from __future__ import annotations
 
 import ast
+from importlib import import_module
 
 from ..front import constants
 from ..front.not_constant import NotConstantError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     ExpressionHandler: TypeAlias = Callable[[Frame, Any], Lowered]
 
 EXPRESSIONS: Final[dict[type[ast.expr], ExpressionHandler]] = {}
+_COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 #: What to write instead of a form that is outside the language: what it is, and the way out.
 REFUSED: Final[dict[type[ast.expr], tuple[str, str]]] = {
     ast.Lambda: ("a lambda", "write a step: a top-level function under `@step`"),
@@ -41,6 +44,8 @@ def expression(frame: Frame, node: ast.expr) -> Lowered:
 
 def callable_or_value(frame: Frame, node: ast.expr) -> Lowered:
     """Return what an expression stands for, which may be a function, a class or a module."""
+    if isinstance(node, _COMPREHENSIONS) and type(node) not in EXPRESSIONS:
+        import_module(f"{__package__}.comprehensions")
     handler = EXPRESSIONS.get(type(node))
     if handler is None:
         return unsupported(frame, node)
