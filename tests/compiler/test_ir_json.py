@@ -70,8 +70,8 @@ def edited(edit: Any) -> str:
         (edited(lambda d: d.update(version=1)), "version: this is not a field of a program"),
         (edited(lambda d: d.update(span="1:2")), "span: expected file:line:column-line:column"),
         (edited(lambda d: d.update(body={})), "body: expected a list, not {}"),
-        (edited(lambda d: d["body"].append({"type": "while"})), "body[5]: expected an object of a"),
-        (edited(lambda d: d["body"].append(None)), "body[5]: expected an object of a type among"),
+        (edited(lambda d: d["body"].append({"type": "while"})), "body[7]: expected an object of a"),
+        (edited(lambda d: d["body"].append(None)), "body[7]: expected an object of a type among"),
         (
             edited(lambda d: d["body"][1]["target"].update(is_tuple=0)),
             "body[1].target.is_tuple: expected true or false, not 0",

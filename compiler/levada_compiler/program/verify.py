@@ -381,7 +381,8 @@ class _Verifier:
             self.report(result.span, f"`{result.kind}` is no kind of result")
         count = {"none": 0, "value": 1}.get(result.kind, len(result.values))
         if len(result.values) != count:
-            self.report(result.span, f"the result is {count} values, but has {len(result.values)}")
+            what = "one value" if count else "no value"
+            self.report(result.span, f"the result is {what}, but has {len(result.values)}")
         for name in result.after:
             if name not in self.places or not isinstance(self.places[name].node, Value):
                 self.report(result.span, f"the result is after `{name}`, which is no value")
@@ -586,9 +587,13 @@ def _collection_problem(expr: Expr) -> str:
             return f"`!{wrong[0]}` is no conversion" if wrong else ""
         case Comprehension() if expr.kind not in ("list", "set", "dict") or not expr.clauses:
             return f"`{expr.kind}` is no kind of comprehension"
-        case Comprehension(kind="dict", element=element) if len(element.children()) != 2:
+        case Comprehension(kind="dict", element=element) if not _is_pair(element):
             return "the element of a dict is a pair"
     return ""
+
+
+def _is_pair(expr: Expr) -> bool:
+    return isinstance(expr, Display) and expr.kind == "tuple" and len(expr.items) == 2
 
 
 def _is_chain(expr: Compare) -> bool:
