@@ -50,7 +50,8 @@ def test_documents(tmp_path: Path, name: str) -> None:
 
 def test_a_record_says_where_the_function_starts(tmp_path: Path) -> None:
     """It is imported for that: a plan has no line numbers. What the cache answers is not."""
-    body = "@step\ndef work(i: int) -> int:\n    return i\n\n@pipeline\ndef main():\n    work(1)\n"
+    step = "@step\ndef work(i: int) -> int:\n    return i\n\n"
+    body = step + "@pipeline\ndef main():\n    return work(1)\n"
     project = Project(tmp_path, body)
     text = (tmp_path / "pipeline.py").read_text()
     line = text[: text.index("@step")].count("\n") + 1

@@ -407,7 +407,8 @@ class Graph:
     def _tasks(self, nodes: Iterable[str]) -> list[str]:
         names: list[str] = []
         for name in nodes:
-            names += self._exits[name] if name in self._guards else [name]
+            # A guard of a loop that has no tasks has none, and was never added.
+            names += self._exits.get(name, ()) if name in self._guards else [name]
         return names
 
     def _union(self, nodes: Sequence[Node]) -> int:

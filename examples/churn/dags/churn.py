@@ -1,7 +1,7 @@
 """Predict who leaves.
 
 Made from examples/churn/pipeline.py:churn by Levada 0.1.0.
-Source: sha256:fab1f07d253a2d9c72e7653557d7e41bf12826ee154fe78c282ffb5f30a7ed1e
+Source: sha256:1bb6ccd943b954ae73fe057ff6a3fa24ccef2b4010cf2d59806ed0c32d9238d6
 Change that file and compile it again, rather than this one.
 """
 
@@ -52,7 +52,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:fab1f07d253a2d9c72e7653557d7e41bf12826ee154fe78c282ffb5f30a7ed1e",
+    "LEVADA_SOURCE": "sha256:1bb6ccd943b954ae73fe057ff6a3fa24ccef2b4010cf2d59806ed0c32d9238d6",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -205,7 +205,7 @@ class Outputs(Command):
 class Finally(BaseOperator):
     """Waits for the end of a `try`, however it ended; what follows it always runs."""
 
-    def __init__(self, body, **kwargs):
+    def __init__(self, body=(), **kwargs):
         super().__init__(trigger_rule="all_done", **kwargs)
         self.body = body
 
