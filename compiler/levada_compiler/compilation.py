@@ -13,7 +13,8 @@ from levada import project as projects
 from levada.code import Code
 from levada.hashing import sha256
 
-from .diagnostics.diagnostic import Diagnostic, Label, Severity, Span
+from .compiled import Compilation
+from .diagnostics.diagnostic import Label, Severity, Span
 from .diagnostics.reports import Reports, closest
 from .front import made_steps, outside
 from .front import modules as m
@@ -33,35 +34,18 @@ from .lowering import (  # noqa: F401 - each registers what it lowers
 from .program import check, order, pruning
 from .program.digest import digest_of
 from .program.ir import Program
-from .slotted import dataclass, replace
+from .slotted import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-@dataclass(frozen=True, slots=True)
-class Compilation:
-    """What became of a module.
-
-    ``program`` is None if there is an error. ``sources`` holds the text of every file that a span
-    may point into, ``files`` the absolute path and ``sha256:…`` of everything that was read.
-    ``pipelines`` are the names of the module's pipelines.
-    """
-
-    program: Program | None
-    diagnostics: tuple[Diagnostic, ...]
-    sources: dict[str, str]
-    files: dict[str, str]
-    pipelines: tuple[str, ...]
-    consulted: tuple[str, ...] = ()
-
-
 def compile_file(path: str, pipeline: str | None = None) -> Compilation:
     """Compile the pipeline named ``pipeline`` of the module at ``path``.
 
     Without a name: the only one, or the only one that no other pipeline of the module calls.
-    A ``.json`` file holds a program itself (``levada.ir/1``). Never raises for bad input: whatever
+    A ``.json`` file holds a program itself (``levada.ir/2``). Never raises for bad input: whatever
     is wrong is a diagnostic.
     """
     path = os.fspath(path)

@@ -10,7 +10,7 @@ import os
 from levada import project as projects
 from levada.hashing import sha256
 
-from .compilation import Compilation
+from .compiled import Compilation
 from .diagnostics.diagnostic import Diagnostic, Span
 
 TYPE_CHECKING = False

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Label, Severity, Span
-from levada_compiler.diagnostics.render import FORMATS, render
-from levada_compiler.diagnostics.render.cells import width
+from levada_compiler.render import FORMATS, render
+from levada_compiler.render.cells import width
 
 from .markdown import Case, cases
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from levada_compiler.compilation import Compilation, compile_file
+from levada_compiler.compilation import compile_file
+from levada_compiler.compiled import Compilation
 from levada_compiler.program.expression_text import ExpressionWriter
 from levada_compiler.program.ir import Branch, Call, Fail, Group, Guard, Loop, Node, Result, Value
 from levada_compiler.program.verify import verify

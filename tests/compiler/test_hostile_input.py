@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from levada_compiler.compilation import Compilation, compile_file
+from levada_compiler.compilation import compile_file
+from levada_compiler.compiled import Compilation
 
 from tests.conformance.case import CASES
 

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from levada_compiler.compilation import Compilation, compile_file
+from levada_compiler.compilation import compile_file
+from levada_compiler.compiled import Compilation
 from levada_compiler.program.ir import Call
 from levada_compiler.program.verify import verify
 

@@ -12,7 +12,8 @@ import re
 from pathlib import Path
 
 import pytest
-from levada_compiler.compilation import Compilation, compile_file
+from levada_compiler.compilation import compile_file
+from levada_compiler.compiled import Compilation
 from levada_compiler.program.expression_text import ExpressionWriter
 from levada_compiler.program.verify import verify
 

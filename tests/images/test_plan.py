@@ -183,7 +183,7 @@ def test_a_lock_that_cannot_be_read(text: str, reason: str, tmp_path: Path) -> N
 
 def test_rule_pages() -> None:
     """Every diagnostic of the planner has a page."""
-    from levada_compiler.diagnostics import rule_pages
+    from levada_compiler import rule_pages
 
     package = Path(lock.__file__).parent
     source = "".join(path.read_text() for path in package.glob("*.py"))

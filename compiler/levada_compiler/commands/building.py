@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from levada_compiler import output
-from levada_compiler.diagnostics.render import render
-from levada_compiler.diagnostics.render.cells import width
-from levada_compiler.diagnostics.render.colours import CHOICES, palette
+from levada_compiler.render import render
+from levada_compiler.render.cells import width
+from levada_compiler.render.colours import CHOICES, palette
 from levada_compiler.slotted import dataclass, replace
 
 from . import front, image_session, plain
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from levada_backends.images.plan import Plan, PlannedImage
     from levada_backends.images.session import Outcome, Session
 
-    from levada_compiler.diagnostics.render.colours import Palette
+    from levada_compiler.render.colours import Palette
 
 COMMAND_LINE = plain.CommandLine(
     flags={

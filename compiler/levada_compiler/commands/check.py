@@ -7,7 +7,7 @@ import sys
 import click
 
 from levada_compiler import targets
-from levada_compiler.diagnostics.render import FORMATS, render
+from levada_compiler.render import FORMATS, render
 
 from . import configuration, console, front, parameters
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from levada_compiler.diagnostics.render import FORMATS
+from levada_compiler.render import FORMATS
 
 from . import compiling, console, parameters
 

@@ -6,8 +6,8 @@ import os
 import sys
 
 from levada_compiler import output, targets
-from levada_compiler.diagnostics.render import FORMATS, render
-from levada_compiler.diagnostics.render.colours import CHOICES, palette
+from levada_compiler.render import FORMATS, render
+from levada_compiler.render.colours import CHOICES, palette
 from levada_compiler.slotted import dataclass
 from levada_compiler.usage import UsageError
 

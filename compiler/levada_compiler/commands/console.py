@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from levada_compiler.diagnostics.render.colours import CHOICES
-from levada_compiler.diagnostics.render.colours import palette as palette
+from levada_compiler.render.colours import CHOICES
+from levada_compiler.render.colours import palette as palette
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from levada.engine import Executors
 
-    from levada_compiler.diagnostics.render.colours import Palette
+    from levada_compiler.render.colours import Palette
 
 
 def executors(
@@ -23,7 +23,7 @@ def executors(
 
     None if the images cannot be had; what is wrong with the engine or a build is said at once.
     """
-    from levada_compiler.diagnostics.render import render
+    from levada_compiler.render import render
 
     from . import front
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from levada_compiler.client import NotDeployedError
-from levada_compiler.diagnostics.render.colours import palette
+from levada_compiler.render.colours import palette
 
 from . import console, parameters, remote
 

@@ -8,7 +8,7 @@ import sys
 import click
 from click.shell_completion import CompletionItem
 
-from levada_compiler.diagnostics import rule_pages
+from levada_compiler import rule_pages
 
 from . import console
 

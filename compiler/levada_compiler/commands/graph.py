@@ -8,8 +8,8 @@ import sys
 import click
 
 from levada_compiler import output
-from levada_compiler.diagnostics.render import render
 from levada_compiler.graph import FORMATS, draw
+from levada_compiler.render import render
 
 from . import console, front, parameters
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from levada_compiler.diagnostics.render import render
+from levada_compiler.render import render
 
 from . import console, front, image_session
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from levada_backends.images.explain import Explanation, Item
 
-    from levada_compiler.diagnostics.render.colours import Palette
     from levada_compiler.program.ir import Program
+    from levada_compiler.render.colours import Palette
 
 
 @click.command()

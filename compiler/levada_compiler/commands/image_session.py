@@ -8,8 +8,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from levada_compiler.diagnostics.render.colours import palette
 from levada_compiler.output import OutputError
+from levada_compiler.render.colours import palette
 
 if TYPE_CHECKING:
     from collections.abc import Callable

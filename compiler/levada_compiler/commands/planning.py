@@ -9,7 +9,7 @@ from levada_compiler import compile_cache
 from levada_compiler.output import Product
 
 if TYPE_CHECKING:
-    from levada_compiler.diagnostics.render.colours import Palette
+    from levada_compiler.render.colours import Palette
 
 
 def plan(
@@ -26,8 +26,8 @@ def _compile(
     key: list[str], reference: tuple[str, str | None], form: str, colours: Palette
 ) -> Product:
     """A product whose one file is the plan, and that is remembered; none if there are errors."""
-    from levada_compiler.diagnostics.render import render
     from levada_compiler.program import plan as plans
+    from levada_compiler.render import render
 
     from . import front
 

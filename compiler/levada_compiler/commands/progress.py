@@ -8,14 +8,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from levada_compiler.diagnostics.render.cells import cells, escape
+from levada_compiler.render.cells import cells, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from levada.engine.events import Event
 
-    from levada_compiler.diagnostics.render.colours import Palette
+    from levada_compiler.render.colours import Palette
 
 #: Seconds between two drawings of the live view.
 BEAT = 0.2

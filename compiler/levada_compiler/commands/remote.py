@@ -12,7 +12,7 @@ from levada import project as projects
 
 from levada_compiler import targets
 from levada_compiler.client import ClientError, Compiled, not_installed
-from levada_compiler.diagnostics.render.colours import palette
+from levada_compiler.render.colours import palette
 from levada_compiler.slotted import dataclass
 from levada_compiler.usage import UsageError
 
@@ -111,8 +111,8 @@ def compiled(
     colour: str,
 ) -> Compiled | None:
     """The pipeline compiled for this place; None if there are errors, which are shown."""
-    from levada_compiler.diagnostics.render import render
     from levada_compiler.program import plan
+    from levada_compiler.render import render
 
     choice = configuration.Choice(at.environment, overrides)
     checked = front.check(reference, [at.target], choice=choice)

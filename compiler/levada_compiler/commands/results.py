@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from levada.engine.events import node_label
 
-from levada_compiler.diagnostics.render.cells import escape
+from levada_compiler.render.cells import escape
 from levada_compiler.slotted import dataclass, replace
 
 from .progress import duration, headline, short
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from levada_compiler.client import Client, RunState, StepState
-    from levada_compiler.diagnostics.render.colours import Palette
+    from levada_compiler.render.colours import Palette
 
     from .recorded import Recorded
     from .remote import Place

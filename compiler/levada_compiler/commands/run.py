@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from levada import project as projects
 
-from levada_compiler.diagnostics.render import FORMATS
+from levada_compiler.render import FORMATS
 
 from . import arguments, console, containers, interpreter, parameters, planning, stores
 from .progress import Progress

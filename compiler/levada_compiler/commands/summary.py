@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from levada_compiler.diagnostics.render.cells import escape, width
 from levada_compiler.output import display_path
+from levada_compiler.render.cells import escape, width
 from levada_compiler.slotted import dataclass
 
 from .progress import duration, headline, short
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from levada.engine import Outcome, StepSummary
 
-    from levada_compiler.diagnostics.render.colours import Palette
+    from levada_compiler.render.colours import Palette
 
     from .progress import Progress
 

@@ -10,16 +10,16 @@ import click
 from levada.settings import SETTINGS
 
 from levada_compiler import targets
-from levada_compiler.diagnostics.render.cells import width
 from levada_compiler.foreign_target import TargetFaultError
+from levada_compiler.render.cells import width
 
 from . import console, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from levada_compiler.diagnostics.render.colours import Palette
     from levada_compiler.options import Option
+    from levada_compiler.render.colours import Palette
     from levada_compiler.target import Capability, Target
 
 

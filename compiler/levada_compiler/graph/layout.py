@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from levada_compiler.diagnostics.render.cells import width as columns
+from levada_compiler.render.cells import width as columns
 
 from .model import Cluster, Vertex
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from levada_compiler.diagnostics.render.cells import escape
+from levada_compiler.render.cells import escape
 
 from .model import Cluster, vertices
 

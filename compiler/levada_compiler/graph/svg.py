@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape as xml
 
-from levada_compiler.diagnostics.render.cells import escape
+from levada_compiler.render.cells import escape
 
 from .layout import layout
 from .model import Cluster

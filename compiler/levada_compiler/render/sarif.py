@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from urllib.parse import quote
 
-from levada_compiler.diagnostics import rule_pages
+from levada_compiler import rule_pages
 
 from .cells import source_lines
 

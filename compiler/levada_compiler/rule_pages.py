@@ -1,10 +1,10 @@
-"""The pages behind the rule ids: ``rules/<id>.md`` here and beside each target."""
+"""The pages behind the rule ids: ``rules/<id>.md`` of the diagnostics and beside each target."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from .. import targets
+from . import targets
 
 
 def find(rule: str) -> str | None:
@@ -30,7 +30,7 @@ def summary(page: str) -> str:
 
 
 def _folders() -> list[Path]:
-    own = Path(__file__).parent / "rules"
+    own = Path(__file__).parent / "diagnostics" / "rules"
     return [folder for folder in [own, *_shared(), *targets.rule_folders()] if folder.is_dir()]
 
 
