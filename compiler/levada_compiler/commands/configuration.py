@@ -156,7 +156,7 @@ def _known(target: Target) -> tuple[str, ...] | None:
 def _override(
     options: dict[str, Table], targets: Sequence[Target], path: list[str], value: object
 ) -> None:
-    """Set one option of every target that has it."""
+    """Set one option of every target that has it; an empty value leaves it unset."""
     names = {target.name: _known(target) for target in targets}
     takers = [name for name, known in names.items() if known is None or path[0] in known]
     if not takers:
@@ -165,7 +165,16 @@ def _override(
     for key in reversed(path):
         value = {key: value}
     for name in takers:
-        options[name] = merged(options[name], value)  # type: ignore[arg-type]
+        options[name] = _without_empty(merged(options[name], value), path)  # type: ignore[arg-type]
+
+
+def _without_empty(table: Table, path: Sequence[str]) -> Table:
+    """The table without the option at this path if that is an empty text."""
+    key, *rest = path
+    found = table[key]
+    if rest and isinstance(found, dict):
+        return {**table, key: _without_empty(found, rest)}
+    return {name: value for name, value in table.items() if name != key or value != ""}
 
 
 def _read(word: str) -> tuple[list[str], object]:

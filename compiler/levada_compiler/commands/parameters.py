@@ -74,7 +74,7 @@ SET = click.option(
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An option of the targets, as TOML or text; may be repeated.",
+    help="An option of the targets, as TOML or text, or empty to unset it; repeatable.",
 )
 
 PARAM = click.option(
