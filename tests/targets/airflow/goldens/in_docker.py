@@ -103,7 +103,11 @@ class DockerCommand(DockerOperator):
         super().__init__(
             image=image,
             entrypoint=["python"],
-            environment={**ENVIRONMENT, "LEVADA_STORE": STORE, "LEVADA_IMAGE": image},
+            environment={
+                **ENVIRONMENT,
+                "LEVADA_STORE": STORE,
+                "LEVADA_IMAGE": image,
+            },
             # The worker's own variables of these names; Airflow shows and keeps none of them.
             private_environment={name: os.environ[name] for name in secrets if name in os.environ},
             mounts=[*MOUNTS, *mounts],

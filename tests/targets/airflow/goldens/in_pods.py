@@ -106,7 +106,7 @@ def xcom_of(result):
     return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
 
 
-def pod_of(pod, container):
+def pod_of(task, pod, container):
     """A pod as Kubernetes writes it: what all have, and what this one has besides."""
     main = {"name": "base", **CONTAINER, **container}
     main["volumeMounts"] = [*CONTAINER["volumeMounts"], *container.get("volumeMounts", [])]
@@ -134,8 +134,13 @@ class PodCommand(KubernetesPodOperator):
         super().__init__(
             image=image,
             cmds=["python"],
-            env_vars={**ENVIRONMENT, "HOME": "/tmp", "LEVADA_STORE": STORE, "LEVADA_IMAGE": image},
-            pod_template_dict=pod_of(pod or {}, container or {}),
+            env_vars={
+                **ENVIRONMENT,
+                "HOME": "/tmp",
+                "LEVADA_STORE": STORE,
+                "LEVADA_IMAGE": image,
+            },
+            pod_template_dict=pod_of(self, pod or {}, container or {}),
             do_xcom_push=True,
             skip_on_exit_code=65,
             log_events_on_failure=True,

@@ -89,9 +89,10 @@ def record_url(task, ti):
     """Where the record of an attempt is, or will be."""
     run_id, attempt = ti.run_id, str(ti.try_number)
     step, item = task.node or task.task_id, task.item["index"] if task.item else ""
-    names = {"pipeline": PIPELINE, "run_id": run_id, "step": step, "item": item, "attempt": attempt}
-    folders = [quote(name, safe="+:@=").replace("~", "%7E") for name in (PIPELINE, run_id, step)]
+    names = {"pipeline": PIPELINE, "run_id": run_id, "step": step}
+    folders = [quote(name, safe="+:@=").replace("~", "%7E") for name in names.values()]
     path = "/".join(["runs", *folders, *([f"[{item}]"] if item else []), attempt])  # in the store
+    names |= {"item": item, "attempt": attempt}
     names = {name: quote(value, safe="") for name, value in names.items()}
     return RECORD.format(path=quote(path), **names)
 
@@ -114,11 +115,11 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()

@@ -121,11 +121,11 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -201,7 +201,11 @@ class DockerCommand(DockerOperator):
         super().__init__(
             image=image,
             entrypoint=["python"],
-            environment={**ENVIRONMENT, "LEVADA_STORE": STORE, "LEVADA_IMAGE": image},
+            environment={
+                **ENVIRONMENT,
+                "LEVADA_STORE": STORE,
+                "LEVADA_IMAGE": image,
+            },
             # The worker's own variables of these names; Airflow shows and keeps none of them.
             private_environment={name: os.environ[name] for name in secrets if name in os.environ},
             mounts=[*MOUNTS, *mounts],
@@ -255,7 +259,7 @@ class DockerBranch(DockerCommand, BranchMixIn):
         return taken
 
 
-def pod_of(pod, container):
+def pod_of(task, pod, container):
     """A pod as Kubernetes writes it: what all have, and what this one has besides."""
     main = {"name": "base", **CONTAINER, **container}
     main["volumeMounts"] = [*CONTAINER["volumeMounts"], *container.get("volumeMounts", [])]
@@ -283,8 +287,13 @@ class PodCommand(KubernetesPodOperator):
         super().__init__(
             image=image,
             cmds=["python"],
-            env_vars={**ENVIRONMENT, "HOME": "/tmp", "LEVADA_STORE": STORE, "LEVADA_IMAGE": image},
-            pod_template_dict=pod_of(pod or {}, container or {}),
+            env_vars={
+                **ENVIRONMENT,
+                "HOME": "/tmp",
+                "LEVADA_STORE": STORE,
+                "LEVADA_IMAGE": image,
+            },
+            pod_template_dict=pod_of(self, pod or {}, container or {}),
             do_xcom_push=True,
             skip_on_exit_code=65,
             log_events_on_failure=True,
