@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from .source_text import WIDTH
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
 #: Where each name comes from: in Airflow 3, in Airflow 2.
 _AIRFLOW = {
@@ -18,7 +20,12 @@ _AIRFLOW = {
     "BranchMixIn": ("airflow.providers.standard.operators.branch", "airflow.operators.branch"),
     "SubprocessHook": ("airflow.providers.standard.hooks.subprocess", "airflow.hooks.subprocess"),
 }
-_EXCEPTIONS = ("AirflowException", "AirflowFailException", "AirflowSkipException")
+_EXCEPTIONS = (
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowRescheduleException",
+    "AirflowSkipException",
+)
 #: What is the same in both: at the top of the file, where Airflow's parser has it ready.
 _PROVIDERS = {
     "DockerOperator": "airflow.providers.docker.operators.docker",
@@ -73,5 +80,15 @@ def _from(places: Mapping[str, str], margin: str = "    ") -> list[str]:
         own = "Dataset as Asset" if module.endswith("datasets") else name
         modules.setdefault(module, []).append(own)
     return [
-        f"{margin}from {module} import {', '.join(modules[module])}" for module in sorted(modules)
+        f"{margin}{line}"
+        for module in sorted(modules)
+        for line in import_from(module, modules[module], len(margin))
     ]
+
+
+def import_from(module: str, names: Sequence[str], indent: int = 0) -> list[str]:
+    """The lines of one import, without their indentation of so many spaces."""
+    line = f"from {module} import {', '.join(names)}"
+    if indent + len(line) <= WIDTH:
+        return [line]
+    return [f"from {module} import (", *(f"    {name}," for name in names), ")"]

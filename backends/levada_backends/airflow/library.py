@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 
 from . import operators
-from .imports import imports
-from .source_text import WIDTH, Text, call, docstring, statement
+from .imports import import_from, imports
+from .source_text import Text, call, docstring, statement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def module(executors: Collection[str], catalog: Catalog, airflow: int | None) ->
 
     Whatever a pipeline with these executors may need is in it, so that pipelines share it.
     """
-    wanted = [*operators.operators(executors), "callback", "announce"]
+    wanted = [*operators.operators(executors), "callback", "announce", "in_order"]
     wanted += ["missed"] if airflow != 3 else []
     wanted += ["sla"] if airflow is None else []
     pieces = catalog.closure(wanted)
@@ -58,10 +58,7 @@ def module(executors: Collection[str], catalog: Catalog, airflow: int | None) ->
 def import_lines(module: str, names: Iterable[str]) -> list[str]:
     """Return the lines that import these names of a module beside the file."""
     wanted = sorted([*names, "bind"])  # classes before functions, as isort has them
-    line = f"from {module} import {', '.join(wanted)}"
-    lines = [line]
-    if len(line) > WIDTH:
-        lines = [f"from {module} import (", *(f"    {name}," for name in wanted), ")"]
+    lines = import_from(module, wanted)
     about = "# What the operators do is in a module beside this file."
     return [about, "sys.path.append(str(Path(__file__).parent))", "", *lines]
 

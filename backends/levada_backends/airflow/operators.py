@@ -475,6 +475,23 @@ def announce(context, result):
         context["outlet_events"][asset].extra = shown
 '''
 
+_IN_ORDER = '''
+def in_order(context):
+    """Let a mapped task wait for the items before its own; it fails if one of these has failed."""
+    ti, run = context["ti"], context["dag_run"]
+    if hasattr(run, "get_task_instances"):  # Airflow 2
+        found = {(one.task_id, one.map_index): one.state for one in run.get_task_instances()}
+        before = {found.get((ti.task_id, index)) for index in range(ti.map_index)}
+    else:
+        given = ti.get_task_states(run.dag_id, task_ids=[ti.task_id], run_ids=[run.run_id])
+        found = given.get(run.run_id, {})
+        before = {found.get(f"{ti.task_id}_{index}") for index in range(ti.map_index)}
+    if before & {"failed", "upstream_failed"}:
+        raise AirflowFailException("not reached: an item before this one failed")
+    if before - {"success", "skipped"}:  # it waits for its next attempt
+        raise AirflowRescheduleException(pendulum.now("UTC").add(seconds=10))
+'''
+
 #: The functions and the operators that run a command, as they are for processes.
 _PIECES = {
     "values_of": Piece(_VALUES, imports=("re",)),
@@ -496,6 +513,9 @@ _PIECES = {
     "sla": Piece(_SLA, imports=("timedelta", "BaseOperator")),
     "missed": Piece(_MISSED, ("callback",)),
     "announce": Piece(_ANNOUNCE),
+    "in_order": Piece(
+        _IN_ORDER, imports=("pendulum", "AirflowFailException", "AirflowRescheduleException")
+    ),
 }
 _RUNS = ("words_of", "xcom_of")
 _FAILS = ("AirflowException", "AirflowFailException")
@@ -538,7 +558,7 @@ _PREFIXED = re.compile(rf"\b({'|'.join(_RUNNING)})\b")
 ORDER = (
     *("values_of", "words_of", "xcom_of", "RecordLink", "states_of"),
     *(prefix + name for prefix, _ in _COMMANDS.values() for name in _RUNNING),
-    *(*_BARE, "callback", "sla", "missed", "announce"),
+    *(*_BARE, "callback", "sla", "missed", "announce", "in_order"),
 )
 #: Names that the pieces define.
 NAMES = frozenset((*ORDER, "pod_of", "record_url", "bind"))

@@ -50,6 +50,7 @@ _TAKEN = operators.NAMES | frozenset(
         ),
         *("SubprocessHook", "DockerOperator", "DeviceRequest", "Mount", "KubernetesPodOperator"),
         *("AirflowException", "AirflowFailException", "AirflowSkipException"),
+        "AirflowRescheduleException",
         *("RECORD", "BaseOperatorLink", "quote", "shorten", "IS_2", "LATE"),
         *("SyncCallback", "DeadlineAlert", "DeadlineReference"),
         *("PIPELINE", "VALUES", "PROJECT", "PYTHON", "SOURCES", "ENVIRONMENT", "BACKOFF", "SWITCH"),
@@ -484,7 +485,10 @@ def _loop_arguments(task: Task) -> dict[str, Text]:
     """What a mapped task has to know of the loops around it."""
     loops = [clause for clause in task.clauses if not clause.startswith("if ")]
     label = '"{{ task.item.label }}"'
-    return {"loops": strings(loops), "map_index_template": label}
+    arguments: dict[str, Text] = {"loops": strings(loops), "map_index_template": label}
+    if task.limit is not None:
+        arguments["max_active_tis_per_dagrun"] = literal(task.limit)
+    return arguments | ({"pre_execute": "in_order"} if task.limit == 1 else {})
 
 
 def _listing_arguments(task: Task) -> dict[str, Text]:

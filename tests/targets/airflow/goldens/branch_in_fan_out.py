@@ -1,7 +1,7 @@
 """branch_in_fan_out.
 
 Made from tests/targets/airflow/cases/branch_in_fan_out.py:branch_in_fan_out by Levada 0.1.0.
-Source: sha256:e1b04c764d90aca218cccd2a71b76905a212732d97a8e142f3528a7268ca5286
+Source: sha256:af864b6cae7c0fe00a4e0f76e1f8ad306e270a640bc94c7a2e4f8c5ad91e602f
 Change that file and compile it again, rather than this one.
 """
 
@@ -49,7 +49,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:e1b04c764d90aca218cccd2a71b76905a212732d97a8e142f3528a7268ca5286",
+    "LEVADA_SOURCE": "sha256:af864b6cae7c0fe00a4e0f76e1f8ad306e270a640bc94c7a2e4f8c5ad91e602f",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """groups.
 
 Made from tests/targets/airflow/cases/groups.py:groups by Levada 0.1.0.
-Source: sha256:54e2326dc9747292b6ce15b6f13ed4199c180b91f870f28e12a3aed799e097aa
+Source: sha256:a8ca77caedb87a9ab7bd26508e5401ba12e7d46af4b440c1401c409bb82cb2c8
 Change that file and compile it again, rather than this one.
 """
 
@@ -49,7 +49,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:54e2326dc9747292b6ce15b6f13ed4199c180b91f870f28e12a3aed799e097aa",
+    "LEVADA_SOURCE": "sha256:a8ca77caedb87a9ab7bd26508e5401ba12e7d46af4b440c1401c409bb82cb2c8",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

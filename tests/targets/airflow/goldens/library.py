@@ -1,7 +1,7 @@
 """Trains, and tells of a failure.
 
 Made from tests/targets/airflow/cases/library.py:library by Levada 0.1.0.
-Source: sha256:6c0eb4b62231ce1f0981f0b3394069dfb2f941a5b2f75edec729834bf6ff115a
+Source: sha256:f90b9f10a4af26cb5042d01566ee194ed80c549103eaeae5b76c1aea2ea53145
 Change that file and compile it again, rather than this one.
 """
 
@@ -22,7 +22,7 @@ except ImportError:  # Airflow 2
 # What the operators do is in a module beside this file.
 sys.path.append(str(Path(__file__).parent))
 
-from levada_airflow_003e6cab import Except, Items, Outputs, Step, bind, callback
+from levada_airflow_c01e8a77 import Except, Items, Outputs, Step, bind, callback
 
 PIPELINE = "library"
 # The project on the worker, and the Python that has what its steps need. Artifacts
@@ -39,7 +39,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:6c0eb4b62231ce1f0981f0b3394069dfb2f941a5b2f75edec729834bf6ff115a",
+    "LEVADA_SOURCE": "sha256:f90b9f10a4af26cb5042d01566ee194ed80c549103eaeae5b76c1aea2ea53145",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """linked.
 
 Made from tests/targets/airflow/cases/linked.py:linked by Levada 0.1.0.
-Source: sha256:60d3a0cb463774923f30ccd42b31d3799fed29c863a987cbd5c438ad2a95b7fc
+Source: sha256:07a2e5adf32f33333690af70b43c36fe3eaf8efaaab331177b2782c486a1f84a
 Change that file and compile it again, rather than this one.
 """
 
@@ -48,7 +48,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:60d3a0cb463774923f30ccd42b31d3799fed29c863a987cbd5c438ad2a95b7fc",
+    "LEVADA_SOURCE": "sha256:07a2e5adf32f33333690af70b43c36fe3eaf8efaaab331177b2782c486a1f84a",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """mixed.
 
 Made from tests/targets/airflow/cases/mixed.py:mixed by Levada 0.1.0.
-Source: sha256:2329a5e701c6e794339e7d6425ef109363ef3ef4e211bf8e9fc74d7b1e1d6ed6
+Source: sha256:e3aa05a8a5d814c39be4f174bd9f533b1f4fb7558c717c48536ba9205a8f2569
 Change that file and compile it again, rather than this one.
 """
 
@@ -77,7 +77,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:2329a5e701c6e794339e7d6425ef109363ef3ef4e211bf8e9fc74d7b1e1d6ed6",
+    "LEVADA_SOURCE": "sha256:e3aa05a8a5d814c39be4f174bd9f533b1f4fb7558c717c48536ba9205a8f2569",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """The operators of DAGs that Levada has compiled: each runs `python -m levada` for a task.
 
 Made by Levada; compile the pipelines again, rather than change this file.
-Source: sha256:003e6cabfb7e80203665d5c8f639483beb804fc0edc3206aa5cacc83e1653951
+Source: sha256:c01e8a77e34720934b609ba83fd5cd9aa1a9a703f34f4dbc2fdf7b5c189f38f1
 """
 
 import json
@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import shorten
 
+import pendulum
+
 try:  # Airflow 3
     from airflow.providers.standard.hooks.subprocess import SubprocessHook
     from airflow.providers.standard.operators.branch import BranchMixIn
@@ -23,9 +25,17 @@ except ImportError:  # Airflow 2
     from airflow.operators.branch import BranchMixIn
 
 try:  # Airflow 3.2
-    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowRescheduleException,
+    )
 except ImportError:
-    from airflow.exceptions import AirflowException, AirflowFailException
+    from airflow.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowRescheduleException,
+    )
 
 IS_2 = BaseOperator.__module__.startswith("airflow.models")
 
@@ -287,6 +297,22 @@ def announce(context, result):
     shown = {name: result[name] for name in ("digest", "metrics", "record") if name in result}
     for asset in context["task"].outlets:
         context["outlet_events"][asset].extra = shown
+
+
+def in_order(context):
+    """Let a mapped task wait for the items before its own; it fails if one of these has failed."""
+    ti, run = context["ti"], context["dag_run"]
+    if hasattr(run, "get_task_instances"):  # Airflow 2
+        found = {(one.task_id, one.map_index): one.state for one in run.get_task_instances()}
+        before = {found.get((ti.task_id, index)) for index in range(ti.map_index)}
+    else:
+        given = ti.get_task_states(run.dag_id, task_ids=[ti.task_id], run_ids=[run.run_id])
+        found = given.get(run.run_id, {})
+        before = {found.get(f"{ti.task_id}_{index}") for index in range(ti.map_index)}
+    if before & {"failed", "upstream_failed"}:
+        raise AirflowFailException("not reached: an item before this one failed")
+    if before - {"success", "skipped"}:  # it waits for its next attempt
+        raise AirflowRescheduleException(pendulum.now("UTC").add(seconds=10))
 
 
 def bind(*operators, **constants):
