@@ -396,19 +396,24 @@ class _File:
     # ------------------------------------------------------------------ edges
 
     def _edges(self) -> list[str]:
-        """The edges, as chains where a task has one task above it."""
-        chains: list[list[str]] = []
+        """The edges, as chains where a task has one task above it, and a list where it has many."""
+        below: dict[tuple[str, ...], list[str]] = {}
         for task in self._graph.tasks.values():
             # `.expand(item=….output)` is an edge already.
             is_mapped = task.kind in operators.MAPPED
             above = [name for name in task.upstream if name != task.source or not is_mapped]
             labels = {name: self._label(name, task) for name in above}
-            plain = [name for name in above if not labels[name]]
-            if plain:
-                _extend(chains, [self._joined(plain), self._name(task.id)])
-            for name in above:
-                if labels[name]:
-                    _extend(chains, [self._name(name), labels[name], self._name(task.id)])
+            starts = [(self._name(name), labels[name]) for name in above if labels[name]]
+            if plain := [name for name in above if not labels[name]]:
+                starts.insert(0, (self._joined(plain),))
+            for start in starts:
+                # Airflow has no edge from a list to a list.
+                key = (*start, self._name(task.id)) if start[0].startswith("[") else start
+                below.setdefault(key, []).append(task.id)
+        chains: list[list[str]] = []
+        for start, names in below.items():
+            single = start[:1] if start[0].startswith("[") else start
+            _extend(chains, [*single, self._joined(names)])
         lines = [line for chain in chains for line in _chain(chain)]
         return ["", *lines] if lines else []
 
@@ -534,10 +539,11 @@ def _chain(names: list[str]) -> list[str]:
         if names[count - 1].startswith("Label("):  # it belongs to the edge that it stands in
             count += -1 if count > 2 else 1
         line = " >> ".join(names[:count])
-        if len(line) + 4 > WIDTH and names[0].startswith("["):
-            items = names[0][1:-1].split(", ")
-            lines += ["    [", *(f"        {item}," for item in items), f"    ] >> {names[1]}"]
-            count = 2
+        listed = next((name for name in names[:count] if name.startswith("[")), "")
+        if len(line) + 4 > WIDTH and listed:
+            before, _, after = line.partition(listed)
+            items = [f"        {item}," for item in listed[1:-1].split(", ")]
+            lines += [f"    {before}[", *items, f"    ]{after}"]
         else:
             lines.append("    " + line)
         names = names[count - 1 :]

@@ -317,8 +317,7 @@ with DAG(
     # The pipeline's outputs.
     return_ = Outputs(task_id="return", outputs={"0": "report"})
 
-    score >> if_1
-    score >> if_1_else
+    score >> [if_1, if_1_else]
     [promote, demote] >> risky >> check_items
     check >> try_1_except
     [promote, demote] >> instead >> report >> return_

@@ -276,9 +276,8 @@ with DAG(
 
     one_region_clean >> one_region_size
     one_region_2_clean >> one_region_2_size
-    if_1 >> Label("true") >> for_region
+    if_1 >> Label("true") >> [for_region, total]
     size >> total
-    if_1 >> Label("true") >> total
     [one_region_size, one_region_2_size] >> total_2
     if_1 >> Label("false") >> total_2
     [one_region_size, one_region_2_size, total, total_2] >> archive >> return_
