@@ -5,7 +5,7 @@
 Importing this costs about a millisecond: nothing here loads more than a few small modules.
 """
 
-from .declarations import PermanentError, after, parallel, pipeline, step
+from .declarations import Loop, PermanentError, after, parallel, pipeline, step
 from .settings import Resources, Retry, Secret, Volume
 from .tracking import Context, context, log_artifact, log_metric, log_params
 
@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Context",
+    "Loop",
     "PermanentError",
     "Resources",
     "Retry",

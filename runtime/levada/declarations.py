@@ -10,7 +10,7 @@ every step of every pipeline pays for it.
 
 import sys
 
-from .settings import CALL, setting_as_json
+from .settings import CALL, POSITIVE, setting_as_json
 
 _COROUTINE, _ASYNC_GENERATOR, _GENERATOR = 0x80, 0x200, 0x20
 
@@ -49,6 +49,26 @@ def pipeline(function=None, /, **settings):
 
 def after(*nodes):
     """Say that what follows waits for ``nodes``. Plain Python is in order anyway."""
+
+
+class Loop:
+    """``for x in Loop(items, max_parallel=1):`` limits how many iterations run at a time.
+
+    With ``max_parallel=1`` they run one after the other, in order, and none starts after one that
+    has failed. Plain Python is in order anyway.
+
+    >>> [depth * 2 for depth in Loop([1, 2], max_parallel=1)]
+    [2, 4]
+
+    Raises TypeError or ValueError for a ``max_parallel`` that is not a whole number from 1 on.
+    """
+
+    def __init__(self, items, *, max_parallel):
+        self.items = items
+        self.max_parallel = POSITIVE.read("max_parallel", max_parallel)
+
+    def __iter__(self):
+        return iter(self.items)
 
 
 class parallel:  # noqa: N801  it is written as a call

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
@@ -6,6 +6,7 @@ from .settings import Resources, Retry, Secret, Volume
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_T = TypeVar("_T")
 
 # What is between the marks follows from `levada.settings`: `make reference` writes it.
 # settings: begin
@@ -90,6 +91,12 @@ class _PipelineSettings(_Inherited, total=False):
 # settings: end
 
 class PermanentError(Exception): ...
+
+class Loop(Generic[_T]):
+    items: Iterable[_T]
+    max_parallel: int
+    def __init__(self, items: Iterable[_T], *, max_parallel: int) -> None: ...
+    def __iter__(self) -> Iterator[_T]: ...
 
 # What a type checker sees of a declared step: the function, with `after` and `options`.
 class Step(Generic[_P, _R]):

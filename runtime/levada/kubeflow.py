@@ -18,7 +18,7 @@ import re
 import signal
 import sys
 
-from levada import command, expressions, records
+from levada import command, expressions, records, stored_run
 from levada.errors import InputError, UsageError
 from levada.kubeflow_report import Report, artifact_name, parameter_names
 
@@ -46,8 +46,9 @@ class Task:
     """What KFP and the compiled pipeline say of this task.
 
     ``words`` is the command line for :mod:`levada.arguments`; ``unless`` names the nodes whose
-    failure cuts the task off; with ``caught`` its own failure is only in its record. ``collected``
-    has the bytes that KFP's lists of its outputs may have.
+    failure cuts the task off; ``ordered`` has for each loop in order around it the depth, and the
+    nodes whose failure in an earlier iteration does so. With ``caught`` its own failure is only in
+    its record. ``collected`` has the bytes that KFP's lists of its outputs may have.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -55,6 +56,7 @@ class Task:
         self.retries = 0
         self._taken: list[str] = []
         self.unless = ""
+        self.ordered: list[tuple[int, list[str]]] = []
         self.caught = False
         self.is_never_empty = False
         self.collected: dict[str, int] = {}
@@ -112,6 +114,9 @@ class Task:
                 self.retries = int(rest)
             elif word == "unless":
                 self.unless = rest
+            elif word == "ordered":
+                depth, _, nodes = rest.partition(" ")
+                self.ordered.append((int(depth), nodes.split(",")))
             elif word == "caught":
                 self.caught = True
             elif word == "never-empty":
@@ -189,6 +194,10 @@ class KubeflowCommand(command.Command):
 
     def is_cut_off(self) -> bool:
         """Whether something failed that keeps this task from being reached."""
+        index = self.arguments.map_index
+        nodes = stored_run.StoredNodes(self._store, self._pipeline, self._run_id)
+        if any(nodes.failed_before(names, index[:depth]) for depth, names in self._task.ordered):
+            return True
         if not self._task.unless:
             return False
         return bool(expressions.truth(f"failed({self._task.unless})", self._scope()))
@@ -349,7 +358,8 @@ def _run(task: Task) -> int:
     arguments.engine = {"name": "kubeflow", **arguments.engine}
     found = KubeflowCommand(task, arguments, dict(os.environ))
     if found.is_cut_off():
-        sys.stderr.write(f"not reached: one of {task.unless} failed\n")
+        what = task.unless or ", ".join(nodes[0] for _, nodes in task.ordered)
+        sys.stderr.write(f"not reached: one of {what} failed\n")
         return _without_result(task) if task.caught else command.PERMANENT
     if task.mode == "end":
         return command.DONE

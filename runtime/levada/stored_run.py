@@ -70,6 +70,22 @@ class StoredNodes:
         here = [index for index in mapped if index[:depth] == place[:depth]]
         return any(self._has_failed(node, index) for index in here)
 
+    def failed_before(self, nodes: Sequence[str], place: tuple[int, ...]) -> bool:
+        """Whether one of these nodes failed in an iteration before this one, of a loop in order.
+
+        Only the last one before it in which anything was started can have failed.
+        """
+        *outer, here = place
+        depth = len(place)
+        started = [
+            (node, index)
+            for node in nodes
+            for index in self._map_indexes(node)
+            if index[: depth - 1] == tuple(outer) and index[depth - 1] < here
+        ]
+        last = max((index[depth - 1] for _, index in started), default=None)
+        return any(self._has_failed(n, i) for n, i in started if i[depth - 1] == last)
+
     def error(self, nodes: Sequence[str], indexes: Mapping[str, int]) -> dict[str, Any] | None:
         """Give the error of the first of these nodes that failed, in the order of the source.
 

@@ -8,7 +8,7 @@ The JSON is a list of parameter objects, or an object:
 inputs, from 0, with which the run fails. `may_also_run` names steps that plain
 Python does not reach after a failure but that an engine may have started beside it, since they
 share no data with what failed. `parallel` says that the pipeline has a `with parallel():`, so that
-its steps need not be in order.
+its steps need not be in order. `not_on` names targets that refuse the pipeline by a diagnostic.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Case:
     fails: bool
     may_also_run: frozenset[str]
     is_parallel: bool = False
+    not_on: frozenset[str] = frozenset()
 
     @property
     def id(self) -> str:
@@ -50,9 +51,10 @@ class Case:
         return filled
 
 
-def all_cases() -> list[Case]:
-    """Every case with every input, by name."""
-    return [case for path in sorted(CASES.glob("*.json")) for case in _read(path)]
+def all_cases(target: str = "") -> list[Case]:
+    """Every case with every input, by name; of a target, those that it does not refuse."""
+    found = [case for path in sorted(CASES.glob("*.json")) for case in _read(path)]
+    return [case for case in found if target not in case.not_on]
 
 
 def _read(path: Path) -> list[Case]:
@@ -62,8 +64,8 @@ def _read(path: Path) -> list[Case]:
     allowed = frozenset(content.get("may_also_run", ()))
     fails = content.get("fails", ())
     pipeline = content.get("pipeline", path.stem)
-    parallel = content.get("parallel", False)
+    parallel, not_on = content.get("parallel", False), frozenset(content.get("not_on", ()))
     return [
-        Case(path.stem, number, pipeline, json.dumps(inputs), number in fails, allowed, parallel)
-        for number, inputs in enumerate(content["inputs"])
+        Case(path.stem, n, pipeline, json.dumps(inputs), n in fails, allowed, parallel, not_on)
+        for n, inputs in enumerate(content["inputs"])
     ]

@@ -3,7 +3,7 @@
 It knows the structure of the program and nothing of how the compiler or an engine orders it. Two
 calls in one region have to be in order if one of them, or what it is in, is there for a side
 effect: a call whose result nobody uses. What follows a `try` waits for all of it. Iterations of a
-loop need not be in order.
+loop need not be in order, but in a loop with `max_parallel=1`.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Order:
         for (kind, here), (_, there) in zip(one, other, strict=False):
             if here == there:
                 continue
-            if kind == "iteration":
-                return False
+            if kind.startswith("iteration"):
+                return kind == "iteration in order"
             if kind == "part":
                 return True
             nodes = self._regions[kind]
@@ -58,7 +58,9 @@ class Order:
         if steps is None:
             return None
         numbers = iter(index)
-        return tuple((k, next(numbers) if k == "iteration" else at) for k, at in steps)
+        return tuple(
+            (kind, next(numbers) if kind.startswith("iteration") else at) for kind, at in steps
+        )
 
     def has_effect(self, node: ir.Node) -> bool:
         """Whether there is a call in a node whose result nobody uses."""
@@ -92,6 +94,9 @@ class Order:
         for at, node in enumerate(self._regions[region]):
             way = (*before, (region, at))
             found[node.id] = way
-            inner = (*way, ("iteration", 0)) if isinstance(node, ir.Loop) else way
+            inner = way
+            if isinstance(node, ir.Loop):
+                ordered = node.max_parallel == 1
+                inner = (*way, ("iteration in order" if ordered else "iteration", 0))
             for number, (name, _) in enumerate(node.parts()):
                 self._survey(f"{node.id} {name}", (*inner, ("part", number)), found)

@@ -31,7 +31,9 @@ CHOSEN = (
 def chosen_cases() -> list[Case]:
     """The inputs to run."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
-    return [case for case in all_cases() if every or (case.name in CHOSEN and case.number == 0)]
+    return [
+        case for case in all_cases("airflow") if every or (case.name in CHOSEN and case.number == 0)
+    ]
 
 
 @pytest.fixture(scope="module")

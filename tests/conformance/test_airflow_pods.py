@@ -32,7 +32,9 @@ CHOSEN = ("branch_in_fan_out", "try_except_finally", "strings", "failure")
 def chosen_cases() -> list[Case]:
     """The inputs to run."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
-    return [case for case in all_cases() if every or (case.name in CHOSEN and case.number == 0)]
+    return [
+        case for case in all_cases("airflow") if every or (case.name in CHOSEN and case.number == 0)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,7 @@ def test_every_step_ran_in_its_image(project: ContainerProject, runs: dict[str, 
 
 def test_deferred_pods_do_the_same(cluster: Cluster, tmp_path: Path) -> None:
     """With the option `deferrable` a step waits in the triggerer."""
-    case = next(case for case in all_cases() if case.name == "try_except_finally")
+    case = next(case for case in all_cases("airflow") if case.name == "try_except_finally")
     images.write_shell(tmp_path / "shell.tar")
     sidecar = cluster.containerd.import_image(tmp_path / "shell.tar", "levada.local/shell")
     folder = tmp_path / "deferred"

@@ -6,7 +6,17 @@ import json
 
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
 from levada_compiler.program.expression_text import ExpressionWriter
-from levada_compiler.program.ir import Call, Expr, Loop, Node, Program, Setting, walk
+from levada_compiler.program.ir import (
+    Call,
+    Expr,
+    Group,
+    Loop,
+    Node,
+    Program,
+    Setting,
+    has_tasks,
+    walk,
+)
 
 from . import check_executors
 from .options import Options
@@ -32,11 +42,33 @@ def check(program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, 
         *_schedule(program),
         *_settings(program),
         *_texts(program),
+        *_loops(program),
         *_links(options),
         *_slas(program, Options(options).airflow),
         *check_executors.check(program, options),
     ]
     return tuple(sorted(found, key=lambda one: (one.span, one.id)))
+
+
+def _loops(program: Program) -> Iterator[Diagnostic]:
+    """Loops in order that are more than one mapped task: Airflow runs each for all items."""
+    loops = [node for node in walk(program.body) if isinstance(node, Loop)]
+    nested = {inner.id for loop in loops for inner in walk(loop.body) if isinstance(inner, Loop)}
+    for loop in loops:
+        if loop.max_parallel == 1 and (loop.id in nested or not _is_one_task(loop)):
+            why = "it is in another loop" if loop.id in nested else "it has more than one step"
+            yield Diagnostic(
+                "airflow-loop-order",
+                f"Airflow cannot run the iterations of this loop in order: {why}",
+                loop.span,
+                label="in Airflow a step in a loop runs for all items before the next step does",
+                help="do all that an iteration does in one step, in a loop of its own",
+            )
+
+
+def _is_one_task(loop: Loop) -> bool:
+    tasks = [node for node in walk(loop.body) if not isinstance(node, Group) and has_tasks((node,))]
+    return len(tasks) == 1 and not tasks[0].parts()
 
 
 def _links(options: Mapping[str, object]) -> Iterator[Diagnostic]:

@@ -94,7 +94,7 @@ class AirflowClient(protocol.Client):
                 "levada deploy; Airflow looks for new files every few minutes "
                 "([dag_processor] refresh_interval)",
             )
-        found = deployed.difference(self._source(dag), next(iter(compiled.files.values())))
+        found = deployed.difference(self._source(dag), compiled.files[f"{compiled.pipeline}.py"])
         if found or errors:
             raise NotDeployedError(
                 f"the DAG `{compiled.pipeline}` of {self._api.url} "

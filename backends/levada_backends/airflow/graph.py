@@ -56,6 +56,7 @@ class Task:
     gates: Gates = ()
     clauses: tuple[str, ...] = ()  #: what a mapped task or a listing goes over
     source: str = ""  #: the listing that a mapped task expands over
+    limit: int | None = None  #: how many of a mapped task run at a time; one means in order
     condition: str = ""
     checks: tuple[str, ...] = ()  #: values that may raise, and are evaluated first
     body: tuple[str, ...] = ()  #: the tasks whose states decide
@@ -76,6 +77,7 @@ class Place:
     gates: Gates = ()
     clauses: tuple[str, ...] = ()
     source: str = ""
+    limit: int | None = None  #: iterations that may run at a time
     attempt: Attempt | None = None  #: the innermost guard's body, within a loop
 
 
@@ -175,6 +177,7 @@ class Graph:
             wanted = [task for task in wanted if task not in attempt.seen]
         kind = {Call: "step", Fail: "raise", Value: "check"}[type(node)]
         task = Task(node.id, kind, node, place.groups, place.gates, place.clauses, place.source)
+        task.limit = place.limit
         task.checks = (node.id,) if isinstance(node, Value) else self.checks(node)
         self._add(task, [*wanted, *([place.source] if place.source else [])])
         self._tried(place, node.id, node.id)
@@ -193,7 +196,9 @@ class Graph:
             [*before, *self._references(loop)],
         )
         source.checks = self.checks(loop)
-        inner = replace(place, clauses=clauses, source=source.id)
+        limits = filter(None, (place.limit, loop.max_parallel))
+        limit = min(limits, default=None)
+        inner = replace(place, clauses=clauses, source=source.id, limit=limit)
         self._tried(place, loop.id, source.id)
         exits = self._region(loop.body, inner, before)
         self._heads[loop.id] = source.bit | source.strong | self._union(loop.body)

@@ -1,29 +1,53 @@
-"""The source of the small operators at the top of a generated file, and which kinds need which."""
+"""The source of the small operators that DAG files use, in pieces that say what they need.
+
+A piece names the constants of its DAG as attributes, `self.PIPELINE` or `task.PIPELINE`, for a
+module that many DAGs import. In a DAG file they are globals.
+"""
 
 from __future__ import annotations
 
 import re
 
+from levada_compiler.slotted import dataclass
+
 from .options import DOCKER, KUBERNETES, PROCESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A function or a class, the pieces that it calls and the names that it imports."""
+
+    source: str
+    needs: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+
 
 _WORDS = '''
 def words_of(task):
     """What `python -m levada` is told to do a task. Nothing passes through a shell."""
-    words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
-    for folder in SOURCES:
+    words = [*task.levada, "--pipeline", task.PIPELINE, "--node", task.node or task.task_id]
+    for folder in task.SOURCES:
         words += ["--path", folder]
     for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
         word, text = clause.split(" ", 1)
         words += [f"--{word}", text]
     for name in task.checks:
         words += ["--check", name]
+'''
+#: The line of `words_of` that passes on the named values, where the pipeline has any.
+_WORDS_VALUES = """\
+    for name, text in values_of(task, [*task.levada, *task.loops, *task.checks]).items():
+        words += ["--value", f"{name}={text}"]
+"""
+_WORDS_END = """\
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
+"""
 
-
+_XCOM = '''
 def xcom_of(result):
     """A result without the few things that Airflow's database does not take."""
     if result is None:
@@ -34,26 +58,18 @@ def xcom_of(result):
 '''
 
 _VALUES = '''
-def values_of(texts):
+def values_of(task, texts):
     """The named values that these expressions use, directly or through others."""
     found, left = {}, list(texts)
     while left:
         for name in re.findall(r"[A-Za-z_][\\w.]*", left.pop()):
-            while name and name not in VALUES:
+            while name and name not in task.VALUES:
                 name = name.rpartition(".")[0]
             if name and name not in found:
-                found[name] = VALUES[name]
-                left.append(VALUES[name])
+                found[name] = task.VALUES[name]
+                left.append(task.VALUES[name])
     return found
 '''
-#: The line of `words_of` that passes them on, and the line that it stands behind.
-_CHECKED = """\
-        words += ["--check", name]
-"""
-_WITH_VALUES = """\
-    for name, text in values_of([*task.levada, *task.loops, *task.checks]).items():
-        words += ["--value", f"{name}={text}"]
-"""
 
 _PROCESS = '''
 class Command(BaseOperator):
@@ -63,19 +79,19 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = self.ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()
         env = {**os.environ, **self.env}
         with TemporaryDirectory() as folder:
             result = Path(folder, "result.json")
-            command = [PYTHON, "-m", "levada", *words_of(self), "--result", str(result)]
-            code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
+            command = [self.PYTHON, "-m", "levada", *words_of(self), "--result", str(result)]
+            code = self.process.run_command(command, env=env, cwd=self.PROJECT).exit_code
             if code == 65:  # it would fail again
                 raise AirflowFailException("a permanent error: see the log above")
             if code != 0:
@@ -108,16 +124,20 @@ class DockerCommand(DockerOperator):
         super().__init__(
             image=image,
             entrypoint=["python"],
-            environment={**ENVIRONMENT, "LEVADA_STORE": STORE, "LEVADA_IMAGE": image},
+            environment={
+                **self.ENVIRONMENT,
+                "LEVADA_STORE": self.STORE,
+                "LEVADA_IMAGE": image,
+            },
             # The worker's own variables of these names; Airflow shows and keeps none of them.
             private_environment={name: os.environ[name] for name in secrets if name in os.environ},
-            mounts=[*MOUNTS, *mounts],
+            mounts=[*self.MOUNTS, *mounts],
             mount_tmp_dir=False,
             auto_remove="force",
             retrieve_output=True,
             retrieve_output_path="/tmp/levada-result.json",
             skip_on_exit_code=65,
-            **DOCKER,
+            **self.DOCKER,
             **kwargs,
         )
 
@@ -130,12 +150,12 @@ class DockerCommand(DockerOperator):
 '''
 
 _POD = '''
-def pod_of(pod, container):
+def pod_of(task, pod, container):
     """A pod as Kubernetes writes it: what all have, and what this one has besides."""
-    main = {"name": "base", **CONTAINER, **container}
-    main["volumeMounts"] = [*CONTAINER["volumeMounts"], *container.get("volumeMounts", [])]
-    volumes = [*POD["volumes"], *pod.get("volumes", [])]
-    return {"spec": {**POD, **pod, "volumes": volumes, "containers": [main]}}
+    main = {"name": "base", **task.CONTAINER, **container}
+    main["volumeMounts"] = [*task.CONTAINER["volumeMounts"], *container.get("volumeMounts", [])]
+    volumes = [*task.POD["volumes"], *pod.get("volumes", [])]
+    return {"spec": {**task.POD, **pod, "volumes": volumes, "containers": [main]}}
 
 
 class PodCommand(KubernetesPodOperator):
@@ -158,13 +178,18 @@ class PodCommand(KubernetesPodOperator):
         super().__init__(
             image=image,
             cmds=["python"],
-            env_vars={**ENVIRONMENT, "HOME": "/tmp", "LEVADA_STORE": STORE, "LEVADA_IMAGE": image},
-            pod_template_dict=pod_of(pod or {}, container or {}),
+            env_vars={
+                **self.ENVIRONMENT,
+                "HOME": "/tmp",
+                "LEVADA_STORE": self.STORE,
+                "LEVADA_IMAGE": image,
+            },
+            pod_template_dict=pod_of(self, pod or {}, container or {}),
             do_xcom_push=True,
             skip_on_exit_code=65,
             log_events_on_failure=True,
             log_pod_spec_on_failure=False,
-            **{"deferrable": False, **KUBERNETES, **kwargs},
+            **{"deferrable": False, **self.KUBERNETES, **kwargs},
         )
 
     def build_pod_request_obj(self, context=None, **kwargs):
@@ -209,7 +234,8 @@ _POD_DEFERS = """
 _STEP = '''
 class Step(Command):
     """Calls a step's function with its inputs, each an expression over what there is so far."""
-
+'''
+_STEP_INIT = """
     def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
         self.levada = [step, "--code", code]  # a difference is a warning
@@ -219,18 +245,19 @@ class Step(Command):
             self.levada += ["--outputs", ",".join(outputs)]
         if settings:
             self.levada += ["--settings", json.dumps(settings)]
-'''
+"""
 
 _LINK = '''
 def record_url(task, ti):
     """Where the record of an attempt is, or will be."""
     run_id, attempt = ti.run_id, str(ti.try_number)
     step, item = task.node or task.task_id, task.item["index"] if task.item else ""
-    names = {"pipeline": PIPELINE, "run_id": run_id, "step": step, "item": item, "attempt": attempt}
-    folders = [quote(name, safe="+:@=").replace("~", "%7E") for name in (PIPELINE, run_id, step)]
+    names = {"pipeline": task.PIPELINE, "run_id": run_id, "step": step}
+    folders = [quote(name, safe="+:@=").replace("~", "%7E") for name in names.values()]
     path = "/".join(["runs", *folders, *([f"[{item}]"] if item else []), attempt])  # in the store
+    names |= {"item": item, "attempt": attempt}
     names = {name: quote(value, safe="") for name, value in names.items()}
-    return RECORD.format(path=quote(path), **names)
+    return task.RECORD.format(path=quote(path), **names)
 
 
 class RecordLink(BaseOperatorLink):
@@ -244,11 +271,10 @@ class RecordLink(BaseOperatorLink):
         return record_url(operator, ti_key)
 '''
 
-#: Steps that are linked: what stands before and after the rest.
-_STEP_LINKS = '''so far."""
-
+#: What a step has that is linked to its record.
+_STEP_LINKS = """
     operator_extra_links = (RecordLink(),)
-'''
+"""
 _STEP_LINKED = """
     def execute(self, context):
         url = record_url(self, context["ti"])
@@ -449,93 +475,178 @@ def announce(context, result):
         context["outlet_events"][asset].extra = shown
 '''
 
-#: kind of task -> the operator that it is, and the pieces of source that this needs
+_IN_ORDER = '''
+def in_order(context):
+    """Let a mapped task wait for the items before its own; it fails if one of these has failed."""
+    ti, run = context["ti"], context["dag_run"]
+    if hasattr(run, "get_task_instances"):  # Airflow 2
+        found = {(one.task_id, one.map_index): one.state for one in run.get_task_instances()}
+        before = {found.get((ti.task_id, index)) for index in range(ti.map_index)}
+    else:
+        given = ti.get_task_states(run.dag_id, task_ids=[ti.task_id], run_ids=[run.run_id])
+        found = given.get(run.run_id, {})
+        before = {found.get(f"{ti.task_id}_{index}") for index in range(ti.map_index)}
+    if before & {"failed", "upstream_failed"}:
+        raise AirflowFailException("not reached: an item before this one failed")
+    if before - {"success", "skipped"}:  # it waits for its next attempt
+        raise AirflowRescheduleException(pendulum.now("UTC").add(seconds=10))
+'''
+
+#: The functions and the operators that run a command, as they are for processes.
+_PIECES = {
+    "values_of": Piece(_VALUES, imports=("re",)),
+    "xcom_of": Piece(_XCOM, imports=("json", "AirflowException")),
+    "RecordLink": Piece(_LINK, imports=("quote", "BaseOperatorLink")),
+    "states_of": Piece(_REACHED, imports=("AirflowFailException",)),
+    "Items": Piece(_ITEMS, ("Command",), ("shorten",)),
+    "Branch": Piece(_BRANCH, ("Command",), ("shorten", "BranchMixIn")),
+    "Check": Piece(_CHECK, ("Command",)),
+    "Raise": Piece(_RAISE, ("Command",)),
+    "Outputs": Piece(_OUTPUTS, ("Command",)),
+    "Handle": Piece(_HANDLE, ("Command", "states_of"), ("AirflowFailException", "BranchMixIn")),
+    "ItemsAfter": Piece(_ITEMS_AFTER, ("Items", "states_of"), ("AirflowFailException",)),
+    "Except": Piece(
+        _EXCEPT, ("states_of",), ("AirflowFailException", "BaseOperator", "BranchMixIn")
+    ),
+    "Finally": Piece(_FINALLY, ("states_of",), ("BaseOperator",)),
+    "callback": Piece(_CALLBACK, imports=("import_module",)),
+    "sla": Piece(_SLA, imports=("timedelta", "BaseOperator")),
+    "missed": Piece(_MISSED, ("callback",)),
+    "announce": Piece(_ANNOUNCE),
+    "in_order": Piece(
+        _IN_ORDER, imports=("pendulum", "AirflowFailException", "AirflowRescheduleException")
+    ),
+}
+_RUNS = ("words_of", "xcom_of")
+_FAILS = ("AirflowException", "AirflowFailException")
+_SKIPS = ("AirflowFailException", "AirflowSkipException")
+#: executor -> the word in front of the names of its operators, and what their commands are
+_COMMANDS = {
+    PROCESS: (
+        "",
+        Piece(
+            _PROCESS,
+            _RUNS,
+            ("json", "os", "Path", "TemporaryDirectory", "BaseOperator", "SubprocessHook", *_FAILS),
+        ),
+    ),
+    DOCKER: ("Docker", Piece(_DOCKER, _RUNS, ("json", "os", "DockerOperator", *_SKIPS))),
+    KUBERNETES: ("Pod", Piece(_POD, _RUNS, ("KubernetesPodOperator", *_SKIPS))),
+}
+#: kind of task -> the operator that it is
 _KINDS = {
-    "step": ("Step", (_STEP,)),
-    "items": ("Items", (_ITEMS,)),
-    "branch": ("Branch", (_BRANCH,)),
-    "items_after": ("ItemsAfter", (_ITEMS, _ITEMS_AFTER)),
-    "outputs": ("Outputs", (_OUTPUTS,)),
-    "check": ("Check", (_CHECK,)),
-    "raise": ("Raise", (_RAISE,)),
-    "except": ("Except", (_EXCEPT,)),
-    "handle": ("Handle", (_HANDLE,)),
-    "finally": ("Finally", (_FINALLY,)),
+    "step": "Step",
+    "items": "Items",
+    "branch": "Branch",
+    "items_after": "ItemsAfter",
+    "outputs": "Outputs",
+    "check": "Check",
+    "raise": "Raise",
+    "except": "Except",
+    "handle": "Handle",
+    "finally": "Finally",
 }
 #: Kinds of tasks that run for each item of a loop; the others list the items, or stand outside.
 MAPPED = ("step", "raise", "check")
 
-#: executor -> what its commands are, and the word in front of their names
-_COMMANDS = {PROCESS: (_PROCESS, ""), DOCKER: (_DOCKER, "Docker"), KUBERNETES: (_POD, "Pod")}
-_ORDER = (
-    *(_STEP, _ITEMS, _BRANCH, _CHECK, _RAISE, _OUTPUTS, _EXCEPT, _HANDLE, _FINALLY, _ITEMS_AFTER),
+_BARE = ("Except", "Finally")
+_RUNNING = (
+    *("Command", "Step", "Items", "Branch", "Check", "Raise", "Outputs", "Handle", "ItemsAfter"),
 )
-#: The operators that run a command.
-_RUNNING = ("Command", *(name for name, _ in _KINDS.values() if name not in ("Except", "Finally")))
 _PREFIXED = re.compile(rf"\b({'|'.join(_RUNNING)})\b")
-
-#: Names that the pieces define.
-NAMES = frozenset(
-    (
-        *("Except", "Finally", "pod_of", "states_of", "words_of", "xcom_of", "values_of"),
-        *("announce", "callback", "record_url", "RecordLink", "sla", "missed"),
-        *(prefix + name for _, prefix in _COMMANDS.values() for name in _RUNNING),
-    )
+#: All pieces, in the order in which a file has them.
+ORDER = (
+    *("values_of", "words_of", "xcom_of", "RecordLink", "states_of"),
+    *(prefix + name for prefix, _ in _COMMANDS.values() for name in _RUNNING),
+    *(*_BARE, "callback", "sla", "missed", "announce", "in_order"),
 )
+#: Names that the pieces define.
+NAMES = frozenset((*ORDER, "pod_of", "record_url", "bind"))
+#: A constant of the DAG, as the pieces have it.
+_CONSTANT = re.compile(r"\b(?:self|task)\.([A-Z]{2,})\b")
 
 
 def operator(kind: str, executor: str | None) -> str:
     """The operator of a task; one that runs no command has no executor."""
-    name = _KINDS[kind][0]
-    return name if executor is None else _COMMANDS[executor][1] + name
+    name = _KINDS[kind]
+    return name if executor is None else _COMMANDS[executor][0] + name
 
 
-def source(
-    tasks: Iterable[tuple[str, str | None]],
-    called: str,
-    *,
-    deferrable: bool = False,
-    has_values: bool = False,
-    linked: bool = False,
-) -> list[str]:
-    """The lines of all definitions that tasks need, each after two empty lines.
+def operators(executors: Iterable[str]) -> list[str]:
+    """The names of all operators, of those that run commands for these executors."""
+    prefixes = [prefix for executor, (prefix, _) in _COMMANDS.items() if executor in executors]
+    return [*(prefix + name for prefix in prefixes for name in _RUNNING), *_BARE]
 
-    A task is its kind and its executor; ``called`` is the text that may call a function. Tasks of
-    steps are ``linked`` to their records; with ``has_values`` the file has a table of named values.
+
+def runs_command(name: str) -> bool:
+    """Whether this is an operator that runs a command, and so knows the constants of its DAG."""
+    return name in operators(_COMMANDS) and name not in _BARE
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The pieces as a file has them.
+
+    With `has_values` there is a table of named values. Tasks of steps are `linked` to their
+    records. Steps in pods are `deferrable`.
     """
-    wanted: dict[str | None, set[str]] = {}
-    for kind, executor in tasks:
-        wanted.setdefault(executor, set()).update(_KINDS[kind][1])
-    pieces: list[str] = []
-    if wanted.keys() - {None}:
-        passed = _WORDS.replace(_CHECKED, _CHECKED + _WITH_VALUES)
-        pieces += [_VALUES, passed] if has_values else [_WORDS]
-    linked = linked and any(_STEP in needed for needed in wanted.values())
-    pieces += [_LINK] if linked else []
-    if any({_EXCEPT, _HANDLE, _FINALLY, _ITEMS_AFTER} & needed for needed in wanted.values()):
-        pieces.append(_REACHED)
-    for executor in _COMMANDS:
-        if executor in wanted:
-            pieces += _pieces(executor, wanted[executor], deferrable=deferrable, linked=linked)
-    pieces += [piece for piece in _ORDER if piece in wanted.get(None, ())]
-    pieces += [_CALLBACK] if "callback(" in called or "missed(" in called else []
-    pieces += [_SLA] if "sla(" in called else []
-    pieces += [_MISSED] if "missed(" in called else []
-    pieces += [_ANNOUNCE] if "=announce" in called else []
-    return [line for piece in pieces for line in ("", *piece.rstrip("\n").split("\n"))]
+
+    has_values: bool = False
+    linked: bool = False
+    deferrable: bool = False
+
+    def closure(self, wanted: Iterable[str]) -> list[Piece]:
+        """The wanted pieces and all that they need, in the order of a file."""
+        found: dict[str, Piece] = {}
+        left = list(wanted)
+        while left:
+            name = left.pop()
+            if name not in found:
+                found[name] = self._piece(name)
+                left += found[name].needs
+        return [found[name] for name in ORDER if name in found]
+
+    def _piece(self, name: str) -> Piece:
+        if name == "words_of":
+            if self.has_values:
+                return Piece(_WORDS + _WORDS_VALUES + _WORDS_END, ("values_of",))
+            return Piece(_WORDS + _WORDS_END)
+        if name in _PIECES:
+            return _PIECES[name]
+        prefix, command = next(
+            (prefix, command)
+            for prefix, command in _COMMANDS.values()
+            if name.startswith(prefix) and name.removeprefix(prefix) in _RUNNING
+        )
+        own = name.removeprefix(prefix)
+        if own == "Command":
+            return self._command(command)
+        piece = self._step(prefix) if own == "Step" else _PIECES[own]
+        source, *needs = (_PREFIXED.sub(rf"{prefix}\1", e) for e in (piece.source, *piece.needs))
+        return Piece(source, tuple(needs), piece.imports)
+
+    def _command(self, command: Piece) -> Piece:
+        if command.source != _POD:
+            return command
+        how = _POD_DEFERS if self.deferrable else _POD_WAITS
+        return Piece(command.source + how, command.needs, command.imports)
+
+    def _step(self, prefix: str) -> Piece:
+        init = _STEP_INIT
+        if self.deferrable and prefix == _COMMANDS[KUBERNETES][0]:
+            init = init.replace("__init__(**kwargs)", "__init__(deferrable=True, **kwargs)")
+        if not self.linked:
+            return Piece(_STEP + init, ("Command",), ("json",))
+        source = _STEP + _STEP_LINKS + init + _STEP_LINKED
+        return Piece(source, ("Command", "RecordLink"), ("json",))
 
 
-def _pieces(executor: str, needed: set[str], *, deferrable: bool, linked: bool) -> list[str]:
-    """The pieces of one executor, its word in front of their names."""
-    command, prefix = _COMMANDS[executor]
-    own = [piece for piece in _ORDER if piece in needed]
-    if linked:
-        step = _STEP.replace('so far."""\n', _STEP_LINKS) + _STEP_LINKED
-        own = [step if piece is _STEP else piece for piece in own]
-    found = [_PREFIXED.sub(rf"{prefix}\1", piece) for piece in own]
-    if executor == KUBERNETES:
-        command += _POD_DEFERS if deferrable else _POD_WAITS
-    if deferrable and executor == KUBERNETES:
-        call, deferred = "super().__init__(**kwargs)", "super().__init__(deferrable=True, **kwargs)"
-        found = [one.replace(call, deferred) if "class PodStep(" in one else one for one in found]
-    return [command, *found]
+def lines(pieces: Iterable[Piece], *, in_module: bool = False) -> Iterator[str]:
+    """The lines of pieces, each after two empty lines.
+
+    In a DAG file constants are globals; in a module that DAGs import they are attributes.
+    """
+    for piece in pieces:
+        source = piece.source if in_module else _CONSTANT.sub(r"\1", piece.source)
+        yield ""
+        yield from source.rstrip("\n").split("\n")

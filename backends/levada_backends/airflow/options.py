@@ -210,6 +210,12 @@ class Options(OptionTable):
         example="3",
         otherwise="both",
     )
+    lib = Option[str](
+        choice("file", "module"),
+        "file",
+        "Where the classes of operators are: in each DAG file, or in a module beside them all.",
+        example='"module"',
+    )
     record_url = Option[str | None](
         Kind(_record_url, "str", {}, '"https://levada.example.com/{path}"'),
         None,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import keyword
-import re
 
 from levada_compiler.origin import made_from
 from levada_compiler.program.ir import Call, Fail, Group, Program, Result
 
-from . import operators
+from . import library, operators
 from .graph import NONE_FAILED, Graph, Task
-from .options import PROCESS, Options
+from .imports import imports
+from .options import DOCKER, KUBERNETES, PROCESS, Options
 from .params import params
 from .placement import Placement
 from .settings import Settings, assets, duration, retry
@@ -23,6 +23,7 @@ from .source_text import (
     comment,
     docstring,
     literal,
+    names,
     one_line,
     statement,
     string,
@@ -49,48 +50,13 @@ _TAKEN = operators.NAMES | frozenset(
         ),
         *("SubprocessHook", "DockerOperator", "DeviceRequest", "Mount", "KubernetesPodOperator"),
         *("AirflowException", "AirflowFailException", "AirflowSkipException"),
+        "AirflowRescheduleException",
         *("RECORD", "BaseOperatorLink", "quote", "shorten", "IS_2", "LATE"),
         *("SyncCallback", "DeadlineAlert", "DeadlineReference"),
         *("PIPELINE", "VALUES", "PROJECT", "PYTHON", "SOURCES", "ENVIRONMENT", "BACKOFF", "SWITCH"),
         *("STORE", "DOCKER", "MOUNTS", "KUBERNETES", "POD", "CONTAINER"),
     )
 )
-
-#: Where each name comes from: in Airflow 3, in Airflow 2.
-_AIRFLOW = {
-    "DAG": ("airflow.sdk", "airflow"),
-    "Asset": ("airflow.sdk", "airflow.datasets"),
-    "BaseOperator": ("airflow.sdk", "airflow.models"),
-    "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),
-    "Label": ("airflow.sdk", "airflow.utils.edgemodifier"),
-    "TaskGroup": ("airflow.sdk", "airflow.utils.task_group"),
-    "Param": ("airflow.sdk.definitions.param", "airflow.models.param"),
-    "BranchMixIn": ("airflow.providers.standard.operators.branch", "airflow.operators.branch"),
-    "SubprocessHook": ("airflow.providers.standard.hooks.subprocess", "airflow.hooks.subprocess"),
-}
-_EXCEPTIONS = ("AirflowException", "AirflowFailException", "AirflowSkipException")
-#: What is the same in both: at the top of the file, where Airflow's parser has it ready.
-_PROVIDERS = {
-    "DockerOperator": "airflow.providers.docker.operators.docker",
-    "KubernetesPodOperator": "airflow.providers.cncf.kubernetes.operators.pod",
-    "DeviceRequest": "docker.types",
-    "Mount": "docker.types",
-}
-_STANDARD = {
-    "json": "import json",
-    "os": "import os",
-    "re": "import re",
-    "sys": "import sys",
-    "timedelta": "from datetime import timedelta",
-    "import_module": "from importlib import import_module",
-    "Path": "from pathlib import Path",
-    "TemporaryDirectory": "from tempfile import TemporaryDirectory",
-    "shorten": "from textwrap import shorten",
-    "quote": "from urllib.parse import quote",
-}
-
-#: Strings and comments.
-_NO_CODE = re.compile(r'"""[\s\S]*?"""|"(?:\\.|[^"\\\n])*"|' r"'(?:\\.|[^'\\\n])*'|#[^\n]*")
 
 #: Characters of a code digest that are given: enough to tell a change.
 _CODE_LENGTH = len("sha256:") + 12
@@ -107,9 +73,9 @@ _SWITCHES = [
 _START = "2024-01-01"
 
 
-def render(program: Program, options: Mapping[str, object]) -> str:
-    """The text of the DAG file."""
-    return _File(program, options).text()
+def render(program: Program, options: Mapping[str, object]) -> dict[str, str]:
+    """The DAG file, and before it the module that it imports with `lib = "module"`."""
+    return _File(program, options).files()
 
 
 class _File:
@@ -127,21 +93,56 @@ class _File:
         self._names: dict[str, str] = {}
         self._used: set[str] = set(_TAKEN) | set(keyword.kwlist)
         self._definitions = self._graph.writer.definitions()
-        self._body = self._dag()
+        self._called: set[str] = {"pendulum"}  #: names that the file refers to
 
-    def text(self) -> str:
-        tasks = {(t.kind, self._placed[t.id][0]) for t in self._graph.tasks.values()}
-        late = self._late()
-        defined = operators.source(
-            tasks,
-            "\n".join([*late, *self._body]),
-            deferrable=self._where.deferrable,
-            has_values=bool(self._definitions),
-            linked=bool(self._where.record),
+    def files(self) -> dict[str, str]:
+        """The files by their names."""
+        late, body, constants = self._late(), self._dag(), self._constants()
+        wanted = [name for name in operators.ORDER if name in self._called]
+        name = f"{self._program.name}.py"
+        if self._where.lib == "module":
+            return self._with_module(name, wanted, constants, [*late, *body])
+        catalog = self._catalog(has_values=bool(self._definitions))
+        pieces = catalog.closure(wanted)
+        words = self._called.union(*(piece.imports for piece in pieces))
+        rest = [*constants, *operators.lines(pieces), "", "", *late, *body]
+        lines = [*self._head(), "", *imports(words, self._where.airflow), "", *rest]
+        return {name: "\n".join(lines) + "\n"}
+
+    def _with_module(
+        self, name: str, wanted: list[str], constants: list[str], rest: list[str]
+    ) -> dict[str, str]:
+        """The module of the operators and the DAG file, which must not be there before it."""
+        catalog = self._catalog(has_values=True)
+        module, text = library.module(self._executors(), catalog, self._where.airflow)
+        words = {*self._called, "sys", "Path"}
+        lines = [*self._head(), "", *imports(words, self._where.airflow), ""]
+        lines += [*library.import_lines(module, wanted), "", *constants]
+        lines += [*library.binding(wanted, self._bound()), "", *rest]
+        return {f"{module}.py": text, name: "\n".join(lines) + "\n"}
+
+    def _bound(self) -> list[str]:
+        """The constants that the operators know, by their names."""
+        used = self._executors()
+        found = ["PIPELINE", *(["PROJECT", "PYTHON"] if PROCESS in used else []), "SOURCES"]
+        found += ["RECORD"] if self._where.record else []
+        found += ["STORE"] if used - {PROCESS} and self._where.store else []
+        found += ["DOCKER", "MOUNTS"] if DOCKER in used else []
+        found += ["KUBERNETES", "POD", "CONTAINER"] if KUBERNETES in used else []
+        return [*found, *(["VALUES"] if self._definitions else []), "ENVIRONMENT"]
+
+    def _catalog(self, *, has_values: bool) -> operators.Catalog:
+        return operators.Catalog(
+            has_values, linked=bool(self._where.record), deferrable=self._where.deferrable
         )
-        rest = [*self._constants(), *defined, "", "", *late, *self._body]
-        imports = _imports("\n".join(rest), self._where.airflow)
-        return "\n".join([*self._head(), "", *imports, "", *rest]) + "\n"
+
+    def _executors(self) -> set[str]:
+        return {executor for executor, _ in self._placed.values() if executor}
+
+    def _statement(self, prefix: str, value: Text, suffix: str, indent: int) -> list[str]:
+        """The lines of a statement, whose names the file has to import or to define."""
+        self._called.update(names(value))
+        return statement(prefix, value, suffix, indent)
 
     # ------------------------------------------------------------------ the top of the file
 
@@ -156,7 +157,7 @@ class _File:
         return docstring("\n".join([about, "", *made]), 0)
 
     def _constants(self) -> list[str]:
-        used = {executor for executor, _ in self._placed.values() if executor}
+        used = self._executors()
         lines = [f"PIPELINE = {string(self._program.name)}"]
         if PROCESS in used:
             lines += self._project()
@@ -164,16 +165,21 @@ class _File:
             lines.append("# Where steps are imported from, within the project.")
             lines += statement("SOURCES = ", strings(self._program.search), "", 0)
         if self._asks_version():
-            lines.append('IS_2 = BaseOperator.__module__.startswith("airflow.models")')
+            self._called.add("BaseOperator")
+            lines.append(library.IS_2)
         if self._where.record:
             lines.append("# Where the record of an attempt is shown.")
             lines += statement("RECORD = ", string(self._where.record), "", 0)
-        if "BACKOFF" in "\n".join(self._body):
-            lines += _DOUBLES if self._where.airflow == 2 else _SWITCHES
+        if "BACKOFF" in self._called and self._where.airflow == 2:
+            lines += _DOUBLES
+        elif "BACKOFF" in self._called:
+            self._called.add("BaseOperator")
+            lines += _SWITCHES
         if used - {PROCESS}:
             from . import containers
 
             lines += containers.constants(used, self._where)
+            self._called.update(["Mount"] if DOCKER in used and self._where.volumes else [])
         lines += self._values()
         return [*lines, "", *self._environment()] if used else lines
 
@@ -186,6 +192,7 @@ class _File:
         return [about, *statement("VALUES = ", DictText(pairs), "", 0)]
 
     def _project(self) -> list[str]:
+        self._called |= {"os", "sys", "Path"}
         root = _path(str(self._options.get("project", "..")))
         return [
             "# The project on the worker, and the Python that has what its steps need. Artifacts",
@@ -218,7 +225,7 @@ class _File:
     # ------------------------------------------------------------------ the DAG
 
     def _dag(self) -> list[str]:
-        lines = statement("with ", self._dag_call(), " as dag:", 0)
+        lines = self._statement("with ", self._dag_call(), " as dag:", 0)
         lines += self._tasks() or ["    pass"]
         return lines + self._edges()
 
@@ -260,15 +267,17 @@ class _File:
         return call("DAG", **arguments)
 
     def _asks_version(self) -> bool:
-        """Whether the file does something in one version of Airflow only."""
-        late = "\n".join(self._late())
-        return self._where.airflow is None and ("sla(" in "\n".join(self._body) or "IS_2" in late)
+        """Whether the file itself does something in one version of Airflow only."""
+        has_sla = "sla" in self._called and self._where.lib == "file"
+        return self._where.airflow is None and (has_sla or "missed" in self._called)
 
     def _late(self) -> list[str]:
         """What is called when a run or a task is late, in Airflow 3 or in whichever it is."""
         own = self._settings.pipeline
         if not own.get("on_sla_miss") or self._where.airflow == 2:
             return []
+        if self._where.airflow is None:
+            self._called.add("missed")
         missed = one_line(call("missed", string(own["on_sla_miss"])))
         in_2 = f'{{"sla_miss_callback": {missed}}} if IS_2 else {{}}'
         otherwise = "{}" if self._where.airflow else in_2
@@ -285,7 +294,7 @@ class _File:
             "    from airflow.sdk.definitions.callback import SyncCallback",
             "    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference",
             "",
-            *statement("LATE = ", DictText((('"deadline"', alert),)), "", 4),
+            *self._statement("LATE = ", DictText((('"deadline"', alert),)), "", 4),
             "except ImportError:",
             f"    LATE = {otherwise}",
             "",
@@ -303,6 +312,7 @@ class _File:
             if task.groups != groups:
                 lines += [""] if lines else []
                 lines += _open_groups(groups, task.groups)
+                self._called.add("TaskGroup")
                 groups = task.groups
             elif lines:
                 lines.append("")
@@ -317,9 +327,11 @@ class _File:
         operator = operators.operator(task.kind, self._placed[task.id][0])
         arguments = self._arguments(task)
         if not task.source or task.kind not in operators.MAPPED:
-            return lines + statement(name, call(operator, **arguments), "", indent)
+            return lines + self._statement(name, call(operator, **arguments), "", indent)
         suffix = f".expand(item={self._name(task.source)}.output)"
-        return lines + statement(name, call(f"{operator}.partial", **arguments), suffix, indent)
+        return lines + self._statement(
+            name, call(f"{operator}.partial", **arguments), suffix, indent
+        )
 
     def _arguments(self, task: Task) -> dict[str, Text]:
         """The arguments of a task's operator, in the order to be written."""
@@ -384,19 +396,24 @@ class _File:
     # ------------------------------------------------------------------ edges
 
     def _edges(self) -> list[str]:
-        """The edges, as chains where a task has one task above it."""
-        chains: list[list[str]] = []
+        """The edges, as chains where a task has one task above it, and a list where it has many."""
+        below: dict[tuple[str, ...], list[str]] = {}
         for task in self._graph.tasks.values():
             # `.expand(item=….output)` is an edge already.
             is_mapped = task.kind in operators.MAPPED
             above = [name for name in task.upstream if name != task.source or not is_mapped]
             labels = {name: self._label(name, task) for name in above}
-            plain = [name for name in above if not labels[name]]
-            if plain:
-                _extend(chains, [self._joined(plain), self._name(task.id)])
-            for name in above:
-                if labels[name]:
-                    _extend(chains, [self._name(name), labels[name], self._name(task.id)])
+            starts = [(self._name(name), labels[name]) for name in above if labels[name]]
+            if plain := [name for name in above if not labels[name]]:
+                starts.insert(0, (self._joined(plain),))
+            for start in starts:
+                # Airflow has no edge from a list to a list.
+                key = (*start, self._name(task.id)) if start[0].startswith("[") else start
+                below.setdefault(key, []).append(task.id)
+        chains: list[list[str]] = []
+        for start, names in below.items():
+            single = start[:1] if start[0].startswith("[") else start
+            _extend(chains, [*single, self._joined(names)])
         lines = [line for chain in chains for line in _chain(chain)]
         return ["", *lines] if lines else []
 
@@ -408,6 +425,7 @@ class _File:
         sides = {"then": "true", "otherwise": "false"}
         if self._graph.tasks[gate].kind != "branch":
             sides = {"then": "failed"}
+        self._called.add("Label")
         return f'Label("{sides[side]}")'
 
     def _joined(self, names: list[str]) -> str:
@@ -472,7 +490,10 @@ def _loop_arguments(task: Task) -> dict[str, Text]:
     """What a mapped task has to know of the loops around it."""
     loops = [clause for clause in task.clauses if not clause.startswith("if ")]
     label = '"{{ task.item.label }}"'
-    return {"loops": strings(loops), "map_index_template": label}
+    arguments: dict[str, Text] = {"loops": strings(loops), "map_index_template": label}
+    if task.limit is not None:
+        arguments["max_active_tis_per_dagrun"] = literal(task.limit)
+    return arguments | ({"pre_execute": "in_order"} if task.limit == 1 else {})
 
 
 def _listing_arguments(task: Task) -> dict[str, Text]:
@@ -500,41 +521,6 @@ def _open_groups(old: tuple[Group, ...], new: tuple[Group, ...]) -> list[str]:
     return lines
 
 
-def _imports(text: str, version: int | None) -> list[str]:
-    """The imports that the text needs, in the order that isort gives them."""
-    words = set(re.findall(r"[A-Za-z_]+", _NO_CODE.sub("", text)))
-    lines = [line for name, line in _STANDARD.items() if name in words]
-    lines += ["", "import pendulum"]
-    places = {name: module for name, module in _PROVIDERS.items() if name in words}
-    places_3 = {name: modules[0] for name, modules in _AIRFLOW.items() if name in words}
-    places_2 = {name: modules[1] for name, modules in _AIRFLOW.items() if name in words}
-    exceptions = [name for name in _EXCEPTIONS if name in words]
-    in_2 = dict.fromkeys(exceptions, "airflow.exceptions")
-    if version == 2:
-        return [*lines, *_from({**places, **places_2, **in_2}, "")]
-    if version == 3:
-        lines += _from({**places, **places_3}, "")
-    else:
-        lines += [*_from(places, ""), "", "try:  # Airflow 3", *_from(places_3)]
-        lines += ["except ImportError:  # Airflow 2", *_from(places_2)]
-    if exceptions:
-        lines += ["", "try:  # Airflow 3.2"]
-        lines += _from(dict.fromkeys(exceptions, "airflow.sdk.exceptions"))
-        lines += ["except ImportError:", *_from(in_2)]
-    return lines
-
-
-def _from(places: Mapping[str, str], margin: str = "    ") -> list[str]:
-    """The imports of names from modules."""
-    modules: dict[str, list[str]] = {}
-    for name, module in places.items():
-        own = "Dataset as Asset" if module.endswith("datasets") else name
-        modules.setdefault(module, []).append(own)
-    return [
-        f"{margin}from {module} import {', '.join(modules[module])}" for module in sorted(modules)
-    ]
-
-
 def _extend(chains: list[list[str]], chain: list[str]) -> None:
     """Add a chain, or go on with the last one where that ends at its start."""
     if chains and chains[-1][-1] == chain[0]:
@@ -553,10 +539,11 @@ def _chain(names: list[str]) -> list[str]:
         if names[count - 1].startswith("Label("):  # it belongs to the edge that it stands in
             count += -1 if count > 2 else 1
         line = " >> ".join(names[:count])
-        if len(line) + 4 > WIDTH and names[0].startswith("["):
-            items = names[0][1:-1].split(", ")
-            lines += ["    [", *(f"        {item}," for item in items), f"    ] >> {names[1]}"]
-            count = 2
+        listed = next((name for name in names[:count] if name.startswith("[")), "")
+        if len(line) + 4 > WIDTH and listed:
+            before, _, after = line.partition(listed)
+            items = [f"        {item}," for item in listed[1:-1].split(", ")]
+            lines += [f"    {before}[", *items, f"    ]{after}"]
         else:
             lines.append("    " + line)
         names = names[count - 1 :]

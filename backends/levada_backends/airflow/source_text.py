@@ -6,7 +6,7 @@ Whatever fits is put on one line, whatever does not has one item a line and a tr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from levada_compiler.slotted import dataclass
 
@@ -102,6 +102,24 @@ def one_line(value: Text) -> str:
         return value
     opening, parts, closing = _parts(value)
     return opening + ", ".join(name + one_line(item) for name, item in parts) + closing
+
+
+def names(value: Text) -> Iterator[str]:
+    """The names that a value refers to: functions that it calls, and names that it passes on."""
+    match value:
+        case str():
+            if value.isidentifier():
+                yield value
+        case CallText():
+            yield value.function.partition(".")[0]
+            for item in (*value.positional, *(item for _, item in value.keywords)):
+                yield from names(item)
+        case ListText():
+            for item in value.items:
+                yield from names(item)
+        case DictText():
+            for _, item in value.items:
+                yield from names(item)
 
 
 def docstring(text: str, indent: int) -> list[str]:

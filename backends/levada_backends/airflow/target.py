@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class AirflowTarget:
-    """Writes ``<pipeline>.py``, a DAG file for Airflow 2.11 and 3.x."""
+    """Writes ``<pipeline>.py``, a DAG file for Airflow 2.11 and 3.x.
+
+    With ``lib = "module"`` it imports its operators from ``levada_airflow_<digest>.py``.
+    """
 
     name = "airflow"
     description = "a DAG file for Airflow 2.11 and 3.x; steps are processes, containers or pods"
@@ -28,8 +31,8 @@ class AirflowTarget:
         return check(program, options)
 
     def emit(self, program: Program, options: Mapping[str, object]) -> dict[str, str]:
-        """The DAG file."""
-        return {f"{program.name}.py": render(program, options)}
+        """The DAG file, after the module that it imports where there is one."""
+        return render(program, options)
 
 
 TARGET = AirflowTarget()

@@ -167,6 +167,7 @@ class Place:
     dag: Dag
     loops: tuple[str, ...] = ()
     before: tuple[str, ...] | None = None  #: in a handled body: whose failure cuts it off
+    ordered: tuple[str, ...] = ()  #: of each loop in order: what cuts off its later iterations
 
 
 class Builder:
@@ -248,7 +249,7 @@ class Builder:
     def _call(self, call: Call, place: Place) -> Task:
         task = self._task(_last(call.id), "step", place, call)
         inputs = [f"input {a.name}={self.writer.text(a.value)}" for a in call.arguments]
-        task.lines = (*place.loops, *self._checks(call.after), *inputs, *_caught(place))
+        task.lines = (*place.loops, *self._checks(call.after), *inputs, *_cut_off(place))
         task.wants += self._refer.of_node(call)
         self.calls[call.id] = task
         return task
@@ -259,14 +260,14 @@ class Builder:
         own += [f"class {name}" for name in fail.classes]
         own += [f"argument {self.writer.text(each)}" for each in fail.arguments]
         checks = self._checks(fail.after)
-        task.lines = (f"node {fail.id}", *place.loops, *checks, *own, *_caught(place))
+        task.lines = (f"node {fail.id}", *place.loops, *checks, *own, *_cut_off(place))
         task.wants += self._refer.of_node(fail)
         return task
 
     def _value(self, value: Value, place: Place) -> Task:
         task = self._task(_last(value.id), "check", place, value)
         checks = self._checks((*value.after, value.id))
-        task.lines = (f"node {value.id}", *place.loops, *checks, *_caught(place))
+        task.lines = (f"node {value.id}", *place.loops, *checks, *_cut_off(place))
         task.wants += self._refer.of_node(value)
         task.comment = f"evaluates {self.writer.text(value.value)} before what follows"
         return task
@@ -315,13 +316,18 @@ class Builder:
         loops = (*place.loops, text, *where)
         items = self._task(f"{_last(loop.id)} items", "items", place, loop)
         checks = self._checks(loop.after)
-        items.lines = (f"node {loop.id}", *loops, *checks, *_caught(place))
+        items.lines = (f"node {loop.id}", *loops, *checks, *_cut_off(place))
         items.wants += self._refer.of_node(loop)
         items.comment = "lists the items as Python would, and gives each its index"
         body = self._sub_dag(_last(loop.id), place, loop)
         body.comment, body.listed = text, items
         self.loops[loop.id] = body
-        self._region(loop.body, replace(place, dag=inner_of(body), loops=loops))
+        inside = replace(place, dag=inner_of(body), loops=loops)
+        if loop.max_parallel == 1:
+            depth = sum(each.startswith("for ") for each in loops)
+            failing = ",".join(failing_nodes(loop.body))
+            inside = replace(inside, ordered=(*place.ordered, f"ordered {depth} {failing}"))
+        self._region(loop.body, inside)
         return _unless_empty(body) or [items]
 
     # ------------------------------------------------------------------ guards
@@ -411,7 +417,7 @@ class Builder:
     ) -> Task:
         task = self._task(title, "decide", place, node)
         lines = (f"node {node_id or node.id}", *place.loops, *checks, f"expression {text}")
-        task.lines = (*lines, *_caught(place))
+        task.lines = (*lines, *_cut_off(place))
         return task
 
     def resolved(self, expression: Expr) -> Expr:
@@ -551,11 +557,12 @@ def channel(task: str) -> str:
     return f"pipelinechannel--{task}-{OUTPUT}"
 
 
-def _caught(place: Place) -> list[str]:
+def _cut_off(place: Place) -> list[str]:
+    """The lines that say what keeps a task from being reached, and whether it is in a `try`."""
     if place.before is None:
-        return []
+        return [*place.ordered]
     unless = [f"unless {_listed(place.before)}"] if place.before else []
-    return [*unless, "caught"]
+    return [*place.ordered, *unless, "caught"]
 
 
 def _listed(nodes: Sequence[str]) -> str:

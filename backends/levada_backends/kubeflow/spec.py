@@ -6,6 +6,7 @@ Its messages: ``api/v2alpha1/pipeline_spec.proto`` in https://github.com/kubeflo
 from __future__ import annotations
 
 from levada_compiler.origin import made_from
+from levada_compiler.program.ir import Loop
 
 from ..block_yaml import Key, comment, dump
 from . import artifacts, executors, parameters
@@ -127,7 +128,7 @@ class Spec:
             content["inputs"] = given
         content |= _trigger(task)
         if task.listed is not None:
-            content |= self._iterator(task.listed)
+            content |= self._iterator(task, task.listed)
         if policy := executors.retry_policy(settings):
             content["retryPolicy"] = policy
         # No `cachingOptions`: KFP would skip a task without a look at what it reads from the store.
@@ -139,11 +140,14 @@ class Spec:
         found = {"parameters": parameters, "artifacts": taken}
         return {kind: given for kind, given in found.items() if given}
 
-    def _iterator(self, listed: Task) -> dict[str, Any]:
+    def _iterator(self, task: Task, listed: Task) -> dict[str, Any]:
         items = {"inputParameter": channel(listed.name)}
         content: dict[str, Any] = {"parameterIterator": {"itemInput": INDEX, "items": items}}
-        limit = executors.values(self.program.settings).get("max_parallel")
-        return content | ({"iteratorPolicy": {"parallelismLimit": limit}} if limit else {})
+        own = task.node.max_parallel if isinstance(task.node, Loop) else None
+        limits = filter(None, (own, executors.values(self.program.settings).get("max_parallel")))
+        if limit := min(limits, default=None):
+            content["iteratorPolicy"] = {"parallelismLimit": limit}
+        return content
 
     def _inputs(self, task: Task) -> dict[str, tuple[Any, str]]:
         """The inputs of a task: what it is given, and of which type that is."""

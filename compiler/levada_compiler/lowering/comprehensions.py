@@ -9,7 +9,7 @@ from ..program import ir
 from ..slotted import replace
 from . import blocks, flow, targets
 from .checks import SCALARS
-from .loops import Iterations, as_target, check_items, declare_target, fan_in
+from .loops import Iterations, as_target, check_items, declare_target, fan_in, limited
 from .lowering import EXPRESSIONS, callable_or_value, expression
 from .values import Lowered, constant, display, elements, joined, made_of, named, poison
 
@@ -72,12 +72,13 @@ def _generate(frame: Frame, node: Comprehension, level: int) -> list[Lowered]:
             help="use `for`: a loop over a step's output fans out by itself",
         )
         return _skipped(frame, node, level)
-    items = callable_or_value(frame, part.iter)
-    if items.poisoned or not check_items(frame, part.iter, items):
+    iterable, limit = limited(frame, part.iter)
+    items = callable_or_value(frame, iterable)
+    if items.poisoned or not check_items(frame, iterable, items):
         return _skipped(frame, node, level)
-    known = elements(items, frame.span(part.iter))
+    known = elements(items, frame.span(iterable)) if limit is None else None
     if known is None:
-        return [_mapped(frame, node, level, items)]
+        return [_mapped(frame, node, level, items, limit)]
     lists: list[Lowered] = []
     for item in known:
         frame.spend(frame.span(part.iter))
@@ -132,8 +133,10 @@ def _filtered(
     return [replace(choose(chosen, flow.empty(span), "items"), type=chosen.type)]
 
 
-def _mapped(frame: Frame, node: Comprehension, level: int, items: Lowered) -> Lowered:
-    """Return a fan-out with its fan-in."""
+def _mapped(
+    frame: Frame, node: Comprehension, level: int, items: Lowered, limit: int | None
+) -> Lowered:
+    """Return a fan-out with its fan-in; `limit` iterations may run at a time."""
     part = node.generators[level]
     span = frame.span(node)
     loop = frame.new_id(f"for_{targets.first_name(part.target)}")
@@ -143,7 +146,7 @@ def _mapped(frame: Frame, node: Comprehension, level: int, items: Lowered) -> Lo
         conditions, index, test = _plain_filters(frame, part)
         lists = _filtered(frame, node, level, index, test)
     frame.depth -= 1
-    made = Iterations(loop, as_target(declared), items, conditions, tuple(nodes), span)
+    made = Iterations(loop, as_target(declared), items, conditions, tuple(nodes), span, limit)
     made.emit(frame)
     if any(item.poisoned for item in (*lists, *conditions)):
         return poison(span)

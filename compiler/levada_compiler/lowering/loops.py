@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import ast
 
+from levada.settings import POSITIVE
+
+from ..front import modules as m
 from ..front import types
 from ..program.ir import (
     Apply,
@@ -23,7 +26,7 @@ from ..program.ir import (
 )
 from ..program.substitution import substituted
 from ..slotted import dataclass, replace
-from . import blocks, checks, targets
+from . import blocks, calls, checks, targets
 from .blocks import BROKEN, CONTINUED, RETURNED, STATEMENTS, Ending
 from .lowering import callable_or_value
 from .values import (
@@ -54,19 +57,51 @@ MAX_ITERATIONS: Final = 10_000
 
 
 def _for(frame: Frame, node: ast.For, _: list[ast.stmt]) -> blocks.Handled:
-    items = callable_or_value(frame, node.iter)
-    if items.poisoned or not check_items(frame, node.iter, items):
+    iterable, limit = limited(frame, node.iter)
+    items = callable_or_value(frame, iterable)
+    if items.poisoned or not check_items(frame, iterable, items):
         _abandon(frame, node)
         return None
-    gone_over = _gone_over(frame, node.iter)
-    known = elements(items, frame.span(node.iter))
+    gone_over = _gone_over(frame, iterable)
+    known = elements(items, frame.span(iterable)) if limit is None else None
     if known is not None:
         ending = _unroll(frame, node, known)
     else:
-        _fan_out(frame, node, items)
+        _fan_out(frame, node, items, limit)
         ending = blocks.block(frame, node.orelse)  # there is no `break` that would skip it
     _refuse_growing(frame, node, gone_over)
     return ending, False
+
+
+def limited(frame: Frame, node: ast.expr) -> tuple[ast.expr, int | None]:
+    """Return what a loop goes over, and how many iterations may run at a time.
+
+    ``Loop(items, max_parallel=1)`` is a loop of the run, even where its items are known.
+    """
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
+        return node, None
+    if calls.callee_of(frame, node.func) != m.External("levada.Loop"):
+        return node, None
+    if len(node.args) != 1 or [keyword.arg for keyword in node.keywords] != ["max_parallel"]:
+        frame.reports.error(
+            "invalid-setting",
+            frame.span(node),
+            "`Loop` takes the items and `max_parallel`",
+            help="write `Loop(items, max_parallel=1)`",
+        )
+        return (node.args or [node])[0], 1
+    given = node.keywords[0].value
+    limit = callable_or_value(frame, given)
+    try:
+        if limit.is_static:
+            return node.args[0], POSITIVE.read("`max_parallel`", limit.static)
+        problem = "`max_parallel` must be known when the pipeline is compiled"
+    except (TypeError, ValueError) as error:
+        problem = str(error)
+    if not limit.poisoned:
+        hint = "write a whole number from 1 on"
+        frame.reports.error("invalid-setting", frame.span(given), problem, help=hint)
+    return node.args[0], 1
 
 
 def check_items(frame: Frame, node: ast.expr, items: Lowered) -> bool:
@@ -207,6 +242,7 @@ class Iterations:
     conditions: tuple[Lowered, ...]
     body: tuple[Node, ...]
     span: Span
+    max_parallel: int | None = None
 
     @property
     def has_tasks(self) -> bool:
@@ -251,9 +287,10 @@ class Iterations:
         """Add the loop to the region, if there is anything to run in it."""
         if self.has_tasks:
             conditions = tuple([test.expr for test in self.conditions])
-            frame.emit(
-                Loop(self.loop, self.target, self.items.expr, conditions, self.body, (), self.span)
+            made = Loop(
+                self.loop, self.target, self.items.expr, conditions, self.body, (), self.span
             )
+            frame.emit(replace(made, max_parallel=self.max_parallel))
 
     def check(self, frame: Frame) -> None:
         """Let the values of a loop that only computes be evaluated for their failure."""
@@ -263,8 +300,8 @@ class Iterations:
             frame.keep(self.gathered(frame, nothing, flatten=False), "check")
 
 
-def _fan_out(frame: Frame, node: ast.For, items: Lowered) -> None:
-    """Lower a loop whose items are known only in the run."""
+def _fan_out(frame: Frame, node: ast.For, items: Lowered, limit: int | None) -> None:
+    """Lower a loop of the run, of which `limit` iterations may run at a time."""
     loop = frame.new_id(f"for_{targets.first_name(node.target)}")
     before = frame.scope
     frame.scope = _carried(frame, node, before)
@@ -277,7 +314,7 @@ def _fan_out(frame: Frame, node: ast.For, items: Lowered) -> None:
     frame.loops = frame.loops[:-1]
     frame.depth -= 1
     span = header_span(frame, node)
-    made = Iterations(loop, as_target(declared), items, (), tuple(nodes), span)
+    made = Iterations(loop, as_target(declared), items, (), tuple(nodes), span, limit)
     made.emit(frame)
     frame.scope = _after_loop(frame, node, before, made)
 

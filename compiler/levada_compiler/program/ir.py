@@ -717,6 +717,8 @@ class Target:
 class Loop(Node):
     """A fan-out over ``items``, at run time; loops over constants are unrolled before.
 
+    At most ``max_parallel`` iterations run at a time. With 1 they run one after the other, in
+    order, and none starts after one that has failed.
     ``conditions`` are the filters of a comprehension. The map index of an iteration counts the
     items that passed them. Names in ``target`` are unique in the program.
     """
@@ -728,6 +730,7 @@ class Loop(Node):
     body: tuple[Node, ...]
     after: tuple[str, ...]
     span: Span
+    max_parallel: int | None = None
 
     def parts(self) -> tuple[tuple[str, tuple[Node, ...]], ...]:
         """Return the body."""

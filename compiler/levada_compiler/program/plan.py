@@ -113,10 +113,12 @@ class _PlanWriter:
         }
 
     def _loop(self, loop: Loop) -> dict[str, Any]:
+        limit = {} if loop.max_parallel is None else {"max_parallel": loop.max_parallel}
         return {
             "target": self._writer.target(loop.target),
             "items": self._writer.text(loop.items),
             "where": [self._writer.text(condition) for condition in loop.conditions],
+            **limit,
             "body": self.region(loop.body),
         }
 

@@ -270,6 +270,8 @@ class _Verifier:
                 self.check_fail(node, place)
             case Loop():
                 self.check_target(node.target, node)
+                if node.max_parallel is not None and node.max_parallel < 1:
+                    self.report(node.span, f"loop `{node.id}` lets no iteration run")
                 self.check_expression(node.items, place, ())
                 for condition in node.conditions:
                     self.check_expression(condition, place, ((node.id, "body"),))

@@ -111,6 +111,7 @@ class Instance:
         "seconds",
         "state",
         "touched",
+        "unopened",
         "waiting",
     )
 
@@ -126,6 +127,8 @@ class Instance:
         self.failure: Failure | None = None
         #: of a loop, once its items are known
         self.iterations = 1
+        #: the iterations of a loop that are still to be opened, with their variables
+        self.unopened: Iterator[tuple[int, dict[str, Variable]]] = iter(())
         #: frames of it that are not over yet (a loop's iterations)
         self.pending = 0
         #: whether anything in it was started: a guard that nothing was started in is not entered
@@ -152,11 +155,17 @@ class Instance:
             places += [instance.definition.ordinal, frame.ordinal]
         return tuple(reversed(places))
 
+    @property
+    def at_once(self) -> int:
+        """How many iterations of a loop may run at a time, once its items are known."""
+        limit: int | None = self.definition.form.get("max_parallel")
+        return self.iterations if limit is None else min(limit, self.iterations)
+
     def siblings(self) -> int:
-        """How many iterations the loops around it have."""
+        """How many iterations of the loops around it may run at a time."""
         count = 1
         for instance, _ in self.around():
-            count *= instance.iterations
+            count *= instance.at_once if instance.definition.kind == "loop" else 1
         return count
 
     def touch(self) -> None:

@@ -275,14 +275,22 @@ class Interpreter:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this node's failure
             self._fail(instance, describe(error))
             return
-        body = instance.definition.regions["body"]
         instance.iterations = len(items)
+        instance.unopened = enumerate(items)
         instance.pending += 1  # so that it is not over before its last iteration is opened
-        for i, variables in enumerate(items):
-            self._open(body, instance, i, (*frame.index, i), frame.variables | variables)
+        for _ in range(instance.at_once):
+            self._open_iteration(instance)
         instance.pending -= 1
         if not instance.pending:
             self._close(instance)
+
+    def _open_iteration(self, loop: Instance) -> None:
+        """Open the next iteration of a loop, if there is one; after a failure nothing starts."""
+        frame, found = loop.frame, next(loop.unopened, None)
+        if found is not None:
+            i, variables = found
+            body = loop.definition.regions["body"]
+            self._open(body, loop, i, (*frame.index, i), frame.variables | variables)
 
     def _start(self, instance: Instance) -> None:
         """Start the next attempt of a call, or finish it from the cache."""
@@ -477,6 +485,8 @@ class Interpreter:
             self._guard_goes_on(owner, frame)
             return
         owner.failure = _first(owner.failure, frame.failure)
+        if kind == "loop":
+            self._open_iteration(owner)
         if not owner.pending:
             self._close(owner)
 

@@ -1,4 +1,4 @@
-"""The cases: a pipeline module in `cases/`, and in `goldens/` the DAG file that it must give.
+"""The cases: a pipeline module in `cases/`, and in `goldens/` the files that it must give.
 
 A case may have options of the target, in a `.toml` file beside the module.
 
@@ -18,18 +18,19 @@ from levada_compiler.diagnostics.diagnostic import Severity
 from levada_compiler.target_checks import check
 
 FOLDER = Path(__file__).parent
+GOLDENS = FOLDER / "goldens"
 CASES = sorted(path.stem for path in (FOLDER / "cases").glob("*.py"))
 OPTIONS: dict[str, Any] = {"compiler": "0.1.0"}
 
 
 def golden(case: str) -> Path:
     """The DAG file that a case must give."""
-    return FOLDER / "goldens" / f"{case}.py"
+    return GOLDENS / f"{case}.py"
 
 
-def emit(case: str) -> str:
-    """The DAG file that a case gives."""
-    return emit_file(FOLDER / "cases" / f"{case}.py", case, options(case))
+def emit(case: str) -> dict[str, str]:
+    """The files that a case gives: the DAG file, and the module that it may import."""
+    return emit_files(FOLDER / "cases" / f"{case}.py", case, options(case))
 
 
 def options(case: str) -> dict[str, Any]:
@@ -40,14 +41,22 @@ def options(case: str) -> dict[str, Any]:
 
 def emit_file(path: Path, pipeline: str | None = None, options: dict[str, Any] = OPTIONS) -> str:
     """The DAG file of the pipeline in a module."""
+    *_, text = emit_files(path, pipeline, options).values()
+    return text
+
+
+def emit_files(path: Path, pipeline: str | None, options: dict[str, Any]) -> dict[str, str]:
+    """The DAG file of the pipeline in a module, after what it imports."""
     compilation = compile_file(path, pipeline)
     assert compilation.program is not None, compilation.diagnostics
     found = check(TARGET, compilation.program, options)
     assert not [one for one in found if one.severity is Severity.ERROR], found
-    (text,) = TARGET.emit(compilation.program, options).values()
-    return text
+    return TARGET.emit(compilation.program, options)
 
 
 if __name__ == "__main__":
+    for old in GOLDENS.glob("*.py"):
+        old.unlink()
     for name in CASES:
-        golden(name).write_text(emit(name))
+        for file, text in emit(name).items():
+            (GOLDENS / file).write_text(text)

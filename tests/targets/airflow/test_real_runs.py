@@ -50,6 +50,8 @@ RUNS: list[tuple[str, dict[str, Any], str, dict[str, Any], list[str]]] = [
     ("branch_in_fan_out", {"values": [1, 11, 4]}, "success", {"0": "down 3, up 33!, UP 12"}, []),
     ("ignored", {}, "success", {}, ["use", "use_2"]),
     ("ignored", {"second": -1}, "failed", {}, ["use", "use_2", "end"]),
+    ("library", {}, "success", {"found": "2.0"}, ["tell"]),
+    ("library", {"depths": [-9]}, "success", {"found": "nothing to publish"}, ["publish"]),
     ("groups", {}, "success", {"result": 10}, ["total_2"]),
     ("groups", {"everything": False}, "success", {"result": 8}, ["size", "total"]),
 ]
@@ -58,7 +60,8 @@ RUNS: list[tuple[str, dict[str, Any], str, dict[str, Any], list[str]]] = [
 def test_runs_go_as_plain_python_would(airflow: Airflow) -> None:
     version = int(airflow.version)
     cases = [case for case in CASES if options(case).get("airflow", version) == version]
-    airflow.deploy({f"{PREFIX}{case}.py": deployable(case, airflow) for case in cases}, timeout=180)
+    files = [deployed_files(case, airflow) for case in cases]
+    airflow.deploy({path: text for each in files for path, text in each.items()}, timeout=180)
     runs = airflow.start_runs([(PREFIX + name, parameters) for name, parameters, *_ in RUNS])
     for run, (name, parameters, state, outputs, idle) in zip(
         airflow.wait(runs, timeout=900), RUNS, strict=True
@@ -137,12 +140,16 @@ print("called by", dags["natives"].sla_miss_callback.__qualname__.split(".")[0])
 
 def deployable(case: str, airflow: Airflow) -> str:
     """The DAG file of a case, made for the folder that it is to be in."""
+    return deployed_files(case, airflow)[f"{PREFIX}{case}.py"]
+
+
+def deployed_files(case: str, airflow: Airflow) -> dict[str, str]:
+    """The DAG file of a case and what it imports, made for the folder that they are to be in."""
     program = compile_file(FOLDER / "cases" / f"{case}.py", case).program
     assert program is not None
     project = os.path.relpath(ROOT, airflow.dags_folder.resolve())
     named = replace(program, name=PREFIX + case)
-    (text,) = TARGET.emit(named, {**options(case), "project": project}).values()
-    return text
+    return TARGET.emit(named, {**options(case), "project": project})
 
 
 def test_what_airflow_has_of_its_own(airflow: Airflow) -> None:

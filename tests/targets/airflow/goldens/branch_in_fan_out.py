@@ -1,7 +1,7 @@
 """branch_in_fan_out.
 
 Made from tests/targets/airflow/cases/branch_in_fan_out.py:branch_in_fan_out by Levada 0.1.0.
-Source: sha256:e1b04c764d90aca218cccd2a71b76905a212732d97a8e142f3528a7268ca5286
+Source: sha256:af864b6cae7c0fe00a4e0f76e1f8ad306e270a640bc94c7a2e4f8c5ad91e602f
 Change that file and compile it again, rather than this one.
 """
 
@@ -49,7 +49,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:e1b04c764d90aca218cccd2a71b76905a212732d97a8e142f3528a7268ca5286",
+    "LEVADA_SOURCE": "sha256:af864b6cae7c0fe00a4e0f76e1f8ad306e270a640bc94c7a2e4f8c5ad91e602f",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -64,7 +64,7 @@ ENVIRONMENT = {
 }
 
 
-def values_of(texts):
+def values_of(task, texts):
     """The named values that these expressions use, directly or through others."""
     found, left = {}, list(texts)
     while left:
@@ -87,7 +87,7 @@ def words_of(task):
         words += [f"--{word}", text]
     for name in task.checks:
         words += ["--check", name]
-    for name, text in values_of([*task.levada, *task.loops, *task.checks]).items():
+    for name, text in values_of(task, [*task.levada, *task.loops, *task.checks]).items():
         words += ["--value", f"{name}={text}"]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
@@ -121,11 +121,11 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -317,8 +317,7 @@ with DAG(
     # The pipeline's outputs.
     return_ = Outputs(task_id="return", outputs={"0": "report"})
 
-    score >> if_1
-    score >> if_1_else
+    score >> [if_1, if_1_else]
     [promote, demote] >> risky >> check_items
     check >> try_1_except
     [promote, demote] >> instead >> report >> return_

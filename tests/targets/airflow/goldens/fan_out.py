@@ -1,7 +1,7 @@
 """fan_out.
 
 Made from tests/targets/airflow/cases/fan_out.py:fan_out by Levada 0.1.0.
-Source: sha256:4ff01918f514d89fda361d0a9e2b302f666a9805b67cebd54ef2f7958d152282
+Source: sha256:c2838602d9def01f5632b76962650285162c7d2eb280579a3103a1bc814759a8
 Change that file and compile it again, rather than this one.
 """
 
@@ -42,7 +42,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:4ff01918f514d89fda361d0a9e2b302f666a9805b67cebd54ef2f7958d152282",
+    "LEVADA_SOURCE": "sha256:c2838602d9def01f5632b76962650285162c7d2eb280579a3103a1bc814759a8",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -86,11 +86,11 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()

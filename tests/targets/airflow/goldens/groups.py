@@ -1,7 +1,7 @@
 """groups.
 
 Made from tests/targets/airflow/cases/groups.py:groups by Levada 0.1.0.
-Source: sha256:54e2326dc9747292b6ce15b6f13ed4199c180b91f870f28e12a3aed799e097aa
+Source: sha256:a8ca77caedb87a9ab7bd26508e5401ba12e7d46af4b440c1401c409bb82cb2c8
 Change that file and compile it again, rather than this one.
 """
 
@@ -49,7 +49,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:54e2326dc9747292b6ce15b6f13ed4199c180b91f870f28e12a3aed799e097aa",
+    "LEVADA_SOURCE": "sha256:a8ca77caedb87a9ab7bd26508e5401ba12e7d46af4b440c1401c409bb82cb2c8",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -64,7 +64,7 @@ ENVIRONMENT = {
 }
 
 
-def values_of(texts):
+def values_of(task, texts):
     """The named values that these expressions use, directly or through others."""
     found, left = {}, list(texts)
     while left:
@@ -87,7 +87,7 @@ def words_of(task):
         words += [f"--{word}", text]
     for name in task.checks:
         words += ["--check", name]
-    for name, text in values_of([*task.levada, *task.loops, *task.checks]).items():
+    for name, text in values_of(task, [*task.levada, *task.loops, *task.checks]).items():
         words += ["--value", f"{name}={text}"]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
@@ -108,11 +108,11 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -276,9 +276,8 @@ with DAG(
 
     one_region_clean >> one_region_size
     one_region_2_clean >> one_region_2_size
-    if_1 >> Label("true") >> for_region
+    if_1 >> Label("true") >> [for_region, total]
     size >> total
-    if_1 >> Label("true") >> total
     [one_region_size, one_region_2_size] >> total_2
     if_1 >> Label("false") >> total_2
     [one_region_size, one_region_2_size, total, total_2] >> archive >> return_

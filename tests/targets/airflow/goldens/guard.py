@@ -62,7 +62,7 @@ ENVIRONMENT = {
 }
 
 
-def values_of(texts):
+def values_of(task, texts):
     """The named values that these expressions use, directly or through others."""
     found, left = {}, list(texts)
     while left:
@@ -85,7 +85,7 @@ def words_of(task):
         words += [f"--{word}", text]
     for name in task.checks:
         words += ["--check", name]
-    for name, text in values_of([*task.levada, *task.loops, *task.checks]).items():
+    for name, text in values_of(task, [*task.levada, *task.loops, *task.checks]).items():
         words += ["--value", f"{name}={text}"]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
@@ -119,11 +119,11 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()

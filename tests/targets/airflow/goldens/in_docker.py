@@ -1,7 +1,7 @@
 """in_docker.
 
 Made from tests/targets/airflow/cases/in_docker.py:in_docker by Levada 0.1.0.
-Source: sha256:a840ea149f9ae11168915c67da3b469b3ee262310c4db4f8ebfb2acd8a03f2ae
+Source: sha256:cbed97cb3cbb924b6156d114ee7502fc4728fc3cfd643147f19be4cff898e811
 Change that file and compile it again, rather than this one.
 """
 
@@ -45,7 +45,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:a840ea149f9ae11168915c67da3b469b3ee262310c4db4f8ebfb2acd8a03f2ae",
+    "LEVADA_SOURCE": "sha256:cbed97cb3cbb924b6156d114ee7502fc4728fc3cfd643147f19be4cff898e811",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -103,7 +103,11 @@ class DockerCommand(DockerOperator):
         super().__init__(
             image=image,
             entrypoint=["python"],
-            environment={**ENVIRONMENT, "LEVADA_STORE": STORE, "LEVADA_IMAGE": image},
+            environment={
+                **ENVIRONMENT,
+                "LEVADA_STORE": STORE,
+                "LEVADA_IMAGE": image,
+            },
             # The worker's own variables of these names; Airflow shows and keeps none of them.
             private_environment={name: os.environ[name] for name in secrets if name in os.environ},
             mounts=[*MOUNTS, *mounts],

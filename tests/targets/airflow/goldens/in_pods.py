@@ -1,7 +1,7 @@
 """in_pods.
 
 Made from tests/targets/airflow/cases/in_pods.py:in_pods by Levada 0.1.0.
-Source: sha256:c4f954218cf1a55463d3633efc644675e5f43197054e666dd9c61d1d68700860
+Source: sha256:ce52a68f4638876f60eb58f1d54f39fb9f7b9855820692a255754ddeea689d85
 Change that file and compile it again, rather than this one.
 """
 
@@ -69,7 +69,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:c4f954218cf1a55463d3633efc644675e5f43197054e666dd9c61d1d68700860",
+    "LEVADA_SOURCE": "sha256:ce52a68f4638876f60eb58f1d54f39fb9f7b9855820692a255754ddeea689d85",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -106,7 +106,7 @@ def xcom_of(result):
     return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
 
 
-def pod_of(pod, container):
+def pod_of(task, pod, container):
     """A pod as Kubernetes writes it: what all have, and what this one has besides."""
     main = {"name": "base", **CONTAINER, **container}
     main["volumeMounts"] = [*CONTAINER["volumeMounts"], *container.get("volumeMounts", [])]
@@ -134,8 +134,13 @@ class PodCommand(KubernetesPodOperator):
         super().__init__(
             image=image,
             cmds=["python"],
-            env_vars={**ENVIRONMENT, "HOME": "/tmp", "LEVADA_STORE": STORE, "LEVADA_IMAGE": image},
-            pod_template_dict=pod_of(pod or {}, container or {}),
+            env_vars={
+                **ENVIRONMENT,
+                "HOME": "/tmp",
+                "LEVADA_STORE": STORE,
+                "LEVADA_IMAGE": image,
+            },
+            pod_template_dict=pod_of(self, pod or {}, container or {}),
             do_xcom_push=True,
             skip_on_exit_code=65,
             log_events_on_failure=True,

@@ -1,7 +1,7 @@
 """linked.
 
 Made from tests/targets/airflow/cases/linked.py:linked by Levada 0.1.0.
-Source: sha256:60d3a0cb463774923f30ccd42b31d3799fed29c863a987cbd5c438ad2a95b7fc
+Source: sha256:07a2e5adf32f33333690af70b43c36fe3eaf8efaaab331177b2782c486a1f84a
 Change that file and compile it again, rather than this one.
 """
 
@@ -48,7 +48,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:60d3a0cb463774923f30ccd42b31d3799fed29c863a987cbd5c438ad2a95b7fc",
+    "LEVADA_SOURCE": "sha256:07a2e5adf32f33333690af70b43c36fe3eaf8efaaab331177b2782c486a1f84a",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -89,9 +89,10 @@ def record_url(task, ti):
     """Where the record of an attempt is, or will be."""
     run_id, attempt = ti.run_id, str(ti.try_number)
     step, item = task.node or task.task_id, task.item["index"] if task.item else ""
-    names = {"pipeline": PIPELINE, "run_id": run_id, "step": step, "item": item, "attempt": attempt}
-    folders = [quote(name, safe="+:@=").replace("~", "%7E") for name in (PIPELINE, run_id, step)]
+    names = {"pipeline": PIPELINE, "run_id": run_id, "step": step}
+    folders = [quote(name, safe="+:@=").replace("~", "%7E") for name in names.values()]
     path = "/".join(["runs", *folders, *([f"[{item}]"] if item else []), attempt])  # in the store
+    names |= {"item": item, "attempt": attempt}
     names = {name: quote(value, safe="") for name, value in names.items()}
     return RECORD.format(path=quote(path), **names)
 
@@ -114,11 +115,11 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()

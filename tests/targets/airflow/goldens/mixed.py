@@ -1,7 +1,7 @@
 """mixed.
 
 Made from tests/targets/airflow/cases/mixed.py:mixed by Levada 0.1.0.
-Source: sha256:2329a5e701c6e794339e7d6425ef109363ef3ef4e211bf8e9fc74d7b1e1d6ed6
+Source: sha256:e3aa05a8a5d814c39be4f174bd9f533b1f4fb7558c717c48536ba9205a8f2569
 Change that file and compile it again, rather than this one.
 """
 
@@ -77,7 +77,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:2329a5e701c6e794339e7d6425ef109363ef3ef4e211bf8e9fc74d7b1e1d6ed6",
+    "LEVADA_SOURCE": "sha256:e3aa05a8a5d814c39be4f174bd9f533b1f4fb7558c717c48536ba9205a8f2569",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -121,11 +121,11 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -201,7 +201,11 @@ class DockerCommand(DockerOperator):
         super().__init__(
             image=image,
             entrypoint=["python"],
-            environment={**ENVIRONMENT, "LEVADA_STORE": STORE, "LEVADA_IMAGE": image},
+            environment={
+                **ENVIRONMENT,
+                "LEVADA_STORE": STORE,
+                "LEVADA_IMAGE": image,
+            },
             # The worker's own variables of these names; Airflow shows and keeps none of them.
             private_environment={name: os.environ[name] for name in secrets if name in os.environ},
             mounts=[*MOUNTS, *mounts],
@@ -255,7 +259,7 @@ class DockerBranch(DockerCommand, BranchMixIn):
         return taken
 
 
-def pod_of(pod, container):
+def pod_of(task, pod, container):
     """A pod as Kubernetes writes it: what all have, and what this one has besides."""
     main = {"name": "base", **CONTAINER, **container}
     main["volumeMounts"] = [*CONTAINER["volumeMounts"], *container.get("volumeMounts", [])]
@@ -283,8 +287,13 @@ class PodCommand(KubernetesPodOperator):
         super().__init__(
             image=image,
             cmds=["python"],
-            env_vars={**ENVIRONMENT, "HOME": "/tmp", "LEVADA_STORE": STORE, "LEVADA_IMAGE": image},
-            pod_template_dict=pod_of(pod or {}, container or {}),
+            env_vars={
+                **ENVIRONMENT,
+                "HOME": "/tmp",
+                "LEVADA_STORE": STORE,
+                "LEVADA_IMAGE": image,
+            },
+            pod_template_dict=pod_of(self, pod or {}, container or {}),
             do_xcom_push=True,
             skip_on_exit_code=65,
             log_events_on_failure=True,

@@ -1,7 +1,7 @@
 """Trains what there is.
 
 Made from tests/targets/airflow/cases/natives.py:natives by Levada 0.1.0.
-Source: sha256:5e26e93dec546a5887d1350dc829646a403aa30725dc33cf793aa4bfc27f6071
+Source: sha256:d6cc606b6aa3cff146252f0b202de1d86c0e8ba6df8737e3dc6e57f08d790033
 Change that file and compile it again, rather than this one.
 """
 
@@ -49,7 +49,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:5e26e93dec546a5887d1350dc829646a403aa30725dc33cf793aa4bfc27f6071",
+    "LEVADA_SOURCE": "sha256:d6cc606b6aa3cff146252f0b202de1d86c0e8ba6df8737e3dc6e57f08d790033",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -93,11 +93,11 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()

@@ -1,7 +1,7 @@
 """only_2.
 
 Made from tests/targets/airflow/cases/only_2.py:only_2 by Levada 0.1.0.
-Source: sha256:8543b040c675842849bc5ac7149783ce91b91421f14338da2f299c9f492565fd
+Source: sha256:73ec2a6b069f9ce7a716b71ef9cc7b46f8649fbd949808a6408aaaf4476a4690
 Change that file and compile it again, rather than this one.
 """
 
@@ -35,7 +35,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:8543b040c675842849bc5ac7149783ce91b91421f14338da2f299c9f492565fd",
+    "LEVADA_SOURCE": "sha256:73ec2a6b069f9ce7a716b71ef9cc7b46f8649fbd949808a6408aaaf4476a4690",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -79,11 +79,11 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()

@@ -82,11 +82,11 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()

@@ -1,0 +1,234 @@
+"""loop_order.
+
+Made from tests/targets/airflow/cases/loop_order.py:loop_order by Levada 0.1.0.
+Source: sha256:2595ef73346befc114b4ba5b5796d00f2907f99bc823f6a8a3d071127b849d87
+Change that file and compile it again, rather than this one.
+"""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from textwrap import shorten
+
+import pendulum
+
+try:  # Airflow 3
+    from airflow.providers.standard.hooks.subprocess import SubprocessHook
+    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk.definitions.param import Param
+except ImportError:  # Airflow 2
+    from airflow import DAG
+    from airflow.hooks.subprocess import SubprocessHook
+    from airflow.models import BaseOperator
+    from airflow.models.param import Param
+
+try:  # Airflow 3.2
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowRescheduleException,
+    )
+except ImportError:
+    from airflow.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowRescheduleException,
+    )
+
+PIPELINE = "loop_order"
+# The project on the worker, and the Python that has what its steps need. Artifacts
+# and records are kept at LEVADA_STORE, or else in the project; workers share it.
+PROJECT = os.environ.get("LEVADA_PROJECT") or str(Path(__file__, "../..").resolve())
+PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable
+# Where steps are imported from, within the project.
+SOURCES = ["tests/targets/airflow/cases", "."]
+# What tasks compute from what there is, each by its name.
+VALUES = {"done": "[migrate[table] for table in params.tables]"}
+
+# What every command is told. Airflow fills in the {{ }} when the task starts.
+ENVIRONMENT = {
+    "LEVADA_RUN_ID": "{{ run_id }}",
+    "LEVADA_TRY": "{{ ti.try_number }}",
+    "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
+    "LEVADA_SOURCE": "sha256:2595ef73346befc114b4ba5b5796d00f2907f99bc823f6a8a3d071127b849d87",
+    "LEVADA_ENGINE": (
+        "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
+        " 'map_index': ti.map_index, 'try_number': ti.try_number,"
+        " 'trigger': dag_run.run_type | string,"
+        " 'logical_date': (dag_run.logical_date or dag_run.run_after).isoformat(),"
+        " 'data_interval_start': dag_run.data_interval_start.isoformat()"
+        " if dag_run.data_interval_start else none,"
+        " 'data_interval_end': dag_run.data_interval_end.isoformat()"
+        " if dag_run.data_interval_end else none}"
+        " | tojson }}"
+    ),
+}
+
+
+def values_of(task, texts):
+    """The named values that these expressions use, directly or through others."""
+    found, left = {}, list(texts)
+    while left:
+        for name in re.findall(r"[A-Za-z_][\w.]*", left.pop()):
+            while name and name not in VALUES:
+                name = name.rpartition(".")[0]
+            if name and name not in found:
+                found[name] = VALUES[name]
+                left.append(VALUES[name])
+    return found
+
+
+def words_of(task):
+    """What `python -m levada` is told to do a task. Nothing passes through a shell."""
+    words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
+    for folder in SOURCES:
+        words += ["--path", folder]
+    for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
+        word, text = clause.split(" ", 1)
+        words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
+    for name, text in values_of(task, [*task.levada, *task.loops, *task.checks]).items():
+        words += ["--value", f"{name}={text}"]
+    return words if task.item is None else [*words, "--map-index", task.item["index"]]
+
+
+def xcom_of(result):
+    """A result without the few things that Airflow's database does not take."""
+    if result is None:
+        raise AirflowException("it has left no result: see the log above")
+    text = json.dumps(result, ensure_ascii=False).replace("\\u0000", "\\ufffd")
+    text = text.encode("utf-8", "replace").decode()
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
+
+
+class Command(BaseOperator):
+    """Runs `python -m levada` in a process of its own.
+
+    Its result is JSON in a file; all that it prints is in the task's log.
+    """
+
+    template_fields = ("env",)
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
+
+    def execute(self, context):
+        self.process = SubprocessHook()
+        env = {**os.environ, **self.env}
+        with TemporaryDirectory() as folder:
+            result = Path(folder, "result.json")
+            command = [PYTHON, "-m", "levada", *words_of(self), "--result", str(result)]
+            code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
+            if code == 65:  # it would fail again
+                raise AirflowFailException("a permanent error: see the log above")
+            if code != 0:
+                raise AirflowException(f"exit code {code}: see the log above")
+            return xcom_of(json.loads(result.read_text(encoding="utf-8")))
+
+    def on_kill(self):
+        self.process.send_sigterm()
+
+
+class Step(Command):
+    """Calls a step's function with its inputs, each an expression over what there is so far."""
+
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
+        super().__init__(**kwargs)
+        self.levada = [step, "--code", code]  # a difference is a warning
+        for name, text in (inputs or {}).items():
+            self.levada += ["--input", f"{name}={text}"]
+        if outputs:
+            self.levada += ["--outputs", ",".join(outputs)]
+        if settings:
+            self.levada += ["--settings", json.dumps(settings)]
+
+
+class Items(Command):
+    """Lists what the mapped tasks below it run for: `{"index": "0", "label": "d=4"}` each.
+
+    With `fail_items`, an error in an expression is the failure of that item alone.
+    """
+
+    def __init__(self, loops, fail_items=False, **kwargs):
+        name = shorten(" ".join(loops), 60, placeholder="…")
+        super().__init__(task_display_name=name, loops=loops, **kwargs)
+        self.levada = ["items", "--fail-items"] if fail_items else ["items"]
+
+
+class Outputs(Command):
+    """Records what the pipeline returns, and that the run has succeeded."""
+
+    def __init__(self, outputs=None, returns="value", **kwargs):
+        super().__init__(**kwargs)
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
+            self.levada += ["--output", f"{name}={text}"]
+
+
+def in_order(context):
+    """Let a mapped task wait for the items before its own; it fails if one of these has failed."""
+    ti, run = context["ti"], context["dag_run"]
+    if hasattr(run, "get_task_instances"):  # Airflow 2
+        found = {(one.task_id, one.map_index): one.state for one in run.get_task_instances()}
+        before = {found.get((ti.task_id, index)) for index in range(ti.map_index)}
+    else:
+        given = ti.get_task_states(run.dag_id, task_ids=[ti.task_id], run_ids=[run.run_id])
+        found = given.get(run.run_id, {})
+        before = {found.get(f"{ti.task_id}_{index}") for index in range(ti.map_index)}
+    if before & {"failed", "upstream_failed"}:
+        raise AirflowFailException("not reached: an item before this one failed")
+    if before - {"success", "skipped"}:  # it waits for its next attempt
+        raise AirflowRescheduleException(pendulum.now("UTC").add(seconds=10))
+
+
+with DAG(
+    dag_id=PIPELINE,
+    schedule=None,
+    start_date=pendulum.parse("2024-01-01"),
+    catchup=False,
+    params={"tables": Param(["b", "a"], type="array", items={"type": "string"})},
+    default_args={"retries": 0},
+    doc_md=__doc__,
+) as dag:
+    for_table = Items(task_id="for_table", loops=["for table in params.tables"])
+
+    migrate = Step.partial(
+        task_id="migrate",
+        step="loop_order:migrate",
+        code="sha256:2d6ae2109ac3",
+        inputs={"table": "table", "mode": '"full"'},
+        loops=["for table in params.tables"],
+        map_index_template="{{ task.item.label }}",
+        max_active_tis_per_dagrun=1,
+        pre_execute=in_order,
+    ).expand(item=for_table.output)
+
+    # Runs after skipped tasks, too.
+    for_name = Items(task_id="for_name", loops=["for name in done"], trigger_rule="none_failed")
+
+    count = Step.partial(
+        task_id="count",
+        step="loop_order:count",
+        code="sha256:08213b79a38d",
+        inputs={"table": "name"},
+        loops=["for name in done"],
+        map_index_template="{{ task.item.label }}",
+        max_active_tis_per_dagrun=2,
+    ).expand(item=for_name.output)
+
+    # The pipeline's outputs.
+    return_ = Outputs(
+        task_id="return",
+        outputs={"done": "done", "sizes": "[count[name] for name in done]"},
+        returns="tuple",
+        trigger_rule="none_failed",
+    )
+
+    migrate >> for_name
+    count >> return_
