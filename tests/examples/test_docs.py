@@ -18,6 +18,7 @@ PIPELINES = [
     for page in sorted((ROOT / "docs").glob("*.md"))
     for number, text in enumerate(BLOCK.findall(page.read_text()))
     if re.search(r"^@pipeline", text, re.MULTILINE)
+    and page.stem not in ("from-a-script", "language")  # tests/docs
 ]
 
 

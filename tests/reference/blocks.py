@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
+from levada import operations
+from levada.operations import methods
 from levada.settings import CALL, PIPELINE, SETTINGS, STEP, Setting, settings_of
 from levada_compiler import targets
 from levada_compiler.options import Option
@@ -106,6 +109,41 @@ def options_table(target: str) -> str:
 def _default(option: Option[Any]) -> str:
     text = option.otherwise
     return f"`{text}`" if re.fullmatch(r'".*"|[\d.]+|true|false', text) else text
+
+
+def functions_table() -> str:
+    """Write the functions and constants that a pipeline can compute with, by their modules."""
+    by_module: dict[str, list[str]] = {}
+    for qualified in operations.QUALIFIED:
+        module, _, name = qualified.partition(".")
+        if module == "os":
+            module, name = "os.path", name.removeprefix("path.")
+        if module != "posixpath":  # os.path, where the names are from there
+            by_module.setdefault(module, []).append(name)
+    rows = [(f"`{module}`", _names(names)) for module, names in sorted(by_module.items())]
+    return _table(("module", "functions and constants"), rows)
+
+
+def methods_table() -> str:
+    """Write the methods and attributes of plain values, by their types."""
+    hidden = ("bool", "exception")  # as those of `int`; as the page says of handlers
+    kinds = dict.fromkeys((*operations.METHODS, *methods.ATTRIBUTES))
+    rows = [
+        (
+            {"scalar": "numbers of NumPy", "enum": "members of enumerations"}.get(
+                kind, f"`{kind}`"
+            ),
+            _names(operations.METHODS.get(kind, ())),
+            _names(methods.ATTRIBUTES.get(kind, ())),
+        )
+        for kind in kinds
+        if kind not in hidden
+    ]
+    return _table(("type", "methods", "attributes"), rows)
+
+
+def _names(names: Iterable[str]) -> str:
+    return f"`{' '.join(sorted(names))}`" if names else ""
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

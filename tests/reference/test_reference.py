@@ -1,4 +1,4 @@
-"""What the docs and the type stub say of settings and options is what their definitions say.
+"""What the docs and the type stub say of settings, options and functions is as they are defined.
 
 A part of a file between `NAME: begin` and `NAME: end` is compared with what follows from the
 definitions. `LEVADA_UPDATE_REFERENCE=1 pytest tests/reference` writes it; read the diff.
@@ -24,6 +24,8 @@ from . import blocks
 
 PARTS: list[tuple[str, str, Callable[[], str]]] = [
     ("runtime/levada/declarations.pyi", "settings", blocks.stub),
+    ("docs/language.md", "functions", blocks.functions_table),
+    ("docs/language.md", "methods", blocks.methods_table),
     ("docs/settings.md", "settings", blocks.settings_table),
     ("docs/settings.md", "targets", blocks.answers_table),
     *(

@@ -67,6 +67,9 @@ _NO_SETTING: Final = {
     "give the settings to the pipeline: its steps inherit `retry`, `timeout`, `cache`,"
     " `environment` and `executor`": "default_args",
     "make them parameters of the function": "params parameters",
+    "call a step at the end of the pipeline: it runs only if everything before it succeeded": (
+        "on_success on_success_callback on_completion"
+    ),
     'a step is called like its function; `.options(name="…")` names one call': "task_id task_name",
 }
 _WRITTEN: Final = {name: way for way, names in _OTHERS.items() for name in names.split()}

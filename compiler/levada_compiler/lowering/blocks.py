@@ -13,6 +13,7 @@ from importlib import import_module
 
 from ..program.ir import BoolOp, Branch, Conditional, Const, Use, Value
 from . import checks, flow, jumps
+from .flow import RETURNED
 from .values import BOOL, Lowered, chosen, constant, made_of, poison, selected
 
 TYPE_CHECKING = False
@@ -256,7 +257,7 @@ def unless_left(frame: Frame, lowered: Callable[[], Ending], span: Span) -> Endi
 
 # ---------------------------------------------------------------------------- flags
 
-RETURNED, BROKEN, CONTINUED = "$returned", "$broken", "$continued"
+BROKEN, CONTINUED = "$broken", "$continued"
 #: The flags that what follows in a block depends on.
 FLAGS: Final = (RETURNED, BROKEN, CONTINUED)
 
@@ -322,12 +323,21 @@ def refuse_dead(frame: Frame, body: Sequence[ast.stmt]) -> None:
 
 def unsupported(frame: Frame, node: ast.stmt) -> None:
     """Report a statement that is outside the language, and poison what it would have bound."""
-    report_unsupported(frame, node)
+    if not _is_nested_declaration(frame, node):
+        report_unsupported(frame, node)
     span = frame.span(node)
     for name in assigned_names(node):
         frame.bind(name, poison(span))
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         frame.bind(node.name, poison(span))
+
+
+def _is_nested_declaration(frame: Frame, node: ast.stmt) -> bool:
+    """Return whether a statement declares a step or pipeline: `nested-step` reports that."""
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    kind = frame.building.declarations.decorator_kind
+    return any(kind(frame.module, each) for each in node.decorator_list)
 
 
 def report_unsupported(frame: Frame, node: ast.stmt) -> None:

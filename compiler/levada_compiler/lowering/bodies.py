@@ -10,7 +10,8 @@ from ..front.not_constant import NotConstantError
 from ..program.ir import Result
 from ..slotted import replace
 from . import blocks, checks, members
-from .blocks import RETURNED, STATEMENTS, Ending
+from .blocks import STATEMENTS, Ending
+from .flow import RETURNED
 from .lowering import expression, not_constant
 from .values import Accumulated, Lowered, constant, poison
 

@@ -40,8 +40,13 @@ class LocalFolder(Folder):
         binding = frame.scope.names.get(node.id)
         if isinstance(binding, Lowered) and binding.is_static:
             return binding.static
-        why = f"`{node.id}` has no value before the run"
-        raise NotConstantError(node, why, module=self.module)
+        raise NotConstantError(
+            node,
+            f"`{node.id}` has no value before the run",
+            module=self.module,
+            help="settings are fixed when the pipeline is compiled: write a constant, "
+            "or an `if` with a call for each setting",
+        )
 
 
 def read(frame: Frame, call: ast.Call) -> tuple[Setting, ...]:

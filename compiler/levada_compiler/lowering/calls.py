@@ -19,7 +19,16 @@ from .arguments import Binder, header, lower_arguments
 from .expressions import definition_of, is_local, unknown_member
 from .frame import Frame
 from .lowering import EXPRESSIONS, callable_or_value, expression
-from .values import Lowered, Partial, callable_value, constant, detached, poison
+from .values import (
+    ERROR,
+    ERROR_CLASS,
+    Lowered,
+    Partial,
+    callable_value,
+    constant,
+    detached,
+    poison,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -430,8 +439,11 @@ def _call_external(frame: Frame, node: ast.Call, definition: m.External) -> Lowe
         return functions.apply(frame, node, name)
     if definition.name == "functools.partial":
         return _make_partial(frame, node)
+    given = lower_arguments(frame, node)
+    values = given.values()
+    if definition.name == "builtins.type" and len(values) == 1 and values[0].type == ERROR:
+        return replace(values[0], type=ERROR_CLASS)
     uncallable.report_external(frame, node, definition)
-    lower_arguments(frame, node)
     return poison(frame.span(node))
 
 

@@ -27,6 +27,7 @@ from .lowering import EXPRESSIONS, callable_or_value, expression, not_constant, 
 from .values import (
     ANY,
     BOOL,
+    ERROR_CLASS,
     STR,
     Lowered,
     Partial,
@@ -150,6 +151,8 @@ def attribute_of(frame: Frame, node: ast.Attribute, value: Lowered) -> Lowered:
     fields, found = fields_of(frame, value.type, node.attr)
     if found is not None:
         return made_of(Attribute(value.expr, node.attr, span), found, (value,))
+    if value.type == ERROR_CLASS and node.attr == "__name__":
+        return made_of(Attribute(value.expr, "name", span), STR, (value,))
     known = results.attribute(value.type, node.attr)
     if known is not None:
         return made_of(Attribute(value.expr, node.attr, span), known, (value,))

@@ -6,6 +6,7 @@ from ..front import types
 from ..program.ir import (
     Apply,
     Comprehension,
+    Const,
     Display,
     Instance,
     Method,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     Choose: TypeAlias = Callable[[Lowered, Lowered, str], Lowered]
 
 MAYBE: Final = "maybe-unassigned"
+#: The name of the flag that says whether the function has returned.
+RETURNED: Final = "$returned"
 
 
 def earliest(one: dict[str | int, int], other: dict[str | int, int]) -> dict[str | int, int]:
@@ -64,12 +67,31 @@ class Merge:
 
     def scopes(self, left: Scope, right: Scope) -> Scope:
         """Return the scope after both."""
+        if _has_returned(left) is not _has_returned(right):
+            left, right = self._completed(left, right), self._completed(right, left)
         merged = Scope(when=earliest(left.when, right.when))
         for cell in dict.fromkeys((*left.cells, *right.cells)):
             merged.cells[cell] = self._contents(left.cells.get(cell), right.cells.get(cell))
         for name in dict.fromkeys((*left.names, *right.names)):
             merged.names[name] = self._binding(name, left, right, merged)
         return merged
+
+    def _completed(self, scope: Scope, other: Scope) -> Scope:
+        """Return a scope; behind a `return` it has the names that only the other way assigns.
+
+        Nothing of the function reads them on this way, so any value does; the type is the other's.
+        """
+        if not _has_returned(scope):
+            return scope
+        found = scope.copy()
+        for name, binding in other.names.items():
+            value = content(binding, other, self.where)
+            if value is None or not isinstance(found.names.get(name), Unusable | None):
+                continue
+            if value.definition is None:
+                value = Lowered(Const(None, self.where), value.type, fresh=value.fresh)
+            found.names[name] = value
+        return found
 
     def _binding(self, name: str, left: Scope, right: Scope, merged: Scope) -> Binding:
         one, other = left.names.get(name), right.names.get(name)
@@ -192,6 +214,12 @@ class Merge:
         chosen = self.choose(left, right, "items")
         item = [part.type for part in (left, right) if part.parts != ()]
         return (*one[:same], replace(chosen, type=types.union(tuple(item)) if item else left.type))
+
+
+def _has_returned(scope: Scope) -> bool:
+    """Return whether the function has returned on every path to here."""
+    flag = scope.names.get(RETURNED)
+    return isinstance(flag, Lowered) and flag.static is True
 
 
 def _is_same_cell(one: Binding, other: Binding) -> bool:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 
+from levada import operations
+
 from ..front import modules as m
 from ..program.ir import FunctionName, Item, Lambda, Value
 from ..program.substitution import substituted
 from . import blocks
+from .expressions import definition_of
 from .lowering import expression
 from .values import ANY, Lowered, display, made_of, poison
 
@@ -40,15 +43,14 @@ def function_value(frame: Frame, node: ast.expr, kind: Type = ANY) -> Lowered:
     known = _known(frame, node)
     if known is not None:
         return Lowered(FunctionName(known, span), ANY)
-    if isinstance(frame.building.modules.resolve(frame.module, node), m.Function):
+    is_function = isinstance(frame.building.modules.resolve(frame.module, node), m.Function)
+    if is_function or _is_method(frame, node):
         return _lambda(frame, _calling(node), kind)
     return expression(frame, node)
 
 
 def _known(frame: Frame, node: ast.expr) -> str | None:
     """Return the evaluator's name of a function or a type of Python's."""
-    from levada.operations import QUALIFIED, named
-
     first = node
     while isinstance(first, ast.Attribute):
         first = first.value
@@ -56,10 +58,17 @@ def _known(frame: Frame, node: ast.expr) -> str | None:
         return None
     definition = frame.building.modules.resolve(frame.module, node)
     if isinstance(definition, m.External):
-        return QUALIFIED.get(definition.name)
+        return operations.QUALIFIED.get(definition.name)
     name = ast.unparse(node)
     is_builtin = definition is None and first.id in m.BUILTINS
-    return name if is_builtin and named(name) is not None else None
+    return name if is_builtin and operations.named(name) is not None else None
+
+
+def _is_method(frame: Frame, node: ast.expr) -> bool:
+    """Return whether an expression names a method of a value, such as ``scores.get``."""
+    if not isinstance(node, ast.Attribute) or definition_of(frame, node.value) is not None:
+        return False
+    return any(node.attr in names for names in operations.METHODS.values())
 
 
 def _calling(node: ast.expr) -> ast.Lambda:

@@ -17,7 +17,6 @@ from .arguments import Binder, lower_arguments
 from .function_values import TAKING
 from .values import (
     ANY,
-    ERROR,
     Lowered,
     constant,
     dict_display,
@@ -60,8 +59,6 @@ def apply(frame: Frame, node: ast.Call, name: str) -> Lowered:
     given = lower_arguments(frame, node, TAKING.get(name, ()))
     if given.is_poisoned:
         return poison(span)
-    if name == "type" and len(given.positional) == 1 and given.positional[0].type == ERROR:
-        return replace(given.positional[0], type=Type("exception class"))
     known = _structured(frame, node, name, given)
     if known is not None:
         return known

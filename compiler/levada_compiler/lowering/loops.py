@@ -27,7 +27,8 @@ from ..program.ir import (
 from ..program.substitution import substituted
 from ..slotted import dataclass, replace
 from . import blocks, calls, checks, targets
-from .blocks import BROKEN, CONTINUED, RETURNED, STATEMENTS, Ending
+from .blocks import BROKEN, CONTINUED, STATEMENTS, Ending
+from .flow import RETURNED
 from .lowering import callable_or_value
 from .values import (
     ANY,

@@ -26,8 +26,13 @@ _HELP: Final = {
     "filter": "write a comprehension: `[x for x in xs if …]`",
     "iter": "loop over the list itself",
     "next": "take an item: `xs[0]`",
+    "type": "only the class of a handled exception has a name here: `type(e).__name__`",
     "eval": "compute it in a step",
     "exec": "run it in a step",
+}
+_GETTERS: Final = {
+    "operator.itemgetter": "key=lambda item: item[0]",
+    "operator.attrgetter": "key=lambda item: item.score",
 }
 
 
@@ -45,6 +50,10 @@ def report_external(frame: Frame, node: ast.Call, definition: m.External) -> Non
     package, _, last = definition.name.partition(".")
     if package == "builtins":
         way_out = _HELP.get(last, f"call `{name}` in a step")
+        report(frame, node, f"`{name}` cannot be called in a pipeline", way_out)
+        return
+    if definition.name in _GETTERS:
+        way_out = f"write a lambda: `{_GETTERS[definition.name]}`"
         report(frame, node, f"`{name}` cannot be called in a pipeline", way_out)
         return
     if (found := refusal(definition.name)) is not None:

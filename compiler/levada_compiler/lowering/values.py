@@ -31,6 +31,8 @@ FLOAT: Final = Type("float", text="float")
 STR: Final = Type("str", text="str")
 #: The exception that a handler handles.
 ERROR: Final = Type("exception", text="exception")
+#: Its class, of which a pipeline can take the name.
+ERROR_CLASS: Final = Type("exception class", text="exception class")
 
 
 class Unknown:
