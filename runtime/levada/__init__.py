@@ -5,7 +5,7 @@
 Importing this costs about a millisecond: nothing here loads more than a few small modules.
 """
 
-from .declarations import PermanentError, after, parallel, pipeline, step
+from .declarations import PermanentError, after, container, parallel, pipeline, step
 from .settings import Resources, Retry, Secret, Volume
 from .tracking import Context, context, log_artifact, log_metric, log_params
 
@@ -19,6 +19,7 @@ __all__ = [
     "Secret",
     "Volume",
     "after",
+    "container",
     "context",
     "log_artifact",
     "log_metric",
