@@ -91,7 +91,7 @@ def environment_of(request: StepRequest) -> dict[str, Any]:
     if request.environment is None and request.container is not None:
         from levada import programs
 
-        request.environment = programs.environment(request.settings["image"])
+        request.environment = programs.environment_here(request.settings["image"])
     return request.environment or environment.describe(*packages_of(request))
 
 

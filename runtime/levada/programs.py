@@ -42,22 +42,30 @@ def digest(part: Mapping[str, Any]) -> str:
 def environment(image: str, found: str | None = None) -> dict[str, Any]:
     """Give the environment part of a record for a step that runs a program of ``image``.
 
-    ``found`` is the digest of the image; else the Docker engine of this machine is asked. Where it
-    is not known, the reference stands for it in the digest of the environment.
+    ``found`` is the digest of the image. Where it is not known and the reference does not have it,
+    the reference stands for it in the digest of the environment.
     """
-    from levada import docker_program
     from levada.environment import platform
 
-    if found is None:
-        found = docker_program.known_digest(image)
+    _, at, named = image.partition("@")
+    digest = named if at else found
     return {
-        "digest": _digest_of({"image": found or image}),
+        "digest": _digest_of({"image": digest or image}),
         "python": "",
         "implementation": "",
         "platform": platform(),
         "packages": {},
-        "image": image if found is None or "@" in image else f"{image}@{found}",
+        "image": image if at or digest is None else f"{image}@{digest}",
     }
+
+
+def environment_here(image: str) -> dict[str, Any]:
+    """Give the environment part of a record of a step on this machine, or in this pod."""
+    if RAN_IN in os.environ:
+        return environment(image)
+    from levada import docker_program
+
+    return environment(image, docker_program.known_digest(image))
 
 
 def container_name(request: StepRequest) -> str:

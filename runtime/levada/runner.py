@@ -118,11 +118,16 @@ class Run:
                 self.attempt.looked_up = cache.lookup(self.request, self.store)
             except (StoreError, StepError, ProgramError):  # running it meets the same, and tells it
                 return False
-        return self._looked_up().hit
+        return self._looked_up().hit and not self._has_run
+
+    @property
+    def _has_run(self) -> bool:
+        """Whether this only collects what the program of a container step has written."""
+        return self.request.container is not None and "LEVADA_PROGRAM_FOLDER" in os.environ
 
     def _have_image(self) -> None:
         """Have the image of a container step here: its digest is part of the cache's key."""
-        if self.request.container is None or os.environ.get("LEVADA_PROGRAM_FOLDER"):
+        if self.request.container is None or self._has_run:
             return
         from levada import docker_program
 
@@ -179,12 +184,18 @@ class Run:
         folder = ran_in or paths.new_folder()
         if not ran_in:
             _check_secrets(request)
-            programs.stage(self._inputs(), folder)
+            self.stage(folder)
             name = programs.container_name(request)
             docker_program.Program(request.settings["image"], part, request.settings).run(
                 folder, name
             )
         return programs.returned(programs.collect(part, folder))
+
+    def stage(self, folder: str) -> None:
+        """Write the inputs of a container step for its program (see ``levada.programs``)."""
+        from levada import programs
+
+        programs.stage(self._inputs(), folder)
 
     def _inputs(self) -> dict[str, Any]:
         return {name: self._load(name, tree) for name, tree in self.request.inputs.items()}
