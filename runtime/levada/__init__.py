@@ -5,7 +5,7 @@
 Importing this costs about a millisecond: nothing here loads more than a few small modules.
 """
 
-from .declarations import Loop, PermanentError, after, parallel, pipeline, step
+from .declarations import Loop, PermanentError, after, container, parallel, pipeline, step
 from .settings import Resources, Retry, Secret, Volume
 from .tracking import Context, context, log_artifact, log_metric, log_params
 
@@ -20,6 +20,7 @@ __all__ = [
     "Secret",
     "Volume",
     "after",
+    "container",
     "context",
     "log_artifact",
     "log_metric",

@@ -127,6 +127,7 @@ class Attempt:
             "seconds": round((finished - self.started) / 1e9, 6),
             "code": self._code(),
             "environment": cache.environment_of(request),
+            **({} if request.container is None else {"container": request.container}),
             "git": request.git,
             "parameters": _display(request.parameters),
             "inputs": {name: self._input(name, tree) for name, tree in request.inputs.items()},

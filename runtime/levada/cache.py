@@ -84,7 +84,14 @@ def packages_of(request: StepRequest) -> tuple[list[str], list[str]]:
 
 
 def environment_of(request: StepRequest) -> dict[str, Any]:
-    """Describe what the step runs in: this process, unless the request says otherwise."""
+    """Describe what the step runs in: its image, or this process; or what the request says.
+
+    What is said of an image is kept in the request, for another answer would be another key.
+    """
+    if request.environment is None and request.container is not None:
+        from levada import programs
+
+        request.environment = programs.environment_here(request.settings["image"])
     return request.environment or environment.describe(*packages_of(request))
 
 
@@ -268,6 +275,9 @@ def _environment_changes(old: dict[str, Any], new: dict[str, Any]) -> list[dict[
     was, now = dict(old["packages"]), dict(new["packages"])
     was["Python"], now["Python"] = _minor(old["python"]), _minor(new["python"])
     names = [name for name in sorted({**was, **now}) if was.get(name) != now.get(name)]
+    if not names:  # of a container step
+        image = str(old["image"]), str(new["image"])
+        return [_change("environment", f"the image changed: {image[0]} -> {image[1]}", *image)]
     return [
         _change(
             "environment",

@@ -2,6 +2,7 @@
 
     python -m levada.contained run REQUEST     the attempt of a file (see ``levada.handover``)
     python -m levada.contained stored PATH     the attempt at a path of the store, in a pod
+    python -m levada.contained stage PATH      only hand the inputs of a container step over
     python -m levada.contained describe        what the image has, as a line of JSON
 
 The kernel treats the first process of a container differently: signals without a handler are
@@ -29,6 +30,10 @@ def main(words: list[str]) -> int:
         return _describe()
     if words[:1] == ["stored"]:
         return _run_stored(words[1])
+    if words[:1] == ["stage"]:
+        from levada import stored_attempt
+
+        return stored_attempt.stage(stored_attempt.read(words[1])[0])
     return _supervised(lambda: _run(words[1]))
 
 

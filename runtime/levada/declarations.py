@@ -10,7 +10,7 @@ every step of every pipeline pays for it.
 
 import sys
 
-from .settings import CALL, POSITIVE, setting_as_json
+from .settings import CALL, NOT_OF_CONTAINERS, POSITIVE, setting_as_json
 
 _COROUTINE, _ASYNC_GENERATOR, _GENERATOR = 0x80, 0x200, 0x20
 
@@ -37,6 +37,39 @@ def step(function=None, /, **settings):
     if name is not None or _exists(function):
         function = _calling(function, name)
     return _declare("step", function, settings)
+
+
+def container(
+    image, /, *, command=None, args=None, inputs=None, outputs=None, name=None, **settings
+):
+    """Make a step that runs a program of an image that someone else has made.
+
+    ``inputs`` and ``outputs`` are names with their types. The program finds each input at
+    ``/levada/in/<name>`` and writes each output to ``/levada/out/<name>``::
+
+        count = container("busybox:1.36", command=["sh", "-c"],
+                          args=["wc -l < /levada/in/data > /levada/out/lines"],
+                          inputs={"data": Path}, outputs={"lines": int})
+
+    A call gives the output, a named tuple of several, or None. In plain Python it runs the program
+    with the command ``docker``.
+
+    Raises TypeError or ValueError for what has no meaning.
+    """
+    from .programs import Declared
+
+    if name is not None and not _identifier(name):
+        raise ValueError(f"the name of a step must be a Python identifier, not {name!r}")
+    declared = Declared(image, command, args, inputs, outputs)
+    for each in NOT_OF_CONTAINERS:
+        if each in settings:
+            raise TypeError(f"a container step has no setting {each!r}")
+
+    def call(**inputs):
+        return declared.call(call.__name__, call.__levada__["settings"], inputs)
+
+    call.__name__ = name or "container"
+    return _declare("step", call, settings)
 
 
 def pipeline(function=None, /, **settings):

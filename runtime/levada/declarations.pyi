@@ -1,6 +1,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from .settings import Resources, Retry, Secret, Volume
 
@@ -120,6 +120,17 @@ def step(
 ) -> Step[_P, _R]: ...
 @overload
 def step(**settings: Unpack[_StepSettings]) -> Callable[[Callable[_P, _R]], Step[_P, _R]]: ...
+def container(
+    image: str,
+    /,
+    *,
+    command: Sequence[str] | None = ...,
+    args: Sequence[str] | None = ...,
+    inputs: Mapping[str, object] | None = ...,
+    outputs: Mapping[str, object] | None = ...,
+    name: str = ...,
+    **settings: Unpack[_StepSettings],
+) -> Step[..., Any]: ...
 @overload
 def pipeline(function: Callable[_P, _R], /) -> Pipeline[_P, _R]: ...
 @overload

@@ -15,6 +15,10 @@ class ReturnError(StepError):
     """What a step returned does not have the outputs that it declares."""
 
 
+class ProgramError(Exception):
+    """The program of a container step failed, or did not do what it was to do."""
+
+
 class UsageError(Exception):
     """A command line that means nothing."""
 

@@ -15,7 +15,8 @@ class StepRequest:
     """One attempt of one step, in and out of JSON.
 
     ``step`` holds module, function, source_roots (absolute or relative to ``project``), code,
-    imports, outputs and settings, and the file where it is known. ``inputs`` are trees by
+    imports, outputs and settings, the file where it is known, and of a container step its
+    ``container`` part (see ``levada.programs``). ``inputs`` are trees by
     parameter and ``sources`` the expressions that gave them; ``parameters`` are the run's, as
     trees. ``git`` is that of the run. ``environment`` describes what the step runs in (see
     ``levada.environment``) where that is not the process that has the request.
@@ -88,6 +89,12 @@ class StepRequest:
         """The step's settings, as merged for this call."""
         settings: dict[str, Any] = self.step.get("settings") or {}
         return settings
+
+    @property
+    def container(self) -> dict[str, Any] | None:
+        """What a container step runs, with ``image`` in the settings; None for a function."""
+        part: dict[str, Any] | None = self.step.get("container")
+        return part
 
     @property
     def key(self) -> str:

@@ -9,7 +9,14 @@ import sys
 from levada import cache, failures, records, tracking, values
 from levada.artifact import Artifact
 from levada.attempt import Attempt, output_entry
-from levada.errors import Cancelled, InputError, ReturnError, StepError, TimedOut
+from levada.errors import (
+    Cancelled,
+    InputError,
+    ProgramError,
+    ReturnError,
+    StepError,
+    TimedOut,
+)
 from levada.output_capture import OutputCapture
 from levada.redaction import secret_values
 from levada.request import StepRequest
@@ -107,10 +114,24 @@ class Run:
     def _answered_by_cache(self) -> bool:
         if self.attempt.looked_up is None:
             try:
+                self._have_image()
                 self.attempt.looked_up = cache.lookup(self.request, self.store)
-            except StoreError:
+            except (StoreError, StepError, ProgramError):  # running it meets the same, and tells it
                 return False
-        return self._looked_up().hit
+        return self._looked_up().hit and not self._has_run
+
+    @property
+    def _has_run(self) -> bool:
+        """Whether this only collects what the program of a container step has written."""
+        return self.request.container is not None and "LEVADA_PROGRAM_FOLDER" in os.environ
+
+    def _have_image(self) -> None:
+        """Have the image of a container step here: its digest is part of the cache's key."""
+        if self.request.container is None or self._has_run:
+            return
+        from levada import docker_program
+
+        docker_program.provide(self.request.settings["image"])
 
     def _looked_up(self) -> cache.Lookup:
         if self.attempt.looked_up is None:
@@ -137,12 +158,15 @@ class Run:
         request = self.request
         for warning in request.warnings:
             _say(f"warning: {warning}")
+        if request.container is not None:
+            self._save(self._run_program(request.container))
+            return
         _check_secrets(request)
         with _Surroundings(request):
             values.set_project_roots(request.roots)
             function = _import_function(request)
             self.attempt.line = _first_line(function)
-            inputs = {name: self._load(name, tree) for name, tree in request.inputs.items()}
+            inputs = self._inputs()
             tracking.begin(self.attempt)
             try:
                 returned = _call(function, inputs)
@@ -150,6 +174,31 @@ class Run:
                 tracking.end()
                 self.attempt.take_relayed()
             self._save(returned)
+
+    def _run_program(self, part: dict[str, Any]) -> object:
+        """Run the program of a container step, or take what it wrote where it has run already."""
+        from levada import docker_program, programs
+        from levada.materializers import paths
+
+        request, ran_in = self.request, os.environ.get(programs.RAN_IN)
+        folder = ran_in or paths.new_folder()
+        if not ran_in:
+            _check_secrets(request)
+            self.stage(folder)
+            name = programs.container_name(request)
+            docker_program.Program(request.settings["image"], part, request.settings).run(
+                folder, name
+            )
+        return programs.returned(programs.collect(part, folder))
+
+    def stage(self, folder: str) -> None:
+        """Write the inputs of a container step for its program (see ``levada.programs``)."""
+        from levada import programs
+
+        programs.stage(self._inputs(), folder)
+
+    def _inputs(self) -> dict[str, Any]:
+        return {name: self._load(name, tree) for name, tree in self.request.inputs.items()}
 
     def _load(self, name: str, tree: Any) -> Any:
         try:

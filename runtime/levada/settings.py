@@ -643,6 +643,10 @@ SETTINGS = {
 }
 
 
+#: Settings of steps whose images Levada makes. That of a container step is its first argument.
+NOT_OF_CONTAINERS = ("image", "requirements", "files", "allow_pickle")
+
+
 def settings_of(holder: str) -> dict[str, Setting]:
     """Return the settings that a holder (``step``, ``pipeline`` or ``call``) may have."""
     return {name: setting for name, setting in SETTINGS.items() if holder in setting.on}

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +78,24 @@ def run(request: StepRequest, looked_up: Lookup | None) -> int:
     if error is None:
         return DONE
     return PERMANENT if error["permanent"] else FAILED
+
+
+def stage(request: StepRequest) -> int:
+    """Write the inputs of a container step to where its program finds them; gives the exit code.
+
+    What fails has a record: the pod's other containers are not started then.
+    """
+    from levada import failures, programs, records, runner
+
+    attempt = runner.Run(request)
+    try:
+        attempt.stage(programs.FOLDER)
+    except Exception as error:  # noqa: BLE001  whatever loading an input raises
+        attempt.attempt.error = failures.describe(error, [])
+        attempt.attempt.write(records.FAILED)
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        return PERMANENT if attempt.attempt.error["permanent"] else FAILED
+    return DONE
 
 
 def longest(request: StepRequest) -> int:

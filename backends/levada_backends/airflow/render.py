@@ -403,7 +403,9 @@ class _File:
             is_mapped = task.kind in operators.MAPPED
             above = [name for name in task.upstream if name != task.source or not is_mapped]
             labels = {name: self._label(name, task) for name in above}
-            starts = [(self._name(name), labels[name]) for name in above if labels[name]]
+            starts: list[tuple[str, ...]] = [
+                (self._name(name), labels[name]) for name in above if labels[name]
+            ]
             if plain := [name for name in above if not labels[name]]:
                 starts.insert(0, (self._joined(plain),))
             for start in starts:
@@ -411,9 +413,9 @@ class _File:
                 key = (*start, self._name(task.id)) if start[0].startswith("[") else start
                 below.setdefault(key, []).append(task.id)
         chains: list[list[str]] = []
-        for start, names in below.items():
+        for start, tasks in below.items():
             single = start[:1] if start[0].startswith("[") else start
-            _extend(chains, [*single, self._joined(names)])
+            _extend(chains, [*single, self._joined(tasks)])
         lines = [line for chain in chains for line in _chain(chain)]
         return ["", *lines] if lines else []
 

@@ -7,6 +7,8 @@ import json
 import os
 import queue
 import select
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -15,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from levada import cache, handover
 from levada.engine import Attempt, Ended, Executors
-from levada.engine.machine import GRACE, MachineExecutor, Running
+from levada.engine.machine import GRACE, MachineExecutor, Running, with_image
+from levada.engine.processes import kill_tree
 from levada.request import StepRequest
 
 from levada_backends.images.image import ImageError
 
 from . import container
+from .provision import NOT_OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -70,6 +74,8 @@ class _Container(Running):
         super().__init__(attempt, log, looked_up)
         self._engine = engine
         self.container = ""
+        #: of a container step, which starts its container itself
+        self.process: subprocess.Popen[bytes] | None = None
         self.image: StepImage | None = None
         #: what went wrong around the step
         self.problem = ""
@@ -79,10 +85,14 @@ class _Container(Running):
 
     def kill(self) -> None:
         """End it at once, if it is there."""
+        if self.process is not None:
+            kill_tree(self.process.pid)
         self.signal("KILL")
 
     def signal(self, name: str) -> None:
         """Send its first process a signal, if it is there."""
+        if self.process is not None and name == "TERM":
+            self.process.terminate()
         if not self.container:
             return
         try:
@@ -161,6 +171,8 @@ class DockerExecutor(MachineExecutor):
 
     def _cache_request(self, attempt: Attempt) -> StepRequest | None:
         """The versions that count are those in the image."""
+        if "container" in attempt.step:
+            return with_image(self._request(attempt, None))
         try:
             return self._request(attempt, self._image(attempt))
         except ImageError:  # starting it will meet it again, and tell it
@@ -184,17 +196,17 @@ class DockerExecutor(MachineExecutor):
             self.wake()
 
     def _run(self, running: _Container, name: str) -> None:
+        if "container" in running.attempt.step:
+            self._run_program(running)
+            return
         image = running.image = self._image(running.attempt)
         settings = self._settings(running, image)
         with running.lock:
             if running.end:
                 return
             running.container = self._engine.create(name, settings)
-            self._engine.start(running.container)
-        timeout = running.attempt.settings.get("timeout")
-        if timeout is not None and running.deadline is None:
-            running.deadline = time.monotonic() + timeout + _TIMEOUT_MARGIN
-        self.wake()
+            self._start(running.container, image)
+        self._set_deadline(running)
         code = self._engine.wait(running.container)
         # As a shell has it: over 128 it is a signal that ended it.
         running.status = code - 128 if code > 128 else code << 8
@@ -204,6 +216,37 @@ class DockerExecutor(MachineExecutor):
             _, said = self._engine.output(running.container)
             if lines := said.splitlines():
                 running.problem = f"the step could not be started in {image.reference}: {lines[-1]}"
+
+    def _start(self, container_id: str, image: StepImage) -> None:
+        try:
+            self._engine.start(container_id)
+        except ImageError as error:
+            if image.is_own and "python" in error.message:
+                raise ImageError(f"{error.message}; {NOT_OURS}") from error
+            raise
+
+    def _run_program(self, running: _Container) -> None:
+        """Run a container step: a process of this machine has the container, and its files."""
+        path = self._request_file(running.attempt)
+        request = self._context.request(running.attempt)
+        path.write_text(json.dumps(handover.content(request, running.looked_up)), encoding="utf-8")
+        command = [sys.executable, "-m", "levada.contained", "run", str(path)]
+        with running.lock:
+            if running.end:
+                return
+            running.process = subprocess.Popen(command, env=self._variables())
+        self._set_deadline(running)
+        code = running.process.wait()
+        running.status = -code if code < 0 else code - 128 if code > 128 else code << 8
+
+    def _variables(self) -> dict[str, str]:
+        return os.environ | {"DOCKER_HOST": self._engine.host}
+
+    def _set_deadline(self, running: _Container) -> None:
+        timeout = running.attempt.settings.get("timeout")
+        if timeout is not None and running.deadline is None:
+            running.deadline = time.monotonic() + timeout + _TIMEOUT_MARGIN
+        self.wake()
 
     def _settings(self, running: _Container, image: StepImage) -> dict[str, Any]:
         attempt = running.attempt

@@ -36,6 +36,13 @@ if TYPE_CHECKING:
 Packages = tuple[list[str], list[str]]
 
 
+#: What to do where the image of a step cannot run one.
+NOT_OURS = (
+    "it needs Python and this version of Levada; to run a program of an image that has neither, "
+    'write `container("name:tag", command=[…], …)`'
+)
+
+
 class Unplannable(Exception):  # noqa: N818
     """The images cannot be planned: what is wrong with the source is in ``diagnostics``."""
 
@@ -111,7 +118,7 @@ class StepImages:
             engine.remove(container)
         if status:
             problem = (errors.splitlines() or ["it says nothing"])[-1]
-            way_out = "it needs Python and this version of Levada" if image.is_own else ""
+            way_out = NOT_OURS if image.is_own else ""
             raise ImageError(f"the image {image.reference} cannot run steps: {problem}", way_out)
         found: list[dict[str, Any]] = json.loads(said.splitlines()[-1])
         return found

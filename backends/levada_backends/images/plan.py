@@ -94,6 +94,8 @@ class Planner:
         base stays as it is written. Raises ImageError where the requirements cannot be locked.
         """
         own = tuple(step.key for step in self.program.steps if step not in self.steps)
+        if not self.steps:
+            return Plan((), {}, own, self.lock, ())
         base = self._base(pin, upgrade=upgrade)
         try:
             resolutions = self._resolutions(upgrade=upgrade)

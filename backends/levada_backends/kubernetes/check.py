@@ -6,11 +6,12 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from levada.programs import FOLDER
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity
 from levada_compiler.program.ir import Call, walk
 
 from ..pods import container, names
-from ..pods.check import SettingsCheck, no_image, settings_of_steps
+from ..pods.check import SettingsCheck, no_image, no_levada, settings_of_steps
 from .manifests import LARGEST_ANNOTATIONS, LARGEST_APPLIED, LARGEST_PLAN, Manifests
 from .options import LONGEST, TABLE, Options
 
@@ -33,6 +34,7 @@ def check(program: Program, given: Mapping[str, object]) -> tuple[Diagnostic, ..
     """All that is wrong, sorted by place."""
     options = Options(given)
     mounted = [container.TEMPORARY, *([options.store_url] if options.claim else [])]
+    mounted += [FOLDER] if any(step.container for step in program.steps) else []
     found = [
         *SettingsCheck(options.secret, mounted).of(program),
         *_settings(program, options),
@@ -155,6 +157,10 @@ def _images(program: Program, options: Options) -> Iterator[Diagnostic]:
             wrong.setdefault((step.key, image), found)
     yield from no_image("kubernetes-image", missing.values(), f"{way_out}, or in {TABLE}")
     yield from wrong.values()
+    if not (missing or wrong):
+        yield from no_levada(
+            "kubernetes-image", program, Manifests(program, options, "").levada_image(), TABLE
+        )
 
 
 def _decisions(program: Program, options: Options, manifests: Manifests) -> Iterator[Diagnostic]:

@@ -90,7 +90,9 @@ class Manifests:
         templates: list[dict[str, Any]] = []
         jobs: dict[str, int] = {}
         for call in _calls(self.plan["body"]):
-            job = pods.step_job(self._program.name, call["settings"], self._options)
+            part = self.plan["steps"][call["step"]].get("container")
+            program = part and pods.Program(part, self.levada_image())
+            job = pods.step_job(self._program.name, call["settings"], self._options, program)
             if job not in templates:
                 templates.append(job)
             jobs[call["id"]] = templates.index(job)
@@ -182,9 +184,19 @@ class Manifests:
         """
         if self._options.driver_image:
             return self._options.driver_image
-        images = (call["settings"].get("image") for call in _calls(self.plan["body"]))
-        first = str(next(images, None) or self._options.image)
-        return next(iter(self.deciding_images()), first)
+        return next(iter(self.deciding_images()), self.levada_image())
+
+    def levada_image(self) -> str:
+        """An image with the runtime: that of the first function that is called, or the option's.
+
+        It is empty if there is none: the program has nothing but container steps.
+        """
+        functions = (call for call in _calls(self.plan["body"]) if self._is_function(call))
+        images = (call["settings"].get("image") for call in functions)
+        return str(next(images, None) or self._options.image or self._options.driver_image or "")
+
+    def _is_function(self, call: Mapping[str, Any]) -> bool:
+        return "container" not in self.plan["steps"][call["step"]]
 
     def deciding_images(self) -> dict[str, str]:
         """The images of the steps whose values the driver has to load, each with such a step.
@@ -200,7 +212,7 @@ class Manifests:
         ]
         found: dict[str, str] = {}
         for call in _calls(self.plan["body"]):
-            if call["step"] in wanted:
+            if call["step"] in wanted and self._is_function(call):
                 image = str(call["settings"].get("image") or self._options.image)
                 found.setdefault(image, steps[call["step"]].function)
         return found

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from levada import programs
 from levada.driver.jobs import QUEUE
+from levada.driver.pods import PROGRAM
+from levada.programs import FOLDER
 
 from ..pods import container, names
 from .options import PLAN_FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from .options import Options
@@ -24,6 +28,14 @@ NOT_SUCCEEDED = 3
 #: Seconds that a step has beyond its timeout to start and to write its record.
 GRACE = 60
 _DRIVER_RESOURCES = {"cpu": "100m", "memory": "256Mi"}
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a container step runs: its part of the plan, and the image with Levada around it."""
+
+    part: Mapping[str, Any]
+    levada_image: str
 
 
 def labels(pipeline: str, role: str) -> dict[str, str]:
@@ -48,8 +60,16 @@ def pull_policy(image: str) -> str:
     return "Always" if not at and tag in ("", "latest") else "IfNotPresent"
 
 
-def step_job(pipeline: str, settings: Mapping[str, Any], options: Options) -> dict[str, Any]:
-    """The Job of an attempt, but for what the driver knows: its name, its run and its command."""
+def step_job(
+    pipeline: str,
+    settings: Mapping[str, Any],
+    options: Options,
+    program: Program | None = None,
+) -> dict[str, Any]:
+    """The Job of an attempt, but for what the driver knows: its name, its run and its command.
+
+    ``program`` is what a container step runs.
+    """
     own = labels(pipeline, "step")
     queue = settings.get("queue") or options.queue
     return {
@@ -66,7 +86,7 @@ def step_job(pipeline: str, settings: Mapping[str, Any], options: Options) -> di
             "podReplacementPolicy": "Failed",
             "template": {
                 "metadata": pod_metadata(pipeline, "step", options),
-                "spec": _step_pod(pipeline, settings, options),
+                "spec": _step_pod(pipeline, settings, options, program),
             },
         },
     }
@@ -78,17 +98,17 @@ def _ignoring_disruptions() -> dict[str, Any]:
     return {"action": "Ignore", "onPodConditions": [condition]}
 
 
-def _step_pod(pipeline: str, settings: Mapping[str, Any], options: Options) -> dict[str, Any]:
-    image = str(settings.get("image") or options.image)
+def _step_pod(
+    pipeline: str, settings: Mapping[str, Any], options: Options, program: Program | None
+) -> dict[str, Any]:
     volumes = _volumes(options)
-    volumes.add(settings.get("volumes") or ())
-    secrets = container.secret_variables(settings.get("secrets") or {}, options.secret)
-    variables = {"HOME": container.TEMPORARY, "LEVADA_IMAGE": image}
-    step = {
-        **_container("step", image, volumes),
-        "env": [*_store_variables(options), *container.variables(variables), *secrets],
-        "resources": container.resources(settings.get("resources") or {}),
-    }
+    if program is None:
+        volumes.add(settings.get("volumes") or ())
+        step, before = _function(settings, options, volumes), []
+    else:
+        volumes.add_empty("levada", FOLDER)
+        step, *before = _around_program(program, options, volumes)
+        before.append(_program(settings, options, program, volumes))
     deadline = {}
     if settings.get("timeout") is not None:
         # From when the node has the pod: the time to fetch the image counts.
@@ -96,11 +116,66 @@ def _step_pod(pipeline: str, settings: Mapping[str, Any], options: Options) -> d
         deadline["activeDeadlineSeconds"] = min(math.ceil(seconds), 2**31 - 1)
     return {
         **deadline,
-        **_pod(options, volumes, step, _priority_class(settings, options)),
+        **_pod(options, volumes, step, _priority_class(settings, options), before),
         **container.placement(settings),
         "automountServiceAccountToken": False,
         "serviceAccountName": account(pipeline, "step"),
     }
+
+
+def _function(
+    settings: Mapping[str, Any], options: Options, volumes: container.Volumes
+) -> dict[str, Any]:
+    """The container of a step that is a function."""
+    image = str(settings.get("image") or options.image)
+    secrets = container.secret_variables(settings.get("secrets") or {}, options.secret)
+    variables = {"HOME": container.TEMPORARY, "LEVADA_IMAGE": image}
+    return {
+        **_container("step", image, volumes),
+        "env": [*_store_variables(options), *container.variables(variables), *secrets],
+        "resources": container.resources(settings.get("resources") or {}),
+    }
+
+
+def _around_program(
+    program: Program, options: Options, volumes: container.Volumes
+) -> tuple[dict[str, Any], ...]:
+    """What collects the outputs of a program, and what hands it its inputs before."""
+    found = []
+    for name in ("step", "stage"):
+        variables = {"HOME": container.TEMPORARY, "LEVADA_IMAGE": program.levada_image}
+        variables |= {programs.RAN_IN: FOLDER} if name == "step" else {}
+        made = {
+            **_container(name, program.levada_image, volumes),
+            "env": [*_store_variables(options), *container.variables(variables)],
+            "resources": container.resources(_DRIVER_RESOURCES),
+        }
+        found.append(dict(sorted(made.items())))
+    return tuple(found)
+
+
+def _program(
+    settings: Mapping[str, Any], options: Options, program: Program, volumes: container.Volumes
+) -> dict[str, Any]:
+    """The program itself: it does not see the store, and may write to its own files."""
+    own = container.Volumes()
+    own.add_temporary()
+    own.add_empty("levada", FOLDER)
+    own.add(settings.get("volumes") or ())
+    volumes.volumes += [each for each in own.volumes if each not in volumes.volumes]
+    secrets = container.secret_variables(settings.get("secrets") or {}, options.secret)
+    variables = {"HOME": container.TEMPORARY, **(settings.get("environment") or {})}
+    words = {"command": program.part["command"], "args": program.part["args"]}
+    made = {
+        **_container(PROGRAM, str(settings["image"]), own),
+        **{name: [*map(container.literal, each)] for name, each in words.items() if each},
+        "env": [*container.variables(variables), *secrets],
+        "resources": container.resources(settings.get("resources") or {}),
+        "securityContext": container.program_security(),
+        # If it fails, its last lines are the message, by which the driver tells why.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    return dict(sorted(made.items()))
 
 
 def driver_pod(pipeline: str, image: str, plan: str, options: Options) -> dict[str, Any]:
@@ -161,12 +236,17 @@ def _container(name: str, image: str, volumes: container.Volumes) -> dict[str, A
 
 
 def _pod(
-    options: Options, volumes: container.Volumes, only: dict[str, Any], priority: str | None
+    options: Options,
+    volumes: container.Volumes,
+    only: dict[str, Any],
+    priority: str | None,
+    before: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     return {
         "containers": [dict(sorted(only.items()))],
         "enableServiceLinks": False,
         **container.pull_secrets(options.image_pull_secrets),
+        **({"initContainers": list(before)} if before else {}),
         **({"priorityClassName": priority} if priority else {}),
         "restartPolicy": "Never",
         "securityContext": container.pod_security(options.user),

@@ -136,6 +136,21 @@ def no_image(rule: str, steps: Iterable[Step], way_out: str) -> Iterator[Diagnos
     )
 
 
+def no_levada(rule: str, program: Program, image: str, table: str) -> Iterator[Diagnostic]:
+    """Yield an error if there are container steps and no ``image`` that has Levada.
+
+    Their own images have none, and something has to hand over inputs and take outputs.
+    """
+    found = sorted((step for step in program.steps if step.container), key=lambda step: step.span)
+    if found and not image:
+        yield Diagnostic(
+            rule,
+            f"`{found[0].function}` runs a program, and no image with Levada hands it its files",
+            found[0].span,
+            help=f"name one in {table}: `image`, as `levada build` makes it for any other pipeline",
+        )
+
+
 def _amount(name: str, value: float | str, span: Span) -> Iterator[Diagnostic]:
     way_out = 'write a number or a quantity: `cpu="500m"`, `memory="4Gi"`'
     try:

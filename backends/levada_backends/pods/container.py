@@ -69,9 +69,13 @@ class Volumes:
         self.mounts: list[dict[str, Any]] = []
 
     def add_temporary(self) -> None:
+        """Where a container may write."""
+        self.add_empty("tmp", TEMPORARY)
+
+    def add_empty(self, name: str, path: str) -> None:
         """A folder that ends with the pod."""
-        self.volumes.append({"name": "tmp", "emptyDir": {}})
-        self.mounts.append({"mountPath": TEMPORARY, "name": "tmp"})
+        self.volumes.append({"name": name, "emptyDir": {}})
+        self.mounts.append({"mountPath": path, "name": name})
 
     def add_claim(self, claim: str, path: str, *, read_only: bool = False) -> None:
         """A claim; one that is mounted twice is one volume."""
@@ -105,6 +109,11 @@ def container_security() -> dict[str, Any]:
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": True,
     }
+
+
+def program_security() -> dict[str, Any]:
+    """The same for the program of an image that Levada has not made: it may write to its files."""
+    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def placement(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -221,6 +221,11 @@ class Declarations:
             self._fields[kind.name] = self._class_fields(definition) if definition else None
         return self._fields[kind.name]
 
+    def name_outputs(self, name: str, outputs: tuple[NamedOutput, ...]) -> None:
+        """Take a type of this name as a NamedTuple of the outputs of a container step."""
+        named = {output.name: output.type for output in outputs}
+        self._fields[name] = Fields("namedtuple", named)
+
     def bases(self, name: str) -> list[str] | None:
         """The qualified names of a project class's bases; None where one is not known."""
         definition = self._class(name)
@@ -279,6 +284,10 @@ class Declarations:
     def _read_step(self, function: m.Function) -> Step:
         module, node = function.module, function.node
         making = function.making
+        if making is not None and making.is_container:
+            from . import containers
+
+            return containers.read(self, making)
         if making is None:
             functions.check_function(self.reports, function, "step")
         else:
@@ -312,6 +321,10 @@ class Declarations:
         return tuple(sorted(found, key=lambda step: step.key))
 
     def _with_code(self, function: m.Function, step: Step) -> Step:
+        if step.container is not None:
+            from . import containers
+
+            return replace(step, code=containers.code(step.container))
         files = next((json.loads(item.value) for item in step.settings if item.name == "files"), ())
         try:
             home = function.making.module if function.making is not None else function.module

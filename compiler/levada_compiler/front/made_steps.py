@@ -36,6 +36,11 @@ def check(reports: Reports, declarations: Declarations, making: m.Making) -> Non
         reports.error("invalid-function", making.module.span(given), message, help=way_out)
     elif isinstance(making.given, m.External) and not outside.is_there(modules, making.given):
         outside.report_missing(modules, making.given, name, making.module.span(given))
+    check_name(reports, making)
+
+
+def check_name(reports: Reports, making: m.Making) -> None:
+    """Report a ``name=`` that is no identifier, written out."""
     for each in making.call.keywords:
         if each.arg == "name" and not _is_name(each.value):
             reports.error(
@@ -126,7 +131,10 @@ def _is_name(node: ast.expr) -> bool:
 
 
 def report_misplaced(modules: m.Modules, module: m.Module, reports: Reports) -> None:
-    """Report ``step(function)`` where no run finds what it makes: nested, or not assigned."""
+    """Report ``step(…)`` and ``container(…)`` where no run finds what they make.
+
+    That is within a function, a class or a block, or where it is not assigned.
+    """
     if not _may_make(module):
         return
     for statement in module.tree.body:
@@ -144,13 +152,13 @@ def report_misplaced(modules: m.Modules, module: m.Module, reports: Reports) -> 
 
 
 def _may_make(module: m.Module) -> bool:
-    """Whether a line that is no decorator calls ``step``: to look at all of the syntax is dear."""
+    """Whether a line that is no decorator calls one: to look at all of the syntax is dear."""
     names = [
         name
         for name, binding in module.bindings.items()
-        if isinstance(binding, m.Import) and binding.member == "step"
+        if isinstance(binding, m.Import) and binding.member in ("step", "container")
     ]
-    calls = tuple(f"{name}(" for name in ("step", *names))
+    calls = tuple(f"{name}(" for name in ("step", "container", *names))
     lines = (line.lstrip() for line in module.source.lines)
     return any(not line.startswith("@") and any(call in line for call in calls) for line in lines)
 

@@ -49,7 +49,8 @@ FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 class Making:
     """``name = step(function, …)`` in ``module``: makes a step of a function that exists.
 
-    ``given`` is what ``function`` refers to.
+    ``given`` is what ``function`` refers to. With ``is_container`` the call is
+    ``container(image, …)``: the step runs a program of that image.
     """
 
     module: Module
@@ -57,6 +58,7 @@ class Making:
     node: ast.stmt
     call: ast.Call
     given: Definition | None
+    is_container: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +117,8 @@ class External:
 
 #: What ``step`` is to those who import it.
 STEP: Final = (External("levada.step"), External("levada.declarations.step"))
+#: What ``container`` is to those who import it.
+CONTAINER: Final = (External("levada.container"), External("levada.declarations.container"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -465,7 +469,7 @@ class Modules:
     # -- steps made of functions that exist
 
     def made(self, constant: Constant) -> Function | None:
-        """The step that ``name = step(function, …)`` makes; None for any other constant."""
+        """The step that ``name = step(…)`` or ``container(…)`` makes; None for other constants."""
         key = (constant.node, constant.name)
         if key not in self._made:
             self._made[key] = None  # for `name = step(name)` where there is no other `name`
@@ -482,15 +486,18 @@ class Modules:
         return [function for function in made if function is not None]
 
     def is_making(self, module: Module, call: ast.Call) -> bool:
-        """Whether a call is ``step(function, …)``."""
-        is_named = isinstance(call.func, ast.Name | ast.Attribute)
-        return bool(call.args) and is_named and self.resolve(module, call.func) in STEP
+        """Whether a call is ``step(function, …)`` or ``container(image, …)``."""
+        if not isinstance(call.func, ast.Name | ast.Attribute):
+            return False
+        callee = self.resolve(module, call.func)
+        return callee in CONTAINER or (bool(call.args) and callee in STEP)
 
     def _make(self, constant: Constant, call: ast.Call) -> Function:
-        given = self._given(constant, call.args[0])
+        is_container = self.resolve(constant.module, call.func) in CONTAINER
+        given = None if is_container else self._given(constant, call.args[0])
         if isinstance(given, External):
             given = self.outside(given.name) or given
-        making = Making(constant.module, constant.name, constant.node, call, given)
+        making = Making(constant.module, constant.name, constant.node, call, given, is_container)
         name = next((each.value for each in call.keywords if each.arg == "name"), None)
         shown = name.value if isinstance(name, ast.Constant) else None
         if isinstance(given, Function):

@@ -62,7 +62,8 @@ def report_external(frame: Frame, node: ast.Call, definition: m.External) -> Non
     broken = frame.building.modules.broken
     if any(definition.name == item or definition.name.startswith(f"{item}.") for item in broken):
         return
-    if definition not in m.STEP:  # where `step` may be called is said of the whole module
+    # Where these may be called is said of the whole module.
+    if definition not in (*m.STEP, *m.CONTAINER):
         _report_missing(frame, node, definition)
 
 

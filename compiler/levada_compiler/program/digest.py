@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Final
 
-_LEFT_OUT: Final = ("span", "description", "source", "function")
+#: What stands elsewhere too: a step's key has its function, its code the container's part.
+_LEFT_OUT: Final = ("span", "description", "source", "function", "container")
 _PLAIN: Final = frozenset((str, int, float, bool, type(None)))
 #: Expressions that may have others in them.
 _COMPOSITE: Final = frozenset(ir.Expr.__subclasses__()) - {

@@ -534,8 +534,30 @@ class NamedOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class Container:
+    """What a step runs of an image that Levada does not make: a program, and not a function.
+
+    The image is the step's setting ``image``, the variables are its setting ``environment``.
+    ``command`` and ``args`` replace the image's entry point and its arguments; None leaves them.
+    The program writes each of ``outputs`` to the file or folder ``/levada/out/<name>``.
+    """
+
+    command: tuple[str, ...] | None
+    args: tuple[str, ...] | None
+    outputs: tuple[NamedOutput, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """Return what a run has to know of it, as JSON."""
+        return {
+            "command": None if self.command is None else list(self.command),
+            "args": None if self.args is None else list(self.args),
+            "outputs": {output.name: output.type.name for output in self.outputs},
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """A function under ``@step``.
+    """A function under ``@step``, or with ``container`` a program of an image.
 
     ``key`` is ``module:function``, where ``module`` is its import name from ``source_root`` (a
     POSIX path relative to the project's root, ``"."`` for the root itself).
@@ -557,6 +579,7 @@ class Step:
     imports: tuple[str, ...]
     span: Span
     logs: tuple[str, ...] = ()
+    container: Container | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,7 +270,16 @@ def json_schema() -> dict[str, Any]:
         "Expr": _one_of(cls for cls in _KINDS if cls.__base__ is ir.Expr),
         "Node": _one_of(cls for cls in _KINDS if cls.__base__ is ir.Node),
     }
-    plain = (ir.Field, ir.Clause, ir.Setting, ir.Type, ir.Parameter, ir.NamedOutput, ir.Step)
+    plain = (
+        ir.Field,
+        ir.Clause,
+        ir.Setting,
+        ir.Type,
+        ir.Parameter,
+        ir.NamedOutput,
+        ir.Container,
+        ir.Step,
+    )
     for cls in (*_KINDS, *plain, ir.Argument, ir.Target, ir.Result):
         definitions[cls.__name__] = _object_schema(cls)
     program = _object_schema(ir.Program)

@@ -150,6 +150,7 @@ def _step(step: Step, settings: dict[str, Any]) -> dict[str, Any]:
         "returns": step.returns.text,
         "settings": settings,
         "file": step.span.file,
+        **({} if step.container is None else {"container": step.container.as_json()}),
     }
 
 

@@ -39,6 +39,7 @@ from .ir import (
     Compare,
     Comprehension,
     Const,
+    Container,
     Display,
     Error,
     Expr,
@@ -161,6 +162,17 @@ class _Verifier:
         self.check_settings(program.settings, program.span, PIPELINE)
         self.check_unique((step.key for step in program.steps), program.span, "step")
 
+    def check_container(self, step: Step, container: Container) -> None:
+        if all(setting.name != "image" for setting in step.settings):
+            self.report(step.span, f"`{step.key}` runs a program, and has no `image`")
+        if container.command == ():
+            self.report(step.span, f"the command of `{step.key}` is empty")
+        for output in container.outputs:
+            self.check_type(output.type, step.span)
+            if not output.name.isidentifier():
+                self.report(step.span, f"`{output.name}` cannot be the name of an output")
+        self.check_unique((output.name for output in container.outputs), step.span, "output")
+
     def check_step(self, step: Step) -> None:
         self.check_span(step.span, f"step `{step.key}`")
         if step.key != f"{step.module}:{step.function}":
@@ -179,6 +191,8 @@ class _Verifier:
             self.check_type(output.type, step.span)
         self.check_unique((output.name for output in step.outputs), step.span, "output")
         self.check_settings(step.settings, step.span, STEP)
+        if step.container is not None:
+            self.check_container(step, step.container)
 
     def check_parameters(self, parameters: tuple[Parameter, ...], span: Span, owner: str) -> None:
         self.check_unique((each.name for each in parameters), span, "parameter")

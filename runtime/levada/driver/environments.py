@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from levada import cache, records
+from levada import cache, programs, records
 from levada.store import digest_of
 
 TYPE_CHECKING = False
@@ -21,13 +21,20 @@ _seen: set[str] = set()
 
 
 def known(store: Store, image: str, request: StepRequest) -> dict[str, Any] | None:
-    """What a step with these imports and requirements finds in the image."""
+    """What a step with these imports and requirements finds in the image.
+
+    Of a container step it is the image alone.
+    """
+    if request.container is not None:
+        return programs.environment(image)
     path = _path(image, request)
     return None if path is None else records.read_document(store, path)
 
 
 def is_wanted(store: Store, image: str, request: StepRequest) -> bool:
     """Whether it is not known yet."""
+    if request.container is not None:
+        return False
     path = _path(image, request)
     if path is None or path in _seen:
         return False

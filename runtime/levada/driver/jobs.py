@@ -145,9 +145,10 @@ def _manifest(
     pod["metadata"]["labels"] = {**pod["metadata"]["labels"], **labels}
     pod["metadata"]["annotations"] = annotations
     # Made of names of nodes, numbers and percent-quoted text: there is no `$` in it.
-    pod["spec"]["containers"][0]["command"] = [
-        *("python", "-m", "levada.contained", "stored", path),
-    ]
+    command = ("python", "-m", "levada.contained")
+    pod["spec"]["containers"][0]["command"] = [*command, "stored", path]
+    for first in pod["spec"].get("initContainers", [])[:1]:  # of a container step
+        first["command"] = [*command, "stage", path]
     return job
 
 
@@ -196,7 +197,9 @@ def has_pods(job: dict[str, Any]) -> bool:
 
 
 def memory_limit(job: dict[str, Any]) -> str | None:
-    """The memory that the Job's container may have, as a quantity."""
-    resources = job["spec"]["template"]["spec"]["containers"][0].get("resources") or {}
+    """The memory that the Job's container, or its program, may have, as a quantity."""
+    pod = job["spec"]["template"]["spec"]
+    last = (pod.get("initContainers") or pod["containers"])[-1]
+    resources = last.get("resources") or {}
     limit: str | None = (resources.get("limits") or {}).get("memory")
     return limit

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from levada.engine.lost import PROGRAM_FAILED
+
 from . import jobs
 
 TYPE_CHECKING = False
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
 #: Reasons of a waiting container that are part of any start.
 _STARTING = ("ContainerCreating", "PodInitializing", "")
 _OUT_OF_MEMORY = "OOMKilled"
+#: Reasons of a container whose program the image does not have.
+_NOT_STARTED = ("StartError", "ContainerCannotRun")
+#: The container, before the last one, that runs the program of a container step.
+PROGRAM = "program"
 
 
 class Trouble:
@@ -69,10 +75,11 @@ def trouble(pod: dict[str, Any]) -> Trouble | None:
     """What keeps the pod from starting; None if it runs, or is about to."""
     if pod.get("status", {}).get("phase") != "Pending":
         return None
-    waiting = container(pod).get("state", {}).get("waiting") or {}
-    reason = waiting.get("reason") or ""
-    if reason not in _STARTING:
-        return Trouble("stuck", reason, waiting.get("message") or "")
+    for status in (*pod["status"].get("initContainerStatuses", ()), container(pod)):
+        waiting = status.get("state", {}).get("waiting") or {}
+        reason = waiting.get("reason") or ""
+        if reason not in _STARTING:
+            return Trouble("stuck", reason, waiting.get("message") or "")
     for found in pod["status"].get("conditions") or ():
         if found["type"] == "PodScheduled" and found["status"] == "False":
             return Trouble("unschedulable", found.get("reason") or "", found.get("message") or "")
@@ -93,6 +100,9 @@ def lost(pod: dict[str, Any] | None, job: dict[str, Any], memory: str | None) ->
     status = pod.get("status", {})
     if status.get("reason") == "DeadlineExceeded":
         return Lost(9, "timeout")
+    before = _failed_before(pod)
+    if before is not None:
+        return _of_program(*before, memory)
     ended = terminated(pod)
     if ended is None:
         words = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
@@ -100,6 +110,30 @@ def lost(pod: dict[str, Any] | None, job: dict[str, Any], memory: str | None) ->
             1 << 8, message=f"its pod failed before the step ran{': ' if words else ''}{words}"
         )
     return _of_container(ended, memory)
+
+
+def _failed_before(pod: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The name and the end of a container that failed before the last one, of a container step."""
+    for status in pod.get("status", {}).get("initContainerStatuses") or ():
+        ended = status.get("state", {}).get("terminated")
+        if ended is not None and ended.get("exitCode"):
+            return status["name"], ended
+    return None
+
+
+def _of_program(name: str, ended: dict[str, Any], memory: str | None) -> Lost:
+    """How the program of a container step ended, with the last lines that it printed."""
+    code, reason = int(ended["exitCode"]), ended.get("reason")
+    said = (ended.get("message") or "").strip()
+    if reason == _OUT_OF_MEMORY:
+        return Lost(9, message=_out_of_memory(memory, None))
+    if name != PROGRAM:
+        text = "the inputs of the program could not be handed over"
+    elif reason in _NOT_STARTED:
+        text = "the image cannot run this"
+    else:
+        text = f"the program ended with exit code {code}"
+    return Lost(code << 8, PROGRAM_FAILED, f"{text}: {said}" if said else text)
 
 
 def _of_container(ended: dict[str, Any], memory: str | None) -> Lost:

@@ -39,7 +39,8 @@ class Requests:
 
     def image(self, node: str) -> str:
         """The image in which a node's attempts run."""
-        return str(self.template(node)["spec"]["template"]["spec"]["containers"][0]["image"])
+        pod = self.template(node)["spec"]["template"]["spec"]
+        return str((pod.get("initContainers") or pod["containers"])[-1]["image"])
 
     def path(self, attempt: Attempt) -> str:
         """Where in the store the request is, once it is handed over."""

@@ -8,7 +8,7 @@ from levada import handover
 from levada.request import StepRequest
 
 from .client import ServerClient
-from .machine import GRACE, MachineExecutor, Running
+from .machine import GRACE, MachineExecutor, Running, with_image
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +103,10 @@ class LocalExecutor(MachineExecutor):
                 self._discard(server)
         self._wake_up.close()
 
-    def _cache_request(self, attempt: Attempt) -> StepRequest:
+    def _cache_request(self, attempt: Attempt) -> StepRequest | None:
+        return with_image(self._request(attempt))
+
+    def _request(self, attempt: Attempt) -> StepRequest:
         return StepRequest.from_json(self._context.request(attempt))
 
     def _all_running(self) -> Iterable[_Process]:
@@ -183,4 +186,4 @@ class LocalExecutor(MachineExecutor):
 
     def _end(self, number: str, status: int) -> Ended:
         running = self._running.pop(number)
-        return self._ended(running, self._cache_request(running.attempt), status)
+        return self._ended(running, self._request(running.attempt), status)

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from levada.request import StepRequest
     from levada.store import Store
 
-_TYPES = {"timeout": "TimedOut", "cancelled": "Cancelled", "killed": "ProcessKilled"}
+#: The end of an attempt whose program, of a container step, said how it failed.
+PROGRAM_FAILED = "program"
+_TYPES = {
+    "timeout": "TimedOut",
+    "cancelled": "Cancelled",
+    "killed": "ProcessKilled",
+    "error": "ProgramError",
+}
 
 
 def record_lost(
@@ -33,7 +40,8 @@ def record_lost(
 ) -> dict[str, Any]:
     """Write the record of a process that ended with ``status`` (as waitpid gives it); gives it.
 
-    ``end`` says why the engine ended it: ``timeout``, ``cancelled`` or nothing; ``started`` is
+    ``end`` says why the engine ended it: ``timeout``, ``cancelled`` or nothing, or ``program``
+    where a program said in ``message`` how it failed, which is then its log also; ``started`` is
     the time at which it was started, in nanoseconds since the epoch. ``message`` says how it ended
     where that is known better than by its status.
     """
@@ -42,15 +50,19 @@ def record_lost(
     attempt.started = started
     attempt.looked_up = looked_up
     kind, found = _cause(status, end, request.settings.get("timeout"))
-    text = message if message and not end else found
+    text = message if message and end in ("", PROGRAM_FAILED) else found
     attempt.error = without_traceback(_TYPES[kind], text, kind, permanent=False)
     record = attempt.record(records.CANCELLED if kind == "cancelled" else records.FAILED)
+    if end == PROGRAM_FAILED:  # nobody else has written its log
+        store.write_once(f"{request.folder}/log", f"{text}\n".encode())
     records.write_record(store, record)
     return record
 
 
 def _cause(status: int, end: str, timeout: float | None) -> tuple[str, str]:
     """The kind of the error, and a sentence."""
+    if end == PROGRAM_FAILED:
+        return "error", "the program failed"
     if end == "timeout":
         return "timeout", f"the attempt took longer than its timeout of {timeout:g} s"
     if end == "cancelled":

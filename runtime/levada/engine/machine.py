@@ -25,6 +25,24 @@ GRACE = 10.0
 _LOG_INTERVAL = 0.1
 
 
+def with_image(request: StepRequest) -> StepRequest | None:
+    """The request of a container step with what is known of its image; of others as it is.
+
+    None if the image is not here yet: its digest is part of the key, so the attempt itself asks
+    the cache once it has pulled it.
+    """
+    if request.container is None:
+        return request
+    from levada import docker_program, programs
+
+    image = request.settings["image"]
+    digest = docker_program.known_digest(image)
+    if digest is None:
+        return None
+    request.environment = programs.environment(image, digest)
+    return request
+
+
 class Running:
     """An attempt that runs. Its deadline is of the monotonic clock."""
 
@@ -135,6 +153,10 @@ class MachineExecutor(Executor):
     ) -> Ended:
         """The end of what ran: its record, or one that says how it was lost."""
         self._pass_on_log(running, last=True)
+        if running.end and request.container is not None:
+            from levada import docker_program, programs
+
+            docker_program.remove(programs.container_name(request))
         record = self._context.record(running.attempt)
         if record is None:
             record = record_lost(

@@ -179,7 +179,8 @@ class Run:
             use_cache=self._cache,
         )
         if _several_attempts(self._plan["body"]):
-            context.modules = sorted({step["module"] for step in self._steps()})
+            functions = [step for step in self._steps() if "container" not in step]
+            context.modules = sorted({step["module"] for step in functions})
         return context
 
     def _search(self) -> list[str]:

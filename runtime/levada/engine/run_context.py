@@ -106,6 +106,7 @@ class RunContext:
                 "outputs": plan["outputs"],
                 "file": plan.get("file"),
                 "settings": settings,
+                **({"container": plan["container"]} if "container" in plan else {}),
             },
             "inputs": attempt.inputs,
             "sources": attempt.sources,

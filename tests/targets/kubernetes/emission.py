@@ -21,6 +21,7 @@ GOLDENS = FOLDER / "goldens"
 #: The options of each case.
 CASES: dict[str, dict[str, object]] = {
     "minimal": {},
+    "programs": {"store": "/store", "store_claim": "store"},
     "nightly": {
         "namespace": "science",
         "image": "registry.example.com/steps:2",

@@ -1,0 +1,27 @@
+"""Images that have neither Python nor Levada: only a static program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cluster import images, packages
+from tests.engines.docker import Docker
+
+TOOLS, COPIER = "levada.local/tools:1", "levada.local/copier:1"
+_TOOLS = ("sh", "cat", "cp", "echo", "sleep", "test", "wc")
+
+
+def archives(folder: Path) -> list[Path]:
+    """Write both; the second one has no shell, and an entry point."""
+    busybox = Path(packages.program("busybox")).read_bytes()
+    links = {f"bin/{tool}": "busybox" for tool in _TOOLS}
+    tools, copier = folder / "tools.tar", folder / "copier.tar"
+    images.write(tools, TOOLS, {"bin/busybox": busybox}, links, user="")
+    images.write(copier, COPIER, {"busybox": busybox}, entrypoint="/busybox", user="")
+    return [tools, copier]
+
+
+def load(docker: Docker, folder: Path) -> None:
+    """Have both in an engine."""
+    for archive in archives(folder):
+        docker.run("load", "--input", str(archive))
