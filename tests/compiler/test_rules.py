@@ -9,7 +9,7 @@ from pathlib import Path
 import levada_compiler
 import pytest
 from levada_compiler.compilation import compile_file
-from levada_compiler.diagnostics.rule_pages import summary
+from levada_compiler.rule_pages import summary
 
 PACKAGE = Path(levada_compiler.__file__).parent
 PAGES = sorted((PACKAGE / "diagnostics" / "rules").glob("*.md"))
