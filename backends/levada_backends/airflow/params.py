@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from levada_compiler.front import limits
+from levada_compiler.program import forms
 
 from .source_text import CallText, DictText, Text, call, literal, string
 
@@ -25,7 +25,7 @@ def _param(parameter: Parameter) -> CallText:
     positional: tuple[Text, ...] = ()
     if parameter.default is not None:
         positional = (literal(json.loads(parameter.default)),)
-    schema = for_a_form(limits.schema(parameter))
+    schema = for_a_form(forms.schema(forms.of_parameter(parameter)))
     keywords = {name: literal(value) for name, value in schema.items()}
     if parameter.description:
         keywords["description"] = string(parameter.description)
