@@ -335,7 +335,10 @@ def _of_class(form: dict[str, Any], value: Any, path: str) -> Tree:
         raise _mismatch(value, path, expected(form))
     kind = next(name for name in CLASSES if name in form)
     trees = _fields(form, value, path)
-    return trees if kind == "typeddict" else {f"${kind}": [form[kind], trees]}
+    if kind == "typeddict":
+        return trees
+    left_out = [name for name in trees if name not in value] if kind == "made" else []
+    return {f"${kind}": [form[kind], trees, *([left_out] if left_out else [])]}
 
 
 def _fields(form: dict[str, Any], value: dict[str, Any], path: str) -> dict[str, Tree]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 
-from levada.forms import EXPECTED
 from levada_compiler.program import forms
 
 from .escaping import as_json, is_replaced, shown
@@ -77,13 +76,11 @@ def _definition(parameter: Parameter) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if parameter.default is not None:
         content["defaultValue"] = default(parameter)
-    description = parameter.description
     form = forms.unlimited(forms.of_parameter(parameter))
+    description = forms.described(form, parameter.description)
     if kind(parameter) == "json":
         schema = json.dumps(forms.schema(form)) if form != "any" else "any"
         description = f"{description} (JSON: {parameter.type.text or schema})".strip()
-    elif isinstance(form, str) and form in EXPECTED:
-        description = f"{description} ({EXPECTED[form]})".strip()
     elif parameter.type.values:
         choices = ", ".join(str(json.loads(value)) for value in parameter.type.values)
         description = f"{description} (one of: {choices})".strip()

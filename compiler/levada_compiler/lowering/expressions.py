@@ -146,6 +146,8 @@ def attribute_of(frame: Frame, node: ast.Attribute, value: Lowered) -> Lowered:
         return poison(span)
     if value.fields is not None and node.attr in value.fields:
         return value.fields[node.attr]
+    if node.attr in ("name", "value"):
+        value = members.as_member(frame, value)
     if isinstance(value.expr, Member):
         return members.attribute(frame, node, value)
     if value.is_static:

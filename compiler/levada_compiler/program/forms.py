@@ -105,9 +105,14 @@ def is_plain(form: Form) -> bool:
     return kind in ("list", "dict", "union") and all(map(is_plain, parts))
 
 
-def is_text(form: Form) -> bool:
-    """Return whether all that the JSON value may be is a text."""
-    return schema(form).get("type") == "string"
+def described(form: Form, description: str) -> str:
+    """Return a parameter's description with how its text is written, where that is not plain."""
+    from levada.forms import EXPECTED
+
+    plain = unlimited(form)
+    if not isinstance(plain, str) or plain not in TEXTS or not TEXTS[plain]:
+        return description
+    return f"{description}; {EXPECTED[plain]}" if description else EXPECTED[plain]
 
 
 def schema(form: Form) -> dict[str, Any]:

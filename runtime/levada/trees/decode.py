@@ -330,10 +330,14 @@ def _restore_model(decoder: Decoder, cls: Any, fields: Tree, rest: Tree) -> Any:
 
 
 def _made(decoder: Decoder, content: Tree) -> Any:
-    """Make an instance of a class that runs code of its own (validators): by calling it."""
-    name, fields = content
+    """Make an instance of a class that runs code of its own (validators): by calling it.
+
+    The class is called without the fields that were left out: it has their defaults itself.
+    """
+    name, fields, *left_out = content
+    absent = left_out[0] if left_out else []
     cls = _class(name, "class of fields", _has_fields)
-    given = {field: decoder.decode(value) for field, value in fields.items()}
+    given = {field: decoder.decode(fields[field]) for field in fields if field not in absent}
     try:
         return cls(**given)
     except Exception as error:
