@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from typing import Final
 
-    from levada.forms import Form
-
     from ..diagnostics.diagnostic import Span
     from ..diagnostics.reports import Reports
 
@@ -114,6 +112,8 @@ class Pipeline:
     defaults: dict[str, Default]
     settings: tuple[Setting, ...]
     description: str
+    #: The parameters that no run can be given, only another pipeline.
+    unreadable: tuple[tuple[Parameter, ParameterTypeError], ...] = ()
 
 
 class Declarations:
@@ -616,6 +616,7 @@ class Declarations:
         doc = docstrings.read(function.node)
         parameters: list[Parameter] = []
         defaults: dict[str, Default] = {}
+        unreadable: list[tuple[Parameter, ParameterTypeError]] = []
         for argument, kind, default in arguments_of(function.node):
             if kind in ("variadic", "keywords"):
                 self._refuse_variadic(function, argument, kind)
@@ -628,43 +629,54 @@ class Declarations:
                 function.module.span(argument),
                 kind,
             )
-            form = self._form(function.module, parameter, argument.annotation)
-            if form is not None:
-                parameter = replace(parameter, form=self._written_form(parameter.type, form))
+            try:
+                parameter = self._with_form(function.module, parameter, argument.annotation)
+            except ParameterTypeError as error:
+                unreadable.append((parameter, error))
             if default is not None:
                 value, text = self._default(function, parameter, default)
                 defaults[argument.arg] = value
                 parameter = replace(parameter, default=text, type=default_type(parameter, value))
                 if argument.annotation is None and not value.is_wrong:
-                    form = self._form(function.module, parameter, None) or "any"
-                    parameter = replace(parameter, form=self._written_form(parameter.type, form))
+                    parameter = self._with_form(function.module, parameter, None)
             parameters.append(parameter)
         read = self._settings(function, settings.PIPELINE)
         names = [json.loads(setting.value) for setting in read if setting.name == "name"]
         name = names[0] if names else function.node.name
         kept = tuple(setting for setting in read if setting.name != "name")
-        return Pipeline(function, name, tuple(parameters), defaults, kept, doc.description)
+        return Pipeline(
+            function,
+            name,
+            tuple(parameters),
+            defaults,
+            kept,
+            doc.description,
+            tuple(unreadable),
+        )
 
-    def _form(
+    def _with_form(
         self, module: m.Module, parameter: Parameter, annotation: ast.expr | None
-    ) -> Form | None:
-        """What the values of a parameter are in JSON; None after a report that there is no form."""
-        try:
-            return self._forms.parameter(module, parameter.type, annotation)
-        except ParameterTypeError as error:
+    ) -> Parameter:
+        """The parameter with what its values are in JSON; nothing where the type says as much.
+
+        Raises ParameterTypeError.
+        """
+        form = self._forms.parameter(module, parameter.type, annotation)
+        is_plain = forms.is_plain(form) or self.enumerated(parameter.type)
+        if forms.unlimited(form) == form and is_plain:
+            return parameter
+        text = json.dumps(form, ensure_ascii=False, separators=(",", ":"))
+        return replace(parameter, form=text)
+
+    def report_unreadable(self, declared: Pipeline) -> None:
+        """Report the parameters of the outermost pipeline that no run can be given."""
+        for parameter, error in declared.unreadable:
             self.reports.error(
                 "parameter-type",
                 parameter.span,
                 f"`{parameter.name}` cannot be given to a run: {error.why}",
                 help=error.way_out,
             )
-            return None
-
-    def _written_form(self, kind: Type, form: Form) -> str:
-        """The form as the IR has it: empty where the type says as much."""
-        if forms.unlimited(form) == form and (forms.is_plain(form) or self.enumerated(kind)):
-            return ""
-        return json.dumps(form, ensure_ascii=False, separators=(",", ":"))
 
     def _refuse_variadic(self, function: m.Function, argument: ast.arg, kind: str) -> None:
         stars = "*" if kind == "variadic" else "**"

@@ -1,7 +1,7 @@
 """Trains what there is.
 
 Made from tests/targets/airflow/cases/natives.py:natives by Levada 0.1.0.
-Source: sha256:5e26e93dec546a5887d1350dc829646a403aa30725dc33cf793aa4bfc27f6071
+Source: sha256:6669f15a86064553dffdcf50d4e9abb80ca1761dd9c9fd952553b393ab8921ff
 Change that file and compile it again, rather than this one.
 """
 
@@ -49,7 +49,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:5e26e93dec546a5887d1350dc829646a403aa30725dc33cf793aa4bfc27f6071",
+    "LEVADA_SOURCE": "sha256:6669f15a86064553dffdcf50d4e9abb80ca1761dd9c9fd952553b393ab8921ff",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -208,8 +208,8 @@ with DAG(
         "path": Param(
             "raw",
             type="string",
-            maxLength=20,
             minLength=1,
+            maxLength=20,
             pattern="^[a-z/]+$",
             description="Where the data is.",
         ),
