@@ -298,6 +298,7 @@ class _Compiler:
         building = frame.Building(self.modules, self.declarations, self.reports)
         declared = self.declarations.pipeline(function)
         outer = frame.Frame(building, function)
+        self.declarations.report_unreadable(declared)
         expressions.bind_parameters(outer, declared)
         try:
             returned = bodies.lower(outer)

@@ -34,7 +34,7 @@ __all__ = [
     "verify",
 ]
 
-_FIELDS = ("$namedtuple", "$dataclass", "$pydantic")
+_FIELDS = ("$namedtuple", "$dataclass", "$pydantic", "$made")
 
 
 def save(value: object, store: Store, allow_pickle: bool = False) -> Artifact:
@@ -55,12 +55,21 @@ def load(artifact: Artifact, store: Store, allow_pickle: bool = False) -> Any:
     return decode({ARTIFACT: artifact.as_json()}, store, allow_pickle)
 
 
-def encode(value: object, store: Store | None = None, allow_pickle: bool = False) -> Tree:
+def encode(
+    value: object,
+    store: Store | None = None,
+    allow_pickle: bool = False,
+    *,
+    paths_by_name: bool = False,
+) -> Tree:
     """Give a value's tree; its leaves are stored. An Artifact in it becomes a leaf as it is.
 
-    Without a store, a value that needs leaves is refused.
+    Without a store, a value that needs leaves is refused. With ``paths_by_name`` a Path is only
+    its name, as in a pipeline, and not what is there.
     """
-    return _encode(Encoder(store, allow_pickle=allow_pickle), value)
+    encoder = Encoder(store, allow_pickle=allow_pickle)
+    encoder.paths_by_name = paths_by_name
+    return _encode(encoder, value)
 
 
 def decode(tree: Tree, store: Store | None = None, allow_pickle: bool = False) -> Any:

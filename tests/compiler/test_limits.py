@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from levada_compiler.compilation import compile_file
-from levada_compiler.front.limits import schema
+from levada_compiler.program import forms
+from levada_compiler.program.ir import Parameter
 
 MODULE = """\
 from collections.abc import Sequence
@@ -26,6 +27,10 @@ def work(value: object) -> None: ...
 def nightly(value: {annotation} = {default}):
     work(value)
 """
+
+
+def schema(parameter: Parameter) -> dict[str, object]:
+    return forms.schema(forms.of_parameter(parameter))
 
 
 def compiled(annotation: str, default: str, folder: Path):
@@ -94,15 +99,18 @@ def test_limits(annotation: str, default: str, expected: object, tmp_path: Path)
                 ]
             },
         ),
-        # The values of a dictionary are no items of a list.
-        ("dict[str, Annotated[int, Ge(1)]]", "{}", {}),
+        (
+            "dict[str, Annotated[int, Ge(1)]]",
+            "{}",
+            {"additionalProperties": {"type": "integer", "minimum": 1}},
+        ),
     ],
 )
 def test_limits_of_items(annotation: str, default: str, expected: object, tmp_path: Path) -> None:
     program = compiled(annotation, default, tmp_path).program
     assert program is not None
     found = schema(program.parameters[0])
-    kept = ("anyOf", "items", "minItems")
+    kept = ("additionalProperties", "anyOf", "items", "minItems")
     assert {name: value for name, value in found.items() if name in kept} == expected
 
 

@@ -20,7 +20,7 @@ from levada_compiler.program.verify import verify
 from tests.compiler.meaning import Meaning
 from tests.compiler.random_pipelines import PARAMETERS, modules
 from tests.conformance.case import Case, all_cases
-from tests.conformance.plain import with_members
+from tests.conformance.plain import as_annotated
 
 Trace = list[tuple[str, str]]
 
@@ -96,7 +96,7 @@ def test_conformance_case_compiles_to_its_own_meaning(case: Case, tmp_path: Path
     steps = traced(module, trace)
     given = case.given(tmp_path / "run")
     function = getattr(module, case.pipeline)
-    plain, plain_trace = outcome(lambda: function(**with_members(function, given)), trace)
+    plain, plain_trace = outcome(lambda: function(**as_annotated(function, given)), trace)
     shutil.rmtree(tmp_path / "run")
     parameters = defaults(compilation.program) | case.given(tmp_path / "run")
     result, result_trace = outcome(Meaning(compilation.program, steps, parameters).run, trace)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import json
 from pathlib import Path
 
-import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,12 +52,9 @@ def rows(name: str) -> list[tuple[str, ...]]:
     return [tuple(cell.strip().strip("`") for cell in cells) for cells in table]
 
 
-@pytest.mark.parametrize(("annotation", "expected", "schema"), rows("annotations.md"))
-def test_annotations(annotation: str, expected: str, schema: str) -> None:
-    kind = read(annotation)
-    assert shape(kind) == expected
-    assert types.json_schema(kind) == json.loads(schema)
-    jsonschema.Draft202012Validator.check_schema(types.json_schema(kind))
+@pytest.mark.parametrize(("annotation", "expected"), rows("annotations.md"))
+def test_annotations(annotation: str, expected: str) -> None:
+    assert shape(read(annotation)) == expected
 
 
 @pytest.mark.parametrize(("given", "wanted", "fits"), rows("assignable.md"))
@@ -141,11 +136,10 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_a_value_fits_its_own_type_and_schema(value: object) -> None:
+def test_a_value_fits_its_own_type(value: object) -> None:
     kind = types.of_value(value)
     assert types.assignable(kind, kind)
     assert types.accepts(value, kind)
-    jsonschema.validate(value, types.json_schema(kind), jsonschema.Draft202012Validator)
 
 
 @pytest.mark.parametrize("text", ["|".join(["int"] * 5000), "list[" * 80 + "int" + "]" * 80])

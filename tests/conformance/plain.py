@@ -8,6 +8,7 @@ and what it returned.
 from __future__ import annotations
 
 import ast
+import base64
 import functools
 import importlib
 import inspect
@@ -16,12 +17,13 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
-from enum import Enum
+from datetime import datetime
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints, is_typeddict
 
 from levada import values
+from levada.artifact import MaterializerError
 from levada.store import open_store
 
 from tests.conformance.case import CASES, Case
@@ -42,6 +44,10 @@ def run(case: Case, folder: Path) -> Trace:
     return found
 
 
+#: Types whose values JSON has itself.
+_OF_JSON = (bool, int, float, str, list, dict, object, Any)
+
+
 class Tracer:
     """Wraps steps; the outermost calls are those of the pipeline."""
 
@@ -52,6 +58,14 @@ class Tracer:
 
     def digest(self, value: object) -> str:
         return digest(values.encode(value, self.store), self.store)
+
+    def input(self, value: object) -> str:
+        """The digest of what a step is given: of a path that the pipeline has only the name."""
+        try:
+            return self.digest(value)
+        except MaterializerError:
+            tree = values.encode(value, self.store, paths_by_name=True)
+            return digest(tree, self.store)
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The step itself, recorded, with `.after` and `.options` as plain Python has them."""
@@ -68,7 +82,7 @@ class Tracer:
         if self._inside:
             return function(*given, **named)
         bound = inspect.signature(function).bind(*given, **named).arguments
-        inputs = tuple(sorted((name, self.digest(value)) for name, value in bound.items()))
+        inputs = tuple(sorted((name, self.input(value)) for name, value in bound.items()))
         key = f"{function.__module__}:{function.__name__}"
         self._inside = True
         try:
@@ -90,7 +104,7 @@ def trace(name: str, pipeline: str, given: dict[str, Any], folder: str) -> Trace
     _record_steps(tracer)
     try:
         function = getattr(module, pipeline)
-        result = function(**with_members(function, given))
+        result = function(**as_annotated(function, given))
     except Exception:  # noqa: BLE001 - whatever a step raises is the end of a run
         traceback.print_exc()
         return Trace("failed", (), tuple(tracer.runs))
@@ -99,14 +113,23 @@ def trace(name: str, pipeline: str, given: dict[str, Any], folder: str) -> Trace
     return Trace("succeeded", digests, tuple(tracer.runs))
 
 
-def with_members(function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
-    """The parameters, with the member of a value where the pipeline wants an enumeration."""
-    made = dict(given)
-    for name, hint in get_type_hints(function).items():
-        for kind in (hint, *get_args(hint)):
-            if isinstance(kind, type) and issubclass(kind, Enum) and made.get(name) is not None:
-                made[name] = kind(made[name])
-    return made
+def as_annotated(function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The parameters as their annotations say, by pydantic, which knows nothing of Levada."""
+    hints = get_type_hints(function, include_extras=True)
+    return {name: _as_annotated(hints.get(name), value) for name, value in given.items()}
+
+
+def _as_annotated(hint: Any, value: Any) -> Any:
+    members = [hint, *get_args(hint)]
+    if hint is None or hint in _OF_JSON or any(map(is_typeddict, members)):
+        return value
+    if hint is bytes:
+        return base64.b64decode(value)
+    if hint is datetime:  # pydantic's has a time zone of its own
+        return datetime.fromisoformat(value)
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(hint).validate_json(json.dumps(value))
 
 
 def _outputs(module: ModuleType, pipeline: str, result: Any) -> list[Any]:

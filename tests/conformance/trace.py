@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from levada import values
 from levada.store import Store
 from levada_compiler.compilation import compile_file
 
-from tests.conformance.case import SCRATCH, Case
+from tests.conformance.case import CASES, SCRATCH, Case
 from tests.conformance.order import Interval, Order
 
 
@@ -65,6 +67,8 @@ def expanded(tree: Any, store: Store) -> Any:
         return [expanded(item, store) for item in tree]
     if not isinstance(tree, dict):
         return tree
+    if "$made" in tree:
+        return expanded(values.encode(_made(tree, store), store), store)
     artifact = tree.get("$artifact")
     if artifact is None:
         return {name: expanded(value, store) for name, value in tree.items()}
@@ -72,6 +76,14 @@ def expanded(tree: Any, store: Store) -> Any:
         return {"$leaf": artifact["digest"]}
     with store.open_blob(artifact["digest"]) as file:
         return expanded(json.loads(file.read()), store)
+
+
+def _made(tree: Any, store: Store) -> Any:
+    """The value of a class that runs code of its own: what a step of the case is given."""
+    if str(CASES) not in sys.path:
+        sys.path.append(str(CASES))
+    values.set_project_roots([CASES])
+    return values.decode(tree, store)
 
 
 def differences(expected: Trace, found: Trace, case: Case) -> list[str]:

@@ -54,7 +54,7 @@ def test_what_fits(schema: Any, value: Any) -> None:
             {"type": "array", "items": INT},
             "list[int]",
             [1, "x"],
-            'the parameter `depth` takes list[int], not [1, "x"]: [1] is not of type integer',
+            'takes list[int], but `depth[1]` is "x": it is not of type integer',
         ),
         ({"type": "array", "minItems": 2, "maxItems": 2}, "tuple[int, int]", [1], "takes tuple"),
         ({"type": "array", "prefixItems": [INT], "items": False}, "tuple[int]", [1, 2], "takes"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from levada_compiler.front import limits
+from levada_compiler.program import forms
 
 from .source_text import CallText, DictText, Text, call, literal, string
 
@@ -25,10 +25,10 @@ def _param(parameter: Parameter) -> CallText:
     positional: tuple[Text, ...] = ()
     if parameter.default is not None:
         positional = (literal(json.loads(parameter.default)),)
-    schema = for_a_form(limits.schema(parameter))
-    keywords = {name: literal(value) for name, value in schema.items()}
-    if parameter.description:
-        keywords["description"] = string(parameter.description)
+    form = forms.of_parameter(parameter)
+    keywords = {name: literal(value) for name, value in for_a_form(forms.schema(form)).items()}
+    if description := forms.described(form, parameter.description):
+        keywords["description"] = string(description)
     return call("Param", *positional, **keywords)
 
 
@@ -37,17 +37,40 @@ def for_a_form(schema: dict[str, Any]) -> dict[str, Any]:
 
     That is `["null", "integer"]` for `int | None`, and the type of an enumeration's values.
     """
-    flat = dict(schema)
+    flat: dict[str, Any] = _without_formats(schema)
     if choices := _choices(flat.get("anyOf", [])):
         # With null among the choices, the form of Airflow 2 would send the text "None".
         kinds = sorted({_JSON_TYPES[type(value)] for value in choices})
         return {"type": [*kinds, "null"], "examples": choices, **flat}
-    if "anyOf" in flat and (members := _types(flat["anyOf"])):
+    if side := _only_other_than_null(flat.get("anyOf", [])):
+        flat = {**side, "type": [side["type"], "null"]}
+    elif "anyOf" in flat and (members := _types(flat["anyOf"])):
         flat = {"type": members, **{n: v for n, v in flat.items() if n != "anyOf"}}
     if "enum" in flat and "type" not in flat:
         kinds = sorted({_JSON_TYPES[type(value)] for value in flat["enum"]})
         flat = {"type": kinds[0] if len(kinds) == 1 else kinds, **flat}
     return flat
+
+
+#: Formats that Airflow reads more strictly than Python: with a time zone, by the letter.
+_STRICT = ("date-time", "duration", "time")
+
+
+def _without_formats(schema: Any) -> Any:
+    """Return a schema without the formats that Airflow would refuse Python's own texts by."""
+    if isinstance(schema, list):
+        return [_without_formats(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {k: v for k, v in schema.items() if k != "format" or v not in _STRICT}
+    return {name: _without_formats(value) for name, value in kept.items()}
+
+
+def _only_other_than_null(alternatives: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the one alternative beside null that says more than a type; else an empty schema."""
+    others = [each for each in alternatives if each != {"type": "null"}]
+    is_one = len(others) == 1 < len(alternatives) and isinstance(others[0].get("type"), str)
+    return others[0] if is_one and len(others[0]) > 1 else {}
 
 
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}

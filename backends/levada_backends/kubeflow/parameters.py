@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from levada_compiler.front.types import json_schema
+from levada_compiler.program import forms
 
 from .escaping import as_json, is_replaced, shown
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from levada_compiler.program.ir import Parameter, Type
+    from levada.forms import Form
+    from levada_compiler.program.ir import Parameter
 
 #: KFP's types of the plain ones, and what the runtime makes of their values.
 _PLAIN = {"str": "STRING", "bool": "BOOLEAN", "int": "NUMBER_INTEGER", "float": "NUMBER_DOUBLE"}
@@ -31,7 +32,7 @@ def kind(parameter: Parameter) -> str:
     """What the runtime makes of a value: a plain type, ``list[…]`` of one, or ``json``."""
     if is_replaced(parameter.default or "") or any(map(is_replaced, parameter.type.values)):
         return "json"
-    return _kind(parameter.type)
+    return _kind(forms.of_parameter(parameter))
 
 
 def compared_kind(parameter: Parameter) -> str:
@@ -40,14 +41,16 @@ def compared_kind(parameter: Parameter) -> str:
     return "json" if is_member else kind(parameter)
 
 
-def _kind(type_: Type) -> str:
-    if type_.name in _PLAIN:
-        return type_.name
-    if type_.values:  # a literal, or an enumeration
-        kinds = {type(json.loads(value)).__name__ for value in type_.values}
+def _kind(form: Form) -> str:
+    if isinstance(form, str):
+        return "str" if form in forms.TEXTS else form if form in _PLAIN else "json"
+    if isinstance(form, dict):
+        if "limited" in form:
+            return _kind(form["limited"])
+        kinds = {type(value).__name__ for value in forms.schema(form).get("enum", ())}
         return kinds.pop() if kinds in _CHOICES else "json"
-    if type_.name == "list" and len(type_.arguments) == 1:
-        inner = _kind(type_.arguments[0])
+    if form[0] == "list":
+        inner = _kind(form[1])
         return "json" if inner == "json" else f"list[{inner}]"
     return "json"
 
@@ -73,9 +76,10 @@ def _definition(parameter: Parameter) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if parameter.default is not None:
         content["defaultValue"] = default(parameter)
-    description = parameter.description
+    form = forms.unlimited(forms.of_parameter(parameter))
+    description = forms.described(form, parameter.description)
     if kind(parameter) == "json":
-        schema = json.dumps(json_schema(parameter.type)) if json_schema(parameter.type) else "any"
+        schema = json.dumps(forms.schema(form)) if form != "any" else "any"
         description = f"{description} (JSON: {parameter.type.text or schema})".strip()
     elif parameter.type.values:
         choices = ", ".join(str(json.loads(value)) for value in parameter.type.values)

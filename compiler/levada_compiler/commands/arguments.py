@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,14 +14,35 @@ if TYPE_CHECKING:
 
 def parse(given: Sequence[str], declared: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """``NAME=VALUE`` each; what a value means depends on the parameter's JSON schema."""
+    from levada.engine.parameters import typed
+
     schemas = {parameter["name"]: parameter["schema"] for parameter in declared}
     values = {}
     for item in given:
         name, equals, text = item.partition("=")
         if not equals or not name:
             raise click.UsageError(f"--param takes NAME=VALUE, not `{item}`")
-        values[name] = value(text, schemas.get(name, {}))
+        if name in values:
+            raise click.UsageError(f"--param gives `{name}` twice: leave one of them out")
+        schema = schemas.get(name, {})
+        values[name] = typed(value(text, schema), schema)
+        _check_container(name, text, values[name], schema)
     return values
+
+
+def _check_container(name: str, text: str, found: Any, schema: dict[str, Any]) -> None:
+    """Refuse a word for a list or an object, and say how that is written."""
+    kinds = {one.get("type") for one in _alternatives(schema)}
+    if not isinstance(found, str) or not kinds & {"array", "object"} or kinds & {"string", None}:
+        return
+    written: object
+    if "array" in kinds:
+        written, what = [_literal(item.strip()) for item in text.split(",")], "list"
+    else:
+        pairs = [item.partition("=" if "=" in item else ":") for item in text.split(",")]
+        written, what = {key.strip(): _literal(item.strip()) for key, _, item in pairs}, "object"
+    form = f"-p {name}='{json.dumps(written, ensure_ascii=False)}'"
+    raise click.UsageError(f"`{name}` takes a JSON {what}, not `{text}`: write {form}")
 
 
 def value(text: str, schema: dict[str, Any]) -> Any:
@@ -41,11 +63,9 @@ def value(text: str, schema: dict[str, Any]) -> Any:
 
 
 def read_file(path: str | None) -> dict[str, Any]:
-    """The parameters of a JSON or a TOML file, by its suffix."""
+    """The parameters of a JSON, a YAML or a TOML file, by its suffix."""
     if path is None:
         return {}
-    if path.endswith((".yaml", ".yml")):
-        raise click.UsageError(f"the parameters `{path}` must be JSON or TOML, not YAML")
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
@@ -54,7 +74,8 @@ def read_file(path: str | None) -> dict[str, Any]:
         raise click.UsageError(f"cannot read the parameters `{path}`: {reason}") from error
     except UnicodeDecodeError as error:
         raise click.UsageError(f"the parameters `{path}` are not UTF-8") from error
-    values = _read_toml(path, text) if path.endswith(".toml") else _read_json(path, text)
+    readers = {".toml": _read_toml, ".yaml": _read_yaml, ".yml": _read_yaml}
+    values = readers.get(os.path.splitext(path)[1], _read_json)(path, text)
     if not isinstance(values, dict):
         raise click.UsageError(f"the parameters `{path}` must be an object: names and values")
     return values
@@ -68,6 +89,12 @@ def _alternatives(schema: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _all_typed(allowed: Sequence[dict[str, Any]]) -> bool:
     return all("type" in one for one in allowed)
+
+
+def _as_key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    return key.isoformat() if hasattr(key, "isoformat") else json.dumps(key, default=str)
 
 
 def _literal(text: str) -> Any:
@@ -117,10 +144,27 @@ def _read_toml(path: str, text: str) -> Any:
         raise click.UsageError(f"the parameters `{path}` are not TOML: {error}") from error
 
 
+def _read_yaml(path: str, text: str) -> Any:
+    try:
+        import yaml
+    except ImportError as error:
+        raise click.UsageError(
+            f"the parameters `{path}` are YAML, which needs PyYAML: install it"
+            " (`pip install pyyaml`), or write them as JSON or TOML"
+        ) from error
+    try:
+        return _without_dates(yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise click.UsageError(f"the parameters `{path}` are not YAML: {error}") from error
+
+
 def _without_dates(found: Any) -> Any:
-    """TOML's dates and times as ISO text, which is what JSON has for them."""
+    """Dates and times of TOML and YAML as ISO text, which is what JSON has for them.
+
+    A key of YAML's that is no text becomes one, as in JSON.
+    """
     if isinstance(found, dict):
-        return {key: _without_dates(item) for key, item in found.items()}
+        return {_as_key(key): _without_dates(item) for key, item in found.items()}
     if isinstance(found, list):
         return [_without_dates(item) for item in found]
     return found.isoformat() if hasattr(found, "isoformat") else found

@@ -86,5 +86,5 @@ PARAMS_FILE = click.option(
     "file",
     type=click.Path(),
     metavar="FILE",
-    help="Parameters as JSON or TOML; --param goes before it.",
+    help="Parameters as JSON, YAML or TOML; --param goes before it.",
 )

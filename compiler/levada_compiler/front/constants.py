@@ -21,6 +21,7 @@ from levada.operations.walker import Walker, dotted_parts
 
 from ..diagnostics.diagnostic import Label
 from . import modules as m
+from .instances import ConstantInstance, ConstantMember
 from .not_constant import NotConstantError, reads_environment, refusal
 
 TYPE_CHECKING = False
@@ -351,6 +352,14 @@ class Folder(Walker):
             return self.field(self.value(node.value), node.attr)
         return self._definition(None, node)
 
+    def field(self, holder: Any, name: str) -> Any:
+        """Return an attribute of a value, or a field of an instance of the project."""
+        if isinstance(holder, ConstantInstance) and name in holder.fields:
+            return holder.fields[name]
+        if isinstance(holder, ConstantMember) and name in ("name", "value"):
+            return holder.name if name == "name" else holder.value
+        return super().field(holder, name)
+
     def _resolved(self, node: ast.expr) -> m.Definition | None:
         """Return what a name or a dotted name means at module level."""
         if node not in self._meanings:
@@ -383,6 +392,9 @@ class Folder(Walker):
                 self.under_call.keep(value)
             return value
         if isinstance(definition, m.EnumMember):
+            member = self.modules.enum_member(definition) if self.keeps_definitions else None
+            if member is not None:
+                return member
             raise NotConstantError(node, enum_member(name), "enum-member", self.module)
         if self.keeps_definitions and isinstance(definition, m.Function | m.Class):
             return definition
@@ -533,6 +545,10 @@ class Folder(Walker):
             self._refuse_later(definition, node.func)
             arguments, keywords = self.elements(node.args), self.keywords(node)
             return evaluate(self, definition, arguments, keywords, node)
+        if isinstance(definition, m.Class):
+            made = self.modules.instance(self, node, definition)
+            if made is not None:
+                return made
         if self.function(node.func) is None and (
             definition is not None or not isinstance(node.func, ast.Attribute)
         ):

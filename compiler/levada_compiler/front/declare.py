@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import json
 
+from ..program import forms
 from ..program.ir import NamedOutput, Parameter, Setting, Step, Type
 from ..slotted import dataclass, replace
-from . import constants, docstrings, enums, functions, limits, made_steps, settings, types
+from . import constants, docstrings, enums, functions, instances, made_steps, settings, types
 from . import modules as m
 from .not_constant import NotConstantError
+from .parameter_types import FormReader, ParameterTypeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from typing import Final
 
     from ..diagnostics.diagnostic import Span
@@ -40,6 +42,8 @@ FIELD_FUNCTIONS: Final = (
     *("dataclasses.field", "pydantic.Field", "pydantic.fields.Field"),
     *("attr.ib", "attr.field", "attrs.field"),
 )
+#: Methods that run when an instance is made.
+_MAKING: Final = ("__post_init__", "__init__", "__new__", "__setattr__")
 NEW_TYPES: Final = (m.External("typing.NewType"), m.External("typing_extensions.NewType"))
 TYPE_ALIASES: Final = (m.External("typing.TypeAlias"), m.External("typing_extensions.TypeAlias"))
 
@@ -66,6 +70,24 @@ class Default:
     is_wrong: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassField:
+    """A field of a class of the project, declared in ``owner``.
+
+    ``default`` is a tuple of its default, empty where that is not known; None if there is none.
+    One that is not ``is_given`` is set by the class itself. ``problem`` says why it cannot be read
+    from JSON, and ``way_out`` what to write.
+    """
+
+    owner: m.Class
+    node: ast.AnnAssign
+    name: str
+    default: tuple[object] | tuple[()] | None
+    is_given: bool = True
+    problem: str = ""
+    way_out: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Constructor:
     """How an instance of a class of the project is made.
@@ -90,6 +112,8 @@ class Pipeline:
     defaults: dict[str, Default]
     settings: tuple[Setting, ...]
     description: str
+    #: The parameters that no run can be given, only another pipeline.
+    unreadable: tuple[tuple[Parameter, ParameterTypeError], ...] = ()
 
 
 class Declarations:
@@ -106,6 +130,9 @@ class Declarations:
         self._fields: dict[str, Fields | None] = {}
         self._enumerations: dict[str, enums.Enumeration | None] = {}
         self._aliases: dict[ast.stmt, Type | None] = {}
+        self._forms = FormReader(self)
+        modules.instance = self.constant_instance
+        modules.enum_member = self.constant_member
 
     # -- decorators
 
@@ -192,7 +219,7 @@ class Declarations:
     def enumeration(self, key: str) -> enums.Enumeration | None:
         """The enumeration of this key; None if there is none."""
         if key not in self._enumerations:
-            definition = self._class(key)
+            definition = self.definition(key)
             found = enums.read(self.modules, definition) if definition else None
             self._enumerations[key] = found
         return self._enumerations[key]
@@ -217,7 +244,7 @@ class Declarations:
             return None
         if kind.name not in self._fields:
             self._fields[kind.name] = None
-            definition = self._class(kind.name)
+            definition = self.definition(kind.name)
             self._fields[kind.name] = self._class_fields(definition) if definition else None
         return self._fields[kind.name]
 
@@ -228,7 +255,7 @@ class Declarations:
 
     def bases(self, name: str) -> list[str] | None:
         """The qualified names of a project class's bases; None where one is not known."""
-        definition = self._class(name)
+        definition = self.definition(name)
         if definition is None:
             return None
         found: list[str] = []
@@ -240,7 +267,8 @@ class Declarations:
             found.append(known)
         return found
 
-    def _class(self, key: str) -> m.Class | None:
+    def definition(self, key: str) -> m.Class | None:
+        """The class of this key (``module:Class``) in a module that has been read."""
         module_name, _, name = key.partition(":")
         for module in self.modules.read():
             if module.name == module_name:
@@ -403,24 +431,60 @@ class Declarations:
         kind = self._constructed_kind(definition)
         if kind is None:
             return None
-        parameters: list[Parameter] = []
-        defaults: dict[str, object] = {}
-        for owner, node in self._field_nodes(definition):
-            name = node.target.id if isinstance(node.target, ast.Name) else ""
-            default = self._field_default(owner, node)
-            if default is not None:
-                defaults |= {name: default[0]} if default else {}
-            parameters.append(
-                Parameter(
-                    name,
-                    self.annotation(owner.module, node.annotation),
-                    None if default is None else "",
-                    "",
-                    owner.module.span(node),
-                    "keyword-only" if kind in ("pydantic", "typeddict") else "plain",
-                )
+        fields = [field for field in self.class_fields(definition) if field.is_given]
+        parameters = tuple(
+            Parameter(
+                field.name,
+                self.annotation(field.owner.module, field.node.annotation),
+                None if field.default is None else "",
+                "",
+                field.owner.module.span(field.node),
+                "keyword-only" if kind in ("pydantic", "typeddict") else "plain",
             )
-        return Constructor(kind, tuple(parameters), defaults, self._runs_code(definition, kind))
+            for field in fields
+        )
+        defaults = {field.name: field.default[0] for field in fields if field.default}
+        return Constructor(kind, parameters, defaults, self._runs_code(definition, kind))
+
+    def constant_instance(
+        self, folder: constants.Folder, node: ast.Call, definition: m.Class
+    ) -> instances.ConstantInstance | dict[str, object] | None:
+        """The instance that a call of a class makes as a constant; None where it is no such class.
+
+        Raises NotConstantError for arguments that are not those of its fields.
+        """
+        shape = self.constructor(definition)
+        if shape is None or self.method_of(definition, ("__init__", "__new__")):
+            return None
+        named = [each.name for each in shape.parameters]
+        slots = [each.name for each in shape.parameters if each.kind == "plain"]
+        positional, keywords = folder.elements(node.args), folder.keywords(node)
+        given = {**dict(zip(slots, positional, strict=False)), **keywords}
+        name = definition.node.name
+        unknown = [each for each in given if each not in named]
+        missing = [p.name for p in shape.parameters if p.default is None and p.name not in given]
+        if len(positional) > len(slots) or len(given) < len(positional) + len(keywords) or unknown:
+            why = f"`{name}` takes the fields {', '.join(named) or '(none)'}, each once"
+            raise NotConstantError(node, why, "constant-error", folder.module)
+        if missing and shape.kind != "typeddict":
+            why = f"`{name}` is made without {', '.join(f'`{each}`' for each in missing)}"
+            raise NotConstantError(node, why, "constant-error", folder.module)
+        fields = {**shape.defaults, **given}
+        fields = {each: fields[each] for each in named if each in fields}
+        if shape.kind == "typeddict":
+            return fields
+        kind = shape.kind if len(fields) == len(named) and not shape.runs_code else "made"
+        left_out = tuple(each for each in fields if each not in given) if kind == "made" else ()
+        return instances.ConstantInstance(definition.key, kind, fields, left_out)
+
+    def constant_member(self, member: m.EnumMember) -> instances.ConstantMember | None:
+        """The member of an enumeration as a constant; None where its value is not known."""
+        found = self.enumeration(member.owner.key)
+        if found is None:
+            return None
+        name = dict(found.aliases).get(member.name, member.name)
+        value = dict(found.members).get(name)
+        return None if value is None else instances.ConstantMember(found.key, name, value)
 
     def _constructed_kind(self, definition: m.Class) -> str | None:
         for base in definition.node.bases:
@@ -454,44 +518,102 @@ class Declarations:
                     found[item.target.id] = (definition, item)
         return list(found.values())
 
+    def class_fields(self, definition: m.Class) -> list[ClassField]:
+        """The fields of a class that is made of them, in order."""
+        kind = self._constructed_kind(definition)
+        found = []
+        for owner, node in self._field_nodes(definition):
+            name = ast.unparse(node.target)
+            if kind == "pydantic" and (name.startswith("_") or name == "model_config"):
+                continue
+            default = self._field_default(owner, node)
+            if kind == "typeddict" and self._may_be_absent(owner, node):
+                default = ()
+            options = self._field_options(owner, node.value)
+            init = options.get("init")
+            is_given = not (isinstance(init, ast.Constant) and init.value is False)
+            problem, way_out = "", ""
+            if options.keys() & {"alias", "validation_alias"}:
+                problem, way_out = "has an alias", "name the field itself so"
+            elif "InitVar" in ast.unparse(node.annotation):
+                problem, way_out = "is an `InitVar`", "make it a field"
+            found.append(ClassField(owner, node, name, default, is_given, problem, way_out))
+        return found
+
+    @staticmethod
+    def _may_be_absent(owner: m.Class, node: ast.AnnAssign) -> bool:
+        """Whether a key of a TypedDict may be left out."""
+        annotation = ast.unparse(node.annotation)
+        total = next((k.value for k in owner.node.keywords if k.arg == "total"), None)
+        is_partial = isinstance(total, ast.Constant) and total.value is False
+        return "NotRequired[" in annotation or (is_partial and "Required[" not in annotation)
+
+    def _field_options(self, owner: m.Class, value: ast.expr | None) -> dict[str, ast.expr]:
+        """What ``field(…)`` or ``Field(…)`` says of a field, by name."""
+        if not isinstance(value, ast.Call):
+            return {}
+        called = self.modules.resolve(owner.module, value.func)
+        name = called.name if isinstance(called, m.External) else ""
+        if name not in FIELD_FUNCTIONS:
+            return {}
+        named = {keyword.arg: keyword.value for keyword in value.keywords if keyword.arg}
+        if name.startswith("pydantic") and value.args:
+            named["default"] = value.args[0]
+        return named
+
     def _field_default(
         self, owner: m.Class, node: ast.AnnAssign
     ) -> tuple[object] | tuple[()] | None:
         """A field's default as a tuple of one; an empty one if unknown, None if there is none."""
-        if node.value is None:
-            return None
         value = node.value
-        if isinstance(value, ast.Call):
-            named = {keyword.arg: keyword.value for keyword in value.keywords}
-            called = self.modules.resolve(owner.module, value.func)
-            name = called.name if isinstance(called, m.External) else ""
-            if name in FIELD_FUNCTIONS:
-                if "default" in named:
-                    value = named["default"]
-                elif name == "pydantic.Field" and value.args:
-                    value = value.args[0]
-                elif "default_factory" in named:
-                    return _made_by(named["default_factory"])
-                else:
+        if value is None:
+            return None
+        called = value.func if isinstance(value, ast.Call) else None
+        found = self.modules.resolve(owner.module, called) if called is not None else None
+        if isinstance(found, m.External) and found.name in FIELD_FUNCTIONS:
+            options = self._field_options(owner, value)
+            factory = options.get("default_factory", options.get("factory"))
+            if factory is not None:
+                call = ast.copy_location(ast.Call(factory, [], []), factory)
+                value = factory.body if isinstance(factory, ast.Lambda) else call
+            elif "default" in options:
+                value = options["default"]
+                if isinstance(value, ast.Constant) and value.value is ...:
                     return None
+            else:
+                return None
         try:
-            return (constants.Folder(self.modules, owner.module).fold(value),)
+            folder = constants.Folder(self.modules, owner.module)
+            folder.keeps_definitions = True
+            return (folder.fold(value),)
         except NotConstantError:
             return ()
 
-    def _runs_code(self, definition: m.Class, kind: str) -> bool:
-        """Whether making an instance does more than to set its fields."""
-        if kind == "pydantic":
-            return True
-        names = {"__post_init__", "__init__", "__new__", "__setattr__"}
+    def method_of(self, definition: m.Class, names: Collection[str]) -> str:
+        """The first of these methods that a class, or a base in the project, defines."""
         found: m.Class | None = definition
         while found is not None:
             for node in found.node.body:
                 if isinstance(node, ast.FunctionDef) and node.name in names:
-                    return True
+                    return node.name
             bases = [self.modules.resolve(found.module, base) for base in found.node.bases]
-            found = next((base for base in bases if isinstance(base, m.Class)), None)
-        return False
+            inner = next((base for base in bases if isinstance(base, m.Class)), None)
+            found = inner if inner is not found else None
+        return ""
+
+    def _runs_code(self, definition: m.Class, kind: str) -> bool:
+        """Whether making an instance does more than to set its fields."""
+        if kind == "pydantic" or self.method_of(definition, _MAKING):
+            return True
+        if any(not field.is_given for field in self.class_fields(definition)):
+            return True
+        decorators = [
+            item.func if isinstance(item, ast.Call) else item
+            for item in definition.node.decorator_list
+            if self._is_dataclass(definition.module, item)
+        ]
+        plain = m.External("dataclasses.dataclass")
+        return any(self.modules.resolve(definition.module, each) != plain for each in decorators)
 
     # -- pipelines
 
@@ -507,6 +629,7 @@ class Declarations:
         doc = docstrings.read(function.node)
         parameters: list[Parameter] = []
         defaults: dict[str, Default] = {}
+        unreadable: list[tuple[Parameter, ParameterTypeError]] = []
         for argument, kind, default in arguments_of(function.node):
             if kind in ("variadic", "keywords"):
                 self._refuse_variadic(function, argument, kind)
@@ -518,49 +641,55 @@ class Declarations:
                 doc.parameters.get(argument.arg, ""),
                 function.module.span(argument),
                 kind,
-                self._limits(function.module, argument.annotation),
             )
-            self._check_enumerations(function.module, parameter, argument.annotation)
+            try:
+                parameter = self._with_form(function.module, parameter, argument.annotation)
+            except ParameterTypeError as error:
+                unreadable.append((parameter, error))
             if default is not None:
                 value, text = self._default(function, parameter, default)
                 defaults[argument.arg] = value
                 parameter = replace(parameter, default=text, type=default_type(parameter, value))
+                if argument.annotation is None and not value.is_wrong:
+                    parameter = self._with_form(function.module, parameter, None)
             parameters.append(parameter)
         read = self._settings(function, settings.PIPELINE)
         names = [json.loads(setting.value) for setting in read if setting.name == "name"]
         name = names[0] if names else function.node.name
         kept = tuple(setting for setting in read if setting.name != "name")
-        return Pipeline(function, name, tuple(parameters), defaults, kept, doc.description)
-
-    def _limits(self, module: m.Module, annotation: ast.expr | None) -> str:
-        folder = constants.Folder(self.modules, module)
-        found = limits.read(
-            annotation, lambda dotted: self.modules.qualified(module, dotted), folder
+        return Pipeline(
+            function,
+            name,
+            tuple(parameters),
+            defaults,
+            kept,
+            doc.description,
+            tuple(unreadable),
         )
-        return json.dumps(found, sort_keys=True) if found else ""
 
-    def _check_enumerations(
+    def _with_form(
         self, module: m.Module, parameter: Parameter, annotation: ast.expr | None
-    ) -> None:
-        """Report enumerations of which a value given to the run would stay a plain value."""
-        inner = types.unquoted(annotation)
-        if inner is None or self.enumerated(parameter.type):
-            return
-        for node in ast.walk(inner):
-            found = self.modules.resolve(module, node) if isinstance(node, ast.expr) else None
-            if isinstance(found, m.EnumMember):
-                found = found.owner
-            known = self.enumeration(found.key) if isinstance(found, m.Class) else None
-            if known is not None:
-                name = known.key.partition(":")[2]
-                self.reports.error(
-                    "enum-parameter",
-                    parameter.span,
-                    f"`{parameter.name}` cannot be made of members of `{name}` when a run starts",
-                    label=known.problem or f"a parameter is `{name}` or `{name} | None`",
-                    help="take their values, and make members of them in a step",
-                )
-                return
+    ) -> Parameter:
+        """The parameter with what its values are in JSON; nothing where the type says as much.
+
+        Raises ParameterTypeError.
+        """
+        form = self._forms.parameter(module, parameter.type, annotation)
+        is_plain = forms.is_plain(form) or self.enumerated(parameter.type)
+        if forms.unlimited(form) == form and is_plain:
+            return parameter
+        text = json.dumps(form, ensure_ascii=False, separators=(",", ":"))
+        return replace(parameter, form=text)
+
+    def report_unreadable(self, declared: Pipeline) -> None:
+        """Report the parameters of the outermost pipeline that no run can be given."""
+        for parameter, error in declared.unreadable:
+            self.reports.error(
+                "parameter-type",
+                parameter.span,
+                f"`{parameter.name}` cannot be given to a run: {error.why}",
+                help=error.way_out,
+            )
 
     def _refuse_variadic(self, function: m.Function, argument: ast.arg, kind: str) -> None:
         stars = "*" if kind == "variadic" else "**"
@@ -586,11 +715,12 @@ class Declarations:
                 self._check_default(parameter, made, span)
                 return made, json.dumps(made.value, ensure_ascii=False)
         try:
-            folder = constants.Folder(self.modules, module)
-            folder.limit = function.node.lineno
-            static = folder.fold(node)
+            static = self._folded_default(function, node)
             text = json.dumps(
-                _jsonable(static), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+                instances.as_json(static),
+                ensure_ascii=False,
+                separators=(",", ":"),
+                allow_nan=False,
             )
         except NotConstantError as error:
             constants.report(self.reports, error, (error.module or module).span(error.node))
@@ -600,13 +730,24 @@ class Declarations:
                 "parameter-default",
                 span,
                 f"the default of `{parameter.name}` has no JSON form: {error}",
-                help="a pipeline's parameters are JSON values: use a list, a number or a string",
+                help="use a value that can be written in JSON, or one of a class of fields",
             )
             return Default(None, types.ANY, span, is_wrong=True), "null"
         value = Default(static, types.of_constant(static), span)
-        if self._check_default(parameter, value, span) and parameter.limits:
-            self._check_limits(parameter, json.loads(text), span)
+        if self._check_default(parameter, value, span) and parameter.form:
+            self._check_form(parameter, json.loads(text), span)
         return value, text
+
+    def _folded_default(self, function: m.Function, node: ast.expr) -> object:
+        """The value of a default. Raises NotConstantError."""
+        folder = constants.Folder(self.modules, function.module)
+        folder.limit = function.node.lineno
+        folder.keeps_definitions = True
+        found = folder.fold(node)
+        if holds_definition(found):
+            folder.keeps_definitions = False
+            return folder.fold(node)
+        return found
 
     def _check_default(self, parameter: Parameter, value: Default, span: Span) -> bool:
         if value.member is not None:
@@ -624,23 +765,16 @@ class Declarations:
         )
         return False
 
-    def _check_limits(self, parameter: Parameter, default: object, span: Span) -> None:
+    def _check_form(self, parameter: Parameter, default: object, span: Span) -> None:
         from levada.engine.parameters import violation
 
-        if problem := violation(default, limits.schema(parameter)):
+        if problem := violation(default, forms.schema(forms.of_parameter(parameter))):
             self.reports.error(
                 "parameter-default",
                 span,
                 f"the default of `{parameter.name}` {problem}",
                 help="change the default or the limits in the annotation",
             )
-
-
-def _made_by(factory: ast.expr) -> tuple[object] | tuple[()]:
-    """What a default factory makes, where it is a builtin collection."""
-    made: dict[str, object] = {"list": [], "dict": {}, "set": set(), "tuple": ()}
-    name = factory.id if isinstance(factory, ast.Name) else ""
-    return (made[name],) if name in made else ()
 
 
 def default_type(parameter: Parameter, value: Default) -> Type:
@@ -652,24 +786,18 @@ def default_type(parameter: Parameter, value: Default) -> Type:
 
 def fits(declarations: Declarations, value: object, kind: Type, wanted: Type) -> bool:
     """Return whether a constant may be given where ``wanted`` is expected."""
-    if isinstance(value, tuple | set | frozenset | range):
+    if not isinstance(value, types.JSON_VALUES) or instances.holds_instance(value):
         return types.assignable(kind, wanted, declarations.bases)
     return types.accepts(value, wanted, declarations.bases)
 
 
-def _jsonable(value: object) -> object:
-    """A default as JSON has it. Raises TypeError for sets and for keys that are not strings."""
-    if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            raise TypeError("a key is not a string")
-        return {key: _jsonable(item) for key, item in value.items()}
-    if isinstance(value, set | frozenset):
-        raise TypeError("a set is not one of JSON's values")
+def holds_definition(value: object) -> bool:
+    """Return whether a value is a function or class of the project, or holds one."""
     if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, str):
-        value.encode("utf-8")
-    return value
+        return any(map(holds_definition, value))
+    if isinstance(value, dict):
+        return any(map(holds_definition, value.values()))
+    return isinstance(value, m.Function | m.Class | m.External | m.Module)
 
 
 def arguments_of(node: m.FunctionNode) -> Iterator[tuple[ast.arg, str, ast.expr | None]]:

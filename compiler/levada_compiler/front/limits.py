@@ -1,24 +1,24 @@
-"""The limits of a parameter, as its annotation has them: ``Annotated[int, Field(ge=1, le=10)]``.
+"""The limits of a value, as its annotation has them: ``Annotated[int, Field(ge=1, le=10)]``.
 
 Those of ``annotated_types`` and of pydantic's ``Field``, as keywords of JSON Schema; also of what
-is in a list: ``list[Annotated[int, Field(ge=1)]]``. Metadata that says something else is left
-alone, as Python leaves it.
+is in a list or a dict: ``list[Annotated[int, Field(ge=1)]]``. Metadata that says something else is
+left alone, as Python leaves it.
 """
 
 from __future__ import annotations
 
 import ast
-import json
 
 from .not_constant import NotConstantError
-from .types import element, json_schema, unquoted
+from .types import unquoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-    from ..program.ir import Parameter, Type
+    from levada.forms import Form
+
     from .constants import Folder
 
     Qualified = Callable[[str], str | None]
@@ -34,8 +34,8 @@ _LENGTHS = {"min_length": "min", "max_length": "max"}
 _ANNOTATED = ("typing.Annotated", "typing_extensions.Annotated")
 #: What it holds is text, and no annotation.
 _LITERAL = ("typing.Literal", "typing_extensions.Literal")
-#: Where the limits of what is in a list stand among its own.
-_ITEMS = "items"
+#: Where the limits of what is in a list or a dict stand among its own.
+ITEMS = "items"
 #: The parameters of what is called, in order; pydantic's Field takes all by name.
 _CALLED = {
     "annotated_types.Ge": ("ge",),
@@ -60,12 +60,48 @@ def read(annotation: ast.expr | None, qualified: Qualified, folder: Folder) -> d
         if name in _ANNOTATED and isinstance(inner, ast.Tuple):
             annotated, *metadata = inner.elts
             found |= _of_metadata(metadata, qualified, folder)
-            items += [each for each in [read(annotated, qualified, folder).get(_ITEMS)] if each]
-        elif name not in _LITERAL and not isinstance(inner, ast.Tuple):
-            items.append(read(inner, qualified, folder))
+            items += [each for each in [read(annotated, qualified, folder).get(ITEMS)] if each]
+        elif name not in _LITERAL and (item := _item(inner)) is not None:
+            items.append(read(item, qualified, folder))
     if items and items[0]:
-        found[_ITEMS] = items[0]
+        found[ITEMS] = items[0]
     return found
+
+
+def of_field(default: ast.expr | None, qualified: Qualified, folder: Folder) -> dict[str, Any]:
+    """The limits that ``Field(…)`` says as the default of a model's field."""
+    return {} if default is None else _of_metadata([default], qualified, folder)
+
+
+def _item(inner: ast.expr) -> ast.expr | None:
+    """What is in ``name[…]``: of a dict the values, of a tuple the items of one of any length."""
+    if not isinstance(inner, ast.Tuple):
+        return inner
+    match inner.elts:
+        case [item, ast.Constant(value=end)] if end is ...:
+            return item
+        case [ast.Name(id="str"), value]:
+            return value
+    return None
+
+
+def limited(form: Form, limits: dict[str, Any]) -> Form:
+    """The form with its own limits, by their names in JSON Schema; those of items are not among."""
+    named: dict[str, Any] = {}
+    for name, value in limits.items():
+        if name in _LENGTHS:
+            named[_LENGTHS[name] + _unit(form)] = value
+        elif name != ITEMS:
+            named[_NUMBERS.get(name, name)] = value
+    return {"limited": form, "limits": named} if named else form
+
+
+def _unit(form: Form) -> str:
+    sides = form[1:] if isinstance(form, list) and form[0] == "union" else [form]
+    kinds = [side[0] if isinstance(side, list) else side for side in sides]
+    if "dict" in kinds:
+        return "Properties"
+    return "Length" if any(isinstance(side, str) and side != "None" for side in sides) else "Items"
 
 
 def _forms(annotation: ast.expr | None, qualified: Qualified) -> Iterator[tuple[str, ast.expr]]:
@@ -118,24 +154,3 @@ def _is_pattern(value: object) -> bool:
         return isinstance(value, str) and bool(re.compile(value))
     except re.error:
         return False
-
-
-def schema(parameter: Parameter) -> dict[str, Any]:
-    """The JSON Schema of a parameter: of its type, with its limits."""
-    limits = json.loads(parameter.limits) if parameter.limits else {}
-    return _limited(json_schema(parameter.type), parameter.type, limits)
-
-
-def _limited(found: dict[str, Any], kind: Type, limits: dict[str, Any]) -> dict[str, Any]:
-    members = kind.arguments if kind.name == "union" else (kind,)
-    unit = "Length" if any(member.name == "str" for member in members) else "Items"
-    for name, value in limits.items():
-        if name == _ITEMS:
-            for member, part in zip(members, found.get("anyOf", [found]), strict=True):
-                if _ITEMS in part:
-                    part[_ITEMS] = _limited(part[_ITEMS], element(member), value)
-        elif name in _LENGTHS:
-            found[_LENGTHS[name] + unit] = value
-        else:
-            found[_NUMBERS.get(name, name)] = value
-    return found

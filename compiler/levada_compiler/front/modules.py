@@ -20,13 +20,14 @@ from .source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, Final, TypeAlias
 
     from levada.code import Code
     from levada.project import Project
 
     from ..diagnostics.reports import Reports
+    from .constants import Folder
 
 BUILTINS = frozenset(dir(builtins)) | {"__file__"}
 #: Whose subclasses are enumerations.
@@ -325,6 +326,14 @@ def _names_bound_by(node: ast.stmt) -> Iterator[str]:
             yield name.id
 
 
+def _no_instance(_folder: Folder, _node: ast.Call, _definition: Class) -> None:
+    return None
+
+
+def _no_member(_member: EnumMember) -> None:
+    return None
+
+
 class Modules:
     """The modules of the project that this compilation has read."""
 
@@ -333,6 +342,9 @@ class Modules:
         self.code = code
         self.reports = reports
         self.broken: set[str] = set()  #: dotted names of modules that are not valid Python
+        #: What makes a constant of a call of a class, and of a member of an enumeration.
+        self.instance: Callable[[Folder, ast.Call, Class], object | None] = _no_instance
+        self.enum_member: Callable[[EnumMember], object | None] = _no_member
         self._modules: dict[str, Module | None] = {}
         self._made: dict[tuple[ast.stmt, str], Function | None] = {}
         #: Files of the distributions that are open, by the first part of their modules' names.

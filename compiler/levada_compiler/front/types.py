@@ -14,6 +14,7 @@ import builtins
 import json
 
 from ..program.ir import Type
+from . import instances
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,19 +77,8 @@ _KNOWN_CLASSES: dict[str, tuple[str, ...]] = {
     "pyarrow.Table": (),
     "torch.Tensor": (),
 }
-_STRING_FORMATS = {
-    "datetime.date": "date",
-    "datetime.datetime": "date-time",
-    "datetime.time": "time",
-    "uuid.UUID": "uuid",
-}
-_JSON_NAMES = {
-    "None": "null",
-    "bool": "boolean",
-    "int": "integer",
-    "float": "number",
-    "str": "string",
-}
+#: What :func:`of_value` takes: JSON values.
+JSON_VALUES = (type(None), bool, int, float, str, list, dict)
 
 _WRAPPERS = frozenset(
     ("Annotated", "ClassVar", "Final", "InitVar", "NotRequired", "ReadOnly", "Required")
@@ -288,9 +278,19 @@ def of_constant(value: object) -> Type:
     """Return the type of a constant of the pipeline, tuples and sets included."""
     if isinstance(value, tuple):
         return Type("tuple", tuple(of_constant(item) for item in value))
-    if isinstance(value, set | frozenset):
+    if isinstance(value, set | frozenset | bytes):
         return Type(type(value).__name__)
-    return of_value(value)
+    if isinstance(value, instances.ConstantInstance | instances.ConstantMember):
+        return Type(value.cls, text=value.cls.partition(":")[2])
+    if instances.holds_instance(value):
+        assert isinstance(value, list | dict)  # noqa: S101 - nothing else holds one
+        items = value if isinstance(value, list) else value.values()
+        inner = union([of_constant(item) for item in items])
+        if isinstance(value, list):
+            return _of_items("list", [inner])
+        return _of_items("dict", [_common(value), inner])
+    library = instances.LIBRARY_TYPES.get(type(value).__name__)
+    return Type(library, text=library) if library else of_value(value)
 
 
 def _common(values: Iterable[object]) -> Type:
@@ -517,51 +517,3 @@ def _are_unrelated(one: str, other: str) -> bool:
     if one not in _KNOWN_CLASSES or other not in _KNOWN_CLASSES:
         return False
     return one not in _KNOWN_CLASSES[other] and other not in _KNOWN_CLASSES[one]
-
-
-# ---------------------------------------------------------------------------- JSON Schema
-
-
-def json_schema(kind: Type) -> dict[str, Json]:
-    """Return the JSON Schema (draft 2020-12) of a value of the type, ``{}`` where any may do."""
-    name = kind.name
-    if name in _JSON_NAMES:
-        return {"type": _JSON_NAMES[name]}
-    if name in _STRING_FORMATS:
-        return {"type": "string", "format": _STRING_FORMATS[name]}
-    if kind.values:  # a literal, or an enumeration
-        return {"enum": [json.loads(value) for value in kind.values]}
-    if name == "union":
-        return {"anyOf": [json_schema(member) for member in kind.arguments]}
-    if name == "tuple":
-        return _tuple_schema(kind.arguments)
-    if name in _KEYED:
-        return _object_schema(kind.arguments)
-    if name in ("list", "set", "frozenset", "range") or name in _ABSTRACT:
-        return _array_schema(kind)
-    return {}
-
-
-def _array_schema(kind: Type) -> dict[str, Json]:
-    schema: dict[str, Json] = {"type": "array"}
-    items = json_schema(element(kind))
-    if items:
-        schema["items"] = items
-    if kind.name in ("set", "frozenset"):
-        schema["uniqueItems"] = True
-    return schema
-
-
-def _object_schema(arguments: tuple[Type, ...]) -> dict[str, Json]:
-    of_values = json_schema(arguments[1]) if len(arguments) > 1 else {}
-    return {"type": "object", **({"additionalProperties": of_values} if of_values else {})}
-
-
-def _tuple_schema(arguments: tuple[Type, ...]) -> dict[str, Json]:
-    if not arguments:
-        return {"type": "array"}
-    if ELLIPSIS in arguments:
-        return {"type": "array", "items": json_schema(arguments[0])}
-    count = len(arguments)
-    items: list[Json] = [json_schema(argument) for argument in arguments]
-    return {"type": "array", "prefixItems": items, "minItems": count, "maxItems": count}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..front import modules as m
 from ..program.ir import Apply, Const, DictDisplay, Display
 
 TYPE_CHECKING = False
@@ -67,12 +66,3 @@ def _call(value: object) -> tuple[str, tuple[object, ...]]:
 def in_order(items: Iterable[object]) -> list[object]:
     """Return the items of a set in an order that is the same everywhere."""
     return sorted(items, key=lambda item: (type(item).__name__, repr(item)))
-
-
-def holds_definition(value: object) -> bool:
-    """Return whether a value is a function or class of the project, or holds one."""
-    if isinstance(value, list | tuple):
-        return any(map(holds_definition, value))
-    if isinstance(value, dict):
-        return any(map(holds_definition, value.values()))
-    return isinstance(value, m.Function | m.Class | m.External | m.Module)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import json
 
 from ..diagnostics.reports import did_you_mean
 from ..front import constants, types
 from ..front import modules as m
 from ..front.not_constant import NotConstantError
+from ..program import forms
 from ..program.ir import (
     Attribute,
     Binary,
@@ -15,6 +17,7 @@ from ..program.ir import (
     Compare,
     Field,
     Format,
+    FromJson,
     Member,
     Param,
     Slice,
@@ -144,6 +147,8 @@ def attribute_of(frame: Frame, node: ast.Attribute, value: Lowered) -> Lowered:
         return poison(span)
     if value.fields is not None and node.attr in value.fields:
         return value.fields[node.attr]
+    if node.attr in ("name", "value"):
+        value = members.as_member(frame, value)
     if isinstance(value.expr, Member):
         return members.attribute(frame, node, value)
     if value.is_static:
@@ -501,6 +506,11 @@ def bind_parameters(frame: Frame, declared: Pipeline) -> None:
     """Give the parameters of the outermost pipeline their values: those of the run."""
     for parameter in declared.parameters:
         value = Lowered(Param(parameter.name, parameter.span), parameter.type)
-        if (found := frame.building.declarations.enumerated(parameter.type)) is not None:
+        form = forms.unlimited(forms.of_parameter(parameter))
+        if parameter.form and not forms.is_plain(form):
+            text = json.dumps(form, ensure_ascii=False, separators=(",", ":"))
+            made = replace(value, expr=FromJson(text, value.expr, parameter.span))
+            value = frame.keep(made, parameter.name)
+        elif (found := frame.building.declarations.enumerated(parameter.type)) is not None:
             value = members.member(found, value, parameter.type)
         frame.bind(parameter.name, value)

@@ -269,8 +269,9 @@ def instance(frame: Frame, node: ast.Call, definition: m.Class) -> Lowered | Non
     order = [parameter.name for parameter in shape.parameters if parameter.name in fields]
     fields = {name: fields[name] for name in order}
     is_whole = len(fields) == len(shape.parameters) and not shape.runs_code
-    kind = shape.kind if is_whole else "made"
-    values = tuple([(name, value.expr) for name, value in fields.items()])
+    kind = shape.kind if is_whole else "made"  # which fills in its defaults by itself
+    given_fields = fields if is_whole else {name: fields[name] for name in order if name in bound}
+    values = tuple([(name, value.expr) for name, value in given_fields.items()])
     expr = Instance(definition.key, kind, values, span)
     made = made_of(
         expr,

@@ -32,6 +32,17 @@ def member(found: Enumeration, value: Lowered, kind: Type) -> Lowered:
     return Lowered(Member(found.key, found.members, value.expr, span), kind)
 
 
+def as_member(frame: Frame, value: Lowered) -> Lowered:
+    """Return a value of an enumeration's type, a field of a parameter say, as a member."""
+    if isinstance(value.expr, Member) or value.type.name == "union" or value.poisoned:
+        return value
+    found = frame.building.declarations.enumerated(value.type)
+    if found is None:
+        return value
+    plain = made_of(Attribute(value.expr, "value", value.expr.span), value.type, (value,))
+    return member(found, plain, value.type)
+
+
 def constant_member(found: Enumeration, name: str, span: Span) -> Lowered | None:
     """Return a member by its name."""
     name = dict(found.aliases).get(name, name)
@@ -80,6 +91,7 @@ def compared(
     frame: Frame, node: ast.Compare, operands: list[Lowered]
 ) -> tuple[ast.Compare, list[Lowered]]:
     """Return a comparison of members as one of their values, where that is the same."""
+    operands = [as_member(frame, operand) for operand in operands]
     found = list(_enumerations(frame.building.declarations, operands))
     known = {one.key: one for one in found}
     if not known:

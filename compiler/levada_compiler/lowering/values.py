@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from ..front import instances, types
 from ..front import modules as m
-from ..front import types
+from ..front.declare import holds_definition
+from ..front.instances import ConstantInstance, ConstantMember
 from ..program.ir import (
+    Apply,
     Concat,
     Conditional,
     Const,
     DictDisplay,
     Display,
     Expr,
+    Instance,
+    Member,
     Select,
     Type,
 )
@@ -217,15 +222,50 @@ def constant(value: object, span: Span) -> Lowered:
     """Return a constant: a plain value, or a function, class or instance of the project."""
     if isinstance(value, m.Function | m.Class | m.External | m.Module):
         return callable_value(value, span)
-    if isinstance(value, list | tuple) and any(map(constant_forms.holds_definition, value)):
+    if isinstance(value, list | tuple) and any(map(holds_definition, value)):
         # It has no expression, but its items may be called.
         return _with_definitions(value, span)
-    if isinstance(value, dict) and any(map(constant_forms.holds_definition, value.values())):
+    if isinstance(value, dict) and any(map(holds_definition, value.values())):
         pairs = tuple((constant(k, span), constant(v, span)) for k, v in value.items())
         kind = Type("dict", text="dict")
         return Lowered(Const(None, span), kind, pairs=pairs, has_callables=True)
+    if instances.holds_instance(value):
+        return _with_instances(value, span)
     expr = constant_forms.expression(value, span)
     return Lowered(expr, types.of_constant(value), static=value)
+
+
+def _with_instances(value: object, span: Span) -> Lowered:
+    """Return a constant that is an instance or a member, or holds some, written out."""
+    match value:
+        case ConstantMember():
+            member = Member(value.cls, ((value.name, value.value),), Const(value.value, span), span)
+            return Lowered(member, types.of_constant(value))
+        case ConstantInstance():
+            return _instance(value, span)
+        case dict():
+            pairs = ((constant(key, span), constant(item, span)) for key, item in value.items())
+            return dict_display(tuple(pairs), span)
+        case list() | tuple() | set() | frozenset():
+            kind = type(value).__name__
+            items = constant_forms.in_order(value) if kind.endswith("set") else value
+            made = display(
+                kind.removeprefix("frozen"), tuple(constant(i, span) for i in items), span
+            )
+            if kind != "frozenset":
+                return made
+            expr = Apply("frozenset", ((None, made.expr),), span)
+            return made_of(expr, Type("frozenset", text="frozenset"), (made,))
+    raise TypeError(f"a constant of {type(value)}")
+
+
+def _instance(value: ConstantInstance, span: Span) -> Lowered:
+    fields = {name: constant(item, span) for name, item in value.fields.items()}
+    given = [(name, each.expr) for name, each in fields.items() if name not in value.left_out]
+    expr = Instance(value.cls, value.kind, tuple(given), span)
+    made = made_of(expr, types.of_constant(value), fields.values())
+    parts = tuple(fields.values()) if value.kind == "namedtuple" else None
+    return replace(made, fields=fields, parts=parts)
 
 
 def _with_definitions(value: list[object] | tuple[object, ...], span: Span) -> Lowered:

@@ -32,7 +32,7 @@ CONSTRUCTS: Final = {
 #: Expressions that compute nothing: they name a value, or put values together.
 _NAMING: Final = (
     *(ir.Const, ir.Param, ir.Member, ir.Output, ir.Use, ir.Item, ir.Attribute, ir.Display),
-    *(ir.DictDisplay, ir.Collect, ir.Concat, ir.Select, ir.Recover, ir.Instance),
+    *(ir.DictDisplay, ir.Collect, ir.Concat, ir.Select, ir.Recover, ir.Instance, ir.FromJson),
 )
 
 

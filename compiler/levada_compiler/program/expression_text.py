@@ -6,6 +6,7 @@ The text is a subset of Python and means exactly what the expression means: eval
 
 from __future__ import annotations
 
+import json
 import math
 import re
 
@@ -30,6 +31,7 @@ from .ir import (
     Expr,
     Field,
     Format,
+    FromJson,
     FunctionName,
     Group,
     Guard,
@@ -58,6 +60,7 @@ from .ir import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
 # How tightly a form binds, as in Python's grammar; a looser form inside a tighter one is put in
 # parentheses.
@@ -180,7 +183,7 @@ class ExpressionWriter:
                 return self._choice(expr)
             case Starred(value=value):
                 return f"*{self._at(value, _BITOR)}"
-            case Apply() | Method() | Member() | Instance() | Error() | Catches():
+            case Apply() | Method() | Member() | Instance() | FromJson() | Error() | Catches():
                 return self._call(expr)
         return self._collection(expr)
 
@@ -252,11 +255,22 @@ class ExpressionWriter:
             case Instance(cls=cls, kind=kind, fields=fields):
                 given = "".join(f", {name}={self.text(value)}" for name, value in fields)
                 return f"instance({self._string(cls)}, {self._string(kind)}{given})"
+            case FromJson(form=form, value=value):
+                return f"from_json({self.text(value)}, {self._literal(json.loads(form))})"
             case Error(guard=guard):
                 return f"error({self._string(guard)})"
             case Catches(guard=guard, classes=classes):
                 return f"catches({', '.join(map(self._string, (guard, *classes)))})"
         raise TypeError(f"not a call: {expr!r}")
+
+    def _literal(self, value: Any) -> str:
+        """Return a JSON value as Python writes it."""
+        if isinstance(value, list):
+            return f"[{', '.join(map(self._literal, value))}]"
+        if isinstance(value, dict):
+            pairs = (f"{self._string(name)}: {self._literal(v)}" for name, v in value.items())
+            return f"{{{', '.join(pairs)}}}"
+        return self._constant(value)[0]
 
     def _arguments(self, arguments: tuple[tuple[str | None, Expr], ...]) -> str:
         return ", ".join(f"{k}={self.text(v)}" if k else self.text(v) for k, v in arguments)

@@ -85,13 +85,26 @@ class Instance(Expr):
     """An instance of a class of the project (``module:Class``) with these fields."""
 
     cls: str
-    kind: str  #: dataclass, namedtuple or pydantic
+    kind: str  #: dataclass, namedtuple, or made of a class that runs code of its own
     fields: tuple[tuple[str, Expr], ...]
     span: Span
 
     def children(self) -> tuple[Expr, ...]:
         """Return the values of the fields."""
         return tuple([value for _, value in self.fields])
+
+
+@dataclass(frozen=True, slots=True)
+class FromJson(Expr):
+    """The value that ``form``, JSON text as ``levada.forms`` has it, makes of a JSON value."""
+
+    form: str
+    value: Expr
+    span: Span
+
+    def children(self) -> tuple[Expr, ...]:
+        """Return the JSON value."""
+        return (self.value,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -511,7 +524,8 @@ class Parameter:
     """A parameter of a pipeline or of a step. ``default`` is canonical JSON text, or None.
 
     For a step only whether there is a default matters (``default`` may be the empty string).
-    ``limits`` of a pipeline's are JSON text, as :mod:`.limits` reads them; empty if there are none.
+    ``form`` of a pipeline's is JSON text: what a value is in JSON, and what a step is given, as
+    ``levada.forms`` has it, with limits (:mod:`.forms`). It is empty where the type says as much.
     """
 
     name: str
@@ -522,7 +536,7 @@ class Parameter:
     kind: str = (
         "plain"  #: plain, positional-only, keyword-only, variadic (*args) or keywords (**kw)
     )
-    limits: str = ""
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)

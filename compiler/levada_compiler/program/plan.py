@@ -7,7 +7,7 @@ import json
 from levada import __version__
 from levada.settings import SETTINGS
 
-from ..front.limits import schema
+from . import forms
 from .expression_text import ExpressionWriter
 from .ir import Branch, Call, Fail, Group, Guard, Loop, Value
 
@@ -132,7 +132,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     return {
         "name": parameter.name,
         "type": parameter.type.text,
-        "schema": schema(parameter),
+        "schema": forms.schema(forms.of_parameter(parameter)),
         "description": parameter.description,
         "default": None if default is None else json.loads(default),
         "required": default is None,

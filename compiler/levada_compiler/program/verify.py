@@ -26,6 +26,7 @@ from levada.engine.parameters import violation
 from levada.operations import FUNCTIONS, RESERVED, named
 from levada.settings import CALL, HOLDERS, PIPELINE, SETTINGS, STEP, settings_of
 
+from . import forms
 from .ir import (
     Apply,
     Argument,
@@ -46,6 +47,7 @@ from .ir import (
     Fail,
     Field,
     Format,
+    FromJson,
     FunctionName,
     Group,
     Guard,
@@ -203,8 +205,8 @@ class _Verifier:
                 self.report(parameter.span, f"`{parameter.name}` of {owner} is not a name")
             if parameter.kind not in _PARAMETER_KINDS:
                 self.report(parameter.span, f"`{parameter.kind}` is no kind of parameter")
-            if parameter.limits and not _is_json_object(parameter.limits):
-                self.report(parameter.span, f"the limits of `{parameter.name}` are no JSON object")
+            if parameter.form and not forms.is_form(parameter.form):
+                self.report(parameter.span, f"the form of `{parameter.name}` is none")
 
     def check_type(self, kind: Type, span: Span) -> None:
         if not kind.name:
@@ -595,6 +597,8 @@ def _collection_problem(expr: Expr) -> str:
     match expr:
         case Display(kind=kind) if kind not in ("list", "tuple", "set"):
             return f"`{kind}` is no kind of display"
+        case FromJson(form=form) if not forms.is_form(form):
+            return f"`{form}` is no form"
         case Member(enum=enum, members=members) if ":" not in enum or not members:
             return f"`{enum}` is no enumeration"
         case Format(parts=parts):
@@ -625,13 +629,6 @@ def _setting_problem(definition: Definition, value: Any) -> str:
     except ValueError as error:
         return f"cannot be: {error}"
     return ""
-
-
-def _is_json_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False
 
 
 def _is_pipeline_name(name: str) -> bool:

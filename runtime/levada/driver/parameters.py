@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from levada.engine import ParameterError
-from levada.engine.parameters import resolve
+from levada.engine.parameters import resolve, typed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _value(parameter: dict[str, Any], text: str) -> Any:
         resolve([parameter], {parameter["name"]: value})
     except ParameterError:
         return text if _takes_text(parameter, text) else value
-    return value
+    return typed(value, parameter["schema"])
 
 
 def _takes_text(parameter: dict[str, Any], text: str) -> bool:

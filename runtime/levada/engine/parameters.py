@@ -7,7 +7,7 @@ import json
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, Final
 
 
 class ParameterError(ValueError):
@@ -40,6 +40,27 @@ def resolve(declared: list[dict[str, Any]], given: dict[str, Any]) -> dict[str, 
     return values
 
 
+def typed(value: Any, schema: Any) -> Any:
+    """Return a JSON value with floats where the schema has numbers that need not be whole.
+
+    >>> typed([1, 2.5], {"type": "array", "items": {"type": "number"}})
+    [1.0, 2.5]
+    """
+    if not isinstance(schema, dict):
+        return value
+    sides = schema.get("anyOf", [schema])
+    kinds = [side.get("type") for side in sides if isinstance(side, dict)]
+    if type(value) is int and "number" in kinds and "integer" not in kinds:
+        return float(value)
+    if isinstance(value, list):
+        items = next((side["items"] for side in sides if "items" in side), None)
+        return value if items is None else [typed(item, items) for item in value]
+    if isinstance(value, dict):
+        others: Any = next((s.get("additionalProperties") for s in sides if len(s) > 1), None)
+        return {name: typed(item, others) for name, item in value.items()}
+    return value
+
+
 def violation(value: Any, schema: dict[str, Any]) -> str:
     """Say what is wrong with a value by a JSON schema; empty if nothing is."""
     return next(
@@ -70,14 +91,30 @@ def _distance(one: str, other: str) -> int:
 
 
 def _mismatches(parameter: dict[str, Any], value: Any) -> list[str]:
-    schema = parameter["schema"] if isinstance(parameter["schema"], dict) else {}
-    expected = parameter["type"] or json.dumps(schema)
-    named = "enum" in schema and expected.isidentifier()  # an enumeration, not its values
-    return [
-        f"the parameter `{parameter['name']}` takes {expected}, not {_shown(value)}"
-        + (f": {path} {problem}" if path else f": it {problem}" if named else "")
-        for path, problem in _violations(value, parameter["schema"], "")
-    ][:1]
+    name, schema = parameter["name"], parameter["schema"]
+    expected = parameter["type"] or json.dumps(schema if isinstance(schema, dict) else {})
+    for path, problem in _violations(value, schema, ""):
+        takes = f"the parameter `{name}` takes {expected}, "
+        if path:
+            return [f"{takes}but `{name}{path}` is {_shown(_at(value, path))}: it {problem}"]
+        # That it is none of the types is said already, as is what a `Literal` lists.
+        listed = problem.startswith("is none of") and not expected.isidentifier()
+        said = problem.startswith(("is not of type", "fits none")) or listed
+        return [f"{takes}not {_shown(value)}" + ("" if said else f": it {problem}")]
+    return []
+
+
+def _at(value: Any, path: str) -> Any:
+    """Return what is at a path in a value, as :func:`_violations` writes it."""
+    import re
+
+    for name, key in re.findall(r"\.(\w+)|\[([^\]]+)\]", path):
+        value = value[name or json.loads(key)]
+    return value
+
+
+def _member_path(path: str, name: str) -> str:
+    return f"{path}.{name}" if name.isidentifier() else f"{path}[{json.dumps(name)}]"
 
 
 def _shown(value: Any) -> str:
@@ -123,7 +160,11 @@ def _violations(value: Any, schema: Any, path: str) -> Iterator[tuple[str, str]]
     if "enum" in schema and not any(_same(value, one) for one in schema["enum"]):
         yield path, f"is none of {', '.join(_shown(one) for one in schema['enum'])}"
     if "anyOf" in schema and not any(_fits(value, one, path) for one in schema["anyOf"]):
-        yield path, "fits none of the types"
+        meant = [side for side in schema["anyOf"] if _may_be(value, side)]
+        if len(meant) == 1:
+            yield from _violations(value, meant[0], path)
+        else:
+            yield path, "fits none of the types"
     if _is(value, "number"):
         yield from _number_violations(value, schema, path)
     elif isinstance(value, str):
@@ -132,6 +173,12 @@ def _violations(value: Any, schema: Any, path: str) -> Iterator[tuple[str, str]]
         yield from _item_violations(value, schema, path)
     elif isinstance(value, dict):
         yield from _member_violations(value, schema, path)
+
+
+def _may_be(value: Any, schema: Any) -> bool:
+    """Whether a value is of the JSON type of one of several alternatives."""
+    kind = schema.get("type") if isinstance(schema, dict) else None
+    return isinstance(kind, str) and _is(value, kind)
 
 
 def _number_violations(
@@ -159,6 +206,36 @@ def _text_violations(value: str, schema: dict[str, Any], path: str) -> Iterator[
 
         if not re.search(schema["pattern"], value):
             yield path, f"does not match {schema['pattern']}"
+    form = _FORMATS.get(schema.get("format") or schema.get("contentEncoding", ""))
+    if form is not None:
+        yield from _form_violations(value, schema, path, form)
+
+
+#: The forms of ``levada.forms`` that are a text, by what their schema says.
+_FORMATS: Final = {
+    "base64": "bytes",
+    "date": "date",
+    "date-time": "datetime",
+    "time": "time",
+    "duration": "timedelta",
+    "decimal": "Decimal",
+    "uuid": "UUID",
+}
+
+
+def _form_violations(
+    value: str, schema: dict[str, Any], path: str, form: str
+) -> Iterator[tuple[str, str]]:
+    from levada import forms
+
+    if not forms.is_text_of(form, value):
+        yield path, f"is not {forms.EXPECTED[form]}"
+    elif form == "Decimal":
+        from decimal import Decimal
+
+        number: Any = Decimal(value)
+        if number.is_finite():
+            yield from _number_violations(number, schema, path)
 
 
 def _fits(value: Any, schema: Any, path: str) -> bool:
@@ -186,6 +263,10 @@ def _member_violations(
     value: dict[str, Any], schema: dict[str, Any], path: str
 ) -> Iterator[tuple[str, str]]:
     known = schema.get("properties", {})
+    if len(value) < schema.get("minProperties", 0):
+        yield path, f"has fewer than {schema['minProperties']} items"
+    if len(value) > schema.get("maxProperties", len(value)):
+        yield path, f"has more than {schema['maxProperties']} items"
     for name in schema.get("required", ()):
         if name not in value:
             yield path, f"has no {name!r}"
@@ -193,4 +274,6 @@ def _member_violations(
         of_member = known.get(name, schema.get("additionalProperties"))
         if of_member is False:
             yield path, f"has an unknown {name!r}"
-        yield from _violations(member, of_member, f"{path}[{_shown(name)}]")
+        for _, problem in _violations(name, schema.get("propertyNames"), ""):
+            yield path, f"has the key {_shown(name)}, which {problem}"
+        yield from _violations(member, of_member, _member_path(path, name))

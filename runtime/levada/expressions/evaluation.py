@@ -180,7 +180,10 @@ class Evaluation(Walker):
 
     def call(self, node: Any) -> Any:
         """Return the value of a call, with the functions that only a run has."""
-        own = _OWN.get(getattr(node.func, "id", ""))
+        name = getattr(node.func, "id", "")
+        if name == "from_json" and len(node.args) == 2 and not node.keywords:
+            return self.from_json(node)
+        own = _OWN.get(name)
         if own is None or node.func.id in self.variables:
             return super().call(node)
         if node.keywords and node.func.id != "instance":
@@ -210,6 +213,16 @@ class Evaluation(Walker):
         store = self.scope.store
         trees = {name: as_tree(value, store) for name, value in fields.items()}
         return Reference({f"${kind}": [cls, trees]}, store)
+
+    def from_json(self, node: Any) -> Reference:
+        """Return what a form makes of a JSON value: ``from_json(params.config, form)``."""
+        from levada import forms
+
+        given, form = node.args
+        value = loaded(self.value(given), self.budget)
+        name = ".".join(dotted_parts(given) or ["value"]).removeprefix("params.")
+        tree = forms.converted(self.value(form), value, name)
+        return Reference(tree, self.scope.store)
 
     # ------------------------------------------------------------------ failures
 

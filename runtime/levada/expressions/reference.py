@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from levada.artifact import Artifact
     from levada.store import Store
 
-_FIELDS: Final = ("$namedtuple", "$dataclass", "$pydantic")
+_FIELDS: Final = ("$namedtuple", "$dataclass", "$pydantic", "$made")
 _BYTES_A_STEP: Final = 40  #: of a stored tree that is read
 #: Types of leaves that expressions compute with.
 _PLAIN_LEAVES: Final = ("builtins:bytes", "pathlib:Path")
@@ -73,6 +73,8 @@ class Reference(Deferred):
         tag, content = _tagged(self._content(budget))
         if tag in _FIELDS and name in content[1]:
             return Reference(content[1][name], self._store)
+        if tag == "$enum" and name in ("name", "value"):
+            return Reference(content[1 if name == "name" else 2], self._store)
         if tag == "$tuple":
             item = content[named.index(name) if name in named else int(name)]
             return Reference(item, self._store)
@@ -111,7 +113,7 @@ def _tree(value: Any, store: Store, budget: Budget) -> Any:
     if isinstance(value, Reference):
         return value.tree
     if not holds_deferred(value, budget):
-        return values.encode(value, store)
+        return values.encode(value, store, paths_by_name=True)
     if type(value) is list:
         return [_tree(item, store, budget) for item in value]
     if type(value) is tuple:

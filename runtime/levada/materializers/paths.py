@@ -225,5 +225,12 @@ def new_folder() -> str:
     return mkdtemp(dir=_workspace[1], prefix="")
 
 
+def is_copy(path: Path) -> bool:
+    """Whether a path is in this process's workspace, so that its name means nothing elsewhere."""
+    if _workspace is None:
+        return False
+    return os.path.abspath(path).startswith(os.path.join(os.path.abspath(_workspace[1]), ""))
+
+
 MATERIALIZER = PathMaterializer()
 BY_NAME = {MATERIALIZER.name: MATERIALIZER}

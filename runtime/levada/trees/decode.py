@@ -236,6 +236,12 @@ def _fraction(_: Decoder, content: Tree) -> Any:
     return Fraction(content)
 
 
+def _path(_: Decoder, content: Tree) -> Any:
+    from pathlib import Path
+
+    return Path(content)
+
+
 def _class(name: object, kind: str, is_one: Callable[[Any], bool]) -> Any:
     cls = find_class(name)
     if not is_one(cls):
@@ -323,6 +329,28 @@ def _restore_model(decoder: Decoder, cls: Any, fields: Tree, rest: Tree) -> Any:
     return instance
 
 
+def _made(decoder: Decoder, content: Tree) -> Any:
+    """Make an instance of a class that runs code of its own (validators): by calling it.
+
+    The class is called without the fields that were left out: it has their defaults itself.
+    """
+    name, fields, *left_out = content
+    absent = left_out[0] if left_out else []
+    cls = _class(name, "class of fields", _has_fields)
+    given = {field: decoder.decode(fields[field]) for field in fields if field not in absent}
+    try:
+        return cls(**given)
+    except Exception as error:
+        raise MaterializerError(f"{name.rpartition(':')[2]} refuses its fields: {error}") from error
+
+
+def _has_fields(cls: Any) -> bool:
+    """Whether a class does no more than its fields and their validators ask for."""
+    made_by = ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_validator__")
+    is_tuple = issubclass(cls, tuple) and hasattr(cls, "_fields")
+    return is_tuple or any(hasattr(cls, name) for name in made_by)
+
+
 def _numpy(decoder: Decoder, content: Tree) -> Any:
     from levada.materializers.numpy_arrays import decode_scalar
 
@@ -363,6 +391,8 @@ _TAGS: dict[str, Callable[[Decoder, Any], Any]] = {
     "$namedtuple": _namedtuple,
     "$dataclass": _dataclass,
     "$pydantic": _pydantic,
+    "$made": _made,
+    "$path": _path,
     "$numpy": _numpy,
     "$pandas": _pandas,
 }

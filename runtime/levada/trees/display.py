@@ -142,6 +142,8 @@ _TAGS: dict[str, Callable[[Any, Store | None], Any]] = {
     "$namedtuple": _second,
     "$dataclass": _second,
     "$pydantic": _pydantic,
+    "$made": _second,
+    "$path": _same,
     "$numpy": _second,
     "$pandas": _second,
 }

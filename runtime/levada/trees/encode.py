@@ -34,12 +34,13 @@ _STATEFUL = (dict, list, set, frozenset, tuple, str, bytes, bytearray, int, floa
 class Encoder:
     """Encodes one value; leaves go to ``store``. Without a store, leaves are refused."""
 
-    __slots__ = ("_open", "allow_pickle", "pickled", "store")
+    __slots__ = ("_open", "allow_pickle", "paths_by_name", "pickled", "store")
 
     def __init__(self, store: Store | None, *, allow_pickle: bool = False) -> None:
         self.store = store
         self.allow_pickle = allow_pickle
         self.pickled = False  # whether any leaf is a pickle, or has one inside
+        self.paths_by_name = False  # whether a Path is a name only, and not what is there
         self._open: list[int] = []
 
     def encode(self, value: Any) -> Tree:
@@ -473,8 +474,10 @@ def _is_path(value: Any) -> bool:
 
 
 def _path(encoder: Encoder, value: Any) -> Tree:
-    from levada.materializers.paths import MATERIALIZER
+    from levada.materializers.paths import MATERIALIZER, is_copy
 
+    if encoder.paths_by_name and not is_copy(value):
+        return {"$path": str(value)}
     return encoder.leaf(MATERIALIZER, value)
 
 

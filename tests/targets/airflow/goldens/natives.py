@@ -1,7 +1,7 @@
 """Trains what there is.
 
 Made from tests/targets/airflow/cases/natives.py:natives by Levada 0.1.0.
-Source: sha256:d6cc606b6aa3cff146252f0b202de1d86c0e8ba6df8737e3dc6e57f08d790033
+Source: sha256:bb3f144c86bf2794b73c09d6a86a5fcf0e1576dcd4cf0d67a216f00b95d5fabc
 Change that file and compile it again, rather than this one.
 """
 
@@ -49,7 +49,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:d6cc606b6aa3cff146252f0b202de1d86c0e8ba6df8737e3dc6e57f08d790033",
+    "LEVADA_SOURCE": "sha256:bb3f144c86bf2794b73c09d6a86a5fcf0e1576dcd4cf0d67a216f00b95d5fabc",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -208,8 +208,8 @@ with DAG(
         "path": Param(
             "raw",
             type="string",
-            maxLength=20,
             minLength=1,
+            maxLength=20,
             pattern="^[a-z/]+$",
             description="Where the data is.",
         ),
