@@ -1,7 +1,7 @@
 """Predict who leaves.
 
 Made from examples/churn/pipeline.py:churn by Levada 0.1.0.
-Source: sha256:fab1f07d253a2d9c72e7653557d7e41bf12826ee154fe78c282ffb5f30a7ed1e
+Source: sha256:57d4599dcb14a54a224ff4e740c58cb73466b81d20b61f0b8e21ca22a35266e7
 Change that file and compile it again, rather than this one.
 """
 
@@ -52,7 +52,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:fab1f07d253a2d9c72e7653557d7e41bf12826ee154fe78c282ffb5f30a7ed1e",
+    "LEVADA_SOURCE": "sha256:57d4599dcb14a54a224ff4e740c58cb73466b81d20b61f0b8e21ca22a35266e7",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -67,7 +67,7 @@ ENVIRONMENT = {
 }
 
 
-def values_of(texts):
+def values_of(task, texts):
     """The named values that these expressions use, directly or through others."""
     found, left = {}, list(texts)
     while left:
@@ -90,7 +90,7 @@ def words_of(task):
         words += [f"--{word}", text]
     for name in task.checks:
         words += ["--check", name]
-    for name, text in values_of([*task.levada, *task.loops, *task.checks]).items():
+    for name, text in values_of(task, [*task.levada, *task.loops, *task.checks]).items():
         words += ["--value", f"{name}={text}"]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
@@ -124,11 +124,11 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()
@@ -205,7 +205,7 @@ class Outputs(Command):
 class Finally(BaseOperator):
     """Waits for the end of a `try`, however it ended; what follows it always runs."""
 
-    def __init__(self, body, **kwargs):
+    def __init__(self, body=(), **kwargs):
         super().__init__(trigger_rule="all_done", **kwargs)
         self.body = body
 
