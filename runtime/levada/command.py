@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from contextlib import suppress
 from time import time_ns
 
-from levada import cache, expressions, failures, records, runner, stored_run, values
-from levada.artifact import Artifact, MaterializerError
+from levada import cache, expressions, failures, item_labels, records, runner, stored_run, values
+from levada.artifact import Artifact
 from levada.attempt import Attempt, shown_artifact
 from levada.errors import UsageError
 from levada.project import Project
 from levada.store import StoreError, open_store
-from levada.trees.canonical import artifact_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,12 +20,10 @@ if TYPE_CHECKING:
 
     from levada.arguments import Arguments, LoopArguments
     from levada.expressions import Scope, Variable
-    from levada.store import Store
 
     T = TypeVar("T")
 
 DONE, FAILED, PERMANENT, TERMINATED, INTERRUPTED = 0, 1, 65, 143, 130
-_LONGEST_LABEL = 60  # characters
 
 
 class Command:
@@ -269,7 +264,7 @@ class Command:
     ) -> Iterator[tuple[str, str]]:
         """Give the index path and the label of each innermost iteration, in order."""
         if depth == len(self.arguments.loops):
-            yield ".".join(map(str, index)), label[:_LONGEST_LABEL]
+            yield ".".join(map(str, index)), label[: item_labels.LONGEST]
             return
         loop = self.arguments.loops[depth]
         is_last = depth + 1 == len(self.arguments.loops)
@@ -280,7 +275,7 @@ class Command:
         for number, variables in enumerate(self._of_item(listed, index, is_last and not loop.only)):
             inner, path = scope.within(variables), (*index, number)
             if all(self._stays(loop, n, inner, path, is_last) for n in range(len(loop.only))):
-                text = _label(variables, self._store)
+                text = item_labels.label(variables, self._store)
                 joined = f"{label}, {text}" if label else text
                 yield from self._iterations(inner, depth + 1, path, joined)
 
@@ -383,39 +378,6 @@ def _store_url(arguments: Arguments, project: Project) -> str:
         return given if "://" in given else os.environ["LEVADA_STORE"]
     configured = project.settings.get("store")
     return str(configured) if configured else os.path.join(project.root, ".levada")
-
-
-def _label(variables: dict[str, Variable], store: Store) -> str:
-    shown = (f"{name}={_short(variable.value, store)}" for name, variable in variables.items())
-    return ", ".join(shown)
-
-
-def _short(value: object, store: Store) -> str:
-    shown = _shown(value, store)
-    text = json.dumps(shown, default=str) if isinstance(shown, (list, dict)) else str(shown)
-    return text[:_LONGEST_LABEL]
-
-
-def _shown(value: object, store: Store) -> object:
-    """A value as a label shows it: what is not loaded, at any depth, as JSON."""
-    if isinstance(value, expressions.Reference):
-        return _shown_tree(value.tree, store)
-    if isinstance(value, (list, tuple)):
-        return [_shown(item, store) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _shown(item, store) for key, item in value.items()}
-    return value
-
-
-def _shown_tree(tree: Any, store: Store) -> object:
-    """What a step gave is read if it is small, and else called by its type and digest."""
-    artifact = artifact_of(tree)
-    if artifact is None:
-        return values.display(tree)
-    if artifact.is_tree and artifact.size <= _LONGEST_LABEL:
-        with suppress(MaterializerError, StoreError):
-            return values.display(values.tree_of(artifact, store))
-    return f"{artifact.type.rpartition(':')[2]} {artifact.digest.partition(':')[2][:7]}"
 
 
 def _say(text: str) -> None:

@@ -9,7 +9,7 @@ from levada_compiler import output
 from levada_compiler.client import Change, ClientError, text_option
 from levada_compiler.origin import conflict
 
-from . import deployed, record_link, worktree
+from . import deployed, library, record_link, worktree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -113,6 +113,8 @@ def _change(folder: str, path: str, before: bytes | None, now: bytes) -> Change:
         return Change(place, "new")
     if before == now:
         return Change(place, "unchanged")
+    if path.startswith(library.PREFIX):  # its name says what is to be in it
+        return Change(place, "changed", "what was there was edited")
     old, new = before.decode("utf-8", "replace"), now.decode("utf-8", "replace")
     words = deployed.difference(old, new) or "finds the project elsewhere"
     return Change(place, "changed", f"what was there {words}")

@@ -403,19 +403,17 @@ class _File:
             is_mapped = task.kind in operators.MAPPED
             above = [name for name in task.upstream if name != task.source or not is_mapped]
             labels = {name: self._label(name, task) for name in above}
-            starts: list[tuple[str, ...]] = [
-                (self._name(name), labels[name]) for name in above if labels[name]
-            ]
-            if plain := [name for name in above if not labels[name]]:
-                starts.insert(0, (self._joined(plain),))
+            plain = [name for name in above if not labels[name]]
+            starts: list[tuple[str, ...]] = [(self._joined(plain),)] if plain else []
+            starts += [(self._name(name), labels[name]) for name in above if labels[name]]
             for start in starts:
                 # Airflow has no edge from a list to a list.
                 key = (*start, self._name(task.id)) if start[0].startswith("[") else start
                 below.setdefault(key, []).append(task.id)
         chains: list[list[str]] = []
-        for start, tasks in below.items():
+        for start, ends in below.items():
             single = start[:1] if start[0].startswith("[") else start
-            _extend(chains, [*single, self._joined(tasks)])
+            _extend(chains, [*single, self._joined(ends)])
         lines = [line for chain in chains for line in _chain(chain)]
         return ["", *lines] if lines else []
 

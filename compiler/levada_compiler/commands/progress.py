@@ -84,7 +84,8 @@ class Progress:
         self._running[event.label] = event.time
         if not self._live:
             again = f" (attempt {event.attempt})" if (event.attempt or 1) > 1 else ""
-            self._line("dim", "start", event.label, again)
+            item = escape(event.details.get("item") or "")
+            self._line("dim", "start", event.label, f"{again}  {item}")
 
     def _on_node_finished(self, event: Event) -> None:
         self._counts["done"] += 1

@@ -1,7 +1,7 @@
 """Predict who leaves.
 
 Made from examples/churn/pipeline.py:churn by Levada 0.1.0.
-Source: sha256:1bb6ccd943b954ae73fe057ff6a3fa24ccef2b4010cf2d59806ed0c32d9238d6
+Source: sha256:57d4599dcb14a54a224ff4e740c58cb73466b81d20b61f0b8e21ca22a35266e7
 Change that file and compile it again, rather than this one.
 """
 
@@ -52,7 +52,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:1bb6ccd943b954ae73fe057ff6a3fa24ccef2b4010cf2d59806ed0c32d9238d6",
+    "LEVADA_SOURCE": "sha256:57d4599dcb14a54a224ff4e740c58cb73466b81d20b61f0b8e21ca22a35266e7",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
@@ -67,7 +67,7 @@ ENVIRONMENT = {
 }
 
 
-def values_of(texts):
+def values_of(task, texts):
     """The named values that these expressions use, directly or through others."""
     found, left = {}, list(texts)
     while left:
@@ -90,7 +90,7 @@ def words_of(task):
         words += [f"--{word}", text]
     for name in task.checks:
         words += ["--check", name]
-    for name, text in values_of([*task.levada, *task.loops, *task.checks]).items():
+    for name, text in values_of(task, [*task.levada, *task.loops, *task.checks]).items():
         words += ["--value", f"{name}={text}"]
     return words if task.item is None else [*words, "--map-index", task.item["index"]]
 
@@ -124,11 +124,11 @@ class Command(BaseOperator):
     """
 
     template_fields = ("env",)
-    env = ENVIRONMENT
 
     def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()

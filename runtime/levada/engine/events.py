@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 RUN_STARTED = "run-started"  #: details: pipeline, run_id, parameters, record (the folder)
-NODE_STARTED = "node-started"  #: an attempt starts; details: step
+NODE_STARTED = "node-started"  #: an attempt starts; details: step, item
 # The details of these three: record, path (of the record in the store), and of the record
 # seconds, metrics, error and cache.
 ATTEMPT_FAILED = "attempt-failed"

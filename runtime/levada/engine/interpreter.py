@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import time
 
-from levada import expressions
+from levada import expressions, item_labels
 from levada.failures import of_expression as describe
 from levada.failures import raised
 
@@ -308,7 +308,9 @@ class Interpreter:
                 self._succeed(instance)
                 return
         self._running[instance.key] = instance
-        self._emit_of(instance, events.NODE_STARTED, step=instance.definition.form["step"])
+        item = item_labels.label(instance.frame.variables, self._store)[: item_labels.LONGEST]
+        step = instance.definition.form["step"]
+        self._emit_of(instance, events.NODE_STARTED, step=step, item=item)
         self._executor.start(instance.attempt)
 
     def _first_attempt(self, instance: Instance) -> Attempt:
