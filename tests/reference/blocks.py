@@ -126,7 +126,7 @@ def functions_table() -> str:
 
 def methods_table() -> str:
     """Write the methods and attributes of plain values, by their types."""
-    hidden = ("bool", "exception")  # as those of `int`; as the page says of handlers
+    hidden = ("bool", "exception")  # those of `int`; the page describes exceptions with `except`
     kinds = dict.fromkeys((*operations.METHODS, *methods.ATTRIBUTES))
     rows = [
         (

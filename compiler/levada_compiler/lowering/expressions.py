@@ -157,7 +157,7 @@ def attribute_of(frame: Frame, node: ast.Attribute, value: Lowered) -> Lowered:
     if found is not None:
         return made_of(Attribute(value.expr, node.attr, span), found, (value,))
     if value.type == ERROR_CLASS and node.attr == "__name__":
-        return made_of(Attribute(value.expr, "name", span), STR, (value,))
+        return made_of(Attribute(value.expr, node.attr, span), STR, (value,))
     known = results.attribute(value.type, node.attr)
     if known is not None:
         return made_of(Attribute(value.expr, node.attr, span), known, (value,))

@@ -167,7 +167,7 @@ class ExpressionWriter:
                 field = f"_{name}" if name[:1].isdecimal() else name
                 return f"{self._postfix_operand(value)}.{field}", _ATOM
             case Subscript(value=value, index=index):
-                return f"{self._postfix_operand(value)}[{self.text(index)}]", _ATOM
+                return f"{self._holder(value, index)}[{self.text(index)}]", _ATOM
             case Unary() | Binary() | Compare() | BoolOp():
                 return self._operation(expr)
             case Format(parts=parts):
@@ -197,6 +197,18 @@ class ExpressionWriter:
         text, level = self._write(expr)
         plain = level == _ATOM and not (isinstance(expr, Const) and not isinstance(expr.value, str))
         return text if plain else f"({text})"
+
+    def _holder(self, value: Expr, index: Expr) -> str:
+        """Return the text of what is subscripted.
+
+        A bare name subscripted by variables means that iteration of the node: an item of what the
+        node gave is written ``[train][0][i]``.
+        """
+        text = self._postfix_operand(value)
+        is_tuple = isinstance(index, Display) and index.kind == "tuple"
+        parts = index.items if isinstance(index, Display) and is_tuple else (index,)
+        is_iteration = text in self._nodes and all(isinstance(part, Item) for part in parts)
+        return f"[{text}][0]" if is_iteration else text
 
     def _slice(self, expr: Slice) -> str:
         given = [expr.lower, expr.upper]

@@ -9,7 +9,7 @@ from levada.expressions.reference import Reference, as_tree
 from levada.expressions.scope import Outcome
 from levada.expressions.texts import parse
 from levada.operations import ExpressionError, TooLargeError, subscript
-from levada.operations.plain import finished, items, loaded, opened
+from levada.operations.plain import finished, items, kind_of, loaded, opened
 from levada.operations.walker import Walker, dotted_parts, unpacked
 
 TYPE_CHECKING = False
@@ -162,6 +162,8 @@ class Evaluation(Walker):
                 return holder.field(name if position is None else str(position), self.budget)
             except (LookupError, ValueError):
                 holder = holder.loaded(self.budget)
+        if name == "__name__" and kind_of(holder) == "exception":
+            return holder.name  # of its class
         if position is not None:
             return subscript(opened(holder, self.budget), position, self.budget)
         return super().field(holder, name)

@@ -301,29 +301,52 @@ def _min(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
 
 def _ordered(arguments: Sequence[Any], keywords: dict[str, Any], budget: Budget) -> Sequence[Any]:
     """Prepare the arguments of ``min`` and ``max``: what is compared has been paid for."""
-    single = len(arguments) == 1 and is_iterable(arguments[0])
-    found = items(arguments[0], budget) if single else list(arguments)
-    budget.spend(2 * extent(budget, found).steps + len(found) // 10)
-    _resolve_key(keywords, budget)
+    whole = _gone_over(arguments[0], keywords, budget) if len(arguments) == 1 else None
+    single = len(arguments) == 1 and is_iterable(whole)
+    if single:
+        found = items(whole, budget)
+    elif isinstance(keywords.get("key"), Function):
+        found = [whole] if len(arguments) == 1 else list(arguments)
+    else:
+        found = [loaded(argument, budget) for argument in arguments]
+    _pay_for_order(found, keywords, 2, budget)
     return (found,) if single else found
 
 
 def _sorted(budget: Budget, /, *arguments: Any, **keywords: Any) -> list[Any]:
-    if not arguments or not is_iterable(arguments[0]):
-        return sorted(*arguments, **keywords)
-    found = items(arguments[0], budget)
-    count = len(found)
-    rounds = count.bit_length()
-    budget.spend((extent(budget, found).steps + count // 10) * rounds, 16 * count)
-    _resolve_key(keywords, budget)
+    if "reverse" in keywords:
+        keywords["reverse"] = loaded(keywords["reverse"], budget)
+    first = [_gone_over(argument, keywords, budget) for argument in arguments[:1]]
+    if not first or not is_iterable(first[0]):
+        return sorted(*first, *arguments[1:], **keywords)
+    found = items(first[0], budget)
+    budget.spend(0, 16 * len(found))
+    _pay_for_order(found, keywords, len(found).bit_length(), budget)
     return sorted(found, *arguments[1:], **keywords)
 
 
-def _resolve_key(keywords: dict[str, Any], budget: Budget) -> None:
-    """Replace the function that is given as ``key``."""
+def _gone_over(value: Any, keywords: Mapping[str, Any], budget: Budget) -> Any:
+    """Return what is put in order; with a ``key`` its items need not be plain, or loaded."""
+    has_key = isinstance(keywords.get("key"), Function)
+    return opened(value, budget) if has_key else loaded(value, budget)
+
+
+def _pay_for_order(
+    found: Sequence[Any], keywords: dict[str, Any], rounds: int, budget: Budget
+) -> None:
+    """Pay for comparing each item (or what ``key`` gives for it) so many times."""
+    budget.spend(len(found) * rounds // 10)
     key = keywords.get("key")
-    if isinstance(key, Function):
-        keywords["key"] = lambda item: key.call([item], {}, budget)
+    if not isinstance(key, Function):
+        budget.spend(extent(budget, found).steps * rounds)
+        return
+
+    def compared(item: Any) -> Any:
+        value = key.call([item], {}, budget)
+        budget.spend(extent(budget, value).steps * rounds)
+        return value
+
+    keywords["key"] = compared
 
 
 # ---------------------------------------------------------------------------- itertools
@@ -463,9 +486,9 @@ _TABLE: Final = (
     _function("dict", run=_dict, passes_on=True),
     _function("bytes", run=_bytes, first="source"),
     _function("sum", run=_sum),
-    _function("min", run=_min),
-    _function("max", run=_max),
-    _function("sorted", run=_sorted),
+    _function("min", run=_min, passes_on=True),
+    _function("max", run=_max, passes_on=True),
+    _function("sorted", run=_sorted, passes_on=True),
     _function("dict.fromkeys", run=_from_keys),
     *(_function(name) for name in ("str.maketrans", "bytes.fromhex", "float.fromhex")),
     _function("int.from_bytes", first="bytes", iterates=0),
