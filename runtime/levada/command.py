@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from time import time_ns
 
-from levada import cache, expressions, failures, records, runner, stored_run, values
+from levada import cache, expressions, failures, programs, records, runner, stored_run, values
 from levada.artifact import Artifact, MaterializerError
 from levada.attempt import Attempt, shown_artifact
 from levada.errors import UsageError
@@ -93,6 +93,9 @@ class Command:
         request.inputs = expressions.spread(given, self._store)
         request.sources = dict(arguments.inputs)
         attempt = runner.Run(request)
+        if arguments.stage:
+            attempt.stage(programs.FOLDER)
+            return DONE
         record = attempt.run(echo=True, ends_process=True)
         self.unfinished_line = attempt.unfinished_line
         if record["status"] != records.SUCCEEDED:
@@ -181,6 +184,9 @@ class Command:
             "settings": arguments.object("settings") or {},
             "warnings": [],
         }
+        part = arguments.object("container")
+        if part is not None:
+            return step | {"container": part, "code": programs.digest(part), "imports": []}
         if not (self._pinned and step["code"] and arguments.names("imports") is not None):
             self._read_code(step)
         return step

@@ -221,6 +221,96 @@ class Step(Command):
             self.levada += ["--settings", json.dumps(settings)]
 '''
 
+_PROGRAM = '''
+class Program(Step):
+    """Runs a program of an image that is not Levada's, by Docker: files are all that it sees."""
+
+    def __init__(self, container, **kwargs):
+        super().__init__(**kwargs)
+        self.levada += ["--container", json.dumps(container)]
+'''
+
+_DOCKER_PROGRAM = '''
+class DockerProgram(DockerStep):
+    """Runs a program of another image, between containers that stage and collect its files."""
+
+    def __init__(
+        self,
+        container,
+        settings,
+        secrets=(),
+        mounts=(),
+        cpus=1.0,
+        mem_limit=None,
+        device_requests=None,
+        **kwargs,
+    ):
+        super().__init__(settings=settings, **kwargs)
+        self.levada += ["--container", json.dumps(container)]
+        self.program = {
+            "image": settings["image"],
+            "entrypoint": container["command"],
+            "command": container["args"],
+            "environment": {"HOME": "/tmp", **settings.get("environment", {})},
+            "_private_environment": {name: os.environ[name] for name in secrets},
+            "mounts": list(mounts),
+            "cpus": cpus,
+            "mem_limit": mem_limit,
+            "device_requests": device_requests,
+            "skip_on_exit_code": [],
+        }
+
+    def execute(self, context):
+        volume = self.cli.create_volume()["Name"]
+        files = Mount("/levada", volume)
+        self.mounts = [*self.mounts, files]
+        try:
+            # A new volume is root's, and the containers need not be.
+            opened = ["-c", "import os; os.chmod('/levada', 0o1777)"]
+            self.run_container(context, user="0", command=opened)
+            self.run_container(context, command=["-m", "levada", *words_of(self), "--stage"])
+            mounts = [*self.program["mounts"], files]
+            try:
+                self.run_container(context, **{**self.program, "mounts": mounts})
+            except AirflowException as error:  # to be recorded
+                self.environment["LEVADA_PROGRAM_ERROR"] = f"the program failed: {error}"
+            self.environment["LEVADA_PROGRAM_FOLDER"] = "/levada"
+            return super().execute(context)
+        except AirflowSkipException as error:  # it would fail again
+            raise AirflowFailException("a permanent error: see the log above") from error
+        finally:
+            self.cli.remove_volume(volume, force=True)
+
+    def run_container(self, context, **changes):
+        """Runs a container that differs from the operator's in this."""
+        before = {name: getattr(self, name) for name in changes}
+        vars(self).update(changes)
+        try:
+            DockerOperator.execute(self, context)
+        finally:
+            vars(self).update(before)
+'''
+
+_POD_PROGRAM = '''
+class PodProgram(PodStep):
+    """Runs a program of another image as the last init container of its pod.
+
+    The one before it stages the program's files, the pod's container collects them.
+    """
+
+    def __init__(self, container_step, **kwargs):
+        super().__init__(init_container_logs=True, **kwargs)
+        self.levada += ["--container", json.dumps(container_step)]
+
+    def build_pod_request_obj(self, context=None, **kwargs):
+        pod = super().build_pod_request_obj(context, **kwargs)
+        main, stage = pod.spec.containers[0], pod.spec.init_containers[0]
+        stage.image, stage.command, stage.env = main.image, main.command, main.env
+        stage.args = [*main.args, "--stage"]
+        stage.security_context, stage.volume_mounts = main.security_context, main.volume_mounts
+        return pod
+'''
+
 _LINK = '''
 def record_url(task, ti):
     """Where the record of an attempt is, or will be."""
@@ -452,6 +542,7 @@ def announce(context, result):
 #: kind of task -> the operator that it is, and the pieces of source that this needs
 _KINDS = {
     "step": ("Step", (_STEP,)),
+    "program": ("Program", (_STEP, _PROGRAM)),
     "items": ("Items", (_ITEMS,)),
     "branch": ("Branch", (_BRANCH,)),
     "items_after": ("ItemsAfter", (_ITEMS, _ITEMS_AFTER)),
@@ -467,8 +558,22 @@ MAPPED = ("step", "raise", "check")
 
 #: executor -> what its commands are, and the word in front of their names
 _COMMANDS = {PROCESS: (_PROCESS, ""), DOCKER: (_DOCKER, "Docker"), KUBERNETES: (_POD, "Pod")}
+#: What runs a program of another image, where that is more than a command.
+_PROGRAMS = {DOCKER: _DOCKER_PROGRAM, KUBERNETES: _POD_PROGRAM}
 _ORDER = (
-    *(_STEP, _ITEMS, _BRANCH, _CHECK, _RAISE, _OUTPUTS, _EXCEPT, _HANDLE, _FINALLY, _ITEMS_AFTER),
+    *(
+        _STEP,
+        _PROGRAM,
+        _ITEMS,
+        _BRANCH,
+        _CHECK,
+        _RAISE,
+        _OUTPUTS,
+        _EXCEPT,
+        _HANDLE,
+        _FINALLY,
+        _ITEMS_AFTER,
+    ),
 )
 #: The operators that run a command.
 _RUNNING = ("Command", *(name for name, _ in _KINDS.values() if name not in ("Except", "Finally")))
@@ -532,7 +637,12 @@ def _pieces(executor: str, needed: set[str], *, deferrable: bool, linked: bool) 
     if linked:
         step = _STEP.replace('so far."""\n', _STEP_LINKS) + _STEP_LINKED
         own = [step if piece is _STEP else piece for piece in own]
-    found = [_PREFIXED.sub(rf"{prefix}\1", piece) for piece in own]
+    found = [
+        _PROGRAMS[executor]
+        if piece is _PROGRAM and executor in _PROGRAMS
+        else _PREFIXED.sub(rf"{prefix}\1", piece)
+        for piece in own
+    ]
     if executor == KUBERNETES:
         command += _POD_DEFERS if deferrable else _POD_WAITS
     if deferrable and executor == KUBERNETES:

@@ -10,7 +10,7 @@ from levada_compiler.program.ir import Call, Fail, Group, Program, Result
 
 from . import operators
 from .graph import NONE_FAILED, Graph, Task
-from .options import PROCESS, Options
+from .options import KUBERNETES, PROCESS, Options
 from .params import params
 from .placement import Placement
 from .settings import Settings, assets, duration, retry
@@ -32,6 +32,8 @@ from .source_text import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from levada_compiler.program.ir import Container, Node
 
 #: Names that the file uses itself.
 _TAKEN = operators.NAMES | frozenset(
@@ -130,7 +132,7 @@ class _File:
         self._body = self._dag()
 
     def text(self) -> str:
-        tasks = {(t.kind, self._placed[t.id][0]) for t in self._graph.tasks.values()}
+        tasks = {(self._kind(t), self._placed[t.id][0]) for t in self._graph.tasks.values()}
         late = self._late()
         defined = operators.source(
             tasks,
@@ -314,12 +316,20 @@ class _File:
         name = f"{self._name(task.id)} = " if self._is_named(task) else ""
         remark = _remark(task)
         lines = [comment(remark, indent)] if remark else []
-        operator = operators.operator(task.kind, self._placed[task.id][0])
+        operator = operators.operator(self._kind(task), self._placed[task.id][0])
         arguments = self._arguments(task)
         if not task.source or task.kind not in operators.MAPPED:
             return lines + statement(name, call(operator, **arguments), "", indent)
         suffix = f".expand(item={self._name(task.source)}.output)"
         return lines + statement(name, call(f"{operator}.partial", **arguments), suffix, indent)
+
+    def _kind(self, task: Task) -> str:
+        """The kind of a task, with container steps apart from others."""
+        is_step = task.kind == "step" and isinstance(task.node, Call)
+        return "program" if is_step and self._container(task.node) else task.kind
+
+    def _container(self, node: Node | None) -> Container | None:
+        return self._steps[node.step].container if isinstance(node, Call) else None
 
     def _arguments(self, task: Task) -> dict[str, Text]:
         """The arguments of a task's operator, in the order to be written."""
@@ -378,7 +388,12 @@ class _File:
         if executor != PROCESS:
             from . import containers  # its imports cost as much as a small compile
 
-            arguments |= containers.arguments(executor, self._settings.of(node), self._where)
+            arguments |= containers.arguments(
+                executor, self._settings.of(node), self._where, step.container
+            )
+        if step.container is not None:
+            name = "container_step" if executor == KUBERNETES else "container"
+            arguments[name] = literal(step.container.as_json())
         return arguments
 
     # ------------------------------------------------------------------ edges
