@@ -42,6 +42,7 @@ class Command:
         self.arguments = arguments
         self.answer: Any = None
         self.unfinished_line = False
+        self.program_folder = programs.FOLDER
         self._mapped_before: list[tuple[int, ...]] = []
         self._pinned = variables.get("LEVADA_CODE_PINNED") == "1"
         self._project = _project(arguments)
@@ -94,7 +95,7 @@ class Command:
         request.sources = dict(arguments.inputs)
         attempt = runner.Run(request)
         if arguments.stage:
-            attempt.stage(programs.FOLDER)
+            attempt.stage(self.program_folder)
             return DONE
         record = attempt.run(echo=True, ends_process=True)
         self.unfinished_line = attempt.unfinished_line
