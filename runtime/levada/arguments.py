@@ -20,9 +20,19 @@ _REPEATED = (
 )
 _SINGLE = (
     *("pipeline", "run-id", "node", "map-index", "attempt", "project", "store", "params"),
-    *("settings", "code", "imports", "outputs", "result", "expression", "returns", "handled"),
+    *(
+        "container",
+        "settings",
+        "code",
+        "imports",
+        "outputs",
+        "result",
+        "expression",
+        "returns",
+        "handled",
+    ),
 )
-_FLAGS = ("fail-items",)
+_FLAGS = ("fail-items", "stage")
 _VARIABLES = {
     "run-id": "LEVADA_RUN_ID",
     "map-index": "LEVADA_MAP_INDEX",
@@ -49,7 +59,7 @@ usage: levada-step MODULE:FUNCTION --pipeline NAME --run-id ID --node NODE [--in
 options: --value NAME=EXPR, --check NAME, --for "VAR in EXPR", --where EXPR, --if EXPR,
          --map-index I[.J…], --attempt N, --path DIR, --project DIR, --store URL, --params JSON,
          --settings JSON, --code DIGEST, --imports A,B, --outputs A,B, --result FILE,
-         --fail-items"""
+         --container JSON, --stage, --fail-items"""
 
 
 class LoopArguments:
@@ -72,7 +82,8 @@ class Arguments:
     ``results`` and ``definitions`` (of the names in expressions) map names to expressions;
     ``checks`` are names whose expressions have to be evaluated first. ``classes`` and
     ``raised_with`` are those of the exception to raise. With ``fail_items`` an error in an
-    expression of ``items`` is the failure of that item alone.
+    expression of ``items`` is the failure of that item alone. With ``stage`` a container step's
+    inputs are only handed to its program.
     """
 
     def __init__(self, words: Sequence[str], variables: Mapping[str, str]) -> None:
@@ -85,7 +96,7 @@ class Arguments:
         self.checks: list[str] = []
         self.classes: list[str] = []
         self.raised_with: list[str] = []
-        self.fail_items = False
+        self.fail_items = self.stage = False
         self._options: dict[str, str] = {}
         self._words = list(words)
         self._read_mode()
@@ -152,7 +163,7 @@ class Arguments:
         if not word.startswith("--") or name not in (*_REPEATED, *_SINGLE, *_FLAGS):
             raise UsageError(f"{word!r} is no option of levada-step; see --help")
         if name in _FLAGS:
-            self.fail_items = True
+            setattr(self, name.replace("-", "_"), True)
             return
         if not equals:
             if not self._words:

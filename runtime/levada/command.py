@@ -6,7 +6,17 @@ import os
 import sys
 from time import time_ns
 
-from levada import cache, expressions, failures, item_labels, records, runner, stored_run, values
+from levada import (
+    cache,
+    expressions,
+    failures,
+    item_labels,
+    programs,
+    records,
+    runner,
+    stored_run,
+    values,
+)
 from levada.artifact import Artifact
 from levada.attempt import Attempt, shown_artifact
 from levada.errors import UsageError
@@ -37,6 +47,7 @@ class Command:
         self.arguments = arguments
         self.answer: Any = None
         self.unfinished_line = False
+        self.program_folder = programs.FOLDER
         self._mapped_before: list[tuple[int, ...]] = []
         self._pinned = variables.get("LEVADA_CODE_PINNED") == "1"
         self._project = _project(arguments)
@@ -88,6 +99,9 @@ class Command:
         request.inputs = expressions.spread(given, self._store)
         request.sources = dict(arguments.inputs)
         attempt = runner.Run(request)
+        if arguments.stage:
+            attempt.stage(self.program_folder)
+            return DONE
         record = attempt.run(echo=True, ends_process=True)
         self.unfinished_line = attempt.unfinished_line
         if record["status"] != records.SUCCEEDED:
@@ -176,6 +190,9 @@ class Command:
             "settings": arguments.object("settings") or {},
             "warnings": [],
         }
+        part = arguments.object("container")
+        if part is not None:
+            return step | {"container": part, "code": programs.digest(part), "imports": []}
         if not (self._pinned and step["code"] and arguments.names("imports") is not None):
             self._read_code(step)
         return step

@@ -18,9 +18,10 @@ import re
 import signal
 import sys
 
-from levada import command, expressions, records, stored_run
+from levada import command, expressions, programs, records, stored_run
 from levada.errors import InputError, UsageError
 from levada.kubeflow_report import Report, artifact_name, parameter_names
+from levada.materializers import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Task:
         """Read them. Raises UsageError."""
         self.retries = 0
         self._taken: list[str] = []
+        #: of a container step, where KFP has the files of its program
+        self.files: dict[str, str] = {}
         self.unless = ""
         self.ordered: list[tuple[int, list[str]]] = []
         self.caught = False
@@ -95,6 +98,9 @@ class Task:
                 self._steps[key] = said
             elif name == "--source":
                 os.environ["LEVADA_SOURCE"] = value
+            elif name == "--file":
+                file, _, path = value.partition("=")
+                self.files[file] = path
             elif name == "--item":
                 self._item = value
             elif name == "--run-id":
@@ -234,6 +240,10 @@ class KubeflowCommand(command.Command):
         return True
 
     def _step(self) -> int:
+        if self.arguments.stage:
+            return self._stage()
+        if self.arguments.object("container") is not None:
+            self._find_outputs()
         code = super()._step()
         if code == command.DONE:
             record = records.read_document(self._store, self.answer["record"]) or {}
@@ -241,6 +251,27 @@ class KubeflowCommand(command.Command):
             self.output = {"artifacts": report.artifacts()}
             self._give_all(report.parameters(self._shares()))
         return code
+
+    def _stage(self) -> int:
+        """Hand the inputs of a container step to KFP, which brings them to its program."""
+        from shutil import move
+
+        self.program_folder = paths.new_folder()
+        code = super()._step()
+        for name, path in self._task.files.items() if code == command.DONE else ():
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            move(f"{self.program_folder}/in/{name}", path)
+        self.output = {"artifacts": _empty_artifacts(self._task)}
+        return code
+
+    def _find_outputs(self) -> None:
+        """Have what a program wrote, and KFP brought here, where it would be elsewhere."""
+        folder = paths.new_folder()
+        os.mkdir(f"{folder}/out")
+        for name, path in self._task.files.items():
+            if os.path.lexists(path):
+                os.symlink(path, f"{folder}/out/{name}")
+        os.environ[programs.RAN_IN] = folder
 
     def _shares(self) -> dict[str, int]:
         """Bytes that each output may have in KFP's list of what all items gave."""
@@ -388,11 +419,14 @@ def _caught(task: Task, found: KubeflowCommand) -> int:
 
 def _without_result(task: Task) -> int:
     """Write an output with nothing in it: KFP's local runner fails where one is missing."""
-    declared = task.input.get("outputs", {}).get("artifacts", {})
-    artifacts = {name: {"artifacts": [_empty(name, each)]} for name, each in declared.items()}
-    found = {"parameterValues": nothing(task), "artifacts": artifacts}
+    found = {"parameterValues": nothing(task), "artifacts": _empty_artifacts(task)}
     write_output(task, {kind: given for kind, given in found.items() if given})
     return command.DONE
+
+
+def _empty_artifacts(task: Task) -> dict[str, Any]:
+    declared = task.input.get("outputs", {}).get("artifacts", {})
+    return {name: {"artifacts": [_empty(name, each)]} for name, each in declared.items()}
 
 
 def _empty(name: str, declared: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FOLDER = "/levada"
 #: Set where the program has run already, as in a pod: the folder in which its files are.
 RAN_IN = "LEVADA_PROGRAM_FOLDER"
+#: Set there if the program failed: how.
+FAILED_WITH = "LEVADA_PROGRAM_ERROR"
 _VERSION = "levada.container/1"
 
 

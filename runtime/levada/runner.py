@@ -189,6 +189,8 @@ class Run:
             docker_program.Program(request.settings["image"], part, request.settings).run(
                 folder, name
             )
+        if ran_in and programs.FAILED_WITH in os.environ:
+            raise ProgramError(os.environ[programs.FAILED_WITH])
         return programs.returned(programs.collect(part, folder))
 
     def stage(self, folder: str) -> None:

@@ -62,6 +62,13 @@ class _Check:
         self._calls = calls
         self._steps = {step.key: step for step in program.steps}
         self._spans = {step.span for step in program.steps}
+        self._spans |= {
+            setting.span
+            for step in program.steps
+            if step.container
+            for setting in step.settings
+            if setting.name == "image"
+        }
         self._used: dict[str, set[str]] = {}
         for call in calls:
             self._used.setdefault(call.step, set()).add(self._placed[call.id][0])
@@ -87,11 +94,14 @@ class _Check:
         }
         if not missing:
             return
-        from ..pods.check import no_image
+        from ..pods.check import no_image, no_levada
 
+        functions = [self._steps[key] for key in missing if self._steps[key].container is None]
+        if not functions:
+            yield from no_levada("airflow-no-image", self._program, "", _TABLE)
         yield from no_image(
             "airflow-no-image",
-            [self._steps[key] for key in missing],
+            functions,
             "build them with `levada build` and commit levada.lock, or name one as `image`",
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from levada.programs import FOLDER, RAN_IN
+
 from ..pods import container as pods
 from ..pods import quantity
 from .options import ASSIGNED, DOCKER, KUBERNETES, UID
@@ -12,14 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from typing import Any
 
+    from levada_compiler.program.ir import Container
+
     from .options import Options
 
 _UNITS = (("g", 1024**3), ("m", 1024**2), ("k", 1024))
 
 
-def arguments(executor: str | None, own: Mapping[str, Any], options: Options) -> dict[str, Text]:
+def arguments(
+    executor: str | None,
+    own: Mapping[str, Any],
+    options: Options,
+    program: Container | None = None,
+) -> dict[str, Text]:
     """The arguments of a step's task that say what it runs in."""
-    return _docker_arguments(own) if executor == DOCKER else _pod_arguments(own, options)
+    if executor == DOCKER:
+        return _docker_arguments(own)
+    return _pod_arguments(own, options) if program is None else _around(own, options, program)
 
 
 def constants(executors: Collection[str], options: Options) -> list[str]:
@@ -116,6 +127,38 @@ def _pod_arguments(own: Mapping[str, Any], options: Options) -> dict[str, Text]:
             pod["volumes"] = added
     found = {"pod": literal(pod)} if pod else {}
     return found | ({"container": literal(container)} if container else {})
+
+
+def _around(own: Mapping[str, Any], options: Options, program: Container) -> dict[str, Text]:
+    """The pod of a program: what stages comes first, what collects is its container."""
+    volumes = pods.Volumes()
+    volumes.add_temporary()
+    volumes.add_empty("levada", FOLDER)
+    volumes.add(own.get("volumes") or ())
+    shared = _pod(options)["volumes"]
+    variables = {"HOME": pods.TEMPORARY, **(own.get("environment") or {})}
+    words = {"command": program.command, "args": program.args}
+    runs = {
+        "name": "program",
+        "image": own["image"],
+        **{name: [*map(pods.literal, each)] for name, each in words.items() if each},
+        "env": [
+            *pods.variables(variables),
+            *pods.secret_variables(own.get("secrets") or {}, options.secret),
+        ],
+        "resources": pods.resources(own.get("resources") or {}),
+        "securityContext": pods.program_security(),
+        "volumeMounts": volumes.mounts,
+    }
+    pod = pods.placement(own) | {
+        "initContainers": [{"name": "stage"}, runs],
+        "volumes": [volume for volume in volumes.volumes if volume not in shared],
+    }
+    container = {
+        "env": pods.variables({RAN_IN: FOLDER}),
+        "volumeMounts": [mount for mount in volumes.mounts if mount["name"] == "levada"],
+    }
+    return {"pod": literal(pod), "container": literal(container)}
 
 
 def _kubernetes(options: Options) -> dict[str, Any]:

@@ -247,6 +247,96 @@ _STEP_INIT = """
             self.levada += ["--settings", json.dumps(settings)]
 """
 
+_PROGRAM = '''
+class Program(Step):
+    """Runs a program of an image that is not Levada's, by Docker: files are all that it sees."""
+
+    def __init__(self, container, **kwargs):
+        super().__init__(**kwargs)
+        self.levada += ["--container", json.dumps(container)]
+'''
+
+_DOCKER_PROGRAM = '''
+class DockerProgram(DockerStep):
+    """Runs a program of another image, between containers that stage and collect its files."""
+
+    def __init__(
+        self,
+        container,
+        settings,
+        secrets=(),
+        mounts=(),
+        cpus=1.0,
+        mem_limit=None,
+        device_requests=None,
+        **kwargs,
+    ):
+        super().__init__(settings=settings, **kwargs)
+        self.levada += ["--container", json.dumps(container)]
+        self.program = {
+            "image": settings["image"],
+            "entrypoint": container["command"],
+            "command": container["args"],
+            "environment": {"HOME": "/tmp", **settings.get("environment", {})},
+            "_private_environment": {name: os.environ[name] for name in secrets},
+            "mounts": list(mounts),
+            "cpus": cpus,
+            "mem_limit": mem_limit,
+            "device_requests": device_requests,
+            "skip_on_exit_code": [],
+        }
+
+    def execute(self, context):
+        volume = self.cli.create_volume()["Name"]
+        files = Mount("/levada", volume)
+        self.mounts = [*self.mounts, files]
+        try:
+            # A new volume is root's, and the containers need not be.
+            opened = ["-c", "import os; os.chmod('/levada', 0o1777)"]
+            self.run_container(context, user="0", command=opened)
+            self.run_container(context, command=["-m", "levada", *words_of(self), "--stage"])
+            mounts = [*self.program["mounts"], files]
+            try:
+                self.run_container(context, **{**self.program, "mounts": mounts})
+            except AirflowException as error:  # to be recorded
+                self.environment["LEVADA_PROGRAM_ERROR"] = f"the program failed: {error}"
+            self.environment["LEVADA_PROGRAM_FOLDER"] = "/levada"
+            return super().execute(context)
+        except AirflowSkipException as error:  # it would fail again
+            raise AirflowFailException("a permanent error: see the log above") from error
+        finally:
+            self.cli.remove_volume(volume, force=True)
+
+    def run_container(self, context, **changes):
+        """Runs a container that differs from the operator's in this."""
+        before = {name: getattr(self, name) for name in changes}
+        vars(self).update(changes)
+        try:
+            DockerOperator.execute(self, context)
+        finally:
+            vars(self).update(before)
+'''
+
+_POD_PROGRAM = '''
+class PodProgram(PodStep):
+    """Runs a program of another image as the last init container of its pod.
+
+    The one before it stages the program's files, the pod's container collects them.
+    """
+
+    def __init__(self, container_step, **kwargs):
+        super().__init__(init_container_logs=True, **kwargs)
+        self.levada += ["--container", json.dumps(container_step)]
+
+    def build_pod_request_obj(self, context=None, **kwargs):
+        pod = super().build_pod_request_obj(context, **kwargs)
+        main, stage = pod.spec.containers[0], pod.spec.init_containers[0]
+        stage.image, stage.command, stage.env = main.image, main.command, main.env
+        stage.args = [*main.args, "--stage"]
+        stage.security_context, stage.volume_mounts = main.security_context, main.volume_mounts
+        return pod
+'''
+
 _LINK = '''
 def record_url(task, ti):
     """Where the record of an attempt is, or will be."""
@@ -492,12 +582,22 @@ def in_order(context):
         raise AirflowRescheduleException(pendulum.now("UTC").add(seconds=10))
 '''
 
+_RUNS = ("words_of", "xcom_of")
+_FAILS = ("AirflowException", "AirflowFailException")
+_SKIPS = ("AirflowFailException", "AirflowSkipException")
 #: The functions and the operators that run a command, as they are for processes.
 _PIECES = {
     "values_of": Piece(_VALUES, imports=("re",)),
     "xcom_of": Piece(_XCOM, imports=("json", "AirflowException")),
     "RecordLink": Piece(_LINK, imports=("quote", "BaseOperatorLink")),
     "states_of": Piece(_REACHED, imports=("AirflowFailException",)),
+    "Program": Piece(_PROGRAM, ("Step",), ("json",)),
+    "DockerProgram": Piece(
+        _DOCKER_PROGRAM,
+        ("DockerStep", "words_of"),
+        ("json", "os", "AirflowException", "DockerOperator", "Mount", *_SKIPS),
+    ),
+    "PodProgram": Piece(_POD_PROGRAM, ("PodStep",), ("json",)),
     "Items": Piece(_ITEMS, ("Command",), ("shorten",)),
     "Branch": Piece(_BRANCH, ("Command",), ("shorten", "BranchMixIn")),
     "Check": Piece(_CHECK, ("Command",)),
@@ -517,9 +617,6 @@ _PIECES = {
         _IN_ORDER, imports=("pendulum", "AirflowFailException", "AirflowRescheduleException")
     ),
 }
-_RUNS = ("words_of", "xcom_of")
-_FAILS = ("AirflowException", "AirflowFailException")
-_SKIPS = ("AirflowFailException", "AirflowSkipException")
 #: executor -> the word in front of the names of its operators, and what their commands are
 _COMMANDS = {
     PROCESS: (
@@ -536,6 +633,7 @@ _COMMANDS = {
 #: kind of task -> the operator that it is
 _KINDS = {
     "step": "Step",
+    "program": "Program",
     "items": "Items",
     "branch": "Branch",
     "items_after": "ItemsAfter",
@@ -551,7 +649,8 @@ MAPPED = ("step", "raise", "check")
 
 _BARE = ("Except", "Finally")
 _RUNNING = (
-    *("Command", "Step", "Items", "Branch", "Check", "Raise", "Outputs", "Handle", "ItemsAfter"),
+    *("Command", "Step", "Program", "Items", "Branch", "Check", "Raise", "Outputs", "Handle"),
+    "ItemsAfter",
 )
 _PREFIXED = re.compile(rf"\b({'|'.join(_RUNNING)})\b")
 #: All pieces, in the order in which a file has them.

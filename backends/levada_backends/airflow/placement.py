@@ -34,6 +34,7 @@ class Placement:
         self._settings = settings
         self._options = options
         self._refer = References(program)
+        self._programs = {step.key for step in program.steps if step.container}
         nodes = tuple(walk(program.body))
         self._calls = {node.id: node for node in nodes if isinstance(node, Call)}
         self._regions = {node.id: node for node in nodes if not isinstance(node, Call)}
@@ -42,8 +43,17 @@ class Placement:
         """The executor and the image of a call."""
         own = self._settings.of(call)
         executor = own.get("executor") or self._options.executor
-        image = None if executor == PROCESS else own.get("image") or self._options.image
-        return executor, image
+        if executor == PROCESS:
+            return executor, None
+        if call.step in self._programs:
+            return executor, self._levada_image()
+        return executor, own.get("image") or self._options.image
+
+    def _levada_image(self) -> str | None:
+        """An image with Levada for what is around a program: of the first function, if any."""
+        functions = (call for call in self._calls.values() if call.step not in self._programs)
+        images = (self._settings.of(call).get("image") for call in functions)
+        return next(filter(None, images), self._options.image)
 
     def of(self, task: Task) -> tuple[str | None, str | None]:
         """The executor and the image of a task; neither if it runs no command."""

@@ -34,6 +34,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from levada_compiler.program.ir import Container, Node
+
 #: Names that the file uses itself.
 _TAKEN = operators.NAMES | frozenset(
     (
@@ -324,7 +326,7 @@ class _File:
         name = f"{self._name(task.id)} = " if self._is_named(task) else ""
         remark = _remark(task)
         lines = [comment(remark, indent)] if remark else []
-        operator = operators.operator(task.kind, self._placed[task.id][0])
+        operator = operators.operator(self._kind(task), self._placed[task.id][0])
         arguments = self._arguments(task)
         if not task.source or task.kind not in operators.MAPPED:
             return lines + self._statement(name, call(operator, **arguments), "", indent)
@@ -332,6 +334,14 @@ class _File:
         return lines + self._statement(
             name, call(f"{operator}.partial", **arguments), suffix, indent
         )
+
+    def _kind(self, task: Task) -> str:
+        """The kind of a task, with container steps apart from others."""
+        is_step = task.kind == "step" and isinstance(task.node, Call)
+        return "program" if is_step and self._container(task.node) else task.kind
+
+    def _container(self, node: Node | None) -> Container | None:
+        return self._steps[node.step].container if isinstance(node, Call) else None
 
     def _arguments(self, task: Task) -> dict[str, Text]:
         """The arguments of a task's operator, in the order to be written."""
@@ -390,7 +400,12 @@ class _File:
         if executor != PROCESS:
             from . import containers  # its imports cost as much as a small compile
 
-            arguments |= containers.arguments(executor, self._settings.of(node), self._where)
+            arguments |= containers.arguments(
+                executor, self._settings.of(node), self._where, step.container
+            )
+        if step.container is not None:
+            name = "container_step" if executor == KUBERNETES else "container"
+            arguments[name] = literal(step.container.as_json())
         return arguments
 
     # ------------------------------------------------------------------ edges

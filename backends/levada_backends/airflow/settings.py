@@ -39,6 +39,7 @@ class Settings:
         self.pipeline = values(program.settings)
         self._airflow = airflow
         self._steps = {step.key: values(step.settings) for step in program.steps}
+        self._programs = {step.key for step in program.steps if step.container}
 
     def of(self, call: Call) -> dict[str, Any]:
         """A call's own, then its step's, then the pipeline's."""
@@ -48,7 +49,8 @@ class Settings:
         """The arguments of a step's task, in the order to be written."""
         own = self.of(node)
         arguments: dict[str, Text] = {}
-        inner = {name: own[name] for name in FOR_THE_STEP if name in own}
+        wanted = (*FOR_THE_STEP, "image") if node.step in self._programs else FOR_THE_STEP
+        inner = {name: own[name] for name in wanted if name in own}
         if inner:
             arguments["settings"] = literal(inner)
         if own.get("retry") != self.pipeline.get("retry"):

@@ -76,6 +76,11 @@ class Outputs:
         return WHOLE
 
 
+def written(name: str) -> str:
+    """The input by which what collects a program's outputs is given one."""
+    return f"program-{name}"
+
+
 def output_name(name: str) -> str:
     """A named output is called as it is; those of a tuple have numbers."""
     return f"output_{name}" if name.isdecimal() else name

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
-from levada_compiler.program.ir import Call, walk
+from levada_compiler.program.ir import Call, Guard, walk
 
 from ..pods import names
-from ..pods.check import SettingsCheck, no_image
+from ..pods.check import SettingsCheck, no_image, no_levada
 from . import parameters
 from .artifacts import WHOLE, output_name
-from .executors import GRACE, values
+from .escaping import is_replaced
+from .executors import FILE, GRACE, IN, OUT, values
 from .schedule import MOST_RUNS, same_zone
 from .verify import Verifier
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from levada_compiler.program.ir import Program, Setting
+    from levada_compiler.program.ir import Container, Program, Setting, Step
 
     from .options import Options
     from .spec import Spec
@@ -45,6 +46,7 @@ def check(program: Program, options: Options, make: Callable[[], Spec]) -> tuple
     found = [
         *_artifacts(program, options),
         *_images(program, options),
+        *_programs(program),
         *_parameters(program),
         *_schedule(program, options),
         *_settings(program),
@@ -76,6 +78,9 @@ def _artifacts(program: Program, options: Options) -> Iterator[Diagnostic]:
 def _images(program: Program, options: Options) -> Iterator[Diagnostic]:
     if options.image:
         return
+    functions = [step for step in program.steps if not step.container]
+    if not functions:
+        yield from no_levada("kubeflow-image", program, "", "[tool.levada.targets.kubeflow]")
     called = {node.step for node in walk(program.body) if isinstance(node, Call)}
     steps = [step for step in program.steps if step.key in called]
     yield from no_image(
@@ -83,6 +88,55 @@ def _images(program: Program, options: Options) -> Iterator[Diagnostic]:
         [step for step in steps if not values(step.settings).get("image")],
         f"run `levada build {program.file} --push REGISTRY`, or set `image` on each",
     )
+
+
+def _programs(program: Program) -> Iterator[Diagnostic]:
+    """What KFP cannot do with programs: it has no `/levada`, and tells a program its paths."""
+    steps = {step.key: step for step in program.steps if step.container}
+    for step in steps.values():
+        if step.container is not None:
+            yield from _program(step, step.container)
+    for guard in (node for node in walk(program.body) if isinstance(node, Guard) and node.handler):
+        for call in (node for node in walk(guard.body) if isinstance(node, Call)):
+            if call.step in steps:
+                yield Diagnostic(
+                    "kubeflow-program",
+                    f"`{call.id}` runs a program in a `try`, and KFP cannot go on if it fails",
+                    call.span,
+                    help="have the program write how it went to an output, and look at that",
+                )
+
+
+def _program(step: Step, container: Container) -> Iterator[Diagnostic]:
+    words = (*(container.command or ()), *(container.args or ()))
+    name = step.function
+    if not container.command:
+        yield Diagnostic(
+            "kubeflow-program",
+            f"`{name}` has no command, and KFP ignores that of its image",
+            step.span,
+            help="write the image's entry point as `command`",
+        )
+    environment = values(step.settings).get("environment") or {}
+    for text in filter(is_replaced, (*words, *environment.values())):
+        yield Diagnostic(
+            "kubeflow-program",
+            f"KFP or Kubernetes would replace a part of {json.dumps(text, ensure_ascii=False)}",
+            step.span,
+            help="have no `{{`, `$(` and `$$` in it",
+        )
+    named = {found for word in words for found in FILE.findall(word)}
+    wanted = [f"{IN}{parameter.name}" for parameter in step.parameters]
+    wanted += [f"{OUT}{output.name}" for output in container.outputs]
+    for path in wanted:
+        if path not in named:
+            yield Diagnostic(
+                "kubeflow-program",
+                f"the command of `{name}` does not name `{path}`",
+                step.span,
+                label="on Kubeflow files have other paths, which stand in the command",
+                help=f"give the program the path `{path}` in `args`",
+            )
 
 
 def _parameters(program: Program) -> Iterator[Diagnostic]:

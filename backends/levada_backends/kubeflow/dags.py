@@ -35,7 +35,7 @@ from levada_compiler.program.ir import (
 from levada_compiler.program.references import References
 from levada_compiler.slotted import dataclass, field, replace
 
-from . import cel, parameters
+from . import artifacts, cel, parameters
 from .escaping import escape
 from .names import Names
 
@@ -93,7 +93,7 @@ class Task:
 
     name: str
     title: str
-    kind: str  #: step, decide, items, check, raise, outputs, end or dag
+    kind: str  #: step, stage, program, decide, items, check, raise, outputs, end or dag
     dag: Dag
     node: Node | None = None
     lines: tuple[str, ...] = ()
@@ -121,7 +121,12 @@ class Task:
 
     @property
     def call(self) -> Call | None:
-        """The call of a step, if it is one."""
+        """The call of a step, if it is one; of a container step, the task that has its outputs."""
+        return self.called if self.kind == "step" else None
+
+    @property
+    def called(self) -> Call | None:
+        """The call of a step that this is a task of."""
         return self.node if isinstance(self.node, Call) and self.inner is None else None
 
     @property
@@ -178,6 +183,7 @@ class Builder:
         self.writer = ExpressionWriter(program)
         self._program = program
         self._refer = References(program)
+        self._containers = {step.key: step.container for step in program.steps if step.container}
         self.components = Names()
         self._plain = {p.name: parameters.compared_kind(p) for p in program.parameters}
         values = [node for node in walk(program.body) if isinstance(node, Value)]
@@ -247,12 +253,30 @@ class Builder:
                 task.follows += [name for name in node.after if name in self._over]
 
     def _call(self, call: Call, place: Place) -> Task:
+        container = self._containers.get(call.step)
+        around = self._program_of(call, place) if container else None
         task = self._task(_last(call.id), "step", place, call)
         inputs = [f"input {a.name}={self.writer.text(a.value)}" for a in call.arguments]
         task.lines = (*place.loops, *self._checks(call.after), *inputs, *_cut_off(place))
         task.wants += self._refer.of_node(call)
         self.calls[call.id] = task
+        if around is not None and container is not None:
+            stage, program = around
+            stage.lines, stage.wants = task.lines, list(task.wants)
+            task.wants.append(program)
+            for output in container.outputs:
+                task.taken[artifacts.written(output.name)] = Taken(program, output.name, False)
         return task
+
+    def _program_of(self, call: Call, place: Place) -> tuple[Task, Task]:
+        """What comes before a container step's own task, which collects: staging, the program."""
+        stage = self._task(f"{_last(call.id)} stage", "stage", place, call)
+        stage.comment = "hands the program its inputs"
+        program = self._task(f"{_last(call.id)} program", "program", place, call)
+        program.indexed = False
+        program.wants.append(stage)
+        program.taken = {a.name: Taken(stage, a.name, False) for a in call.arguments}
+        return stage, program
 
     def _raise(self, fail: Fail, place: Place) -> Task:
         task = self._task(_last(fail.id), "raise", place, fail)

@@ -10,13 +10,15 @@ depend on is among its arguments.
 from __future__ import annotations
 
 import json
+import re
 
+from levada.programs import FOLDER
 from levada_compiler.program.ir import Call, walk
 from levada_compiler.program.plan import merged_settings
 
 from ..pods import container as pod
 from ..pods import quantity
-from . import parameters
+from . import artifacts, parameters
 from .artifacts import PARAMETER
 from .dags import INDEX
 from .escaping import escape
@@ -26,12 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from levada_compiler.program.ir import Program, Setting, Step
+    from levada_compiler.program.ir import Container, Program, Setting, Step
 
     from .dags import Taken, Task
     from .names import Names
     from .options import Options
 
+IN, OUT = f"{FOLDER}/in/", f"{FOLDER}/out/"
+#: A file of a program in its command.
+FILE = re.compile(rf"(?:{re.escape(IN)}|{re.escape(OUT)})\w+")
 COMMAND = ["python", "-m", "levada.kubeflow"]
 #: What the step command itself acts on.
 _FOR_THE_STEP = (
@@ -89,19 +94,40 @@ class Executors:
         made: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
         steps: dict[str, set[str]] = {}
         for task, kinds in outputs.items():
-            call = task.call
+            call = task.called
             settings = self.settings(call) if call else {}
-            parts = self._container(task, settings, kinds), self._of_kubernetes(settings)
+            if call is not None and task.kind == "program":
+                parts = self._program_container(call, settings), self._of_program(settings)
+            else:
+                settings = _around_program(settings) if self._container_of(call) else settings
+                parts = self._container(task, settings, kinds), self._of_kubernetes(settings)
             key = self._with_room(json.dumps(parts), call)
             self._keys[task] = key
             made[key] = parts
-            steps.setdefault(key, set()).add(self.step(call).function if call else task.kind)
+            steps.setdefault(key, set()).add(self._title(task, call))
         for key, (container, kubernetes) in made.items():
             name = self._names[key] = names.new("step" if len(steps[key]) > 1 else min(steps[key]))
             known = [*self._known.get(key, {}).values(), *self._values(key)]
-            container["args"][1:1] = map(escape, known)
+            if container["command"] == COMMAND:
+                container["args"][1:1] = map(escape, known)
             self.containers[f"exec-{name}"] = {"container": container}
             self.kubernetes[f"exec-{name}"] = kubernetes
+
+    def _title(self, task: Task, call: Call | None) -> str:
+        if call is None:
+            return task.kind
+        function = self.step(call).function
+        return function if task.kind == "step" else f"{function}-{task.kind}"
+
+    def _container_of(self, call: Call | None) -> Container | None:
+        return None if call is None else self.step(call).container
+
+    def files(self, task: Task, call: Call) -> list[str]:
+        """What a task of a container step gives: the inputs of its program, or its outputs."""
+        container = self._container_of(call)
+        if task.kind == "stage" or container is None:
+            return [argument.name for argument in call.arguments]
+        return [output.name for output in container.outputs]
 
     def _values(self, key: str) -> list[str]:
         """The named values that the tasks of a container use."""
@@ -140,11 +166,15 @@ class Executors:
     def _container(
         self, task: Task, settings: dict[str, Any], outputs: dict[str, str]
     ) -> dict[str, Any]:
-        call = task.call
+        call = task.called
+        container = self._container_of(call)
         arguments = [task.kind, f"--pipeline={self._program.name}"]
         arguments += [f"--path={folder}" for folder in self._program.search]
         if call is not None:
             arguments += _of_step(self._steps[call.step], settings)
+        if container is not None:
+            said = json.dumps(container.as_json(), ensure_ascii=False)
+            arguments += [f"--container={said}", *(["--stage"] if task.kind == "stage" else [])]
         if outputs:
             arguments.append(f"--gives={_kinds(outputs)}")
         if task.taken:
@@ -160,20 +190,60 @@ class Executors:
         content: dict[str, Any] = {
             "image": self._image(task, call),
             "command": list(COMMAND),
-            "args": [*map(escape, arguments), f"--run-id={RUN_ID}", "--executor-input", "{{$}}"],
+            "args": [
+                *map(escape, arguments),
+                *(self._paths(task, call) if container is not None and call is not None else ()),
+                f"--run-id={RUN_ID}",
+                *("--executor-input", "{{$}}"),
+            ],
         }
         content["env"] = [{"name": "LEVADA_STORE", "value": self._options.store_url}]
         wanted = _resources(settings.get("resources") or {})
         return content | ({"resources": wanted} if wanted else {})
 
+    def _paths(self, task: Task, call: Call) -> list[str]:
+        """Where KFP has the files of a program: for what stages, or for what collects them."""
+        if task.kind == "stage":
+            return [f"--file={n}={_path('outputs', n)}" for n in self.files(task, call)]
+        outputs = getattr(self._container_of(call), "outputs", ())
+        return [f"--file={o.name}={_path('inputs', artifacts.written(o.name))}" for o in outputs]
+
+    def _program_container(self, call: Call, settings: dict[str, Any]) -> dict[str, Any]:
+        """The program itself, told where KFP has its files: there is no ``/levada`` in its pod."""
+        container = self.step(call).container
+        places = {f"{IN}{a.name}": _path("inputs", a.name) for a in call.arguments}
+        outputs = container.outputs if container else ()
+        places |= {f"{OUT}{o.name}": _path("outputs", o.name) for o in outputs}
+        words = (container.command or (), container.args or ()) if container else ((), ())
+        command, args = ([_replaced(word, places) for word in each] for each in words)
+        variables = settings.get("environment") or {}
+        content: dict[str, Any] = {
+            "image": str(settings.get("image")),
+            "command": command,
+            "args": args,
+            "env": [{"name": name, "value": text} for name, text in variables.items()],
+        }
+        wanted = _resources(settings.get("resources") or {})
+        return content | ({"resources": wanted} if wanted else {})
+
     def _image(self, task: Task, call: Call | None) -> str:
         """The image of a call. What decides has that of a step whose value it looks at."""
-        asked = (self._calls[want] for want in task.wants if want in self._calls)
-        one = call or next(asked, None) or next(iter(self._calls.values()), None)
+        functions = {i: c for i, c in self._calls.items() if not self._container_of(c)}
+        asked = (functions[want] for want in task.wants if want in functions)
+        called = None if self._container_of(call) else call
+        one = called or next(asked, None) or next(iter(functions.values()), None)
         own = self.settings(one).get("image") if one else None
         return str(own or self._options.image)
 
     # ------------------------------------------------------------------ Kubernetes
+
+    def _of_program(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """The same for a program, which does not see the store."""
+        content = self._of_kubernetes(settings)
+        del content["fieldPathAsEnv"]
+        mounts = [_mount(volume) for volume in settings.get("volumes") or []]
+        content.pop("pvcMount", None)
+        return content | ({"pvcMount": mounts} if mounts else {})
 
     def _of_kubernetes(self, settings: dict[str, Any]) -> dict[str, Any]:
         options = self._options
@@ -203,6 +273,22 @@ class Executors:
         return content
 
 
+def _around_program(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a container step for what stages and collects: the rest is its program's."""
+    kept = ("cache", "retry", "environment", "image")
+    return {name: settings[name] for name in kept if name in settings}
+
+
+def _path(side: str, name: str) -> str:
+    """What KFP replaces by the path of an artifact."""
+    return f"{{{{$.{side}.artifacts['{name}'].path}}}}"
+
+
+def _replaced(word: str, places: Mapping[str, str]) -> str:
+    """A word of a program's command, with KFP's paths in it."""
+    return FILE.sub(lambda found: places.get(found[0], found[0]), word)
+
+
 def values(settings: tuple[Setting, ...]) -> dict[str, Any]:
     """Settings by name, as JSON values."""
     return {setting.name: json.loads(setting.value) for setting in settings}
@@ -224,7 +310,8 @@ def retry_policy(settings: dict[str, Any]) -> dict[str, Any]:
 def _of_step(step: Step, settings: dict[str, Any]) -> Iterator[str]:
     if step.outputs:
         yield f"--outputs={','.join(output.name for output in step.outputs)}"
-    inner = {name: settings[name] for name in _FOR_THE_STEP if name in settings}
+    wanted = (*_FOR_THE_STEP, "image") if step.container else _FOR_THE_STEP
+    inner = {name: settings[name] for name in wanted if name in settings}
     if inner:
         yield f"--settings={json.dumps(inner, ensure_ascii=False)}"
 

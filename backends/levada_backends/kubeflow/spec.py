@@ -112,7 +112,7 @@ class Spec:
     # ------------------------------------------------------------------ tasks
 
     def _task(self, task: Task) -> dict[str, Any]:
-        settings = self.executors.settings(task.call) if task.call else {}
+        settings = self.executors.settings(task.called) if task.called else {}
         if task.inner is None:
             task.component = f"comp-{self.executors.named(task)}"
         content: dict[str, Any] = {
@@ -153,9 +153,10 @@ class Spec:
         """The inputs of a task: what it is given, and of which type that is."""
         found: dict[str, tuple[Any, str]] = {}
         if task.inner is None:
-            own = self.executors.lines(task.call) if task.call else ()
+            own = self.executors.lines(task.called) if task.called else ()
             lines = (*own, *task.lines, *_collected(task))
-            found[CALL] = _constant("\n".join(lines)), "STRING"
+            if task.kind != "program":
+                found[CALL] = _constant("\n".join(lines)), "STRING"
         for above in filter(None, (task.decided, task.listed)):
             given = {"producerTask": above.name, "outputParameterKey": OUTPUT}
             kind = _OUTPUT_TYPES[above.kind]
@@ -168,7 +169,8 @@ class Spec:
         if task.exit_of is not None:
             status = {"taskFinalStatus": {"producerTask": task.exit_of.name}}
             found[STATUS] = status, "TASK_FINAL_STATUS"
-        if any(not one.is_list for one in task.taken.values()) and not found:
+        is_dag = task.inner is not None
+        if is_dag and any(not one.is_list for one in task.taken.values()) and not found:
             # KFP's local runner drops the artifacts of such a DAG.
             found[CALL] = _constant("artifacts"), "STRING"
         return found
@@ -199,6 +201,8 @@ class Spec:
     def _outputs(self, task: Task) -> dict[str, str]:
         if task.call is not None:
             return self._of_call(task.call)
+        if task.kind in ("stage", "program") and task.called is not None:
+            return dict.fromkeys(self.executors.files(task, task.called), "Artifact")
         if task.kind in _OUTPUT_TYPES:
             return {OUTPUT: _OUTPUT_TYPES[task.kind]}
         result = self.program.result

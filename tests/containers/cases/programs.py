@@ -31,6 +31,13 @@ measure = container(
 fail = container(
     TOOLS, command=["/bin/sh", "-c"], args=["echo the reason >&2; exit 3"], outputs={"n": int}
 )
+fail_on = container(
+    TOOLS,
+    command=["/bin/sh", "-c"],
+    args=["cat /levada/in/data; exit 3"],
+    inputs={"data": Path},
+    outputs={"n": int},
+)
 forget = container(TOOLS, command=["/bin/sh", "-c"], args=["exit 0"], outputs={"lines": int})
 mistake = container(
     TOOLS, command=["/bin/sh", "-c"], args=["echo many > /levada/out/n"], outputs={"n": int}
@@ -78,6 +85,12 @@ def programs(rows: int = 2):
 @pipeline
 def failing():
     return fail()
+
+
+@pipeline
+def failing_later(rows: int = 1):
+    """With a function, whose image hands the program its files."""
+    return fail_on(data=write(rows))
 
 
 @pipeline

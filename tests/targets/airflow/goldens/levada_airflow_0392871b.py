@@ -1,7 +1,7 @@
 """The operators of DAGs that Levada has compiled: each runs `python -m levada` for a task.
 
 Made by Levada; compile the pipelines again, rather than change this file.
-Source: sha256:c01e8a77e34720934b609ba83fd5cd9aa1a9a703f34f4dbc2fdf7b5c189f38f1
+Source: sha256:0392871bdb2f22222c86b98d3f1ebab08377c383ebb4d7ad9fa1067758589cc8
 """
 
 import json
@@ -132,6 +132,14 @@ class Step(Command):
             self.levada += ["--outputs", ",".join(outputs)]
         if settings:
             self.levada += ["--settings", json.dumps(settings)]
+
+
+class Program(Step):
+    """Runs a program of an image that is not Levada's, by Docker: files are all that it sees."""
+
+    def __init__(self, container, **kwargs):
+        super().__init__(**kwargs)
+        self.levada += ["--container", json.dumps(container)]
 
 
 class Items(Command):

@@ -1,0 +1,88 @@
+"""Container steps of a real Airflow, in containers of a real Docker engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from levada_backends.images.make_base import make_base
+
+from tests.conformance import records
+from tests.conformance.engines.airflow_docker import OPTIONS
+from tests.conformance.engines.docker import PYPROJECT, PYTHON, Project
+from tests.containers import tool_images
+from tests.engines.airflow import Airflow, Run
+from tests.engines.docker import Docker
+
+pytestmark = pytest.mark.engine
+PIPELINES = ("programs", "failing_later")
+
+
+@pytest.fixture(scope="module")
+def project(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The pipelines with a base image, and the options of the target."""
+    folder = tmp_path_factory.mktemp("airflow-programs")
+    root, store = folder / "project", folder / "store"
+    for place in (root, store, folder / "files"):
+        place.mkdir()
+    shutil.copy(Path(__file__).parent / "cases" / "programs.py", root)
+    digest = make_base(root / "base.tar")
+    host, place, scratch = (json.dumps(str(v)) for v in (docker.host, store, folder / "files"))
+    options = OPTIONS.format(host=host, store=place, scratch=scratch)
+    (root / "pyproject.toml").write_text(PYPROJECT.format(digest=digest, python=PYTHON) + options)
+    tool_images.load(docker, root)
+    return Project(root, docker)
+
+
+@pytest.fixture(scope="module")
+def runs(airflow_3: Airflow, project: Project) -> dict[str, Run]:
+    """A run of each pipeline, over."""
+    texts = {f"{name}.py": _compiled(project, name) for name in PIPELINES}
+    airflow_3.deploy(texts, 300)
+    found = airflow_3.wait([airflow_3.start_run(name, {}) for name in PIPELINES], 600)
+    return dict(zip(PIPELINES, found, strict=True))
+
+
+def _compiled(project: Project, name: str) -> str:
+    reference, registry = f"programs.py:{name}", project.docker.registry
+    for words in (
+        ("build", reference, "--push", registry, "--insecure", registry),
+        ("compile", reference, "--target", "airflow", "-o", "dags"),
+    ):
+        done = project.levada(*words)
+        assert not done.returncode, done.stderr
+    return (project.root / "dags" / f"{name}.py").read_text()
+
+
+def record(project: Project, run: Run, node: str) -> dict[str, Any]:
+    store = str(project.root.parent / "store")
+    found = records.records(store, run.dag_id, run.run_id)
+    return next(each for each in found if each["node"] == node)
+
+
+def test_files_go_through_programs(project: Project, runs: dict[str, Run]) -> None:
+    run = runs["programs"]
+    assert str(run.state) == "success", run.describe()
+    store = str(project.root.parent / "store")
+    outcome = records.run_folder(store, "programs", run.run_id) / "outcome.json"
+    assert json.loads(outcome.read_text())["outputs"] == [2, "row\nrow\n", "été", {"$float": 5.0}]
+    found = record(project, run, "count")
+    assert found["environment"]["image"] == tool_images.TOOLS
+    assert found["inputs"]["data"]["source"] == "write"
+
+
+def test_a_program_that_fails(project: Project, runs: dict[str, Run]) -> None:
+    run = runs["failing_later"]
+    assert str(run.state) == "failed"
+    error = record(project, run, "fail_on")["error"]
+    assert error["type"] == "ProgramError"
+    assert "'StatusCode': 3" in error["message"]
+
+
+def test_nothing_is_left(docker: Docker, runs: dict[str, Run]) -> None:
+    assert runs
+    assert docker.run("ps", "--all", "--quiet").stdout == ""
+    assert docker.run("volume", "ls", "--quiet").stdout == ""

@@ -1,0 +1,605 @@
+"""programs.
+
+Made from tests/targets/airflow/cases/programs.py:programs by Levada 0.1.0.
+Source: sha256:b2b1676cc99b984b92f72ed45d9c95c3739f99f37445f9e05d70a4454b89e0e8
+Change that file and compile it again, rather than this one.
+"""
+
+import json
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pendulum
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.providers.docker.operators.docker import DockerOperator
+from docker.types import Mount
+
+try:  # Airflow 3
+    from airflow.providers.standard.hooks.subprocess import SubprocessHook
+    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk.definitions.param import Param
+except ImportError:  # Airflow 2
+    from airflow import DAG
+    from airflow.hooks.subprocess import SubprocessHook
+    from airflow.models import BaseOperator
+    from airflow.models.param import Param
+
+try:  # Airflow 3.2
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+except ImportError:
+    from airflow.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+PIPELINE = "programs"
+# The project on the worker, and the Python that has what its steps need. Artifacts
+# and records are kept at LEVADA_STORE, or else in the project; workers share it.
+PROJECT = os.environ.get("LEVADA_PROJECT") or str(Path(__file__, "../..").resolve())
+PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable
+# Where steps are imported from, within the project.
+SOURCES = ["tests/targets/airflow/cases", "."]
+
+# Where a container finds what it shares with all others.
+STORE = "/store"
+
+# What all containers have.
+DOCKER = {"docker_url": "tcp://docker:2376", "network_mode": "none"}
+MOUNTS = [Mount(target="/store", source="/srv/levada", type="bind")]
+
+# What all pods have, as Kubernetes writes it.
+KUBERNETES = {"startup_timeout_seconds": 600}
+POD = {
+    "automountServiceAccountToken": False,
+    "securityContext": {
+        "fsGroup": 65532,
+        "runAsGroup": 65532,
+        "runAsUser": 65532,
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+    "volumes": [
+        {"name": "tmp", "emptyDir": {}},
+        {
+            "name": "claim-srv-levada-cf9afede",
+            "persistentVolumeClaim": {"claimName": "/srv/levada"},
+        },
+    ],
+}
+CONTAINER = {
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    },
+    "volumeMounts": [
+        {"mountPath": "/tmp", "name": "tmp"},
+        {"mountPath": "/store", "name": "claim-srv-levada-cf9afede"},
+    ],
+}
+
+# What every command is told. Airflow fills in the {{ }} when the task starts.
+ENVIRONMENT = {
+    "LEVADA_RUN_ID": "{{ run_id }}",
+    "LEVADA_TRY": "{{ ti.try_number }}",
+    "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
+    "LEVADA_SOURCE": "sha256:b2b1676cc99b984b92f72ed45d9c95c3739f99f37445f9e05d70a4454b89e0e8",
+    "LEVADA_ENGINE": (
+        "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
+        " 'map_index': ti.map_index, 'try_number': ti.try_number,"
+        " 'trigger': dag_run.run_type | string,"
+        " 'logical_date': (dag_run.logical_date or dag_run.run_after).isoformat(),"
+        " 'data_interval_start': dag_run.data_interval_start.isoformat()"
+        " if dag_run.data_interval_start else none,"
+        " 'data_interval_end': dag_run.data_interval_end.isoformat()"
+        " if dag_run.data_interval_end else none}"
+        " | tojson }}"
+    ),
+}
+
+
+def words_of(task):
+    """What `python -m levada` is told to do a task. Nothing passes through a shell."""
+    words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
+    for folder in SOURCES:
+        words += ["--path", folder]
+    for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
+        word, text = clause.split(" ", 1)
+        words += [f"--{word}", text]
+    for name in task.checks:
+        words += ["--check", name]
+    return words if task.item is None else [*words, "--map-index", task.item["index"]]
+
+
+def xcom_of(result):
+    """A result without the few things that Airflow's database does not take."""
+    if result is None:
+        raise AirflowException("it has left no result: see the log above")
+    text = json.dumps(result, ensure_ascii=False).replace("\\u0000", "\\ufffd")
+    text = text.encode("utf-8", "replace").decode()
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
+
+
+class Command(BaseOperator):
+    """Runs `python -m levada` in a process of its own.
+
+    Its result is JSON in a file; all that it prints is in the task's log.
+    """
+
+    template_fields = ("env",)
+
+    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+        super().__init__(**kwargs)
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.env = ENVIRONMENT
+
+    def execute(self, context):
+        self.process = SubprocessHook()
+        env = {**os.environ, **self.env}
+        with TemporaryDirectory() as folder:
+            result = Path(folder, "result.json")
+            command = [PYTHON, "-m", "levada", *words_of(self), "--result", str(result)]
+            code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
+            if code == 65:  # it would fail again
+                raise AirflowFailException("a permanent error: see the log above")
+            if code != 0:
+                raise AirflowException(f"exit code {code}: see the log above")
+            return xcom_of(json.loads(result.read_text(encoding="utf-8")))
+
+    def on_kill(self):
+        self.process.send_sigterm()
+
+
+class Step(Command):
+    """Calls a step's function with its inputs, each an expression over what there is so far."""
+
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
+        super().__init__(**kwargs)
+        self.levada = [step, "--code", code]  # a difference is a warning
+        for name, text in (inputs or {}).items():
+            self.levada += ["--input", f"{name}={text}"]
+        if outputs:
+            self.levada += ["--outputs", ",".join(outputs)]
+        if settings:
+            self.levada += ["--settings", json.dumps(settings)]
+
+
+class Program(Step):
+    """Runs a program of an image that is not Levada's, by Docker: files are all that it sees."""
+
+    def __init__(self, container, **kwargs):
+        super().__init__(**kwargs)
+        self.levada += ["--container", json.dumps(container)]
+
+
+class DockerCommand(DockerOperator):
+    """Runs `python -m levada` in a container, which leaves its result as JSON in a file."""
+
+    template_fields = ("environment",)
+    pickling_library = json  # reads the result
+
+    def __init__(
+        self,
+        image,
+        secrets=(),
+        mounts=(),
+        loops=(),
+        checks=(),
+        item=None,
+        node=None,
+        **kwargs,
+    ):
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        super().__init__(
+            image=image,
+            entrypoint=["python"],
+            environment={
+                **ENVIRONMENT,
+                "LEVADA_STORE": STORE,
+                "LEVADA_IMAGE": image,
+            },
+            # The worker's own variables of these names; Airflow shows and keeps none of them.
+            private_environment={name: os.environ[name] for name in secrets if name in os.environ},
+            mounts=[*MOUNTS, *mounts],
+            mount_tmp_dir=False,
+            auto_remove="force",
+            retrieve_output=True,
+            retrieve_output_path="/tmp/levada-result.json",
+            skip_on_exit_code=65,
+            **DOCKER,
+            **kwargs,
+        )
+
+    def execute(self, context):
+        self.command = ["-m", "levada", *words_of(self), "--result", self.retrieve_output_path]
+        try:
+            return xcom_of(super().execute(context))
+        except AirflowSkipException as error:  # it would fail again
+            raise AirflowFailException("a permanent error: see the log above") from error
+
+
+class DockerStep(DockerCommand):
+    """Calls a step's function with its inputs, each an expression over what there is so far."""
+
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
+        super().__init__(**kwargs)
+        self.levada = [step, "--code", code]  # a difference is a warning
+        for name, text in (inputs or {}).items():
+            self.levada += ["--input", f"{name}={text}"]
+        if outputs:
+            self.levada += ["--outputs", ",".join(outputs)]
+        if settings:
+            self.levada += ["--settings", json.dumps(settings)]
+
+
+class DockerProgram(DockerStep):
+    """Runs a program of another image, between containers that stage and collect its files."""
+
+    def __init__(
+        self,
+        container,
+        settings,
+        secrets=(),
+        mounts=(),
+        cpus=1.0,
+        mem_limit=None,
+        device_requests=None,
+        **kwargs,
+    ):
+        super().__init__(settings=settings, **kwargs)
+        self.levada += ["--container", json.dumps(container)]
+        self.program = {
+            "image": settings["image"],
+            "entrypoint": container["command"],
+            "command": container["args"],
+            "environment": {"HOME": "/tmp", **settings.get("environment", {})},
+            "_private_environment": {name: os.environ[name] for name in secrets},
+            "mounts": list(mounts),
+            "cpus": cpus,
+            "mem_limit": mem_limit,
+            "device_requests": device_requests,
+            "skip_on_exit_code": [],
+        }
+
+    def execute(self, context):
+        volume = self.cli.create_volume()["Name"]
+        files = Mount("/levada", volume)
+        self.mounts = [*self.mounts, files]
+        try:
+            # A new volume is root's, and the containers need not be.
+            opened = ["-c", "import os; os.chmod('/levada', 0o1777)"]
+            self.run_container(context, user="0", command=opened)
+            self.run_container(context, command=["-m", "levada", *words_of(self), "--stage"])
+            mounts = [*self.program["mounts"], files]
+            try:
+                self.run_container(context, **{**self.program, "mounts": mounts})
+            except AirflowException as error:  # to be recorded
+                self.environment["LEVADA_PROGRAM_ERROR"] = f"the program failed: {error}"
+            self.environment["LEVADA_PROGRAM_FOLDER"] = "/levada"
+            return super().execute(context)
+        except AirflowSkipException as error:  # it would fail again
+            raise AirflowFailException("a permanent error: see the log above") from error
+        finally:
+            self.cli.remove_volume(volume, force=True)
+
+    def run_container(self, context, **changes):
+        """Runs a container that differs from the operator's in this."""
+        before = {name: getattr(self, name) for name in changes}
+        vars(self).update(changes)
+        try:
+            DockerOperator.execute(self, context)
+        finally:
+            vars(self).update(before)
+
+
+def pod_of(task, pod, container):
+    """A pod as Kubernetes writes it: what all have, and what this one has besides."""
+    main = {"name": "base", **CONTAINER, **container}
+    main["volumeMounts"] = [*CONTAINER["volumeMounts"], *container.get("volumeMounts", [])]
+    volumes = [*POD["volumes"], *pod.get("volumes", [])]
+    return {"spec": {**POD, **pod, "volumes": volumes, "containers": [main]}}
+
+
+class PodCommand(KubernetesPodOperator):
+    """Runs `python -m levada` in a pod, which leaves its result as JSON for the sidecar."""
+
+    template_fields = ("env_vars",)
+
+    def __init__(
+        self,
+        image,
+        pod=None,
+        container=None,
+        loops=(),
+        checks=(),
+        item=None,
+        node=None,
+        **kwargs,
+    ):
+        self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        super().__init__(
+            image=image,
+            cmds=["python"],
+            env_vars={
+                **ENVIRONMENT,
+                "HOME": "/tmp",
+                "LEVADA_STORE": STORE,
+                "LEVADA_IMAGE": image,
+            },
+            pod_template_dict=pod_of(self, pod or {}, container or {}),
+            do_xcom_push=True,
+            skip_on_exit_code=65,
+            log_events_on_failure=True,
+            log_pod_spec_on_failure=False,
+            **{"deferrable": False, **KUBERNETES, **kwargs},
+        )
+
+    def build_pod_request_obj(self, context=None, **kwargs):
+        result = "/airflow/xcom/return.json"
+        self.arguments = ["-m", "levada", *words_of(self), "--result", result]
+        pod = super().build_pod_request_obj(context, **kwargs)
+        main = pod.spec.containers[0]
+        for container in pod.spec.containers:  # the sidecar, too
+            container.security_context = main.security_context
+        # Kubernetes would expand `$(NAME)`.
+        main.args = [word.replace("$", "$$") for word in main.args]
+        for variable in main.env:
+            if variable.value:
+                variable.value = variable.value.replace("$", "$$")
+        return pod
+
+    def execute(self, context):
+        try:
+            return xcom_of(super().execute(context))
+        except AirflowSkipException as error:  # it would fail again
+            raise AirflowFailException("a permanent error: see the log above") from error
+
+
+class PodStep(PodCommand):
+    """Calls a step's function with its inputs, each an expression over what there is so far."""
+
+    def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
+        super().__init__(**kwargs)
+        self.levada = [step, "--code", code]  # a difference is a warning
+        for name, text in (inputs or {}).items():
+            self.levada += ["--input", f"{name}={text}"]
+        if outputs:
+            self.levada += ["--outputs", ",".join(outputs)]
+        if settings:
+            self.levada += ["--settings", json.dumps(settings)]
+
+
+class PodProgram(PodStep):
+    """Runs a program of another image as the last init container of its pod.
+
+    The one before it stages the program's files, the pod's container collects them.
+    """
+
+    def __init__(self, container_step, **kwargs):
+        super().__init__(init_container_logs=True, **kwargs)
+        self.levada += ["--container", json.dumps(container_step)]
+
+    def build_pod_request_obj(self, context=None, **kwargs):
+        pod = super().build_pod_request_obj(context, **kwargs)
+        main, stage = pod.spec.containers[0], pod.spec.init_containers[0]
+        stage.image, stage.command, stage.env = main.image, main.command, main.env
+        stage.args = [*main.args, "--stage"]
+        stage.security_context, stage.volume_mounts = main.security_context, main.volume_mounts
+        return pod
+
+
+class PodOutputs(PodCommand):
+    """Records what the pipeline returns, and that the run has succeeded."""
+
+    def __init__(self, outputs=None, returns="value", **kwargs):
+        super().__init__(**kwargs)
+        self.levada = ["outputs", "--returns", returns]
+        for name, text in (outputs or {}).items():
+            self.levada += ["--output", f"{name}={text}"]
+
+
+with DAG(
+    dag_id=PIPELINE,
+    schedule=None,
+    start_date=pendulum.parse("2024-01-01"),
+    catchup=False,
+    params={"day": Param("2026-01-01", type="string")},
+    default_args={"retries": 0},
+    doc_md=__doc__,
+) as dag:
+    load = DockerStep(
+        task_id="load",
+        image="registry.example.com/steps:2",
+        step="programs:load",
+        code="sha256:c2b91d846adb",
+        inputs={"day": "params.day"},
+    )
+
+    count = DockerProgram(
+        task_id="count",
+        image="registry.example.com/steps:2",
+        step="programs:count",
+        code="sha256:428367478e8b",
+        inputs={"rows": "load"},
+        settings={
+            "secrets": {"TOKEN": "scores/token"},
+            "environment": {"COST": "$5"},
+            "timeout": 600,
+            "image": "registry.example.com/tools/count:1.2",
+        },
+        execution_timeout=timedelta(minutes=11),
+        cpus=2.0,
+        mem_limit="1g",
+        secrets=["TOKEN"],
+        mounts=[Mount(target="/models", source="models", type="volume")],
+        container={
+            "command": ["sh", "-c"],
+            "args": ["wc -l < /levada/in/rows > /levada/out/lines && echo $COST"],
+            "outputs": {"lines": "int"},
+        },
+    )
+
+    split = Program(
+        task_id="split",
+        step="programs:split",
+        code="sha256:2da5e6943861",
+        inputs={"lines": "count"},
+        outputs=["head", "tail"],
+        settings={"image": "registry.example.com/tools/split:3"},
+        container={
+            "command": None,
+            "args": None,
+            "outputs": {"head": "pathlib.Path", "tail": "pathlib.Path"},
+        },
+    )
+
+    score = PodProgram(
+        task_id="score",
+        image="registry.example.com/steps:2",
+        step="programs:score",
+        code="sha256:9d1f144982c9",
+        inputs={"rows": "split.head"},
+        settings={
+            "secrets": {"TOKEN": "scores/token"},
+            "environment": {"COST": "$(X)"},
+            "image": "registry.example.com/tools/score@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+        },
+        pod={
+            "nodeSelector": {"disk": "ssd"},
+            "initContainers": [
+                {"name": "stage"},
+                {
+                    "name": "program",
+                    "image": "registry.example.com/tools/score@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+                    "args": ["--price=$$5"],
+                    "env": [
+                        {"name": "HOME", "value": "/tmp"},
+                        {"name": "COST", "value": "$$(X)"},
+                        {
+                            "name": "TOKEN",
+                            "valueFrom": {"secretKeyRef": {"key": "token", "name": "scores"}},
+                        },
+                    ],
+                    "resources": {
+                        "limits": {"cpu": "2", "memory": "1Gi"},
+                        "requests": {"cpu": "2", "memory": "1Gi"},
+                    },
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "volumeMounts": [
+                        {"mountPath": "/tmp", "name": "tmp"},
+                        {"mountPath": "/levada", "name": "levada"},
+                        {"mountPath": "/models", "name": "claim-models"},
+                    ],
+                },
+            ],
+            "volumes": [
+                {"name": "levada", "emptyDir": {}},
+                {"name": "claim-models", "persistentVolumeClaim": {"claimName": "models"}},
+            ],
+        },
+        container={
+            "env": [{"name": "LEVADA_PROGRAM_FOLDER", "value": "/levada"}],
+            "volumeMounts": [{"mountPath": "/levada", "name": "levada"}],
+        },
+        container_step={"command": None, "args": ["--price=$5"], "outputs": {"best": "float"}},
+    )
+
+    score_2 = PodProgram(
+        task_id="score_2",
+        image="registry.example.com/steps:2",
+        step="programs:score",
+        code="sha256:9d1f144982c9",
+        inputs={"rows": "split.tail"},
+        settings={
+            "secrets": {"TOKEN": "scores/token"},
+            "environment": {"COST": "$(X)"},
+            "image": "registry.example.com/tools/score@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+        },
+        pod={
+            "nodeSelector": {"disk": "ssd"},
+            "initContainers": [
+                {"name": "stage"},
+                {
+                    "name": "program",
+                    "image": "registry.example.com/tools/score@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+                    "args": ["--price=$$5"],
+                    "env": [
+                        {"name": "HOME", "value": "/tmp"},
+                        {"name": "COST", "value": "$$(X)"},
+                        {
+                            "name": "TOKEN",
+                            "valueFrom": {"secretKeyRef": {"key": "token", "name": "scores"}},
+                        },
+                    ],
+                    "resources": {
+                        "limits": {"cpu": "2", "memory": "1Gi"},
+                        "requests": {"cpu": "2", "memory": "1Gi"},
+                    },
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "volumeMounts": [
+                        {"mountPath": "/tmp", "name": "tmp"},
+                        {"mountPath": "/levada", "name": "levada"},
+                        {"mountPath": "/models", "name": "claim-models"},
+                    ],
+                },
+            ],
+            "volumes": [
+                {"name": "levada", "emptyDir": {}},
+                {"name": "claim-models", "persistentVolumeClaim": {"claimName": "models"}},
+            ],
+        },
+        container={
+            "env": [{"name": "LEVADA_PROGRAM_FOLDER", "value": "/levada"}],
+            "volumeMounts": [{"mountPath": "/levada", "name": "levada"}],
+        },
+        container_step={"command": None, "args": ["--price=$5"], "outputs": {"best": "float"}},
+    )
+
+    notify = PodProgram(
+        task_id="notify",
+        image="registry.example.com/steps:2",
+        step="programs:notify",
+        code="sha256:31a721af5b3f",
+        inputs={"text": 'f"{params.day}: {[score, score_2]}"'},
+        settings={"cache": False, "image": "registry.example.com/tools/notify:3"},
+        pod={
+            "initContainers": [
+                {"name": "stage"},
+                {
+                    "name": "program",
+                    "image": "registry.example.com/tools/notify:3",
+                    "env": [{"name": "HOME", "value": "/tmp"}],
+                    "resources": {},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "volumeMounts": [
+                        {"mountPath": "/tmp", "name": "tmp"},
+                        {"mountPath": "/levada", "name": "levada"},
+                    ],
+                },
+            ],
+            "volumes": [{"name": "levada", "emptyDir": {}}],
+        },
+        container={
+            "env": [{"name": "LEVADA_PROGRAM_FOLDER", "value": "/levada"}],
+            "volumeMounts": [{"mountPath": "/levada", "name": "levada"}],
+        },
+        container_step={"command": None, "args": None, "outputs": {}},
+    )
+
+    # The pipeline's outputs.
+    return_ = PodOutputs(
+        task_id="return",
+        image="registry.example.com/steps:2",
+        outputs={"best": "[score, score_2]"},
+    )
+
+    load >> count >> split >> [score, score_2] >> notify >> return_
