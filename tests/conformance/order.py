@@ -60,6 +60,10 @@ class Order:
         numbers = iter(index)
         return tuple((k, next(numbers) if k == "iteration" else at) for k, at in steps)
 
+    def nodes(self) -> list[ir.Node]:
+        """Return all nodes of the program."""
+        return list(ir.walk(self.program.body))
+
     def has_effect(self, node: ir.Node) -> bool:
         """Whether there is a call in a node whose result nobody uses."""
         return any(
