@@ -351,6 +351,8 @@ class Meaning:
 
     def attribute(self, expr: ir.Attribute) -> Any:
         value = self.value(expr.value)
+        if expr.name == "__name__":
+            return type(value).__name__
         if expr.name.isdigit():
             return value[int(expr.name)]
         if expr.name[:1].isdigit():  # "0of2": the first of as many items as there must be

@@ -171,6 +171,7 @@ class Scope:
     outer: frozenset[str] = frozenset()  #: names of before the block
     own: set[str] = field(default_factory=set)  #: lists and dicts that may be changed
     results: set[str] = field(default_factory=set)  #: what steps returned
+    filled: str = ""  #: the list that a loop of the run fills: it is not read in the loop
 
     def copy(self, **changed: object) -> Scope:
         """Return the scope of a block within."""
@@ -194,7 +195,7 @@ class Scope:
 
     def changeable(self, kind: str) -> list[str]:
         """Return the names of lists or dicts that may be changed in place."""
-        barred = self.locked | (self.outer if self.in_try else frozenset())
+        barred = self.locked | (self.outer if self.in_try or self.is_fan_out else frozenset())
         return [name for name in self.of(kind) if name in self.own and name not in barred]
 
     def bind(self, name: str, kind: str, value: str) -> None:
@@ -202,6 +203,8 @@ class Scope:
         self.names[name] = kind
         self.own.discard(name)
         self.results.discard(name)
+        if kind in (LIST, DICT):  # the value may be, or hold, one that has another name
+            self.own -= set(re.findall(r"\w+", value))
         if value.startswith(("[", "{", "sorted(", "list(")):
             self.own.add(name)
         if value.startswith(("add(", "many(", "table(", "text(", "total(")):
@@ -520,6 +523,8 @@ class Maker:
 
     def grow(self) -> Lines:
         lists = self.scope.changeable(LIST)
+        if self.scope.filled:
+            lists.append(self.scope.filled)
         if not lists:
             return self.assign(LIST)
         name = self.one_of(lists)
@@ -690,7 +695,12 @@ class Maker:
                 (item, f"table({self.number(2)})", {item: STR}),
             ]
         )
+        lists = [
+            each for each in self.scope.changeable(LIST) if not re.search(rf"\b{each}\b", items)
+        ]
+        filled = self.one_of(lists) if lists and self.some(0.7) else self.scope.filled
         changed = {
+            "filled": filled,
             "fresh_only": True,
             "is_fan_out": True,
             "can_jump": False,
@@ -699,6 +709,7 @@ class Maker:
             "locked": self.scope.locked | set(re.findall(r"\w+", items)),
         }
         with self.scoped(**changed) as scope:
+            scope.names.pop(filled, None)
             scope.names |= kinds
             lines = self.block(3)
         return [f"for {target} in {items}:", *indented(lines)]
@@ -737,19 +748,27 @@ class Maker:
             shared = ""
         lines, ends = ["try:", *indented(body)], [after_body]
         handled = self.some(0.75)
+        final = not handled or self.some(0.3)
+        kept = final and self.some(0.9)  # what a handler changes is not certain in the `finally`
+        outer = frozenset(self.scope.names) if kept else self.scope.outer
         for clause in self.clauses() if handled else []:
             named = clause.rpartition(" as ")[2].rstrip(":") if " as " in clause else "?"
-            handler, names = self.inner_block(error="" if named == "?" else named)
+            handler, names = self.inner_block(
+                error="" if named == "?" else named,
+                fresh_only=kept or self.scope.fresh_only,
+                in_try=kept or self.scope.in_try,
+                outer=outer | self.scope.outer,
+            )
             if shared and self.some(0.8):
                 handler.append(f"{shared} = {self.number(2)}")
                 names[shared] = INT
             lines += [clause, *indented(handler)]
             ends.append(names)
         if handled and self.some(0.2):
-            with self.scoped() as scope:
+            with self.scoped(fresh_only=True, in_try=True, outer=outer | self.scope.outer) as scope:
                 scope.names |= after_body
                 lines += ["else:", *indented(self.block(2))]
-        if not handled or self.some(0.3):
+        if final:
             lines += ["finally:", *indented(self.inner_block(can_return=False, can_jump=False)[0])]
         self.merge(*ends)
         return lines

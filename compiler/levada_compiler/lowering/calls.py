@@ -430,6 +430,10 @@ def _call_external(frame: Frame, node: ast.Call, definition: m.External) -> Lowe
         return functions.apply(frame, node, name)
     if definition.name == "functools.partial":
         return _make_partial(frame, node)
+    if definition.name == "builtins.type":
+        known = functions.class_of_error(frame, node)
+        if known is not None:
+            return known
     uncallable.report_external(frame, node, definition)
     lower_arguments(frame, node)
     return poison(frame.span(node))

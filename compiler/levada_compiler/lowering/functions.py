@@ -15,6 +15,7 @@ from ..slotted import replace
 from . import checks, results
 from .arguments import Binder, lower_arguments
 from .function_values import TAKING
+from .lowering import expression
 from .values import (
     ANY,
     ERROR,
@@ -60,8 +61,6 @@ def apply(frame: Frame, node: ast.Call, name: str) -> Lowered:
     given = lower_arguments(frame, node, TAKING.get(name, ()))
     if given.is_poisoned:
         return poison(span)
-    if name == "type" and len(given.positional) == 1 and given.positional[0].type == ERROR:
-        return replace(given.positional[0], type=Type("exception class"))
     known = _structured(frame, node, name, given)
     if known is not None:
         return known
@@ -83,6 +82,15 @@ def apply(frame: Frame, node: ast.Call, name: str) -> Lowered:
     raises = raises or bool(given.keywords) or _has_star(given)
     made = made_of(Apply(name, given.expressions(), span), kind, values, raises=raises)
     return replace(made, fresh=name in ("list", "sorted", "dict"))
+
+
+def class_of_error(frame: Frame, node: ast.Call) -> Lowered | None:
+    """Return ``type(e)`` of the exception that a handler handles; None for any other value."""
+    name = node.args[0] if len(node.args) == 1 and not node.keywords else None
+    found = frame.scope.names.get(name.id) if isinstance(name, ast.Name) else None
+    if not isinstance(found, Lowered) or found.type != ERROR:
+        return None
+    return replace(expression(frame, node.args[0]), type=Type("exception class"))
 
 
 def _has_star(given: Given) -> bool:
