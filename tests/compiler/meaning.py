@@ -78,6 +78,13 @@ FUNCTIONS: dict[str, Any] = {
 Place = tuple[str, tuple[int, ...]]
 
 
+def unpacking(found: int, wanted: int) -> str:
+    """Say what Python says of as many items for as many names."""
+    if found > wanted:
+        return f"too many values to unpack (expected {wanted})"
+    return f"not enough values to unpack (expected {wanted}, got {found})"
+
+
 @dataclass
 class Meaning:
     """One run of a program. `steps` are the functions by key, `parameters` the run's."""
@@ -93,6 +100,7 @@ class Meaning:
     decisions: dict[Place, bool] = field(default_factory=dict)
     iterations: dict[Place, list[dict[str, Any]]] = field(default_factory=dict)
     calls: dict[str, ir.Call] = field(default_factory=dict)
+    values: dict[str, ir.Value] = field(default_factory=dict)
 
     def run(self) -> Any:
         self.survey(self.program.body, ())
@@ -112,6 +120,8 @@ class Meaning:
             self.loops[node.id] = around
             if isinstance(node, ir.Call):
                 self.calls[node.id] = node
+            if isinstance(node, ir.Value):
+                self.values[node.id] = node
             inner = (*around, node.id) if isinstance(node, ir.Loop) else around
             for region in node.regions():
                 self.survey(region, inner)
@@ -126,8 +136,10 @@ class Meaning:
             match node:
                 case ir.Call():
                     self.call(node)
-                case ir.Value():
+                case ir.Value() if node.raises:
                     self.outputs[self.place(node.id)] = self.value(node.value)
+                case ir.Value():
+                    pass  # evaluated where it is used, if it is
                 case ir.Fail():
                     self.fail(node)
                 case ir.Branch():
@@ -145,7 +157,7 @@ class Meaning:
         step = next(step for step in self.program.steps if step.key == node.step)
         given = {argument.name: self.value(argument.value) for argument in node.arguments}
         positional: list[Any] = []
-        keywords: dict[str, Any] = {}
+        keywords: dict[str, Any] = dict(given.get("**", {}))
         for parameter in step.parameters:
             if parameter.name not in given:
                 continue
@@ -221,8 +233,10 @@ class Meaning:
                 return value
             case ir.Param(name=name):
                 return self.parameters[name]
-            case ir.Output(node=node) | ir.Use(value=node):
+            case ir.Output(node=node):
                 return self.outputs[self.place(node)]
+            case ir.Use(value=name):
+                return self.named_value(name)
             case ir.Error(guard=guard):
                 return self.errors[self.place(guard)]
             case ir.Catches(guard=guard, classes=classes):
@@ -296,6 +310,13 @@ class Meaning:
                 return self.value(body if self.decisions[self.place(guard)] else handler)
         raise AssertionError(expr)
 
+    def named_value(self, name: str) -> Any:
+        place = self.place(name)
+        if place not in self.outputs:
+            (expression,) = self.values[name].expressions()
+            self.outputs[place] = self.value(expression)
+        return self.outputs[place]
+
     def function(self, name: str) -> Any:
         first, *rest = name.split(".")
         found = FUNCTIONS[first]
@@ -338,13 +359,12 @@ class Meaning:
             index, count = map(int, expr.name.split("of"))
             items = list(value)
             if len(items) != count:
-                raise ValueError(f"{len(items)} items, not {count}")
+                raise ValueError(unpacking(len(items), count))
             return items[index]
         if isinstance(value, tuple) and not hasattr(value, expr.name):
             source = expr.value
             while isinstance(source, ir.Use):
-                node = next(n for n in ir.walk(self.program.body) if n.id == source.value)
-                (source,) = node.expressions()
+                (source,) = self.values[source.value].expressions()
             assert isinstance(source, ir.Output)
             key = self.calls[source.node].step
             step = next(step for step in self.program.steps if step.key == key)

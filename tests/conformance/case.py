@@ -4,16 +4,21 @@ The JSON is a list of parameter objects, or an object:
 
     {"pipeline": "name", "inputs": [{...}], "fails": [1], "may_also_run": ["module:step"]}
 
+or, for a module of several pipelines, `{"pipelines": {"name": …}}` with one of these for each.
+
 `{tmp}` in a string stands for an empty folder of each run. `fails` holds the numbers of the
 inputs, from 0, with which the run fails. `may_also_run` names steps that plain
 Python does not reach after a failure but that an engine may have started beside it, since they
 share no data with what failed. `parallel` says that the pipeline has a `with parallel():`, so that
 its steps need not be in order. `not_on` names targets that refuse the pipeline by a diagnostic.
+`repeats` says that another case has the same constructs: real engines run it with
+`LEVADA_EVERY_INPUT=1` only.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +29,7 @@ SCRATCH = "scratch"  # the name of such a folder, wherever it is: traces leave o
 
 @dataclass(frozen=True)
 class Case:
-    """One pipeline with one set of parameters."""
+    """One pipeline with one set of parameters. ``name`` is unique to the pipeline."""
 
     name: str
     number: int
@@ -34,6 +39,8 @@ class Case:
     may_also_run: frozenset[str]
     is_parallel: bool = False
     not_on: frozenset[str] = frozenset()
+    file: str = ""  #: of the module, where that is not called as the case
+    repeats: bool = False
 
     @property
     def id(self) -> str:
@@ -41,7 +48,7 @@ class Case:
 
     @property
     def module(self) -> Path:
-        return CASES / f"{self.name}.py"
+        return CASES / (self.file or f"{self.name}.py")
 
     def given(self, folder: Path) -> dict[str, Any]:
         """The parameters of a run that may write into a folder of its own within `folder`."""
@@ -57,15 +64,36 @@ def all_cases(target: str = "") -> list[Case]:
     return [case for case in found if target not in case.not_on]
 
 
+def cases_for_engines(target: str) -> list[Case]:
+    """Every case that a real engine of a target runs: all of them with `LEVADA_EVERY_INPUT=1`."""
+    every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
+    return [case for case in all_cases(target) if every or not case.repeats]
+
+
 def _read(path: Path) -> list[Case]:
     content = json.loads(path.read_text())
+    if "pipelines" not in content:
+        return _of_pipeline(path.stem, path.stem, content)
+    each = content["pipelines"].items()
+    file = f"{path.stem}.py"
+    return [case for name, given in each for case in _of_pipeline(name, name, given, file)]
+
+
+def _of_pipeline(name: str, pipeline: str, content: Any, file: str = "") -> list[Case]:
     if isinstance(content, list):
         content = {"inputs": content}
-    allowed = frozenset(content.get("may_also_run", ()))
-    fails = content.get("fails", ())
-    pipeline = content.get("pipeline", path.stem)
-    parallel, not_on = content.get("parallel", False), frozenset(content.get("not_on", ()))
     return [
-        Case(path.stem, n, pipeline, json.dumps(inputs), n in fails, allowed, parallel, not_on)
-        for n, inputs in enumerate(content["inputs"])
+        Case(
+            name=name,
+            number=number,
+            pipeline=content.get("pipeline", pipeline),
+            parameters=json.dumps(inputs),
+            fails=number in content.get("fails", ()),
+            may_also_run=frozenset(content.get("may_also_run", ())),
+            is_parallel=content.get("parallel", False),
+            not_on=frozenset(content.get("not_on", ())),
+            file=file,
+            repeats=content.get("repeats", False),
+        )
+        for number, inputs in enumerate(content["inputs"])
     ]

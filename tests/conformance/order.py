@@ -62,6 +62,10 @@ class Order:
             (kind, next(numbers) if kind.startswith("iteration") else at) for kind, at in steps
         )
 
+    def nodes(self) -> list[ir.Node]:
+        """Return all nodes of the program."""
+        return list(ir.walk(self.program.body))
+
     def has_effect(self, node: ir.Node) -> bool:
         """Whether there is a call in a node whose result nobody uses."""
         return any(

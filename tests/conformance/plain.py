@@ -33,7 +33,7 @@ from tests.conformance.trace import StepRun, Trace, digest
 def run(case: Case, folder: Path) -> Trace:
     """The trace of a case, from a process of its own."""
     given = json.dumps(case.given(folder / "plain"))
-    command = [sys.executable, "-m", __name__, case.name, case.pipeline, given]
+    command = [sys.executable, "-m", __name__, case.module.stem, case.pipeline, given]
     command.append(str(folder / "plain-values"))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -133,12 +133,18 @@ def _as_annotated(hint: Any, value: Any) -> Any:
 
 
 def _outputs(module: ModuleType, pipeline: str, result: Any) -> list[Any]:
-    """What the `return` lists: its parts if it is a tuple as written, else one value or none."""
+    """What the `return` lists: the parts of what it makes there, else one value or none."""
     tree = ast.parse(inspect.getsource(getattr(module, pipeline)))
     returns = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return)]
-    if not returns:
+    made = returns[-1] if returns else None
+    if made is None:
         return []
-    return list(result) if isinstance(returns[-1], ast.Tuple) else [result]
+    if isinstance(made, ast.Dict):
+        return list(result.values())
+    is_class = isinstance(made, ast.Call) and isinstance(made.func, ast.Name)
+    if is_class and isinstance(getattr(module, made.func.id, None), type):
+        return [getattr(result, name) for name in type(result).__annotations__]
+    return list(result) if isinstance(made, ast.Tuple) else [result]
 
 
 def _record_steps(tracer: Tracer) -> None:

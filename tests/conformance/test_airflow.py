@@ -12,24 +12,26 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import plain
-from tests.conformance.case import Case, all_cases
+from tests.conformance.case import Case, cases_for_engines
 from tests.conformance.engines import airflow as engine
 from tests.conformance.trace import differences
 from tests.engines.airflow import Airflow, Run
 
 pytestmark = pytest.mark.engine
 
+CASES = cases_for_engines("airflow")
+
 
 def chosen_cases() -> list[Case]:
     """The inputs to run in 2.11."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
-    return [case for case in all_cases("airflow") if every or case.number == 0 or case.fails]
+    return [case for case in CASES if every or case.number == 0 or case.fails]
 
 
 @pytest.fixture(scope="session")
 def runs_3(airflow_3: Airflow, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """All cases at once: Airflow has more to do than to wait."""
-    return engine.start_all(airflow_3, all_cases("airflow"), tmp_path_factory.mktemp("compiled"))
+    return engine.start_all(airflow_3, CASES, tmp_path_factory.mktemp("compiled"))
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +40,7 @@ def runs_2(airflow_2: Airflow, tmp_path_factory: pytest.TempPathFactory) -> dict
     return engine.start_all(airflow_2, chosen_cases(), tmp_path_factory.mktemp("compiled"))
 
 
-@pytest.mark.parametrize("case", all_cases("airflow"), ids=lambda case: case.id)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_airflow_3(airflow_3: Airflow, runs_3: dict[str, Run], case: Case, tmp_path: Path) -> None:
     check(airflow_3, runs_3[case.id], case, tmp_path)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import plain
-from tests.conformance.case import Case, all_cases
+from tests.conformance.case import Case, cases_for_engines
 from tests.conformance.engines.docker import Project, make_project
 from tests.conformance.trace import differences
 from tests.engines.docker import Docker
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.engine
 def chosen_cases() -> list[Case]:
     """The inputs to run."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
-    return [case for case in all_cases() if every or case.number == 0 or case.fails]
+    return [case for case in cases_for_engines("docker") if every or case.number == 0 or case.fails]
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import plain
-from tests.conformance.case import Case, all_cases
+from tests.conformance.case import Case, cases_for_engines
 from tests.conformance.engines.kubeflow_server import AT_A_TIME, Project
 from tests.conformance.engines.pods import Runs
 from tests.conformance.trace import differences
@@ -45,7 +45,7 @@ def runs(
     started.close()
 
 
-@pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.id)
+@pytest.mark.parametrize("case", cases_for_engines("kubeflow"), ids=lambda case: case.id)
 def test_kubeflow_server(runs: Runs, case: Case, tmp_path: Path) -> None:
     """Outputs, the steps that ran and on what, and how the run ended."""
     expected = plain.run(case, tmp_path)

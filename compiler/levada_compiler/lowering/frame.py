@@ -195,7 +195,7 @@ class Frame:
         """Return the frame of a plain function whose body is lowered as if it stood here."""
         inner = Frame(self.building, function, self.prefix, self.depth)
         inner.region, inner.barrier, inner.parallel = self.region, self.barrier, self.parallel
-        inner.guards, inner.in_final = self.guards, self.in_final
+        inner.guards = self.guards
         return inner
 
     def rejoin(self, inner: Frame) -> None:

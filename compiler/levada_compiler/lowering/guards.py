@@ -312,9 +312,13 @@ def _with_final(frame: Frame, node: ast.Try, span: Span) -> Ending:
     earlier: dict[str | int, int] = {}
     if node.handlers and not node.orelse:
         tried = _lower_regions(frame, node, identity, span)
-        with frame.inner_region() as values:
-            ending = _join(frame, tried)
-        body, handler = tried.body, tried.handler
+        body = tried.body
+        if _may_fail(body):
+            with frame.inner_region() as values:
+                ending = _join(frame, tried)
+            handler = tried.handler
+        else:  # the handlers are never run
+            frame.scope, ending = tried.after_body, tried.body_ends
     else:
         earlier, frame.scope.when = frame.scope.when, {}
         with frame.inner_region() as nodes:

@@ -31,6 +31,7 @@ _ATTRIBUTES: Final[dict[str, dict[str, Type]]] = {
         "suffixes": _LIST_OF_TEXTS,
     },
     "exception": {"args": named("tuple", (ANY, types.ELLIPSIS))},
+    "exception class": {"__name__": STR},
 }
 #: Methods of texts, which raise nothing with arguments of the right types.
 _OF_TEXTS: Final = {

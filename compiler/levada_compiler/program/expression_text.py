@@ -90,9 +90,12 @@ _DECIMAL_BITS = 4096
 
 
 class ExpressionWriter:
-    """Writes the expressions of one program as text."""
+    """Writes the expressions of one program as text.
 
-    def __init__(self, program: Program) -> None:
+    Values that may raise are written out where they are used only with ``inline_raising``.
+    """
+
+    def __init__(self, program: Program, *, inline_raising: bool = True) -> None:
         self._program = program
         self._nodes: dict[str, Node] = {}
         #: node id -> the loops around it, outermost first
@@ -100,7 +103,7 @@ class ExpressionWriter:
         self._quote = '"'
         self._survey(program.body, ())
         #: the values that are written out where they are used: once, and small
-        self.inlined = inlined(program)
+        self.inlined = inlined(program, raising=inline_raising)
 
     def _survey(self, nodes: tuple[Node, ...], loops: tuple[Loop, ...]) -> None:
         for node in nodes:

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 MOST_PARTS: Final = 12
 
 
-def inlined(program: Program) -> frozenset[str]:
-    """Return the ids of the values that are written out where they are used."""
+def inlined(program: Program, *, raising: bool = True) -> frozenset[str]:
+    """Return the ids of the values that are written out where they are used.
+
+    Without ``raising`` those that may raise are not among them: they keep their place, so that of
+    several failures the first in the source is found.
+    """
     values = {node.id: node for node in walk(program.body) if isinstance(node, Value)}
     if not values:
         return frozenset()
@@ -37,7 +41,8 @@ def inlined(program: Program) -> frozenset[str]:
             sizes.get(getattr(each, "value", ""), 1) if isinstance(each, Use) else 1
             for each in value.value.walk()
         )
-        if once and name not in needed and size <= MOST_PARTS:
+        kept = name in needed or (value.raises and not raising)
+        if once and not kept and size <= MOST_PARTS:
             sizes[name] = size
     return frozenset(sizes)
 

@@ -230,6 +230,7 @@ class _Order:
         are told by their bits, those of the regions around it by their ids.
         """
         own, others, seen = 0, [], {each.id for each in guard.walk()}
+        around = set(self._around(region.owner))
         stack = [expr for each in walk(guard.body) for expr in each.expressions()]
         while stack:
             for use in stack.pop().walk():
@@ -242,10 +243,17 @@ class _Order:
                 at, is_own = self._place(name, region.owner)
                 if value.raises and is_own:
                     own |= 1 << at
-                elif value.raises and at < 0:
+                elif value.raises and at < 0 and self._parents[name] in around:
                     others.append(name)
                     self._checked.add(name)
         return own, others
+
+    def _around(self, owner: str) -> Iterator[str]:
+        """Yield the owner of a region, and those of the regions around it."""
+        yield owner
+        while owner:
+            owner = self._parents[owner]
+            yield owner
 
     def _place(self, name: str, owner: str) -> tuple[int, bool]:
         """Return the index of the node of a region that a node is, or is in, and which it is.
@@ -376,8 +384,17 @@ class _Order:
                 self._checked.update(values)
             more = tuple(name for name in values if name not in inner.after)
             body[at] = inner.changed(after=(*more, *inner.after))
-        after = tuple(name for name in node.after if name not in values)
+        kept = [name for name in node.after if name not in values]
+        after = tuple(dict.fromkeys([*kept, *self._made_of(values)]))
         return node.changed(body=tuple(body), after=after)
+
+    def _made_of(self, names: Iterable[str]) -> list[str]:
+        """Return the nodes that run for values."""
+        found: list[str] = []
+        for name in names:
+            value = self._values.get(name)
+            found += [name] if value is None else self._made_of(awaited(value.value))
+        return found
 
 
 def _with_regions(node: Node, change: Callable[[tuple[Node, ...]], tuple[Node, ...]]) -> Node:

@@ -22,7 +22,7 @@ SCHEMA = "levada.plan/2"
 
 def plan(program: Program) -> dict[str, Any]:
     """The plan of a checked program: JSON values only, in a fixed order."""
-    writer = ExpressionWriter(program)
+    writer = ExpressionWriter(program, inline_raising=False)
     pipeline = _settings(program.settings)
     steps = {step.key: _settings(step.settings) for step in program.steps}
     return {

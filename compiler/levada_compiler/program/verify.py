@@ -359,7 +359,8 @@ class _Verifier:
     def check_arguments(self, node: Call, arguments: tuple[Argument, ...], step: Step) -> None:
         given = {argument.name for argument in arguments}
         self.check_unique((each.name for each in arguments), node.span, "argument")
-        for name in sorted(given - {parameter.name for parameter in step.parameters}):
+        # `**` has arguments whose names are known in the run.
+        for name in sorted(given - {"**"} - {parameter.name for parameter in step.parameters}):
             self.report(node.span, f"`{step.key}` has no parameter `{name}`")
         for parameter in step.parameters:
             is_optional = parameter.default is not None or parameter.kind in (
@@ -519,10 +520,13 @@ class _Verifier:
                 )
 
     def hides(self, container: str, region: str) -> bool:
-        """Whether it is not sure that a region was run once when its node is over."""
+        """Whether it is not sure that a region was run once when its node has succeeded."""
         node = self.places[container].node
+        others = [nodes for name, nodes in node.parts() if name != region]
         if isinstance(node, Guard):
-            return region != "final" and node.handler is not None
+            return region != "final" and node.handler is not None and not any(map(_fails, others))
+        if isinstance(node, Branch):
+            return not any(map(_fails, others))
         return not isinstance(node, Group)
 
 
@@ -531,6 +535,22 @@ class _Verifier:
 
 def _has_task(nodes: tuple[Node, ...]) -> bool:
     return any(not isinstance(node, Value) for node in nodes)
+
+
+def _fails(nodes: tuple[Node, ...]) -> bool:
+    """Return whether a region ends by an exception in any case."""
+    return any(isinstance(node, Fail) or _always_fails(node) for node in nodes)
+
+
+def _always_fails(node: Node) -> bool:
+    match node:
+        case Branch():
+            return _fails(node.then) and _fails(node.otherwise)
+        case Guard(body=body, handler=handler, final=final):
+            return _fails(final) or (_fails(body) and (handler is None or _fails(handler)))
+        case Group(body=body):
+            return _fails(body)
+    return False
 
 
 def _parts(expr: Expr, entered: tuple[_Region, ...]) -> Iterator[tuple[Expr, tuple[_Region, ...]]]:
@@ -588,7 +608,7 @@ def _operation_problem(expr: Expr) -> str:
             return "an attribute has no name"
         case FunctionName(name=name) if named(name) is None:
             return f"`{name}` is no function of the evaluator"
-        case Apply(function=name) if name not in FUNCTIONS:
+        case Apply(function=name) if name not in FUNCTIONS and name != "flat":
             return f"`{name}` is no function of the evaluator"
     return ""
 

@@ -23,6 +23,11 @@ class HandledError:
         self.args: tuple[Any, ...] = (self.message,) if given is None else tuple(given)
         self.bases: list[str] = error.get("bases") or []
 
+    @property
+    def __name__(self) -> str:
+        """The name of its class."""
+        return self.name
+
     def __str__(self) -> str:
         return self.message
 

@@ -290,7 +290,7 @@ ATTRIBUTES: Final[dict[str, frozenset[str]]] = {
         "Fraction": "real imag numerator denominator",
         "Decimal": "real imag",
         "enum": "name value",
-        "exception": "args",
+        "exception": "args __name__",  # that of its class: `type(e).__name__`
     }.items()
 }
 #: Methods that change a value in place, and what to write instead.

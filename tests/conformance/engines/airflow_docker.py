@@ -41,7 +41,7 @@ class ContainerProject:
         }
 
     def _compiled(self, case: Case) -> str:
-        reference = f"{case.name}.py:{case.pipeline}"
+        reference = f"{case.module.name}:{case.pipeline}"
         self._levada("build", reference, "--push", self.registry, "--insecure", self.registry)
         self._levada("compile", reference, "--target", "airflow", "-o", "dags")
         return (self.project.root / "dags" / f"{case.pipeline}.py").read_text()

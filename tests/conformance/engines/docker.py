@@ -67,7 +67,7 @@ class Project(Cases):
         parameters = folder / "parameters.json"
         parameters.write_text(json.dumps(case.given(folder / "docker")))
         done = self.levada(
-            *("run", f"{case.name}.py:{case.pipeline}", "--params-file", str(parameters)),
+            *("run", f"{case.module.name}:{case.pipeline}", "--params-file", str(parameters)),
             *("--store", store, "--mount", str(folder / "docker"), "--json"),
             *("--executor", "docker"),
         )

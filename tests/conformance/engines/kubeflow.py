@@ -34,7 +34,7 @@ class Project:
 
     def compiled(self, case: Case) -> Path:
         """Build the images of a case, push them, and compile it for these."""
-        reference = f"{case.name}.py:{case.pipeline}"
+        reference = f"{case.module.name}:{case.pipeline}"
         self._levada("build", reference, "--push", f"{self.docker.registry}/cases")
         self._levada("compile", reference, "--target", "kubeflow", "-o", "compiled")
         return self.root / "compiled" / f"{case.pipeline}.yaml"

@@ -40,7 +40,7 @@ class Project:
 
     def run(self, case: Case) -> Trace:
         """What a case did; the pipeline is deployed for it."""
-        reference = f"{case.name}.py:{case.pipeline}"
+        reference = f"{case.module.name}:{case.pipeline}"
         self._levada("deploy", reference, "--target", "kubeflow")
         parameters = self._root.parent / f"{case.id}.json"
         parameters.write_text(json.dumps(pods.parameters(case, self._server.store)))

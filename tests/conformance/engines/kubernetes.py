@@ -33,7 +33,7 @@ class Project:
 
     def run(self, case: Case) -> Trace:
         """What a case did; the pipeline is applied for it."""
-        made = manifests(self._root / f"{case.name}.py", case.pipeline, self._image, indexed_from=3)
+        made = manifests(self._root / case.module.name, case.pipeline, self._image, indexed_from=3)
         name = f"c-{case.id}".replace("_", "-").lower()
         with self._deploying:  # `kubectl apply` of the same names at once: one finds them made
             deployment = Deployment.apply(self._space, made)

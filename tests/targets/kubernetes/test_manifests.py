@@ -15,7 +15,6 @@ from levada_backends.pods import quantity
 from levada_compiler.compilation import compile_file
 
 from tests.cluster.cluster import ApiServer
-from tests.conformance.case import CASES as CONFORMANCE
 from tests.conformance.case import all_cases
 from tests.pods.test_quantity import CASES as QUANTITIES
 
@@ -29,8 +28,8 @@ OWNER = {"metadata": {"name": "run-1", "uid": "0f1e2d3c-0000-4000-8000-000000000
 def step_jobs() -> tuple[dict[str, Any], ...]:
     """The Job of every node of every conformance case, and of the cases here."""
     found = []
-    for name, pipeline in sorted({(case.name, case.pipeline) for case in all_cases()}):
-        program = compile_file(CONFORMANCE / f"{name}.py", pipeline).program
+    for module, pipeline in sorted({(case.module, case.pipeline) for case in all_cases()}):
+        program = compile_file(module, pipeline).program
         assert program is not None
         options = Options({"image": "example/steps:1"})
         found += rendered(Manifests(program, options, "0").data)
