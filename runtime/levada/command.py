@@ -293,7 +293,7 @@ class Command:
             inner, path = scope.within(variables), (*index, number)
             if all(self._stays(loop, n, inner, path, is_last) for n in range(len(loop.only))):
                 text = item_labels.label(variables, self._store)
-                joined = f"{label}, {text}" if label else text
+                joined = f"{label},{text}" if label else text
                 yield from self._iterations(inner, depth + 1, path, joined)
 
     def _stays(

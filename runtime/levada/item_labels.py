@@ -23,9 +23,12 @@ LONGEST = 60
 
 
 def label(variables: Mapping[str, Variable], store: Store) -> str:
-    """Return the variables of an iteration with their values: ``depth=4, rate=0.1``."""
+    """Return the variables of an iteration with their values: ``depth=4,rate=0.1``.
+
+    It has at most `LONGEST` characters, and is empty outside of loops.
+    """
     shown = (f"{name}={_short(variable.value, store)}" for name, variable in variables.items())
-    return ", ".join(shown)
+    return ",".join(shown)[:LONGEST]
 
 
 def _short(value: object, store: Store) -> str:

@@ -37,6 +37,8 @@ class Progress:
     ) -> None:
         """``explain`` gives a sentence on why a step was or was not cached."""
         self.metrics: dict[str, dict[str, Any]] = {}
+        self._names: dict[str, str] = {}
+        self._given: set[str] = set()
         self._stream = stream
         self._paint = colours.paint
         self._explain = explain
@@ -74,55 +76,80 @@ class Progress:
                 self._draw()
             self._stream.flush()
 
+    def name(self, label: str) -> str:
+        """Return what people call a step: an item of a loop by its variables, ``fit[depth=4]``.
+
+        >>> progress.name("fit[1]")
+        'fit[depth=4]'
+        """
+        return self._names.get(label, label)
+
     # ------------------------------------------------------------------------ events
+
+    def _name(self, event: Event) -> str:
+        label: str = event.label
+        item = event.details.get("item")
+        if item and label not in self._names:
+            name = f"{event.node}[{escape(item)}]"
+            # Two items with the same variables keep their numbers.
+            self._names[label] = label if name in self._given else name
+            self._given.add(name)
+        return self.name(label)
 
     def _on_run_started(self, event: Event) -> None:
         details = event.details
         self._write(f"{self._paint('bold', details['pipeline'])} run {details['run_id']}")
 
     def _on_node_started(self, event: Event) -> None:
-        self._running[event.label] = event.time
+        name = self._name(event)
+        self._running[name] = event.time
         if not self._live:
             again = f" (attempt {event.attempt})" if (event.attempt or 1) > 1 else ""
-            item = escape(event.details.get("item") or "")
-            self._line("dim", "start", event.label, f"{again}  {item}")
+            self._line("dim", "start", name, again)
 
     def _on_node_finished(self, event: Event) -> None:
         self._counts["done"] += 1
-        self._running.pop(event.label, None)
+        self._running.pop(self._name(event), None)
         self._note_metrics(event)
         shown = " ".join(f"{name}={short(v)}" for name, v in self._metrics(event).items())
-        self._line("good", "done", event.label, f"  {seconds(event.details)}  {shown}")
+        name = self._name(event)
+        self._line("good", "done", name, f"  {seconds(event.details)}  {shown}")
         self._why(event)
 
     def _on_node_cached(self, event: Event) -> None:
         self._counts["cached"] += 1
         self._note_metrics(event)
-        self._line("good", "cached", event.label, "")
+        self._line("good", "cached", self._name(event), "")
         self._why(event)
 
     def _on_attempt_failed(self, event: Event) -> None:
-        self._running.pop(event.label, None)
+        self._running.pop(self._name(event), None)
         error = event.details.get("error") or {}
-        self._line("error", "failed", event.label, f"  {seconds(event.details)}  {headline(error)}")
+        self._line(
+            "error", "failed", self._name(event), f"  {seconds(event.details)}  {headline(error)}"
+        )
         self._why(event)
 
     def _on_retry(self, event: Event) -> None:
         delay = event.details.get("delay", 0)
-        self._line("warning", "retry", event.label, f"  attempt {event.attempt} in {delay:g} s")
+        self._line(
+            "warning", "retry", self._name(event), f"  attempt {event.attempt} in {delay:g} s"
+        )
 
     def _on_node_failed(self, event: Event) -> None:
         self._counts["failed"] += 1
-        self._running.pop(event.label, None)
+        self._running.pop(self._name(event), None)
         if event.attempt is None:  # a condition or the items of a loop: no attempt said so
-            self._line("error", "failed", event.label, f"  {headline(event.details['error'])}")
+            self._line(
+                "error", "failed", self._name(event), f"  {headline(event.details['error'])}"
+            )
 
     def _on_waiting(self, event: Event) -> None:
-        label = event.label or "the run"
+        label = self._name(event) or "the run"
         self._line("warning", "waiting", label, f"  {escape(event.details['reason'])}")
 
     def _on_log(self, event: Event) -> None:
-        head = self._paint("dim", f"{event.label} |")
+        head = self._paint("dim", f"{self._name(event)} |")
         lines = str(event.details.get("text", "")).removesuffix("\n").split("\n")
         # One write: the stream writes through, and a step may print a million lines.
         self._stream.write("".join(f"{head} {log_line(line)}\n" for line in lines))

@@ -304,14 +304,16 @@ class Interpreter:
                 return
             if cached is not None:
                 instance.ended = cached
-                self._emit_record(instance, events.NODE_CACHED)
+                self._emit_record(instance, events.NODE_CACHED, item=self._item(instance))
                 self._succeed(instance)
                 return
         self._running[instance.key] = instance
-        item = item_labels.label(instance.frame.variables, self._store)[: item_labels.LONGEST]
         step = instance.definition.form["step"]
-        self._emit_of(instance, events.NODE_STARTED, step=step, item=item)
+        self._emit_of(instance, events.NODE_STARTED, step=step, item=self._item(instance))
         self._executor.start(instance.attempt)
+
+    def _item(self, instance: Instance) -> str:
+        return item_labels.label(instance.frame.variables, self._store)
 
     def _first_attempt(self, instance: Instance) -> Attempt:
         form, scope = instance.definition.form, self._scope(instance.frame)
@@ -523,10 +525,10 @@ class Interpreter:
         name, index = instance.key
         self._emit(Event(kind, name, index or None, number, **details))
 
-    def _emit_record(self, instance: Instance, kind: str) -> None:
+    def _emit_record(self, instance: Instance, kind: str, **more: Any) -> None:
         ended = instance.ended
         wanted = ("seconds", "metrics", "error", "cache")
-        details = {name: ended.record.get(name) for name in wanted}
+        details = {name: ended.record.get(name) for name in wanted} | more
         self._emit_of(instance, kind, record=ended.record, path=ended.path, **details)
         # A run of many steps must not hold all that their records say.
         ended.record = {name: ended.record.get(name) for name in _KEPT}
