@@ -100,7 +100,8 @@ def form(node: Node, writer: ExpressionWriter) -> list[tuple[str, tuple[Node, ..
         case Loop():
             head = f"for {writer.target(node.target)} in {writer.text(node.items)}"
             filters = "".join(f" if {writer.text(item)}" for item in node.conditions)
-            return [(head + filters, ()), ("", node.body)]
+            limit = "" if node.max_parallel is None else f" max_parallel={node.max_parallel}"
+            return [(head + filters + limit, ()), ("", node.body)]
         case Value():
             kind = "check " if node.is_checked else ""
             return [(f"{kind}{writer.text(node.value)}", ())]

@@ -192,3 +192,27 @@ def test_backoff(retry: dict[str, Any], delays: list[float]) -> None:
 
 def test_backoff_does_not_overflow() -> None:
     assert backoff({"delay": 1, "backoff": 10}, 100_000) > 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "iterations"),
+    [(1, [0, 0, 1, 1, 2, 2]), (2, [0, 1, 1, 2, 2, 0])],
+)
+def test_a_loop_lets_so_many_iterations_run_at_a_time(
+    tmp_path: Path, limit: int, iterations: list[int]
+) -> None:
+    """What was started last ends first, and ends its iteration: then the next one starts."""
+    ran = Ran(tmp_path, loop(limit), max_parallel=9, choose=lambda count: count - 1)
+    assert [index for _, (index,), _ in ran.executor.trace] == iterations
+
+
+def test_no_iteration_starts_after_one_that_failed(tmp_path: Path) -> None:
+    ran = Ran(tmp_path, guard([loop(1, "bad")], [call("mend")], []), max_parallel=9)
+    assert ran.started == ["work", "bad", "mend"]
+
+
+def loop(limit: int, last: str = "more") -> Node:
+    """A loop of three iterations with two calls, so many iterations at a time."""
+    node = {"kind": "loop", "id": "for_1", "target": "i", "items": "range(3)", "where": []}
+    body = [call("work"), call(last, "work")]
+    return node | {"max_parallel": limit, "body": body, "after": []}

@@ -47,6 +47,10 @@ def report_external(frame: Frame, node: ast.Call, definition: m.External) -> Non
     if definition.name == "levada.after":
         report(frame, node, "`after(…)` gives no value", "write it as a statement of its own")
         return
+    if definition.name == "levada.Loop":
+        way_out = "write `for item in Loop(items, max_parallel=1):`"
+        report(frame, node, "`Loop(…)` gives no value: it is what a loop goes over", way_out)
+        return
     package, _, last = definition.name.partition(".")
     if package == "builtins":
         way_out = _HELP.get(last, f"call `{name}` in a step")
