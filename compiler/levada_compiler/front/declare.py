@@ -670,8 +670,8 @@ class Declarations:
         Raises ParameterTypeError.
         """
         form = self._forms.parameter(module, parameter.type, annotation)
-        is_plain = forms.is_plain(form) or self.enumerated(parameter.type)
-        if forms.unlimited(form) == form and is_plain:
+        is_member = self.enumerated(parameter.type) and forms.unlimited(form) == form
+        if is_member or form == forms.of_parameter(parameter):
             return parameter
         text = json.dumps(form, ensure_ascii=False, separators=(",", ":"))
         return replace(parameter, form=text)
