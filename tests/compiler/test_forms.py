@@ -16,9 +16,10 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from levada import expressions, values
 from levada import forms as runtime_forms
-from levada import values
 from levada.engine.parameters import violation
+from levada.store import open_store
 from levada_compiler.compilation import compile_file
 from levada_compiler.front.instances import as_json
 from levada_compiler.program import forms
@@ -248,3 +249,55 @@ def test_the_moments_of_days_and_zones() -> None:
         )
     assert Decimal(str(as_json(Decimal("1E+5")))) == Decimal("1E+5")
     assert as_json({UUID(int=0): timedelta()}) == {str(UUID(int=0)): "PT0S"}
+
+
+class NoNodes:
+    def __contains__(self, node: object, /) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("config.layers[1].size + 1", 3),
+        ("len(config.layers)", 2),
+        ("sum(layer.size for layer in config.layers)", 3),
+        ("[layer.size for layer in config.layers if layer.size > 1]", [2]),
+        ("config.day.year", 2025),
+        ("config.day.isoformat()", "2025-01-02"),
+        ("config.mode.value", "fast"),
+        ("config.mode.name", "FAST"),
+        ("config.weights[1]", 2.0),
+        ("config.folder / 'x'", Path("data/x")),
+        ("config is None", False),
+        ("config.depth", 3),
+    ],
+)
+def test_a_pipeline_reads_fields_without_the_class(
+    text: str, expected: object, tmp_path: Path
+) -> None:
+    """Nor is its module there: the driver on Kubernetes has no code of the project."""
+    layer = {"dataclass": "nowhere:Layer", "fields": {"size": "int"}}
+    fields = {
+        "layers": ["list", layer],
+        "day": "date",
+        "mode": {"enum": "nowhere:Mode", "members": {"FAST": "fast"}},
+        "weights": ["dict", "int", "float"],
+        "folder": "Path",
+        "depth": "int",
+    }
+    form = {"made": "nowhere:Config", "fields": fields, "defaults": {"depth": 3}}
+    given = {
+        "layers": [{"size": 1}, {"size": 2}],
+        "day": "2025-01-02",
+        "mode": "fast",
+        "weights": {"1": 2},
+        "folder": "data",
+    }
+    scope = expressions.Scope(
+        {"config": given},
+        NoNodes(),  # type: ignore[arg-type]
+        open_store(str(tmp_path)),
+        definitions={"config": f"from_json(params.config, {form!r})"},
+    )
+    assert expressions.value(text, scope) == expected
