@@ -729,9 +729,25 @@ class Declarations:
             )
             return Default(None, types.ANY, span, is_wrong=True), "null"
         value = Default(static, types.of_constant(static), span)
-        if self._check_default(parameter, value, span) and parameter.form:
+        if not self._check_default(parameter, value, span):
+            return value, text
+        if parameter.form:
             self._check_form(parameter, json.loads(text), span)
+        elif parameter.type.name == "any" and parameter.type.text:
+            self._check_plain(parameter, static, span)
         return value, text
+
+    def _check_plain(self, parameter: Parameter, static: object, span: Span) -> None:
+        """Report a default that would come back as another value: nothing says its type."""
+        if isinstance(static, types.JSON_VALUES):
+            return
+        name = types.text(types.of_constant(static))
+        self.reports.error(
+            "parameter-default",
+            span,
+            f"the default of `{parameter.name}` is a `{name}`, which JSON does not have",
+            help=f"annotate `{parameter.name}` with its type: a run makes it of the JSON value",
+        )
 
     def _folded_default(self, function: m.Function, node: ast.expr) -> object:
         """The value of a default. Raises NotConstantError."""
