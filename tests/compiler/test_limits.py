@@ -132,7 +132,7 @@ def test_what_a_literal_holds_is_no_annotation(text: str, tmp_path: Path) -> Non
         ("Annotated[str, at.MinLen(2)]", '"a"', "has fewer than 2 characters"),
         ("Annotated[list[int], at.MaxLen(1)]", "[1, 2]", "has more than 1 items"),
         ("Annotated[str, Field(pattern='^a')]", '"b"', "does not match ^a"),
-        ("list[Annotated[int, Ge(1)]]", "[1, 0]", "[1] is less than 1"),
+        ("list[Annotated[int, Ge(1)]]", "[1, 0]", "`value[1]` is less than 1"),
     ],
 )
 def test_a_default_beyond_the_limits(
@@ -140,5 +140,5 @@ def test_a_default_beyond_the_limits(
 ) -> None:
     found = compiled(annotation, default, tmp_path).diagnostics
     assert [(one.id, one.message) for one in found] == [
-        ("parameter-default", f"the default of `value` {problem}")
+        ("parameter-default", f"the default of `value` does not fit: {problem}")
     ]

@@ -7,9 +7,11 @@ say which, and where these say nothing, of those that their code reaches.
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
+from levada_compiler.program import forms
 from levada_compiler.program.ir import (
     Attribute,
     Branch,
@@ -18,7 +20,9 @@ from levada_compiler.program.ir import (
     Concat,
     Display,
     Expr,
+    FromJson,
     Guard,
+    Instance,
     Item,
     Loop,
     Member,
@@ -48,7 +52,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "sklearn": ("skops",),
     "torch": ("safetensors",),
 }
-_ENUM = "enum "
+_CLASS = "class "
 _ANYTHING = frozenset(("any", "object"))
 _CONTAINERS = frozenset(("list", "dict", "tuple", "set", "frozenset"))
 
@@ -59,7 +63,7 @@ def producers(program: Program) -> dict[str, tuple[str, ...]]:
     Also what the loops around a call go over and choose by, and what a branch or a guard decides
     on whose outcome is given: all of that is evaluated where the step runs. A value is
     ``module:function``, or ``module:function name`` for a named output of it alone, or
-    ``enum module:Class`` for a member that the pipeline itself gives.
+    ``class module:Class`` for an instance or a member that the pipeline itself makes.
     """
     nodes = list(_nodes(program.body, ()))
     given = _Given({node.id: node for node, _ in nodes})
@@ -68,7 +72,7 @@ def producers(program: Program) -> dict[str, tuple[str, ...]]:
         if isinstance(node, Call):
             around = tuple((loop.items, loop.conditions) for loop in loops)
             evaluated = (node.expressions(), around)
-            found[node.step] |= given.values(evaluated) | given.members(evaluated)
+            found[node.step] |= given.values(evaluated) | given.own_classes(evaluated)
     return {key: tuple(sorted(keys)) for key, keys in found.items()}
 
 
@@ -144,10 +148,16 @@ class _Given:
                 found |= self._value(item.value.node, item.name)
         return found
 
-    def members(self, expression: object) -> set[str]:
-        """The enumerations whose members are in it."""
-        inside = self._inside(expression)
-        return {f"{_ENUM}{item.enum}" for item in inside if isinstance(item, Member)}
+    def own_classes(self, expression: object) -> set[str]:
+        """The classes whose instances or members the pipeline itself makes in it."""
+        found: set[str] = set()
+        for item in self._inside(expression):
+            match item:
+                case Member(enum=name) | Instance(cls=name):
+                    found.add(name)
+                case FromJson(form=form):
+                    found.update(forms.classes(json.loads(form)))
+        return {f"{_CLASS}{name}" for name in found}
 
     def _inside(self, expression: object) -> Iterator[object]:
         """An expression and what it is made of, down to the values of steps."""
@@ -191,9 +201,9 @@ class _Given:
         return None if isinstance(inner, references) else expression
 
 
-def enumeration(given: str) -> str:
-    """The enumeration that one of these values is a member of; empty for those of steps."""
-    return given.removeprefix(_ENUM) if given.startswith(_ENUM) else ""
+def own_class(given: str) -> str:
+    """The class of one of these values that the pipeline itself makes; empty for those of steps."""
+    return given.removeprefix(_CLASS) if given.startswith(_CLASS) else ""
 
 
 def returned(given: str, steps: Mapping[str, Step]) -> tuple[Step, Type]:

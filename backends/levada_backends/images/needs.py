@@ -124,10 +124,10 @@ class NeedsFinder:
     def _add_values(self, needs: StepNeeds, given: Sequence[str]) -> dict[str, str]:
         """Add the classes of values; give the libraries of others, each with the reason."""
         libraries: dict[str, str] = {}
-        members = {each: enum for each in given if (enum := flow.enumeration(each))}
-        for enum in members.values():
-            self._add_class(needs, enum)
-        for producer, kind in (flow.returned(v, self.steps) for v in given if v not in members):
+        made = {each: cls for each in given if (cls := flow.own_class(each))}
+        for cls in made.values():
+            self._add_class(needs, cls)
+        for producer, kind in (flow.returned(v, self.steps) for v in given if v not in made):
             reason = f"`{producer.function}` returns its values"
             names = flow.classes(kind)
             if not flow.is_known(kind):

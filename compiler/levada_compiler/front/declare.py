@@ -38,6 +38,11 @@ DATACLASS_DECORATORS: Final = (
 NAMED_TUPLES: Final = ("typing.NamedTuple", "typing_extensions.NamedTuple")
 MODELS: Final = ("pydantic.BaseModel",)
 TYPED_DICTS: Final = ("typing.TypedDict", "typing_extensions.TypedDict")
+_FIELD_BASES: Final = {
+    **dict.fromkeys(NAMED_TUPLES, "namedtuple"),
+    **dict.fromkeys(MODELS, "object"),
+    **dict.fromkeys(TYPED_DICTS, "typeddict"),
+}
 FIELD_FUNCTIONS: Final = (
     *("dataclasses.field", "pydantic.Field", "pydantic.fields.Field"),
     *("attr.ib", "attr.field", "attrs.field"),
@@ -50,7 +55,10 @@ TYPE_ALIASES: Final = (m.External("typing.TypeAlias"), m.External("typing_extens
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The named outputs of a type. ``kind`` is ``tuple``, ``namedtuple`` or ``object``."""
+    """The named outputs of a type, or the keys of a ``typeddict``.
+
+    ``kind`` is ``tuple``, ``namedtuple``, ``object`` or ``typeddict``.
+    """
 
     kind: str
     types: dict[str, Type]
@@ -281,8 +289,8 @@ class Declarations:
         module = definition.module
         for base in definition.node.bases:
             found = self.modules.resolve(module, base)
-            if isinstance(found, m.External) and found.name in (*NAMED_TUPLES, *MODELS):
-                kind = "namedtuple" if found.name in NAMED_TUPLES else "object"
+            if isinstance(found, m.External) and found.name in _FIELD_BASES:
+                kind = _FIELD_BASES[found.name]
             elif isinstance(found, m.Class) and found.node is not definition.node:
                 inherited = self.fields(Type(found.key))
                 if inherited is not None:
@@ -386,7 +394,7 @@ class Declarations:
         self, module: m.Module, annotation: ast.expr | None, returns: Type
     ) -> tuple[NamedOutput, ...]:
         fields = self.fields(returns)
-        if fields is None:
+        if fields is None or fields.kind == "typeddict":
             return ()
         names = list(fields.types)
         if fields.kind == "tuple" and annotation is not None:
@@ -675,8 +683,8 @@ class Declarations:
         Raises ParameterTypeError.
         """
         form = self._forms.parameter(module, parameter.type, annotation)
-        is_plain = forms.is_plain(form) or self.enumerated(parameter.type)
-        if forms.unlimited(form) == form and is_plain:
+        is_member = self.enumerated(parameter.type) and forms.unlimited(form) == form
+        if is_member or form == forms.of_parameter(parameter):
             return parameter
         text = json.dumps(form, ensure_ascii=False, separators=(",", ":"))
         return replace(parameter, form=text)
@@ -734,9 +742,25 @@ class Declarations:
             )
             return Default(None, types.ANY, span, is_wrong=True), "null"
         value = Default(static, types.of_constant(static), span)
-        if self._check_default(parameter, value, span) and parameter.form:
+        if not self._check_default(parameter, value, span):
+            return value, text
+        if parameter.form:
             self._check_form(parameter, json.loads(text), span)
+        elif parameter.type.name == "any" and parameter.type.text:
+            self._check_plain(parameter, static, span)
         return value, text
+
+    def _check_plain(self, parameter: Parameter, static: object, span: Span) -> None:
+        """Report a default that would come back as another value: nothing says its type."""
+        if isinstance(static, types.JSON_VALUES):
+            return
+        name = types.text(types.of_constant(static))
+        self.reports.error(
+            "parameter-default",
+            span,
+            f"the default of `{parameter.name}` is a `{name}`, which JSON does not have",
+            help=f"annotate `{parameter.name}` with its type: a run makes it of the JSON value",
+        )
 
     def _folded_default(self, function: m.Function, node: ast.expr) -> object:
         """The value of a default. Raises NotConstantError."""
@@ -768,11 +792,12 @@ class Declarations:
     def _check_form(self, parameter: Parameter, default: object, span: Span) -> None:
         from levada.engine.parameters import violation
 
-        if problem := violation(default, forms.schema(forms.of_parameter(parameter))):
+        schema = forms.schema(forms.of_parameter(parameter))
+        if problem := violation(default, schema, parameter.name):
             self.reports.error(
                 "parameter-default",
                 span,
-                f"the default of `{parameter.name}` {problem}",
+                f"the default of `{parameter.name}` does not fit: {problem}",
                 help="change the default or the limits in the annotation",
             )
 

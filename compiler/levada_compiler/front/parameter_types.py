@@ -145,7 +145,7 @@ class FormReader:
                 if not _are_told_apart(one, sides[j]):
                     first, other = (types.text(kind.arguments[at]) for at in (i, j))
                     raise ParameterTypeError(
-                        f"JSON cannot tell a `{first}` from a `{other}`",
+                        f"JSON cannot tell `{first}` and `{other}` apart",
                         "take one of them; or give each model a field of its own `Literal[…]`",
                     )
         return ["union", *sides]

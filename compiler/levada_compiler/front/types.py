@@ -417,7 +417,17 @@ class _Relation:
             return self.builtin_fits(one, other)
         if other in _BUILTINS:
             return self.class_fits_builtin(one, other)
-        return not _are_unrelated(one, other)
+        return not (_are_unrelated(one, other) or self.are_apart(one, other))
+
+    def are_apart(self, given: str, wanted: str) -> bool:
+        """Whether one is a class of the project, and the other a library's that is not a base."""
+        own, library = (given, wanted) if ":" in given else (wanted, given)
+        if ":" not in own or library not in _KNOWN_CLASSES:
+            return False
+        ancestors = self.ancestors(own)
+        if ancestors is None or library in ancestors:
+            return False
+        return not {name.rpartition(".")[2] for name in ancestors} & {"Protocol", "any", "object"}
 
     def builtin_fits(self, given: str, wanted: str) -> bool:
         """Whether a value of a builtin type may be an instance of a class."""

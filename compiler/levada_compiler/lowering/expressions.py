@@ -177,7 +177,7 @@ def fields_of(frame: Frame, kind: Type, name: str) -> tuple[Fields | None, Type 
         if member.name == "None" and len(members) > 1:
             continue
         fields = frame.building.declarations.fields(member)
-        if fields is None or fields.kind == "tuple" or name not in fields.types:
+        if fields is None or fields.kind in ("tuple", "typeddict") or name not in fields.types:
             return fields, None
         found.append(fields.types[name])
     return fields, types.union(found) if found else None

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 
+from levada.forms import CLASSES, EXPECTED
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
@@ -105,10 +107,20 @@ def is_plain(form: Form) -> bool:
     return kind in ("list", "dict", "union") and all(map(is_plain, parts))
 
 
+def classes(form: Form) -> set[str]:
+    """Return the classes of the project (``module:Class``) whose values a form makes."""
+    if isinstance(form, str):
+        return set()
+    if isinstance(form, list):
+        return set().union(*map(classes, form))
+    if "limited" in form:
+        return classes(form["limited"])
+    own = {form[kind] for kind in ("enum", *CLASSES) if kind in form and kind != "typeddict"}
+    return own.union(*map(classes, form.get("fields", {}).values()))
+
+
 def described(form: Form, description: str) -> str:
     """Return a parameter's description with how its text is written, where that is not plain."""
-    from levada.forms import EXPECTED
-
     plain = unlimited(form)
     if not isinstance(plain, str) or plain not in TEXTS or not TEXTS[plain]:
         return description

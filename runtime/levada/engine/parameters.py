@@ -61,11 +61,14 @@ def typed(value: Any, schema: Any) -> Any:
     return value
 
 
-def violation(value: Any, schema: dict[str, Any]) -> str:
-    """Say what is wrong with a value by a JSON schema; empty if nothing is."""
-    return next(
-        (f"{path} {problem}".strip() for path, problem in _violations(value, schema, "")), ""
-    )
+def violation(value: Any, schema: dict[str, Any], name: str = "") -> str:
+    """Say what is wrong with a value by a JSON schema; empty if nothing is.
+
+    ``name`` is what the value is called where a place in it is meant.
+    """
+    for path, problem in _violations(value, schema, ""):
+        return f"`{name}{path}` {problem}" if name and path else f"{path} {problem}".strip()
+    return ""
 
 
 def _of_type(parameter: dict[str, Any]) -> str:

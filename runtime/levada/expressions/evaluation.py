@@ -223,7 +223,10 @@ class Evaluation(Walker):
         given, form = node.args
         value = loaded(self.value(given), self.budget)
         name = ".".join(dotted_parts(given) or ["value"]).removeprefix("params.")
-        tree = forms.converted(self.value(form), value, name)
+        try:
+            tree = forms.converted(self.value(form), value, name)
+        except (LookupError, TypeError, AttributeError, StopIteration):
+            raise ExpressionError("this is not a form of `from_json`") from None
         return Reference(tree, self.scope.store)
 
     # ------------------------------------------------------------------ failures
