@@ -57,6 +57,7 @@ class Task:
         self._taken: list[str] = []
         #: of a container step, where KFP has the files of its program
         self.files: dict[str, str] = {}
+        self.program = ""  #: the task that runs the program, of one that hands it its inputs
         self.unless = ""
         self.caught = False
         self.is_never_empty = False
@@ -120,6 +121,8 @@ class Task:
                 self.unless = rest
             elif word == "caught":
                 self.caught = True
+            elif word == "program":
+                self.program = rest
             elif word == "never-empty":
                 self.is_never_empty = True
             elif word == "collected":
@@ -252,8 +255,20 @@ class KubeflowCommand(command.Command):
         for name, path in self._task.files.items() if code == command.DONE else ():
             os.makedirs(os.path.dirname(path), exist_ok=True)
             move(f"{self.program_folder}/in/{name}", path)
+        self._make_folder()
         self.output = {"artifacts": _empty_artifacts(self._task)}
         return code
+
+    def _make_folder(self) -> None:
+        """Make the folder for what the program writes, beside that of this task.
+
+        On a cluster KFP's launcher makes it in the program's pod; its local runner does not.
+        """
+        own = os.path.dirname(self._task.input.get("outputs", {}).get("outputFile", ""))
+        if self._task.program and os.path.isabs(own):
+            folder = os.path.join(os.path.dirname(own), self._task.program)
+            os.makedirs(folder, exist_ok=True)
+            os.chmod(folder, 0o777)  # noqa: S103  the program may be another user
 
     def _find_outputs(self) -> None:
         """Have what a program wrote, and KFP brought here, where it would be elsewhere."""
