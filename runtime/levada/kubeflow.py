@@ -260,15 +260,25 @@ class KubeflowCommand(command.Command):
         return code
 
     def _make_folder(self) -> None:
-        """Make the folder for what the program writes, beside that of this task.
+        """Make what KFP's local runner wants of a program: a folder, and a list of what is in it.
 
-        On a cluster KFP's launcher makes it in the program's pod; its local runner does not.
+        On a cluster KFP's launcher does that in the program's pod, and nobody sees these. The
+        folder of a task stands beside that of any other.
         """
-        own = os.path.dirname(self._task.input.get("outputs", {}).get("outputFile", ""))
-        if self._task.program and os.path.isabs(own):
-            folder = os.path.join(os.path.dirname(own), self._task.program)
-            os.makedirs(folder, exist_ok=True)
-            os.chmod(folder, 0o777)  # noqa: S103  the program may be another user
+        file = self._task.input.get("outputs", {}).get("outputFile", "")
+        if not self._task.program or not os.path.isabs(file):
+            return
+        own, name = os.path.split(file)
+        folder = os.path.join(os.path.dirname(own), self._task.program)
+        os.makedirs(folder, exist_ok=True)
+        os.chmod(folder, 0o777)  # noqa: S103  the program may be another user
+        part = self.arguments.object("container") or {}
+        listed = {
+            each: {"artifacts": [{"name": each, "uri": f"{folder}/{each}", "metadata": {}}]}
+            for each in part.get("outputs", ())
+        }
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as output:
+            json.dump({"artifacts": listed}, output)
 
     def _find_outputs(self) -> None:
         """Have what a program wrote, and KFP brought here, where it would be elsewhere."""

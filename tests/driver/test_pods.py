@@ -58,8 +58,8 @@ def test_no_node() -> None:
         (
             pod(terminated={"exitCode": 127, "reason": "StartError", "message": "no python"}),
             "",
-            "the step's container ended with exit code 127 and left no record"
-            " (StartError: no python)",
+            "the step's container ended with exit code 127 and left no record: a program of an"
+            " image without Levada is a step made by `container(…)` (StartError: no python)",
         ),
         (pod(reason="DeadlineExceeded", terminated={"exitCode": 137}), "timeout", ""),
         (

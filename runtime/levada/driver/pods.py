@@ -145,7 +145,7 @@ def _of_container(ended: dict[str, Any], memory: str | None) -> Lost:
         return Lost(code - 128)
     text = f"the step's container ended with exit code {code} and left no record"
     if ended.get("reason") in _NOT_STARTED:
-        text += "; a program of an image without Levada is a step made by `container(…)`"
+        text += ": a program of an image without Levada is a step made by `container(…)`"
     return Lost(code << 8, message=f"{text} ({words})" if words else text)
 
 
