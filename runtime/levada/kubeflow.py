@@ -58,6 +58,7 @@ class Task:
         self._taken: list[str] = []
         #: of a container step, where KFP has the files of its program
         self.files: dict[str, str] = {}
+        self.program = ""  #: the task that runs the program, of one that hands it its inputs
         self.unless = ""
         self.ordered: list[tuple[int, list[str]]] = []
         self.caught = False
@@ -125,6 +126,8 @@ class Task:
                 self.ordered.append((int(depth), nodes.split(",")))
             elif word == "caught":
                 self.caught = True
+            elif word == "program":
+                self.program = rest
             elif word == "never-empty":
                 self.is_never_empty = True
             elif word == "collected":
@@ -261,8 +264,30 @@ class KubeflowCommand(command.Command):
         for name, path in self._task.files.items() if code == command.DONE else ():
             os.makedirs(os.path.dirname(path), exist_ok=True)
             move(f"{self.program_folder}/in/{name}", path)
+        self._make_folder()
         self.output = {"artifacts": _empty_artifacts(self._task)}
         return code
+
+    def _make_folder(self) -> None:
+        """Make what KFP's local runner wants of a program: a folder, and a list of what is in it.
+
+        On a cluster KFP's launcher does that in the program's pod, and nobody sees these. The
+        folder of a task stands beside that of any other.
+        """
+        file = self._task.input.get("outputs", {}).get("outputFile", "")
+        if not self._task.program or not os.path.isabs(file):
+            return
+        own, name = os.path.split(file)
+        folder = os.path.join(os.path.dirname(own), self._task.program)
+        os.makedirs(folder, exist_ok=True)
+        os.chmod(folder, 0o777)  # noqa: S103  the program may be another user
+        part = self.arguments.object("container") or {}
+        listed = {
+            each: {"artifacts": [{"name": each, "uri": f"{folder}/{each}", "metadata": {}}]}
+            for each in part.get("outputs", ())
+        }
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as output:
+            json.dump({"artifacts": listed}, output)
 
     def _find_outputs(self) -> None:
         """Have what a program wrote, and KFP brought here, where it would be elsewhere."""

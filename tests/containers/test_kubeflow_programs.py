@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from levada import values
+from levada.store import open_store
 from levada_backends.images.make_base import make_base
 
 from tests.conformance import records
@@ -54,10 +56,11 @@ def test_files_go_through_programs(ended: dict[str, tuple[dict[str, Any], Path]]
     assert not said["error"], said["log"]
     (run,) = (store / "runs" / "files").glob("*")
     outcome = json.loads((run / "outcome.json").read_text())
-    assert outcome["outputs"] == [2, "row\nrow\n", "été", {"$float": 5.0}]
-    found = {each["node"]: each for each in records.records(str(store), "files", run.name)}
-    assert found["count"]["environment"]["image"] == tool_images.TOOLS
-    assert found["count"]["inputs"]["data"]["source"] == "write"
+    found = [values.decode(tree, open_store(str(store))) for tree in outcome["outputs"]]
+    assert found == [2, "row\nrow\n", "été", 5.0]
+    by_node = {each["node"]: each for each in records.records(str(store), "files", run.name)}
+    assert by_node["count"]["environment"]["image"] == tool_images.TOOLS
+    assert by_node["count"]["inputs"]["data"]["source"] == "write"
 
 
 def test_an_output_that_is_not_written(ended: dict[str, tuple[dict[str, Any], Path]]) -> None:

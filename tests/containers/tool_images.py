@@ -16,7 +16,7 @@ def archives(folder: Path) -> list[Path]:
     busybox = Path(packages.program("busybox")).read_bytes()
     links = {f"bin/{tool}": "busybox" for tool in _TOOLS}
     tools, copier = folder / "tools.tar", folder / "copier.tar"
-    images.write(tools, TOOLS, {"bin/busybox": busybox}, links, user="")
+    images.write(tools, TOOLS, {"bin/busybox": busybox}, links, "/bin/busybox", user="")
     images.write(copier, COPIER, {"busybox": busybox}, entrypoint="/busybox", user="")
     return [tools, copier]
 

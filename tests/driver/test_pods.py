@@ -58,8 +58,8 @@ def test_no_node() -> None:
         (
             pod(terminated={"exitCode": 127, "reason": "StartError", "message": "no python"}),
             "",
-            "the step's container ended with exit code 127 and left no record"
-            " (StartError: no python)",
+            "the step's container ended with exit code 127 and left no record: a program of an"
+            " image without Levada is a step made by `container(…)` (StartError: no python)",
         ),
         (pod(reason="DeadlineExceeded", terminated={"exitCode": 137}), "timeout", ""),
         (
@@ -75,6 +75,56 @@ def test_lost(state: dict[str, Any] | None, end: str, said: str) -> None:
     job = {"status": {"conditions": [failed | {"message": "gone"}]}}
     found = pods.lost(state, job, "64Mi")
     assert (found.end, found.message) == (end, said)
+
+
+def of_program(name: str, **ended: Any) -> dict[str, Any]:
+    """A pod of a container step, one of whose init containers failed."""
+    found = pod(waiting={"reason": "PodInitializing"})
+    started = {"name": "stage", "state": {"terminated": {"exitCode": 0}}}
+    before = [] if name == "stage" else [started]
+    failed = {"name": name, "state": {"terminated": ended}}
+    found["status"]["initContainerStatuses"] = [*before, failed]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("state", "end", "said"),
+    [
+        (
+            of_program("program", exitCode=3, reason="Error", message="no rows\n"),
+            "program",
+            "the program ended with exit code 3: no rows",
+        ),
+        (
+            of_program("program", exitCode=137, reason="OOMKilled"),
+            "",
+            "OOMKilled: the step used more memory than its limit of 64Mi (resources.memory)"
+            " (exit code 137)",
+        ),
+        (
+            of_program("program", exitCode=128, reason="StartError", message="no such file"),
+            "program",
+            "the image cannot run this: no such file",
+        ),
+        (
+            of_program("stage", exitCode=1, reason="Error"),
+            "program",
+            "the inputs of the program could not be handed over",
+        ),
+    ],
+)
+def test_lost_programs(state: dict[str, Any], end: str, said: str) -> None:
+    found = pods.lost(state, {}, "64Mi")
+    assert (found.end, found.message) == (end, said)
+
+
+def test_a_program_whose_image_is_not_there() -> None:
+    state = pod("Pending", waiting={"reason": "PodInitializing"})
+    waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
+    state["status"]["initContainerStatuses"] = [{"name": "program", "state": {"waiting": waiting}}]
+    found = pods.trouble(state)
+    assert found is not None
+    assert (found.kind, str(found)) == ("stuck", "ImagePullBackOff: no such image")
 
 
 def test_lost_as_the_first_process_of_the_container_saw_it() -> None:

@@ -262,7 +262,8 @@ class Builder:
         self.calls[call.id] = task
         if around is not None and container is not None:
             stage, program = around
-            stage.lines, stage.wants = task.lines, list(task.wants)
+            stage.lines = (f"program {program.name}", *task.lines)
+            stage.wants = list(task.wants)
             task.wants.append(program)
             for output in container.outputs:
                 task.taken[artifacts.written(output.name)] = Taken(program, output.name, False)

@@ -144,6 +144,8 @@ def _of_container(ended: dict[str, Any], memory: str | None) -> Lost:
     if code > 128:
         return Lost(code - 128)
     text = f"the step's container ended with exit code {code} and left no record"
+    if ended.get("reason") in _NOT_STARTED:
+        text += ": a program of an image without Levada is a step made by `container(…)`"
     return Lost(code << 8, message=f"{text} ({words})" if words else text)
 
 
