@@ -79,7 +79,7 @@ def _links(options: Mapping[str, object]) -> Iterator[Diagnostic]:
             "Airflow 2 shows the button `Record` only with a plugin",
             Span("pyproject.toml#record_url", 1, 1, 1, 2),
             Severity.WARNING,
-            label="there it is an address in the log and in XCom",
+            label="in Airflow 2 the address is only in the log and in XCom",
             help="set `plugins_folder`, where `levada deploy` puts it, or `airflow = 3`",
         )
 
@@ -105,7 +105,7 @@ def _parameters(program: Program) -> Iterator[Diagnostic]:
             if scheduled:
                 yield Diagnostic(
                     "airflow-required-parameter",
-                    f"`{parameter.name}` has no default, but a scheduled run has nobody to ask",
+                    f"`{parameter.name}` has no default, and scheduled runs cannot prompt for one",
                     parameter.span,
                     label="Airflow refuses a DAG with a schedule and such a parameter",
                     help="give it a default, or remove the schedule",
@@ -136,7 +136,7 @@ def _schedule(program: Program) -> Iterator[Diagnostic]:
         if setting.name == "catchup" and own["catchup"] and own.get("start_date") is None:
             yield Diagnostic(
                 "airflow-catchup-start",
-                "`catchup` without a `start_date` does not say since when",
+                "`catchup` needs a `start_date`, from which Airflow catches up",
                 setting.span,
                 help='add the date of the first run: `start_date="2026-01-01"`',
             )

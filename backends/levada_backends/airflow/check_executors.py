@@ -112,7 +112,7 @@ class _Check:
             return
         message, place = "", self._options.store
         if place is None:
-            message = "steps in containers have no store that all of them reach"
+            message = "steps in containers need a store that all containers reach"
         elif _is_unmounted(place, self._options.volumes):
             message = f"the store `{place}` is in none of the volumes that all containers have"
         if message:
@@ -120,7 +120,7 @@ class _Check:
                 "airflow-no-store",
                 message,
                 self._program.span,
-                label="what one step leaves there another one takes",
+                label="one step writes its outputs there, and the next one reads them",
                 help=f"in {_TABLE} set `store` to a URL, or to a folder of one of its `volumes`",
             )
 
@@ -209,9 +209,9 @@ def _no_effect(what: str, why: str, span: Span) -> Diagnostic:
 def _no_volumes(span: Span) -> Diagnostic:
     return Diagnostic(
         "airflow-volume",
-        "a step that is a process cannot be given volumes",
+        "a step that runs as a process cannot have volumes",
         span,
-        label="a step would not find what it needs",
+        label="the step would not find its files",
         help='mount them on the workers, or use `executor="docker"` or `"kubernetes"`',
     )
 

@@ -146,7 +146,7 @@ def _parameters(program: Program) -> Iterator[Diagnostic]:
             if scheduled:
                 yield Diagnostic(
                     "kubeflow-required-parameter",
-                    f"`{parameter.name}` has no default, but a scheduled run has nobody to ask",
+                    f"`{parameter.name}` has no default, and scheduled runs cannot prompt for one",
                     parameter.span,
                     help="give it a default, or remove the schedule",
                 )
@@ -205,7 +205,7 @@ def _setting(setting: Setting, value: Any) -> Iterator[Diagnostic]:
     elif setting.name == "resources" and value.get("disk"):
         yield _unused("disk", "KFP cannot ask for it: a pod gets what its node has", setting.span)
     elif setting.name == "image" and (problem := names.image_problem(value)):
-        message = f"`{value}` is no image to run in"
+        message = f"`{value}` is not the name of an image"
         yield Diagnostic("kubeflow-image", message, setting.span, help=f"correct it: {problem}")
     elif setting.name == "volumes":
         yield from _volumes(value, setting.span)
@@ -318,5 +318,5 @@ def _workflow_size(program: Program, spec: Spec) -> Iterator[Diagnostic]:
             program.span,
             Severity.WARNING,
             label="etcd takes 1.5 MiB, and Argo's object grows while it runs",
-            help="make it several pipelines, or give Argo a database (nodeStatusOffLoad)",
+            help="split the pipeline, or give Argo a database (nodeStatusOffLoad)",
         )

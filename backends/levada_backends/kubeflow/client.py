@@ -54,7 +54,7 @@ class KubeflowClient(Client):
         self._host = text_option(options, "host").rstrip("/")
         if not self._host:
             raise ClientError(
-                "the target `kubeflow` has no `host` to talk to",
+                "the target `kubeflow` has no `host`, the address of KFP's API",
                 'set `host = "https://…/pipeline"` in [tool.levada.targets.kubeflow]',
             )
         self._namespace = text_option(options, "namespace")
@@ -194,7 +194,7 @@ class KubeflowClient(Client):
         """Run the version that was deployed, with what was given."""
         if request.run_id is not None:
             raise ClientError(
-                "KFP makes up the ids of its runs", "leave out `--run-id`: it is shown afterwards"
+                "KFP chooses the ids of its runs", "leave out `--run-id`: it is shown afterwards"
             )
         pipeline, version = self._found(compiled)
         parameters = as_given(_text(compiled), request.parameters)

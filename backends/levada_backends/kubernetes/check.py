@@ -70,7 +70,7 @@ def _setting(setting: Setting, value: Any, options: Options) -> Iterator[Diagnos
     elif setting.name == "queue" and (problem := names.value_problem(value)):
         yield Diagnostic(
             "kubernetes-queue",
-            f"`{value}` is no name of a queue",
+            f"`{value}` is not the name of a queue",
             span,
             label=problem,
             help="write the name of a Kueue LocalQueue of the namespace",
@@ -122,7 +122,7 @@ def _parameters(program: Program) -> Iterator[Diagnostic]:
         if scheduled and parameter.default is None:
             yield Diagnostic(
                 "kubernetes-required-parameter",
-                f"`{parameter.name}` has no default, but a scheduled run has nobody to ask",
+                f"`{parameter.name}` has no default, and scheduled runs cannot prompt for one",
                 parameter.span,
                 label="every run of the schedule would fail",
                 help="give it a default, or remove the schedule",

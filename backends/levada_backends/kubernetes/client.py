@@ -310,7 +310,7 @@ class KubernetesClient(Client):
             if ended:
                 return ended == SUCCEEDED
             time.sleep(0.3)
-        raise ClientError(f"the pod of {name}, which reads the store, does not come to an end")
+        raise ClientError(f"the pod of {name}, which reads the store, does not finish")
 
     # ---------------------------------------------------------------- asking
 

@@ -28,7 +28,7 @@ def check_function(
             "invalid-function",
             span,
             f"`{node.name}` is async: a {kind} is an ordinary function",
-            help="write `def`; in a step, `asyncio.run(…)` runs what is async",
+            help="write `def`; in a step, `asyncio.run(…)` runs a coroutine",
         )
     elif (kind == "step" or not lowered) and yields(function):
         reports.error(

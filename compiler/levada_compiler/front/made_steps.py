@@ -144,7 +144,7 @@ def report_misplaced(modules: m.Modules, module: m.Module, reports: Reports) -> 
                 reports.error(
                     "nested-step",
                     module.span(call),
-                    f"nothing keeps the step that `{what}` makes"
+                    f"`{what}` makes a step, but no name is assigned to it"
                     if is_unassigned
                     else f"`{what}` makes a step within a function, a class or a block",
                     help=f"assign it at the top level of the module: `name = {what}`",

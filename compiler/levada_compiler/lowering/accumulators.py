@@ -64,7 +64,7 @@ def _refuse(frame: Frame, node: ast.Call, name: ast.Name) -> bool:
     frame.reports.error(
         "shared-list",
         frame.span(node),
-        f"`{name.id}` cannot be changed: this pipeline has not made it",
+        f"`{name.id}` cannot be changed: this pipeline did not create it",
         labels=(Label(owner.expr.span, "this is where it comes from"),),
         help=f"start one of your own (`{name.id} = []`) and append to that",
     )
@@ -121,7 +121,7 @@ def append(frame: Frame, binding: Accumulated, part: Lowered, place: ast.AST) ->
         frame.reports.error(
             "shared-list",
             span,
-            "another value holds this too, and would change with it",
+            "this is also stored in another value, which would change too",
             labels=(Label(held.shared, "it is stored here"),),
             help="change it first and store it afterwards, or start a new one",
         )
@@ -212,7 +212,7 @@ def _refuse_item(frame: Frame, target: ast.Subscript) -> None:
     frame.reports.error(
         "shared-list",
         frame.span(target),
-        "an item of this cannot be assigned: this pipeline has not made it",
+        "an item of this cannot be assigned: this pipeline did not create it",
         labels=(Label(owner.expr.span, "this is where it comes from"),),
         help="make a new value: `{**d, key: value}`, or start with `{}` or `[]`",
     )

@@ -86,7 +86,7 @@ def report_hidden_call(frame: Frame, node: ast.AST, where: str) -> None:
     frame.reports.error(
         "unsupported-expression",
         frame.span(node),
-        f"a step cannot be called within {where}, where Python may leave it out",
+        f"a step cannot be called within {where}: Python may skip it",
         help="call it in a statement of its own before, or under an `if`",
     )
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ast
 from enum import IntEnum
+from functools import partial
 from importlib import import_module
 
-from ..program.ir import BoolOp, Branch, Conditional, Const, Use, Value
+from ..program.ir import BoolOp, Branch, Conditional, Const, Select, Use, Value
+from ..slotted import replace
 from . import checks, flow, jumps
-from .flow import RETURNED
+from .flow import FLAGS
 from .values import BOOL, Lowered, chosen, constant, made_of, poison, selected
 
 TYPE_CHECKING = False
@@ -145,12 +147,28 @@ def decide(
     after_else = frame.scope
     choose = decided(frame, branch, test, (then_nodes, else_nodes), span)
     if then_ends is Ending.RAISES:
+        wrap = partial(_of_side, branch, span, is_then=False)
+        frame.scope = flow.entered(frame, after_else, before, wrap)
         return else_ends
     if else_ends is Ending.RAISES:
-        frame.scope = after_then
+        wrap = partial(_of_side, branch, span, is_then=True)
+        frame.scope = flow.entered(frame, after_then, before, wrap)
         return then_ends
     frame.scope = frame.merge(choose, span, ways).scopes(after_then, after_else)
     return then_ends if then_ends is else_ends else Ending.MAYBE
+
+
+def _of_side(branch: str, span: Span, value: Lowered, *, is_then: bool) -> Lowered:
+    """Return a value of a side of a branch as it is after the branch, whose other side raises."""
+    if value.is_known or value.definition is not None or value.has_callables:
+        return value
+    none = Const(None, span)
+    then, otherwise = (value.expr, none) if is_then else (none, value.expr)
+    parts = value.parts
+    if parts is not None:
+        parts = tuple(_of_side(branch, span, part, is_then=is_then) for part in parts)
+    expr = Select(branch, then, otherwise, span)
+    return replace(value, expr=expr, parts=parts, pairs=None, fields=None)
 
 
 def either(
@@ -256,10 +274,6 @@ def unless_left(frame: Frame, lowered: Callable[[], Ending], span: Span) -> Endi
 
 
 # ---------------------------------------------------------------------------- flags
-
-BROKEN, CONTINUED = "$broken", "$continued"
-#: The flags that what follows in a block depends on.
-FLAGS: Final = (RETURNED, BROKEN, CONTINUED)
 
 
 def set_flag(frame: Frame, flag: str, span: Span, *, to: bool = True) -> None:

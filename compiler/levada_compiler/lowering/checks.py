@@ -183,7 +183,8 @@ def arithmetic_type(
         frame.reports.error(
             "type-mismatch",
             frame.span(node),
-            f"`{symbol}` does not go with `{types.text(left.type)}` and `{types.text(right.type)}`",
+            f"`{symbol}` is not defined for `{types.text(left.type)}` "
+            f"and `{types.text(right.type)}`",
             help="use an f-string to put a number into a text",
         )
     return types.union((left.type, right.type)) if names[0] == names[1] else ANY

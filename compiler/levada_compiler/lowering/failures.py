@@ -117,7 +117,7 @@ def report_class(frame: Frame, node: ast.expr, why: str, definition: object) -> 
     frame.reports.error(
         "exception-class",
         frame.span(node),
-        f"`{frame.text(node)}` cannot be told while compiling: {why}",
+        f"`{frame.text(node)}` is not known while compiling: {why}",
         labels=labels,
         help="use a builtin exception or one of the project; in a step any can be raised",
     )

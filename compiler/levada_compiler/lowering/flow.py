@@ -34,14 +34,18 @@ if TYPE_CHECKING:
     from typing import Final, TypeAlias
 
     from ..diagnostics.diagnostic import Span
+    from .frame import Frame
     from .values import Binding
 
     #: Makes the value that stands for either of two, for a name.
     Choose: TypeAlias = Callable[[Lowered, Lowered, str], Lowered]
+    #: Makes the value of one region as it is after that region.
+    Wrap: TypeAlias = Callable[[Lowered], Lowered]
 
 MAYBE: Final = "maybe-unassigned"
-#: The name of the flag that says whether the function has returned.
-RETURNED: Final = "$returned"
+#: The names of the flags that say which jump was taken.
+RETURNED, BROKEN, CONTINUED = "$returned", "$broken", "$continued"
+FLAGS: Final = (RETURNED, BROKEN, CONTINUED)
 
 
 def earliest(one: dict[str | int, int], other: dict[str | int, int]) -> dict[str | int, int]:
@@ -67,9 +71,10 @@ class Merge:
 
     def scopes(self, left: Scope, right: Scope) -> Scope:
         """Return the scope after both."""
-        if _has_returned(left) is not _has_returned(right):
+        if _has_left(left) is not _has_left(right):
             left, right = self._completed(left, right), self._completed(right, left)
         merged = Scope(when=earliest(left.when, right.when))
+        merged.completed = left.completed | right.completed
         for cell in dict.fromkeys((*left.cells, *right.cells)):
             merged.cells[cell] = self._contents(left.cells.get(cell), right.cells.get(cell))
         for name in dict.fromkeys((*left.names, *right.names)):
@@ -77,11 +82,12 @@ class Merge:
         return merged
 
     def _completed(self, scope: Scope, other: Scope) -> Scope:
-        """Return a scope; behind a `return` it has the names that only the other way assigns.
+        """Return a scope; behind a jump it has the names that only the other way assigns.
 
-        Nothing of the function reads them on this way, so any value does; the type is the other's.
+        Nothing reads them before the jump arrives, so any value does; the type is the other's.
+        Where it arrives they have no value: `completed` keeps their names.
         """
-        if not _has_returned(scope):
+        if not _has_left(scope):
             return scope
         found = scope.copy()
         for name, binding in other.names.items():
@@ -91,6 +97,7 @@ class Merge:
             if value.definition is None:
                 value = Lowered(Const(None, self.where), value.type, fresh=value.fresh)
             found.names[name] = value
+            found.completed |= {name}
         return found
 
     def _binding(self, name: str, left: Scope, right: Scope, merged: Scope) -> Binding:
@@ -169,18 +176,18 @@ class Merge:
             return one
         return Unusable(
             "step-as-value",
-            f"which function `{name}` is here is known only in the run",
-            "call each on its own side, and give the results one name",
+            f"which function `{name}` stands for is known only in the run",
+            "call each function in its own branch, and assign the results to one name",
             self.where,
         )
 
     def _maybe(self, name: str, missing: str) -> Unusable:
         return Unusable(
             MAYBE,
-            f"`{name}` may have no value here",
-            f"give `{name}` a value before, or on every way",
+            f"`{name}` may be unassigned here",
+            f"assign `{name}` before, or on every path",
             self.where,
-            f"`{name}` gets no value {missing}",
+            f"`{name}` is not assigned {missing}",
         )
 
     def _contents(self, one: Contents | None, other: Contents | None) -> Contents:
@@ -216,10 +223,23 @@ class Merge:
         return (*one[:same], replace(chosen, type=types.union(tuple(item)) if item else left.type))
 
 
-def _has_returned(scope: Scope) -> bool:
-    """Return whether the function has returned on every path to here."""
-    flag = scope.names.get(RETURNED)
-    return isinstance(flag, Lowered) and flag.static is True
+def _has_left(scope: Scope) -> bool:
+    """Return whether a jump was taken on every path to here."""
+    flags = (scope.names.get(flag) for flag in FLAGS)
+    return any(isinstance(flag, Lowered) and flag.static is True for flag in flags)
+
+
+def forget_completed(scope: Scope, where: Span) -> None:
+    """Take away, where a jump arrives, the names that have no value on its way."""
+    for name in scope.completed:
+        scope.names[name] = Unusable(
+            MAYBE,
+            f"`{name}` may be unassigned here",
+            f"assign `{name}` before the loop",
+            where,
+            f"`{name}` is not assigned if an iteration ends early",
+        )
+    scope.completed = frozenset()
 
 
 def _is_same_cell(one: Binding, other: Binding) -> bool:
@@ -298,11 +318,39 @@ def pairs_of(value: Lowered, span: Span) -> Lowered:
     return made_of(Apply("list", ((None, items),), span), Type("list", text="list"), (value,))
 
 
-def wrapped(scope: Scope, before: Scope, wrap: Callable[[Lowered, str], Lowered]) -> None:
-    """Replace what changed since ``before`` by ``wrap`` of it, in place."""
+def entered(frame: Frame, scope: Scope, before: Scope, wrap: Wrap) -> Scope:
+    """Return a scope whose values, changed since ``before``, are those of one region."""
+    found = scope.copy()
     for name, binding in scope.names.items():
         if isinstance(binding, Lowered) and before.names.get(name) is not binding:
-            scope.names[name] = wrap(binding, name)
+            found.names[name] = frame.keep(wrap(binding), name)
+    for cell, held in scope.cells.items():
+        found.cells[cell] = _wrapped_contents(frame, held, before.cells.get(cell), wrap)
+    return found
+
+
+def _wrapped_contents(
+    frame: Frame, held: Contents, before: Contents | None, wrap: Wrap
+) -> Contents:
+    if held is before:
+        return held
+    known = {id(part) for frame_ in (before.frames if before else ()) for part in frame_}
+    frames = tuple(
+        tuple(part if id(part) in known else _wrapped_part(frame, part, wrap) for part in each)
+        for each in held.frames
+    )
+    return replace(held, frames=frames)
+
+
+def _wrapped_part(frame: Frame, part: Lowered, wrap: Wrap) -> Lowered:
+    """Return a part of a list wrapped, item by item where these are known."""
+    if part.parts is None:
+        return frame.keep(wrap(part), "items")
+    items = tuple(
+        _wrapped_part(frame, item, wrap) if item.parts else wrap(item) for item in part.parts
+    )
+    kind = "tuple" if part.type.name == "tuple" else "list"
+    return display(kind, items, part.expr.span)
 
 
 def empty(span: Span) -> Lowered:

@@ -291,8 +291,8 @@ class Frame:
         self.reports.error(
             "step-as-value",
             self.span(node),
-            "steps cannot be given to a step, or be a part of a value",
-            help="call them, and pass what they give",
+            "steps cannot be passed to a step or stored in a value",
+            help="call them, and pass what they return",
         )
         return poison(self.span(node))
 

@@ -7,9 +7,10 @@ import ast
 from ..front import types
 from ..program.ir import Branch, Catches, Const, Error, Guard, Recover, Value
 from ..slotted import dataclass, replace
-from . import blocks, failures
-from .blocks import FLAGS, STATEMENTS, Ending
+from . import blocks, failures, flow
+from .blocks import STATEMENTS, Ending
 from .bodies import RESULT
+from .flow import FLAGS
 from .values import (
     BOOL,
     ERROR,
@@ -17,7 +18,6 @@ from .values import (
     Lowered,
     Scope,
     Unusable,
-    display,
     made_of,
     selected,
 )
@@ -25,17 +25,16 @@ from .values import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Final, TypeAlias
+    from typing import Final
 
     from ..diagnostics.diagnostic import Span
     from ..program.ir import Node
     from .frame import Frame
 
-    Wrap: TypeAlias = Callable[[Lowered], Lowered]
 
 #: Names that only the lowering itself has.
 _OWN_NAMES: Final = (*FLAGS, RESULT)
-_WAYS: Final = ("if the body goes through", "if the body fails")
+_WAYS: Final = ("if the body succeeds", "if the body fails")
 
 
 @dataclass(slots=True)
@@ -130,10 +129,10 @@ def _join(frame: Frame, tried: Tried) -> Ending:
     """Set the scope after a guard, and return how control leaves it."""
     body_ends, handler_ends = tried.body_ends, tried.handler_ends
     if handler_ends is Ending.RAISES:
-        frame.scope = _entered(frame, tried.after_body, tried.before, tried.of_body)
+        frame.scope = flow.entered(frame, tried.after_body, tried.before, tried.of_body)
         return body_ends
     if body_ends is Ending.RAISES:
-        frame.scope = _entered(frame, tried.after_handler, tried.before, tried.of_handler)
+        frame.scope = flow.entered(frame, tried.after_handler, tried.before, tried.of_handler)
         return handler_ends
 
     def choose(one: Lowered, other: Lowered, name: str) -> Lowered:
@@ -149,7 +148,7 @@ def _else(frame: Frame, node: ast.Try, tried: Tried) -> Ending:
     span = tried.span
     yes, no = Const(value=True, span=span), Const(value=False, span=span)
     went_through = Recover(tried.guard, yes, no, span)
-    frame.scope = _entered(frame, tried.after_body, tried.before, tried.of_body)
+    frame.scope = flow.entered(frame, tried.after_body, tried.before, tried.of_body)
     if tried.handler_ends is Ending.RAISES:
         return blocks.unless_left(frame, lambda: blocks.block(frame, node.orelse), span)
     branch = frame.new_id("if")
@@ -157,7 +156,7 @@ def _else(frame: Frame, node: ast.Try, tried: Tried) -> Ending:
         ending = blocks.unless_left(frame, lambda: blocks.block(frame, node.orelse), span)
     after_else = frame.scope
     frame.scope = tried.before
-    handled = _entered(frame, tried.after_handler, tried.before, tried.of_handler)
+    handled = flow.entered(frame, tried.after_handler, tried.before, tried.of_handler)
     test = Lowered(went_through, BOOL)
     if nodes:
         frame.emit(Branch(branch, went_through, tuple(nodes), (), (), span))
@@ -170,41 +169,6 @@ def _else(frame: Frame, node: ast.Try, tried: Tried) -> Ending:
 
 def _selecting(frame: Frame, branch: str, span: Span) -> Callable[[Lowered, Lowered, str], Lowered]:
     return lambda one, other, name: frame.keep(selected(branch, one, other, span), name)
-
-
-def _entered(frame: Frame, scope: Scope, before: Scope, wrap: Wrap) -> Scope:
-    """Return a scope whose values, changed since ``before``, are those of one region of a guard."""
-    found = scope.copy()
-    for name, binding in scope.names.items():
-        if isinstance(binding, Lowered) and before.names.get(name) is not binding:
-            found.names[name] = frame.keep(wrap(binding), name)
-    for cell, held in scope.cells.items():
-        found.cells[cell] = _wrapped_contents(frame, held, before.cells.get(cell), wrap)
-    return found
-
-
-def _wrapped_contents(
-    frame: Frame, held: Contents, before: Contents | None, wrap: Wrap
-) -> Contents:
-    if held is before:
-        return held
-    known = {id(part) for frame_ in (before.frames if before else ()) for part in frame_}
-    frames = tuple(
-        tuple(part if id(part) in known else _wrapped_part(frame, part, wrap) for part in each)
-        for each in held.frames
-    )
-    return replace(held, frames=frames)
-
-
-def _wrapped_part(frame: Frame, part: Lowered, wrap: Wrap) -> Lowered:
-    """Return a part of a list wrapped, item by item where these are known."""
-    if part.parts is None:
-        return frame.keep(wrap(part), "items")
-    items = tuple(
-        _wrapped_part(frame, item, wrap) if item.parts else wrap(item) for item in part.parts
-    )
-    kind = "tuple" if part.type.name == "tuple" else "list"
-    return display(kind, items, part.expr.span)
 
 
 # ---------------------------------------------------------------------------- handlers

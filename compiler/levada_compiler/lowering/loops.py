@@ -27,8 +27,8 @@ from ..program.ir import (
 from ..program.substitution import substituted
 from ..slotted import dataclass, replace
 from . import blocks, calls, checks, targets
-from .blocks import BROKEN, CONTINUED, STATEMENTS, Ending
-from .flow import RETURNED
+from .blocks import STATEMENTS, Ending
+from .flow import BROKEN, CONTINUED, FLAGS, RETURNED, forget_completed
 from .lowering import callable_or_value
 from .values import (
     ANY,
@@ -111,7 +111,7 @@ def check_items(frame: Frame, node: ast.expr, items: Lowered) -> bool:
         frame.reports.warning(
             "set-order",
             frame.span(node),
-            "a set has no order of its own: this goes over it in sorted order",
+            "a set has no order: the loop goes over it in sorted order",
             help="write `sorted(…)`, or loop over a list, to say which order is meant",
         )
     count = len(items.static) if isinstance(items.static, range) else len(items.parts or ())
@@ -134,7 +134,7 @@ def _abandon(frame: Frame, node: ast.For) -> None:
     with frame.inner_region():
         blocks.block(frame, node.body)
     frame.loops = frame.loops[:-1]
-    for flag in blocks.FLAGS:
+    for flag in FLAGS:
         blocks.set_flag(frame, flag, frame.span(node), to=False)
     for statement in node.body:
         for name in blocks.assigned_names(statement):
@@ -181,6 +181,7 @@ def _unroll(frame: Frame, node: ast.For, known: Sequence[Lowered]) -> Ending:
         frame.spend(span)
         ending = blocks.unless_left(frame, _iteration(frame, node, item), span)
         blocks.set_flag(frame, CONTINUED, span, to=False)
+        forget_completed(frame.scope, span)
         if ending is Ending.RAISES or blocks.left(frame, span).static is True:
             break
     frame.loops = frame.loops[:-1]

@@ -110,7 +110,7 @@ def item_values(
             span,
             f"{count} names for {len(items)} values",
             labels=(Label(value.expr.span, f"this gives {len(items)} values"),),
-            help=f"name all {len(items)}: `_` is a fine name for what is not needed",
+            help=f"name all {len(items)}: use `_` for those that you do not need",
         )
         return None
     return items

@@ -160,10 +160,11 @@ class Scope:
     """The state of a pipeline's names at one place.
 
     ``when`` says of a name, and of an accumulator by its cell, how many nodes there were when it
-    changed for the first time in the innermost ``try`` body.
+    changed for the first time in the innermost ``try`` body. ``completed`` are names that have no
+    value on a way that has left the iteration by a jump.
     """
 
-    __slots__ = ("cells", "names", "when")
+    __slots__ = ("cells", "completed", "names", "when")
 
     def __init__(
         self,
@@ -174,10 +175,13 @@ class Scope:
         self.names = names or {}
         self.cells = cells or {}
         self.when = when or {}
+        self.completed: frozenset[str] = frozenset()
 
     def copy(self) -> Scope:
         """Return an independent copy."""
-        return Scope(dict(self.names), dict(self.cells), dict(self.when))
+        made = Scope(dict(self.names), dict(self.cells), dict(self.when))
+        made.completed = self.completed
+        return made
 
 
 def size_of(children: Iterable[Lowered]) -> Size:

@@ -7,7 +7,7 @@ from levada.expressions.texts import names_in
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any, Protocol
+    from typing import Any, Final, Protocol
 
     from levada.operations.walker import Variable
     from levada.store import Store
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
             """Return the error of the first of these nodes that failed, as a record has it."""
 
     Key = tuple[str | Variable, ...]
+
+
+#: Calls whose answer depends on the iteration, though they name no variable.
+_OF_ITERATIONS: Final = ("catches(", "error(", "failed(", "raises(")
 
 
 class Scope:
@@ -138,5 +142,8 @@ class Definitions:
             for needed in self.in_order(name, lambda other: (other, variables) in known):
                 words = {dotted.partition(".")[0] for dotted in names_in(self.texts[needed])}
                 others = (known.get((o, variables), ()) for o in self._needed_by(needed))
-                known[needed, variables] = variables.intersection(words).union(*others)
+                # What failed is asked by the id of a node: the variables say in which iteration.
+                asks = any(call in self.texts[needed] for call in _OF_ITERATIONS)
+                own = variables if asks else variables.intersection(words)
+                known[needed, variables] = own.union(*others)
         return known[name, variables]
