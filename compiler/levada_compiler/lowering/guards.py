@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from ..front import types
-from ..program.ir import Branch, Catches, Const, Error, Guard, Recover, Value
+from ..program.ir import Catches, Const, Error, Guard, Recover, Value
 from ..slotted import dataclass, replace
 from . import blocks, failures
 from .blocks import FLAGS, STATEMENTS, Ending
@@ -19,7 +19,6 @@ from .values import (
     Unusable,
     display,
     made_of,
-    selected,
 )
 
 TYPE_CHECKING = False
@@ -159,17 +158,9 @@ def _else(frame: Frame, node: ast.Try, tried: Tried) -> Ending:
     frame.scope = tried.before
     handled = _entered(frame, tried.after_handler, tried.before, tried.of_handler)
     test = Lowered(went_through, BOOL)
-    if nodes:
-        frame.emit(Branch(branch, went_through, tuple(nodes), (), (), span))
-        choose = _selecting(frame, branch, span)
-    else:
-        choose = blocks.decided(frame, branch, test, ([], []), span)
+    choose = blocks.decided(frame, branch, test, (nodes, []), span)
     frame.scope = frame.merge(choose, span, _WAYS).scopes(after_else, handled)
     return ending if ending is tried.handler_ends else Ending.MAYBE
-
-
-def _selecting(frame: Frame, branch: str, span: Span) -> Callable[[Lowered, Lowered, str], Lowered]:
-    return lambda one, other, name: frame.keep(selected(branch, one, other, span), name)
 
 
 def _entered(frame: Frame, scope: Scope, before: Scope, wrap: Wrap) -> Scope:
@@ -340,7 +331,9 @@ def _with_final(frame: Frame, node: ast.Try, span: Span) -> Ending:
 
 def _emit_guard(frame: Frame, guard: Guard) -> None:
     """Emit a guard; without anything to guard its body's nodes are those of the region around."""
-    if guard.handler is None and (not guard.final or not any(map(blocks.is_task, guard.body))):
+    if guard.handler is None and not (
+        _may_fail(guard.final) and any(map(blocks.is_task, guard.body))
+    ):
         frame.release(guard.id)
         for node in (*guard.body, *guard.final):
             frame.emit(node)
