@@ -350,13 +350,14 @@ def _final(
     for cell, held in frame.scope.cells.items():
         if held.broken is not None:
             frame.scope.cells[cell] = replace(after.cells[cell], broken=held.broken)
-    outer, frame.in_final = frame.in_final, True
+    outer = frame.in_final, frame.loops_around_final
+    frame.in_final, frame.loops_around_final = True, len(frame.loops)
     with frame.inner_region() as final:
         if not node.handlers:
             _choose_by_end(frame, guard, before, after, span)
         start = frame.scope.copy()
         ending = blocks.block(frame, node.finalbody)
-    frame.in_final = outer
+    frame.in_final, frame.loops_around_final = outer
     return start, tuple(final), ending
 
 
