@@ -771,7 +771,8 @@ class Maker:
                 scope.names |= after_body
                 lines += ["else:", *indented(self.block(2))]
         if final:
-            lines += ["finally:", *indented(self.inner_block(can_return=False, can_jump=False, can_continue=False)[0])]
+            jumps = dict.fromkeys(("can_return", "can_jump", "can_continue"), False)
+            lines += ["finally:", *indented(self.inner_block(**jumps)[0])]
         self.merge(*ends)
         return lines
 
