@@ -1,4 +1,7 @@
-"""A program of twice the size takes twice the work: counted in executed lines, not in seconds."""
+"""A program of twice the size takes twice the work, and its files twice the room.
+
+Work is counted in executed lines, not in seconds.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,12 @@ from pathlib import Path
 
 import pytest
 from levada_backends.airflow import TARGET
+from levada_backends.kubeflow import TARGET as KUBEFLOW
+from levada_backends.kubernetes import TARGET as KUBERNETES
 from levada_compiler.compilation import compile_file
+from levada_compiler.program.ir import Output, Program, walk
 from levada_compiler.program.plan import plan
+from levada_compiler.target import Target
 
 SMALL, LARGE = 25, 75
 
@@ -86,3 +93,88 @@ def test_work_grows_as_the_program_does(shape: str, tmp_path: Path) -> None:
     small, large = work(SMALL), work(LARGE)
     growth = {part: large[part] / small[part] * SMALL / LARGE for part in small}
     assert {part: round(by, 2) for part, by in growth.items() if by > 1.1} == {}
+
+
+CARRIED = """
+from levada import pipeline, step
+
+
+@step
+def train(x: int) -> int:
+    return x + 1
+
+
+@pipeline
+def carried(n: int = 0):
+    state, best = train(n), 0
+    for k in range({rounds}):
+        if state > k:
+            state = train(state)
+            best = best + state
+    return state, best
+"""
+OPTIONS = {"compiler": "0", "image": "example.org/steps:1"}
+
+
+QUADRATIC = pytest.mark.xfail(
+    reason="`dependentTasks` of a task that reads a carried value has each round before it",
+    strict=True,
+)
+
+
+@pytest.mark.parametrize(
+    "target", [TARGET, pytest.param(KUBEFLOW, marks=QUADRATIC), KUBERNETES], ids=lambda t: t.name
+)
+def test_a_value_carried_through_rounds_grows_by_the_same_each(
+    target: Target, tmp_path: Path
+) -> None:
+    def size(rounds: int) -> int:
+        path = tmp_path / "carried.py"
+        path.write_text(CARRIED.format(rounds=rounds))
+        program = compile_file(str(path)).program
+        assert program is not None
+        return sum(len(text.encode()) for text in target.emit(program, OPTIONS).values())
+
+    (tmp_path / "pyproject.toml").touch()
+    few, more, many = size(5), size(10), size(50)
+    assert (many - more) / 40 <= 1.15 * (more - few) / 5
+
+
+EFFECTS = """
+from levada import pipeline, step
+
+
+@step
+def add(x: int) -> int:
+    return x + 1
+
+
+@step
+def note(x: int) -> None:
+    return None
+
+
+@pipeline
+def long(x: int = 0):
+"""
+
+
+def edges(program: Program) -> int:
+    """Count what nodes wait for: in order, and for the outputs that they use."""
+    nodes = list(walk(program.body))
+    used = [e for node in nodes for expr in node.expressions() for e in expr.walk()]
+    return sum(len(n.after) for n in nodes) + sum(isinstance(e, Output) for e in used)
+
+
+def test_edges_grow_as_the_steps_do(tmp_path: Path) -> None:
+    def counted(steps: int) -> tuple[int, int]:
+        path = tmp_path / "long.py"
+        path.write_text(EFFECTS + "    x = add(x)\n    note(x)\n" * (steps // 2))
+        program = compile_file(str(path)).program
+        assert program is not None
+        return len(list(walk(program.body))), edges(program)
+
+    (tmp_path / "pyproject.toml").touch()
+    (nodes, some), (more_nodes, more) = counted(1000), counted(3000)
+    assert (nodes, more_nodes) == (1000, 3000)
+    assert (more - some) / 2000 <= 1.01 * some / 1000

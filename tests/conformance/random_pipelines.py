@@ -165,6 +165,7 @@ class Scope:
     in_try: bool = False  #: lists and dicts of before are not changed
     is_fan_out: bool = False
     can_jump: bool = False  #: `break` and `continue` belong to a loop that is unrolled
+    can_continue: bool = False  #: the same in a loop of the run
     can_return: bool = True
     error: str = ""  #: the name of the exception that is handled
     locked: frozenset[str] = frozenset()  #: what a loop goes over
@@ -598,7 +599,7 @@ class Maker:
             return self.effect()
         if self.scope.can_jump:
             return [self.one_of(["break", "continue"])]
-        if self.scope.is_fan_out:
+        if self.scope.can_continue:
             return ["continue"]
         return self.end() if self.scope.can_return else self.effect()
 
@@ -703,6 +704,7 @@ class Maker:
             "filled": filled,
             "fresh_only": True,
             "is_fan_out": True,
+            "can_continue": True,
             "can_jump": False,
             "can_return": False,
             "outer": frozenset(self.scope.names),
@@ -769,7 +771,8 @@ class Maker:
                 scope.names |= after_body
                 lines += ["else:", *indented(self.block(2))]
         if final:
-            lines += ["finally:", *indented(self.inner_block(can_return=False, can_jump=False)[0])]
+            jumps = dict.fromkeys(("can_return", "can_jump", "can_continue"), False)
+            lines += ["finally:", *indented(self.inner_block(**jumps)[0])]
         self.merge(*ends)
         return lines
 
@@ -793,6 +796,6 @@ class Maker:
         return [first, last]
 
     def together(self) -> Lines:
-        lines, names = self.inner_block(can_return=False, can_jump=False)
+        lines, names = self.inner_block(can_return=False, can_jump=False, can_continue=False)
         self.merge(names)
         return ["with parallel():", *indented(lines)]

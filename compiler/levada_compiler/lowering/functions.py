@@ -90,7 +90,8 @@ def _structured(frame: Frame, node: ast.Call, name: str, given: Given) -> Lowere
     """Return the value where the number of its items is known; None where it is not."""
     span = frame.span(node)
     if name == "len" and len(given.positional) == 1 and not given.keywords:
-        items = elements(given.positional[0], span)
+        # A list whose items may raise is evaluated for that, though its length is known.
+        items = None if given.positional[0].raises else elements(given.positional[0], span)
         return None if items is None else constant(len(items), span)
     if name == "dict":
         return _dict(given, span)

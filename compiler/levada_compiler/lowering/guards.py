@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from ..front import types
-from ..program.ir import Branch, Catches, Const, Error, Guard, Recover, Value
+from ..program.ir import Catches, Const, Error, Guard, Recover, Value
 from ..slotted import dataclass, replace
 from . import blocks, failures, flow
 from .blocks import STATEMENTS, Ending
@@ -19,12 +19,11 @@ from .values import (
     Scope,
     Unusable,
     made_of,
-    selected,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Final
 
     from ..diagnostics.diagnostic import Span
@@ -158,17 +157,9 @@ def _else(frame: Frame, node: ast.Try, tried: Tried) -> Ending:
     frame.scope = tried.before
     handled = flow.entered(frame, tried.after_handler, tried.before, tried.of_handler)
     test = Lowered(went_through, BOOL)
-    if nodes:
-        frame.emit(Branch(branch, went_through, tuple(nodes), (), (), span))
-        choose = _selecting(frame, branch, span)
-    else:
-        choose = blocks.decided(frame, branch, test, ([], []), span)
+    choose = blocks.decided(frame, branch, test, (nodes, []), span)
     frame.scope = frame.merge(choose, span, _WAYS).scopes(after_else, handled)
     return ending if ending is tried.handler_ends else Ending.MAYBE
-
-
-def _selecting(frame: Frame, branch: str, span: Span) -> Callable[[Lowered, Lowered, str], Lowered]:
-    return lambda one, other, name: frame.keep(selected(branch, one, other, span), name)
 
 
 # ---------------------------------------------------------------------------- handlers
@@ -304,7 +295,9 @@ def _with_final(frame: Frame, node: ast.Try, span: Span) -> Ending:
 
 def _emit_guard(frame: Frame, guard: Guard) -> None:
     """Emit a guard; without anything to guard its body's nodes are those of the region around."""
-    if guard.handler is None and (not guard.final or not any(map(blocks.is_task, guard.body))):
+    if guard.handler is None and not (
+        _may_fail(guard.final) and any(map(blocks.is_task, guard.body))
+    ):
         frame.release(guard.id)
         for node in (*guard.body, *guard.final):
             frame.emit(node)
@@ -321,13 +314,14 @@ def _final(
     for cell, held in frame.scope.cells.items():
         if held.broken is not None:
             frame.scope.cells[cell] = replace(after.cells[cell], broken=held.broken)
-    outer, frame.in_final = frame.in_final, True
+    outer = frame.in_final, frame.loops_around_final
+    frame.in_final, frame.loops_around_final = True, len(frame.loops)
     with frame.inner_region() as final:
         if not node.handlers:
             _choose_by_end(frame, guard, before, after, span)
         start = frame.scope.copy()
         ending = blocks.block(frame, node.finalbody)
-    frame.in_final = outer
+    frame.in_final, frame.loops_around_final = outer
     return start, tuple(final), ending
 
 

@@ -222,11 +222,24 @@ def _break(frame: Frame, node: ast.Break, _: list[ast.stmt]) -> blocks.Handled:
             "or loop over a constant number of rounds",
         )
         return None
+    _refuse_in_final(frame, "break", span)
     blocks.set_flag(frame, BROKEN, span)
     return Ending.LEAVES, False
 
 
+def _refuse_in_final(frame: Frame, what: str, span: Span) -> None:
+    """Report a jump out of a ``finally``: Python would drop the exception without a word."""
+    if frame.in_final and len(frame.loops) <= frame.loops_around_final:
+        frame.reports.error(
+            "unsupported-statement",
+            span,
+            f"`{what}` in `finally` would hide a failure",
+            help=f"`{what}` after the `try` statement",
+        )
+
+
 def _continue(frame: Frame, node: ast.Continue, _: list[ast.stmt]) -> blocks.Handled:
+    _refuse_in_final(frame, "continue", frame.span(node))
     blocks.set_flag(frame, CONTINUED, frame.span(node))
     return Ending.LEAVES, False
 

@@ -97,6 +97,7 @@ class ExpressionWriter:
 
     def __init__(self, program: Program, *, inline_raising: bool = True) -> None:
         self._program = program
+        self._inline_raising = inline_raising
         self._nodes: dict[str, Node] = {}
         #: node id -> the loops around it, outermost first
         self._enclosing: dict[str, tuple[Loop, ...]] = {}
@@ -138,7 +139,8 @@ class ExpressionWriter:
 
     def failure(self, guard: Guard) -> str:
         """Return, as text, whether the body of a guard has failed: a node of it, or a value."""
-        asked = {"failed": failing_nodes(guard.body), "raises": guard.checks}
+        failing = failing_nodes(guard.body, with_values=not self._inline_raising)
+        asked = {"failed": failing, "raises": guard.checks}
         calls = [f"{name}({', '.join(map(self._string, of))})" for name, of in asked.items() if of]
         return " or ".join(calls) or "False"
 
@@ -419,21 +421,27 @@ def used(definitions: Mapping[str, str], texts: Iterable[str]) -> dict[str, str]
     return {name: text for name, text in definitions.items() if name in found}
 
 
-def failing_nodes(nodes: tuple[Node, ...]) -> tuple[str, ...]:
-    """Return the ids of the nodes of a region whose own failure leaves the region."""
-    return tuple(_failing(nodes))
+def failing_nodes(nodes: tuple[Node, ...], *, with_values: bool = False) -> tuple[str, ...]:
+    """Return the ids of the nodes of a region whose own failure leaves the region.
+
+    With ``with_values`` these include the values that are evaluated at their place.
+    """
+    return tuple(_failing(nodes, with_values=with_values))
 
 
-def _failing(nodes: tuple[Node, ...]) -> Iterator[str]:
+def _failing(nodes: tuple[Node, ...], *, with_values: bool) -> Iterator[str]:
     for node in nodes:
-        is_task = not isinstance(node, Value | Guard | Group)
-        if is_task or (isinstance(node, Value) and node.is_checked):
+        if isinstance(node, Value):
+            fails = node.is_checked or (node.raises and with_values)
+        else:
+            fails = not isinstance(node, Guard | Group)
+        if fails:
             yield node.id
         inner = node.regions()
         if isinstance(node, Guard) and node.handler is not None:
             inner = inner[1:]
         for region in inner:
-            yield from _failing(region)
+            yield from _failing(region, with_values=with_values)
 
 
 def first_variable(target: Target) -> str:

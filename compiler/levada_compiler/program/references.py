@@ -31,6 +31,10 @@ class References:
         self._nodes: dict[str, Node] = {node.id: node for node in walk(program.body)}
         self._calls = [n.id for n in self._nodes.values() if isinstance(n, Call | Guard)]
         self._bits = {name: 1 << at for at, name in enumerate(self._calls)}
+        self._around: dict[str, int] = {}  #: the guards around each node
+        for guard in self._nodes.values():
+            for inner in guard.walk() if isinstance(guard, Guard) else ():
+                self._around[inner.id] = self._around.get(inner.id, 0) | self._bits[guard.id]
         self._found: dict[str, int] = {}  #: of values, branches, loops and guards, by their id
 
     def of(self, expression: Expr) -> list[str]:
@@ -38,12 +42,15 @@ class References:
         return self._names(self._of(expression))
 
     def of_node(self, node: Node) -> list[str]:
-        """Return those that the node itself needs: in its expressions and for its values."""
+        """Return those that the node itself needs: in its expressions and for its values.
+
+        A node of a ``finally`` may ask how the body ended: it starts after that in any case.
+        """
         found = self._of_all(node.expressions())
         for name in node.after:
             if isinstance(self._nodes[name], Value):
                 found |= self._of_named(name)
-        return self._names(found)
+        return self._names(found & ~self._around.get(node.id, 0))
 
     def of_values(self, names: Iterable[str]) -> list[str]:
         """Return those that the named values need."""

@@ -216,9 +216,10 @@ def fail_items(n: int):
 def fail_unpack(n: int):
     try:
         a, b = rows(n)
+        said = say(f"{a} {b}")
     except ValueError as e:
-        return say(str(e))
-    return say(f"{a} {b}")
+        said = say(str(e))
+    return said
 
 
 @pipeline

@@ -67,10 +67,9 @@ def return_from_try(n: int):
     try:
         if num(n) > 1:
             return num(10 // n)
-        share = 10 // num(n)
     except ZeroDivisionError:
         return num(-1)
-    return num(share)
+    return num(7)
 
 
 @pipeline
