@@ -327,7 +327,7 @@ class Maker:
                 (1, lambda: f"doubled({one()})"),
                 (1, lambda: f"round({one()} / {other()})"),
                 (1, lambda: f"math.gcd({one()}, {other()})"),
-                (1, lambda: f"int({self.string(1)})"),
+                (1, lambda: f"int(text({self.string(2)}))"),
                 (1, lambda: f"len({self.string(1)})"),
                 (3, lambda: f"({one()} if {self.condition(1)} else {one()})"),
                 (1, lambda: f"({one()} {self.one_of(['and', 'or'])} {other()})"),

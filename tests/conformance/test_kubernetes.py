@@ -24,7 +24,8 @@ pytestmark = pytest.mark.engine
 CHOSEN = (
     *("branch_in_fan_out-0", "churn_shape-0", "churn_shape-2", "failing_condition-0", "frames-0"),
     *("fan_out_nested-0", "overrides-0", "strings-0", "sub_pipeline-0", "try_except_finally-0"),
-    *("values-0", "variadic-0"),
+    *("values-0", "variadic-0", "compute_dicts-0", "dict_of_outputs-0", "effect_gate-0"),
+    *("fail_clauses-0", "fail_raise-0", "match_output-0", "part_named-0", "return_by_output-0"),
 )
 
 

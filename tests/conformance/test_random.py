@@ -25,7 +25,7 @@ COUNT = int(os.environ.get("LEVADA_RANDOM", "500"))
 FIRST = int(os.environ.get("LEVADA_RANDOM_FROM", "0"))
 AT_A_TIME = 50
 #: At least so many of a hundred have to compile: what is refused shows nothing.
-COMPILED = 70
+COMPILED = 50
 STORE = open_store(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
 
 
