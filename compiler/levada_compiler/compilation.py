@@ -61,7 +61,7 @@ def compile_file(path: str, pipeline: str | None = None) -> Compilation:
     """Compile the pipeline named ``pipeline`` of the module at ``path``.
 
     Without a name: the only one, or the only one that no other pipeline of the module calls.
-    A ``.json`` file holds a program itself (``levada.ir/1``). Never raises for bad input: whatever
+    A ``.json`` file holds a program itself (``levada.ir/2``). Never raises for bad input: whatever
     is wrong is a diagnostic.
     """
     path = os.fspath(path)
