@@ -12,11 +12,11 @@ from enum import IntEnum
 from functools import partial
 from importlib import import_module
 
-from ..program.ir import BoolOp, Branch, Conditional, Const, Select, Use, Value
+from ..program.ir import BoolOp, Branch, Conditional, Const, Display, Select, Use, Value
 from ..slotted import replace
 from . import checks, flow, jumps
 from .flow import FLAGS
-from .values import BOOL, Lowered, chosen, constant, made_of, poison, selected
+from .values import BOOL, Lowered, chosen, constant, display, made_of, poison, selected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,6 +167,8 @@ def _of_side(branch: str, span: Span, value: Lowered, *, is_then: bool) -> Lower
     parts = value.parts
     if parts is not None:
         parts = tuple(_of_side(branch, span, part, is_then=is_then) for part in parts)
+        if isinstance(value.expr, Display) and value.expr.kind == "tuple":
+            return display("tuple", parts, span)
     expr = Select(branch, then, otherwise, span)
     return replace(value, expr=expr, parts=parts, pairs=None, fields=None)
 

@@ -11,21 +11,16 @@ from ..program.ir import Result
 from ..slotted import replace
 from . import blocks, checks, members
 from .blocks import STATEMENTS, Ending
-from .flow import RETURNED
+from .flow import RESULT, RETURNED
 from .lowering import expression, not_constant
 from .values import Accumulated, Lowered, constant, poison
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
-
     from ..diagnostics.diagnostic import Span
     from ..front import modules as m
     from ..front.declare import Default, Pipeline
     from .frame import Frame
-
-#: What the function returns, where it has returned.
-RESULT: Final = "$result"
 
 
 def lower(frame: Frame) -> Lowered:
@@ -35,7 +30,8 @@ def lower(frame: Frame) -> Lowered:
     blocks.set_flag(frame, RETURNED, span, to=False)
     frame.building.active.append(frame.function)
     try:
-        blocks.block(frame, frame.function.node.body)
+        if blocks.block(frame, frame.function.node.body) is Ending.MAYBE:
+            blocks.unless_left(frame, lambda: _return_none(frame, span), span)
     finally:
         frame.building.active.pop()
     found = frame.scope.names.get(RESULT)
@@ -43,6 +39,13 @@ def lower(frame: Frame) -> Lowered:
         found = frame.read_cell("the result", found.cell, span)
     value = found if isinstance(found, Lowered) else constant(None, span)
     return frame.keep(value, "result") if value.raises and frame.prefix else value
+
+
+def _return_none(frame: Frame, span: Span) -> Ending:
+    """Return None, as a function does whose end is reached."""
+    frame.scope.names[RESULT] = constant(None, span)
+    blocks.set_flag(frame, RETURNED, span)
+    return Ending.LEAVES
 
 
 def _return(

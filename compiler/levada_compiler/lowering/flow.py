@@ -46,6 +46,8 @@ MAYBE: Final = "maybe-unassigned"
 #: The names of the flags that say which jump was taken.
 RETURNED, BROKEN, CONTINUED = "$returned", "$broken", "$continued"
 FLAGS: Final = (RETURNED, BROKEN, CONTINUED)
+#: What the function returns, on every path on which it has returned.
+RESULT: Final = "$result"
 
 
 def earliest(one: dict[str | int, int], other: dict[str | int, int]) -> dict[str | int, int]:
@@ -73,6 +75,8 @@ class Merge:
         """Return the scope after both."""
         if _has_left(left) is not _has_left(right):
             left, right = self._completed(left, right), self._completed(right, left)
+        if {_returned(left), _returned(right)} == {True, False}:
+            left, right = self._with_result(left, right), self._with_result(right, left)
         merged = Scope(when=earliest(left.when, right.when))
         merged.completed = left.completed | right.completed
         for cell in dict.fromkeys((*left.cells, *right.cells)):
@@ -98,6 +102,18 @@ class Merge:
                 value = Lowered(Const(None, self.where), value.type, fresh=value.fresh)
             found.names[name] = value
             found.completed |= {name}
+        return found
+
+    def _with_result(self, scope: Scope, other: Scope) -> Scope:
+        """Return a scope; before a `return` it has a result of the shape that the other way gives.
+
+        It is replaced before the function ends. So tuples of one length stay several outputs.
+        """
+        result = content(other.names[RESULT], other, self.where) if RESULT in other.names else None
+        if _returned(scope) is not False or result is None:
+            return scope
+        found = scope.copy()
+        found.names[RESULT] = _placeholder(result, self.where)
         return found
 
     def _binding(self, name: str, left: Scope, right: Scope, merged: Scope) -> Binding:
@@ -221,6 +237,19 @@ class Merge:
         chosen = self.choose(left, right, "items")
         item = [part.type for part in (left, right) if part.parts != ()]
         return (*one[:same], replace(chosen, type=types.union(tuple(item)) if item else left.type))
+
+
+def _placeholder(value: Lowered, where: Span) -> Lowered:
+    """Return a value that is never read, of the type and the shape of another one."""
+    if value.parts is not None and isinstance(value.expr, Display) and value.type.name == "tuple":
+        return display("tuple", tuple(_placeholder(part, where) for part in value.parts), where)
+    return Lowered(Const(None, where), value.type)
+
+
+def _returned(scope: Scope) -> object:
+    """Return True if the function has returned on every path to here, False if on none."""
+    flag = scope.names.get(RETURNED)
+    return flag.static if isinstance(flag, Lowered) else None
 
 
 def _has_left(scope: Scope) -> bool:

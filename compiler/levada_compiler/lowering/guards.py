@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 
 from ..front import types
-from ..program.ir import Catches, Const, Error, Guard, Recover, Value
+from ..program.ir import Catches, Const, Display, Error, Guard, Recover, Value
 from ..slotted import dataclass, replace
 from . import blocks, failures, flow
 from .blocks import STATEMENTS, Ending
-from .bodies import RESULT
-from .flow import FLAGS
+from .flow import FLAGS, RESULT
 from .values import (
     BOOL,
     ERROR,
@@ -18,6 +17,7 @@ from .values import (
     Lowered,
     Scope,
     Unusable,
+    display,
     made_of,
 )
 
@@ -66,6 +66,8 @@ class Tried:
         parts = value.parts
         if parts is not None:
             parts = tuple(self._entered(part, in_body=in_body) for part in parts)
+            if isinstance(value.expr, Display) and value.expr.kind == "tuple":
+                return display("tuple", parts, self.span)
         expr = Recover(self.guard, body, handler, self.span)
         return replace(value, expr=expr, parts=parts, pairs=None, fields=None)
 

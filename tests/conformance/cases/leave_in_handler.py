@@ -20,7 +20,7 @@ def leave_in_handler(numbers: list[int] = [2, 3, 8], first: int = 4):
     try:
         start = halve(first)
     except ValueError as error:
-        return [type(error).__name__, str(error)]
+        return type(error).__name__, str(error), 0, 0
     halves, problems = [], {}
     for number in numbers:
         try:
@@ -36,4 +36,4 @@ def leave_in_handler(numbers: list[int] = [2, 3, 8], first: int = 4):
         except ValueError:
             break
         last = half
-    return [halves, problems, sum(halves), last]
+    return halves, problems, sum(halves), last
