@@ -100,15 +100,16 @@ def expected(form: Form) -> str:
         return "an object" if form[0] == "dict" else "a list"
     if "enum" in form or "literal" in form:
         values = form["members"].values() if "enum" in form else form["literal"]
-        return f"one of {', '.join(map(_shown, values))}"
+        return f"one of {', '.join(map(shown, values))}"
     return f"an object of {next(iter(form.values())).rpartition(':')[2]}"
 
 
 def _mismatch(value: Any, path: str, what: str) -> FormError:
-    return FormError(f"`{path}` is {_shown(value)}, but {what} is expected")
+    return FormError(f"`{path}` is {shown(value)}, but {what} is expected")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a JSON value as a message shows it."""
     from json import dumps
 
     text = dumps(value, ensure_ascii=False)
@@ -266,7 +267,7 @@ def _dict(parts: list[Form], value: Any, path: str) -> Tree:
         raise _mismatch(value, path, "an object")
     key, item = parts
     pairs = [
-        [_key(key, name, path), converted(item, each, f"{path}[{_shown(name)}]")]
+        [_key(key, name, path), converted(item, each, f"{path}[{shown(name)}]")]
         for name, each in value.items()
     ]
     if all(isinstance(name, str) and name[:1] != "$" for name, _ in pairs):
@@ -297,7 +298,7 @@ def _is_written_as(form: Form, value: Any) -> bool:
         return isinstance(value, dict if form[0] == "dict" else list)
     if isinstance(form, dict) and ("enum" in form or "literal" in form):
         values = form["members"].values() if "enum" in form else form["literal"]
-        return any(_same(value, each) for each in values)
+        return any(same(value, each) for each in values)
     if isinstance(form, dict):
         return isinstance(value, dict) and _has_literals(form["fields"], value)
     kinds = _PLAIN[form][0] if form in _PLAIN else object if form == "any" else str
@@ -307,13 +308,13 @@ def _is_written_as(form: Form, value: Any) -> bool:
 def _has_literals(fields: dict[str, Form], value: dict[str, Any]) -> bool:
     """Whether the fields that tell classes apart, those of a ``Literal``, have their values."""
     return all(
-        any(_same(value[name], each) for each in form["literal"])
+        any(same(value[name], each) for each in form["literal"])
         for name, form in fields.items()
         if isinstance(form, dict) and "literal" in form and name in value
     )
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
     """Equality of JSON values, in which true is not 1."""
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
@@ -323,12 +324,12 @@ def _same(one: Any, other: Any) -> bool:
 
 def _of_class(form: dict[str, Any], value: Any, path: str) -> Tree:
     if "literal" in form:
-        if not any(_same(value, each) for each in form["literal"]):
+        if not any(same(value, each) for each in form["literal"]):
             raise _mismatch(value, path, expected(form))
         return value
     if "enum" in form:
         for name, each in form["members"].items():
-            if _same(value, each):
+            if same(value, each):
                 return {"$enum": [form["enum"], name, each]}
         raise _mismatch(value, path, expected(form))
     if not isinstance(value, dict):

@@ -124,7 +124,7 @@ def described(form: Form, description: str) -> str:
     plain = unlimited(form)
     if not isinstance(plain, str) or plain not in TEXTS or not TEXTS[plain]:
         return description
-    return f"{description}; {EXPECTED[plain]}" if description else EXPECTED[plain]
+    return ": ".join(each for each in (description.rstrip("."), EXPECTED[plain]) if each)
 
 
 def schema(form: Form) -> dict[str, Any]:

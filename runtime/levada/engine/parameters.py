@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from levada.forms import EXPECTED, is_text_of, same, shown
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,11 +101,11 @@ def _mismatches(parameter: dict[str, Any], value: Any) -> list[str]:
     for path, problem in _violations(value, schema, ""):
         takes = f"the parameter `{name}` takes {expected}, "
         if path:
-            return [f"{takes}but `{name}{path}` is {_shown(_at(value, path))}: it {problem}"]
+            return [f"{takes}but `{name}{path}` is {shown(_at(value, path))}: it {problem}"]
         # That it is none of the types is said already, as is what a `Literal` lists.
         listed = problem.startswith("is none of") and not expected.isidentifier()
         said = problem.startswith(("is not of type", "fits none")) or listed
-        return [f"{takes}not {_shown(value)}" + ("" if said else f": it {problem}")]
+        return [f"{takes}not {shown(value)}" + ("" if said else f": it {problem}")]
     return []
 
 
@@ -118,11 +120,6 @@ def _at(value: Any, path: str) -> Any:
 
 def _member_path(path: str, name: str) -> str:
     return f"{path}.{name}" if name.isidentifier() else f"{path}[{json.dumps(name)}]"
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -142,11 +139,6 @@ def _is(value: Any, kind: str) -> bool:
     return isinstance(value, _KINDS.get(kind, (object,)))
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Equality of JSON values, in which true is not 1."""
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
-
-
 def _violations(value: Any, schema: Any, path: str) -> Iterator[tuple[str, str]]:
     """Where the value does not fit the schema: the path in it, and what is wrong there."""
     if schema is False:
@@ -158,10 +150,10 @@ def _violations(value: Any, schema: Any, path: str) -> Iterator[tuple[str, str]]
     if kinds and not any(_is(value, kind) for kind in kinds):
         yield path, f"is not of type {' or '.join(kinds)}"
         return
-    if "const" in schema and not _same(value, schema["const"]):
-        yield path, f"is not {_shown(schema['const'])}"
-    if "enum" in schema and not any(_same(value, one) for one in schema["enum"]):
-        yield path, f"is none of {', '.join(_shown(one) for one in schema['enum'])}"
+    if "const" in schema and not same(value, schema["const"]):
+        yield path, f"is not {shown(schema['const'])}"
+    if "enum" in schema and not any(same(value, one) for one in schema["enum"]):
+        yield path, f"is none of {', '.join(shown(one) for one in schema['enum'])}"
     if "anyOf" in schema and not any(_fits(value, one, path) for one in schema["anyOf"]):
         meant = [side for side in schema["anyOf"] if _may_be(value, side)]
         if len(meant) == 1:
@@ -229,10 +221,8 @@ _FORMATS: Final = {
 def _form_violations(
     value: str, schema: dict[str, Any], path: str, form: str
 ) -> Iterator[tuple[str, str]]:
-    from levada import forms
-
-    if not forms.is_text_of(form, value):
-        yield path, f"is not {forms.EXPECTED[form]}"
+    if not is_text_of(form, value):
+        yield path, f"is not {EXPECTED[form]}"
     elif form == "Decimal":
         from decimal import Decimal
 
@@ -278,5 +268,5 @@ def _member_violations(
         if of_member is False:
             yield path, f"has an unknown {name!r}"
         for _, problem in _violations(name, schema.get("propertyNames"), ""):
-            yield path, f"has the key {_shown(name)}, which {problem}"
+            yield path, f"has the key {shown(name)}, which {problem}"
         yield from _violations(member, of_member, _member_path(path, name))

@@ -22,7 +22,7 @@ PYPROJECT = """\
 [project]
 name = "cases"
 version = "1"
-dependencies = ["pandas"]
+dependencies = ["pandas", "pydantic", "annotated-types"]
 
 [tool.levada.images]
 base = "oci:base.tar@{digest}"

@@ -33,7 +33,7 @@ class Project:
         self._kubeflow = kubeflow
         self._root = folder / "project"
         shutil.copytree(CASES, self._root, ignore=shutil.ignore_patterns("*.json", "__pycache__"))
-        image = build_image(self._root, server.registry, ("pandas", "pyarrow"))
+        image = build_image(self._root, server.registry, ("pandas", "pyarrow", "pydantic"))
         (self._root / "levada.lock").unlink()  # of one image for all; steps are not looked up in it
         with (self._root / "pyproject.toml").open("a") as file:
             file.write(_SETTINGS.format(image=image, host=server.url))

@@ -28,7 +28,7 @@ class Project:
         self._space = space
         self._root = folder / "project"
         shutil.copytree(CASES, self._root, ignore=shutil.ignore_patterns("*.json", "__pycache__"))
-        self._image = build_image(self._root, registry, ("pandas", "pyarrow"))
+        self._image = build_image(self._root, registry, ("pandas", "pyarrow", "pydantic"))
         self._deploying = Lock()
 
     def run(self, case: Case) -> Trace:
