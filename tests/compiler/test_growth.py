@@ -116,15 +116,7 @@ def carried(n: int = 0):
 OPTIONS = {"compiler": "0", "image": "example.org/steps:1"}
 
 
-QUADRATIC = pytest.mark.xfail(
-    reason="`dependentTasks` of a task that reads a carried value has each round before it",
-    strict=True,
-)
-
-
-@pytest.mark.parametrize(
-    "target", [TARGET, pytest.param(KUBEFLOW, marks=QUADRATIC), KUBERNETES], ids=lambda t: t.name
-)
+@pytest.mark.parametrize("target", [TARGET, KUBEFLOW, KUBERNETES], ids=lambda t: t.name)
 def test_a_value_carried_through_rounds_grows_by_the_same_each(
     target: Target, tmp_path: Path
 ) -> None:

@@ -493,7 +493,9 @@ class Builder:
             for above in (one for name in task.follows for one in self._tasks_of(name)):
                 if edge := _edge(above, task):
                     _append(ordered.setdefault(edge[1], []), edge[0])
-        _add_order(self.root, ordered)
+        for task, before in ordered.items():
+            for above in before:
+                _append(task.after, above)
         last = self.root.tasks[-1]
         if last.kind == "outputs":
             followed = {id(above) for task in self.root.tasks for above in task.after}
@@ -530,16 +532,22 @@ def _append(tasks: list[Task], task: Task) -> None:
         tasks.append(task)
 
 
-def _add_order(dag: Dag, ordered: dict[Task, list[Task]]) -> None:
-    """Add the edges that are for the order alone, without those that others stand for."""
-    above: dict[Task, set[Task]] = {}
+def reduce_edges(dag: Dag) -> None:
+    """Leave out the edges that others stand for, but for those to tasks whose outputs are taken."""
+    above: dict[Task, int] = {}
+    bits = {task: 1 << number for number, task in enumerate(dag.tasks)}
     for task in dag.tasks:
-        wanted = [*task.after, *(one for one in ordered.get(task, ()) if one not in task.after)]
-        implied = set().union(*(above[one] for one in wanted))
-        task.after += [one for one in wanted[len(task.after) :] if one not in implied]
-        above[task] = implied.union(wanted)
+        implied = 0
+        for one in task.after:
+            implied |= above[one]
+        taken = [one.task for one in task.taken.values()]
+        taken += [task.decided, task.listed, task.exit_of]
+        task.after = [one for one in task.after if not bits[one] & implied or one in taken]
+        above[task] = implied
+        for one in task.after:
+            above[task] |= bits[one]
         if task.inner is not None:
-            _add_order(task.inner, ordered)
+            reduce_edges(task.inner)
 
 
 def _parts(nodes: Sequence[Node], size: Callable[[Node], int]) -> Iterator[Sequence[Node]]:

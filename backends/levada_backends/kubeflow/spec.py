@@ -11,7 +11,7 @@ from levada_compiler.program.ir import Loop
 from ..block_yaml import Key, comment, dump
 from . import artifacts, executors, parameters
 from .channels import Channels
-from .dags import INDEX, OUTPUT, Builder, Given, channel
+from .dags import INDEX, OUTPUT, Builder, Given, channel, reduce_edges
 from .names import plain
 
 TYPE_CHECKING = False
@@ -44,6 +44,7 @@ class Spec:
         for task in list(self.builder.root.all_tasks()):
             if task.call is not None:
                 channels.lay(task, task.call)
+        reduce_edges(self.builder.root)
         self._declared = {
             task: self._outputs(task)
             for task in self.builder.root.all_tasks()
