@@ -123,7 +123,11 @@ class Run:
     @property
     def _has_run(self) -> bool:
         """Whether this only collects what the program of a container step has written."""
-        return self.request.container is not None and "LEVADA_PROGRAM_FOLDER" in os.environ
+        if self.request.container is None:
+            return False
+        from levada import programs
+
+        return programs.RAN_IN in os.environ
 
     def _have_image(self) -> None:
         """Have the image of a container step here: its digest is part of the cache's key."""

@@ -8,7 +8,7 @@ from tests.cluster import images, packages
 from tests.engines.docker import Docker
 
 TOOLS, COPIER = "levada.local/tools:1", "levada.local/copier:1"
-_TOOLS = ("sh", "cat", "cp", "echo", "sleep", "test", "wc")
+_TOOLS = ("sh", "cat", "chmod", "cp", "echo", "sleep", "test", "wc")
 
 
 def archives(folder: Path) -> list[Path]:
