@@ -24,6 +24,7 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from levada import forms, values
 from levada_compiler.program import ir
 
 BINARY: dict[str, Callable[[Any, Any], Any]] = {
@@ -243,6 +244,9 @@ class Meaning:
                 kinds = type(self.errors[self.place(guard)]).__mro__
                 names = {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds}
                 return not names.isdisjoint(classes)
+            case ir.FromJson(form=form, value=value):
+                tree = forms.converted(json.loads(form), self.value(value), "value")
+                return values.decode(tree)
             case ir.Instance(cls=cls, fields=fields):
                 return self.named(cls)(**{name: self.value(each) for name, each in fields})
             case ir.Item(name=name):

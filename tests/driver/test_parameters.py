@@ -23,7 +23,24 @@ NUMBERS = {
     "schema": {"type": "array", "items": {"type": "integer"}},
     "default": [],
 }
-DECLARED = [{**one, "required": False} for one in (NUMBER, TEXT, MAYBE, NUMBERS)]
+UNTIL = {
+    "name": "until",
+    "type": "date | None",
+    "schema": {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]},
+    "default": None,
+}
+LAYER = {"type": "object", "properties": {"size": {"type": "integer", "minimum": 1}}}
+CONFIG = {
+    "name": "config",
+    "type": "Config",
+    "schema": {
+        "type": "object",
+        "properties": {"layers": {"type": "array", "items": LAYER}},
+        "additionalProperties": False,
+    },
+    "default": {},
+}
+DECLARED = [{**one, "required": False} for one in (NUMBER, TEXT, MAYBE, NUMBERS, UNTIL, CONFIG)]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +56,8 @@ DECLARED = [{**one, "required": False} for one in (NUMBER, TEXT, MAYBE, NUMBERS)
         ({"P_note": "text"}, {"note": "text"}),
         ({"P_note": "12"}, {"note": "12"}),
         ({"P_sizes": "[1, 2]"}, {"sizes": [1, 2]}),
+        ({"P_until": "2025-01-31"}, {"until": "2025-01-31"}),
+        ({"P_config": '{"layers": [{"size": 1}]}'}, {"config": {"layers": [{"size": 1}]}}),
         ({"LEVADA_PARAMS": '{"rate": 2, "path": "y"}'}, {"rate": 2, "path": "y"}),
         ({"LEVADA_PARAMS": '{"rate": 2}', "P_rate": "3"}, {"rate": 3}),
     ],
@@ -54,6 +73,8 @@ def test_read(variables: dict[str, str], expected: dict[str, Any]) -> None:
         ({"P_rat": "1"}, "there is no parameter `rat`; did you mean `rate`?"),
         ({"P_rate": "fast"}, "the parameter `rate` takes float, not"),
         ({"P_sizes": '["a"]'}, "the parameter `sizes` takes list[int]"),
+        ({"P_until": "2025-02-30"}, "`until` takes date | None, not"),
+        ({"P_config": '{"layers": [{"size": 0}]}'}, "`config.layers[0].size` is 0: it is less"),
         ({"LEVADA_PARAMS": "{"}, "LEVADA_PARAMS is not JSON"),
         ({"LEVADA_PARAMS": "[1]"}, "LEVADA_PARAMS is a JSON object"),
     ],

@@ -87,7 +87,7 @@ def typed_parameters(
     price: Annotated[Decimal, "in euros"] = Decimal("1.10"),
     key: UUID = UUID("12345678123456781234567812345678"),
     raw: bytes = b"\x00\xff",
-    names: set[str] = {"b", "a"},
+    names: set[str] = {"a"},
     fixed: frozenset[int] = frozenset({3}),
     pair: tuple[int, Mode] = (1, Mode.SLOW),
     days: tuple[date, ...] = (),
