@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from contextlib import suppress
 
 from levada.errors import Cancelled, ProgramError, StepError
@@ -144,6 +145,7 @@ def _ask(words: list[str]) -> str:
 
 def _attended(words: list[str]) -> int:
     """Run a command whose output is that of the step."""
+    sys.stdout.flush()  # what was printed before stands before it
     with subprocess.Popen(words, stdin=subprocess.DEVNULL) as process:
         try:
             return process.wait()

@@ -62,7 +62,7 @@ def write(rows: int) -> Path:
 @step
 def fill(rows: Path) -> Path:
     folder = Path("folder")
-    (folder / "inner").mkdir(parents=True)
+    (folder / "inner").mkdir(parents=True, exist_ok=True)
     (folder / "inner" / "rows").write_bytes(rows.read_bytes())
     return folder
 
