@@ -218,9 +218,9 @@ class Meaning:
             except Exception as error:
                 self.errors[place] = error
                 self.index = index
+                self.decisions[place] = False
                 if node.handler is None:
                     raise
-                self.decisions[place] = False
                 self.region(node.handler)
         finally:
             self.index = index

@@ -367,7 +367,7 @@ class _Verifier:
                 "variadic",
                 "keywords",
             )
-            if not is_optional and parameter.name not in given:
+            if not is_optional and parameter.name not in given and "**" not in given:
                 self.report(node.span, f"`{node.id}` has no argument for `{parameter.name}`")
 
     def check_target(self, target: Target, loop: Loop | Comprehension) -> None:
@@ -500,10 +500,11 @@ class _Verifier:
         known = self.places.get(id)
         if known is None or not isinstance(known.node, kind):
             self.report(expr.span, f"`{id}` is no {kind.__name__.lower()} of the program")
-        elif place is not None and known.end > place.number:
-            self.report(expr.span, f"`{id}` is used before it is there")
-        else:
+        elif place is None or known.end <= place.number or (id, "final") in place.regions:
+            # A `finally` may ask how the body of its own `try` ended.
             self.check_regions(known, expr, place, entered)
+        else:
+            self.report(expr.span, f"`{id}` is used before it is there")
 
     def check_regions(
         self, known: _Place, expr: Expr, place: _Place | None, entered: tuple[_Region, ...]
