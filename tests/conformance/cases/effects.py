@@ -153,4 +153,4 @@ def effect_after_values(folder: str, n: int):
 @pipeline
 def effects_after_list(folder: str, names: list[str]):
     done = [write(folder, name) for name in names]
-    return read.after(done)(folder) == sorted(names)
+    return sorted(read.after(done)(folder)) == sorted(names)
