@@ -424,9 +424,10 @@ def _references(expressions: Iterable[Expr]) -> Iterator[tuple[str, bool]]:
     for expression in expressions:
         for each in expression.walk():
             match each:
-                case Output(node=name) | Collect(loop=name) | Recover(guard=name):
+                case Output(node=name) | Recover(guard=name):
                     yield name, True
-                case Use(value=name) | Select(branch=name):
+                case Use(value=name) | Select(branch=name) | Collect(loop=name):
+                    # What a loop gave may be there before all of its iterations have ended.
                     yield name, False
 
 
