@@ -49,7 +49,7 @@ RUNS: list[tuple[str, dict[str, Any], str, dict[str, Any], list[str]]] = [
     ("branch_in_fan_out", {}, "success", {"0": "down 3, UP 15"}, []),
     ("branch_in_fan_out", {"values": [1, 11, 4]}, "success", {"0": "down 3, up 33!, UP 12"}, []),
     ("ignored", {}, "success", {}, ["use", "use_2"]),
-    ("ignored", {"second": -1}, "failed", {}, ["use", "use_2", "end"]),
+    ("ignored", {"second": -1}, "failed", {}, ["use", "use_2", "return"]),
     ("library", {}, "success", {"found": "2.0"}, ["tell"]),
     ("library", {"depths": [-9]}, "success", {"found": "nothing to publish"}, ["publish"]),
     ("groups", {}, "success", {"result": 10}, ["total_2"]),
