@@ -248,12 +248,13 @@ class DockerProgram(DockerStep):
     ):
         super().__init__(settings=settings, **kwargs)
         self.levada += ["--container", json.dumps(container)]
+        self.secrets = secrets
         self.program = {
             "image": settings["image"],
             "entrypoint": container["command"],
             "command": container["args"],
             "environment": {"HOME": "/tmp", **settings.get("environment", {})},
-            "_private_environment": {name: os.environ[name] for name in secrets},
+            "_private_environment": {name: os.environ.get(name) for name in secrets},
             "mounts": list(mounts),
             "cpus": cpus,
             "mem_limit": mem_limit,
@@ -262,6 +263,9 @@ class DockerProgram(DockerStep):
         }
 
     def execute(self, context):
+        for name in self.secrets:
+            if name not in os.environ:
+                raise AirflowFailException(f"the secret {name} is not set in Airflow's environment")
         volume = self.cli.create_volume()["Name"]
         files = Mount("/levada", volume)
         self.mounts = [*self.mounts, files]
