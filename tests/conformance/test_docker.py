@@ -1,8 +1,8 @@
 """Every case, each of its steps in a container of its own, does what plain Python does.
 
-Two seconds a run are too many for every input here: by default it is the first of each case, and
-those that fail. With `LEVADA_EVERY_INPUT=1` it is all of them. What the others decide is decided
-outside of the containers, as `test_local` shows for all.
+Two seconds a run are too many for every input here: by default it is the first of each case that
+has a module of its own, and those that fail. With `LEVADA_EVERY_INPUT=1` it is all of them. What
+the others decide is decided outside of the containers, as `test_local` shows for all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ pytestmark = pytest.mark.engine
 def chosen_cases() -> list[Case]:
     """The inputs to run."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
-    return [case for case in cases_for_engines("docker") if every or case.number == 0 or case.fails]
+    cases = cases_for_engines("docker")
+    return [c for c in cases if every or (not c.file and (c.number == 0 or c.fails))]
 
 
 @pytest.fixture(scope="session")
