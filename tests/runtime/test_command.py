@@ -227,7 +227,7 @@ class TestModes:
 
     def test_items_that_an_if_leaves_out_keep_their_indexes(self, engine):
         words = ("--for", "x in [1, 2]", "--if", "x > 1", "--for", "y in 'ab'", "--if", "y != 'a'")
-        assert engine.mode("items", *words) == [{"index": "1.1", "label": "x=2, y=b"}]
+        assert engine.mode("items", *words) == [{"index": "1.1", "label": "x=2,y=b"}]
 
     def test_an_item_that_cannot_be_decided_fails_alone(self, engine):
         words = ("--for", "x in [1, None, 3]", "--if", "x > 2", "--fail-items")
@@ -243,7 +243,7 @@ class TestModes:
 
     def test_an_inner_loop_fails_for_its_outer_item(self, engine):
         words = ("--for", "x in [None, [5]]", "--for", "y in x", "--fail-items")
-        assert engine.mode("items", *words) == [{"index": "1.0", "label": "x=[5], y=5"}]
+        assert engine.mode("items", *words) == [{"index": "1.0", "label": "x=[5],y=5"}]
         assert engine.record("if_1/[0]")["status"] == "failed"
 
     def test_an_item_that_can_be_decided_now_has_not_failed(self, engine):
