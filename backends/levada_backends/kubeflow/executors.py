@@ -72,6 +72,8 @@ class Executors:
         self._steps = {step.key: step for step in program.steps}
         nodes = walk(program.body)
         self._calls: dict[object, Call] = {n.id: n for n in nodes if isinstance(n, Call)}
+        #: the calls that run in images of Levada
+        self._functions = {i: c for i, c in self._calls.items() if not self._container_of(c)}
         self._pipeline = values(program.settings)
         self._kinds = {p.name: parameters.kind(p) for p in program.parameters}
 
@@ -228,10 +230,9 @@ class Executors:
 
     def _image(self, task: Task, call: Call | None) -> str:
         """The image of a call. What decides has that of a step whose value it looks at."""
-        functions = {i: c for i, c in self._calls.items() if not self._container_of(c)}
-        asked = (functions[want] for want in task.wants if want in functions)
+        asked = (self._functions[want] for want in task.wants if want in self._functions)
         called = None if self._container_of(call) else call
-        one = called or next(asked, None) or next(iter(functions.values()), None)
+        one = called or next(asked, None) or next(iter(self._functions.values()), None)
         own = self.settings(one).get("image") if one else None
         return str(own or self._options.image)
 
