@@ -1,8 +1,8 @@
 """Every case, compiled for Kubeflow and run by KFP's local runner, does what plain Python does.
 
 Images are those of `levada build`, pulled from a registry by their digests, as a cluster would. By
-default it is the first input of each case, and those that fail; with `LEVADA_EVERY_INPUT=1` all.
-What cannot be the same is in `kubeflow_differs.json`, with the reason.
+default it is the first input of each case that has a module of its own, and those that fail; with
+`LEVADA_EVERY_INPUT=1` all. What cannot be the same is in `kubeflow_differs.json`, with the reason.
 """
 
 from __future__ import annotations
@@ -29,13 +29,11 @@ PROCESSES = 2
 
 
 def chosen_cases() -> list[Case]:
-    """The inputs to run, and those that are known to differ."""
+    """Inputs of cases that have a module of their own, and those that are known to differ."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
-    return [
-        c
-        for c in cases_for_engines("kubeflow")
-        if every or c.number == 0 or c.fails or c.id in DIFFERS
-    ]
+    cases = cases_for_engines("kubeflow")
+    wanted = (c for c in cases if c.number == 0 or c.fails or c.id in DIFFERS)
+    return cases if every else [c for c in wanted if not c.file]
 
 
 @pytest.fixture(scope="session")
