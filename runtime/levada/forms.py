@@ -124,7 +124,8 @@ def _text_form(form: str, value: Any, path: str) -> Tree:
         return value
     if form in _PLAIN:
         kinds, what = _PLAIN[form]
-        if not isinstance(value, kinds) or (isinstance(value, bool) and form != "bool"):
+        fits = is_number(value) if form == "float" else isinstance(value, kinds)
+        if not fits or (isinstance(value, bool) and form != "bool"):
             raise _mismatch(value, path, what)
         return float(value) if form == "float" else value
     if not isinstance(value, str):
@@ -133,6 +134,17 @@ def _text_form(form: str, value: Any, path: str) -> Tree:
         return _TEXTS[form](value)
     except (ValueError, ArithmeticError, Base64Error):
         raise _mismatch(value, path, EXPECTED[form]) from None
+
+
+def is_number(value: object) -> bool:
+    """Return whether a JSON value is a number that a float can hold: not ``10**400``."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 def is_text_of(form: str, text: str) -> bool:

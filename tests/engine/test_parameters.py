@@ -46,6 +46,7 @@ def test_what_fits(schema: Any, value: Any) -> None:
         (INT, "int", "3", 'the parameter `depth` takes int, not "3"'),
         (INT, "int", True, "the parameter `depth` takes int, not true"),
         (INT, "int", 3.0, "the parameter `depth` takes int, not 3.0"),
+        ({"type": "number"}, "float", 10**400, "the parameter `depth` takes float, not 1000"),
         ({"type": "boolean"}, "bool", 1, "the parameter `depth` takes bool, not 1"),
         ({"anyOf": [INT, {"type": "null"}]}, "int | None", "", "takes int | None, not"),
         ({"enum": ["a"]}, 'Literal["a"]', "b", 'takes Literal["a"], not "b"'),

@@ -38,7 +38,7 @@ class Progress:
         """``explain`` gives a sentence on why a step was or was not cached."""
         self.metrics: dict[str, dict[str, Any]] = {}
         self._names: dict[str, str] = {}
-        self._given: set[str] = set()
+        self._taken_names: set[str] = set()
         self._stream = stream
         self._paint = colours.paint
         self._explain = explain
@@ -92,8 +92,8 @@ class Progress:
         if item and label not in self._names:
             name = f"{event.node}[{escape(item)}]"
             # Two items with the same variables keep their numbers.
-            self._names[label] = label if name in self._given else name
-            self._given.add(name)
+            self._names[label] = label if name in self._taken_names else name
+            self._taken_names.add(name)
         return self.name(label)
 
     def _on_run_started(self, event: Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from levada.forms import EXPECTED, is_text_of, same, shown
+from levada.forms import EXPECTED, is_number, is_text_of, same, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def typed(value: Any, schema: Any) -> Any:
         return value
     sides = schema.get("anyOf", [schema])
     kinds = [side.get("type") for side in sides if isinstance(side, dict)]
-    if type(value) is int and "number" in kinds and "integer" not in kinds:
+    if type(value) is int and "number" in kinds and "integer" not in kinds and is_number(value):
         return float(value)
     if isinstance(value, list):
         items = next((side["items"] for side in sides if "items" in side), None)
@@ -135,7 +135,7 @@ def _is(value: Any, kind: str) -> bool:
     if kind == "integer":
         return isinstance(value, int) and not isinstance(value, bool)
     if kind == "number":
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number(value)
     return isinstance(value, _KINDS.get(kind, (object,)))
 
 
