@@ -219,8 +219,9 @@ class _Order:
             at, is_own = self._place(name, region.owner)
             if at >= 0:
                 over |= region.before[at]
+                is_over = is_own or _is_only_task(name, region.nodes[at])
                 is_run = has_tasks((region.nodes[at],))
-                over |= 1 << at if is_whole and is_own and is_run else 0
+                over |= 1 << at if is_whole and is_over and is_run else 0
         return over
 
     def _raising_within(self, guard: Guard, region: _Region) -> tuple[int, list[str]]:
@@ -417,6 +418,13 @@ def _reached(node: Node, region: str, value: Value) -> Expr:
         case Guard() if region == "handler":
             return Recover(node.id, none, use, value.span)
     return use
+
+
+def _is_only_task(name: str, loop: Node) -> bool:
+    """Return whether a loop has ended when this call in it has ended in all iterations."""
+    if not isinstance(loop, Loop):
+        return False
+    return [node.id for node in loop.body if has_tasks((node,))] == [name]
 
 
 def _references(expressions: Iterable[Expr]) -> Iterator[tuple[str, bool]]:

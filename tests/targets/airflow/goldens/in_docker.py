@@ -1,7 +1,7 @@
 """in_docker.
 
 Made from tests/targets/airflow/cases/in_docker.py:in_docker by Levada 0.1.0.
-Source: sha256:a7346fc0e44e050ee0c3ac2df8520efd6feb509cd79ac19ac700c09bd90f976e
+Source: sha256:cbed97cb3cbb924b6156d114ee7502fc4728fc3cfd643147f19be4cff898e811
 Change that file and compile it again, rather than this one.
 """
 
@@ -45,7 +45,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:a7346fc0e44e050ee0c3ac2df8520efd6feb509cd79ac19ac700c09bd90f976e",
+    "LEVADA_SOURCE": "sha256:cbed97cb3cbb924b6156d114ee7502fc4728fc3cfd643147f19be4cff898e811",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,7 +1,7 @@
 """in_pods.
 
 Made from tests/targets/airflow/cases/in_pods.py:in_pods by Levada 0.1.0.
-Source: sha256:64c35bf6620409d3e71f8ac4090273349805c6056ab40944fde41d65ea23bd46
+Source: sha256:ce52a68f4638876f60eb58f1d54f39fb9f7b9855820692a255754ddeea689d85
 Change that file and compile it again, rather than this one.
 """
 
@@ -69,7 +69,7 @@ ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
-    "LEVADA_SOURCE": "sha256:64c35bf6620409d3e71f8ac4090273349805c6056ab40944fde41d65ea23bd46",
+    "LEVADA_SOURCE": "sha256:ce52a68f4638876f60eb58f1d54f39fb9f7b9855820692a255754ddeea689d85",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
