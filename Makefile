@@ -14,7 +14,8 @@ demo: .venv/.demo  ## Compile the example for Airflow, then run it here on real 
 	$(BIN)/levada run examples/churn/pipeline.py --store $(STORE)
 
 test: .venv/.dev engines  ## The whole suite, with the generated DAGs in real Airflows.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not engine" -n auto
+	$(BIN)/python -m pytest -m engine
 
 engines: .venv/.dev  ## Install the engines that tests use, outside the tree (LEVADA_ENGINES).
 	$(BIN)/python -m tests.engines.airflow install

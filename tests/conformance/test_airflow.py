@@ -1,8 +1,8 @@
 """Every case in a real Airflow, of both versions, does what plain Python does.
 
-In 2.11 it is the first input of each case that has a module of its own, and those that fail; with
-`LEVADA_EVERY_INPUT=1` all.
-The file is the same for both, and what decides in it is Levada's: 3.x has every input.
+The file is the same for both, and what decides in it is Levada's. So 3.x has every input of each
+case that has a module of its own and the first of the others, and 2.11 a case for each kind of
+thing that its scheduler decides. With `LEVADA_EVERY_INPUT=1` both have all.
 """
 
 from __future__ import annotations
@@ -20,34 +20,43 @@ from tests.engines.airflow import Airflow, Run
 
 pytestmark = pytest.mark.engine
 
+EVERY = bool(os.environ.get("LEVADA_EVERY_INPUT"))
 CASES = cases_for_engines("airflow")
-
-
-def chosen_cases() -> list[Case]:
-    """The inputs to run in 2.11: of the cases with a module of their own."""
-    every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
-    chosen = (case for case in CASES if not case.file and (case.number == 0 or case.fails))
-    return CASES if every else list(chosen)
+IN_3 = [case for case in CASES if EVERY or not case.file or case.number == 0]
+CHOSEN = (
+    *("branch_in_fan_out", "conditional_append", "cut_off_in_fan_out", "failing_condition"),
+    *("failure", "fan_out_chain", "fan_out_empty", "fan_out_in_branch", "fan_out_nested"),
+    *("finally_fails", "leave_in_handler", "loop_in_order", "named_outputs", "overrides"),
+    *("sub_pipeline", "try_except_finally", "try_in_fan_out", "unpacking", "effect_gate"),
+    *("effects_of_items", "fail_clauses", "fail_raise", "match_output", "return_by_output"),
+)
+IN_2 = [
+    case for case in CASES if EVERY or (case.name in CHOSEN and (case.number == 0 or case.fails))
+]
 
 
 @pytest.fixture(scope="session")
 def runs_3(airflow_3: Airflow, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """All cases at once: Airflow has more to do than to wait."""
-    return engine.start_all(airflow_3, CASES, tmp_path_factory.mktemp("compiled"))
+    return engine.start_all(airflow_3, IN_3, tmp_path_factory.mktemp("compiled"))
 
 
 @pytest.fixture(scope="session")
 def runs_2(airflow_2: Airflow, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """The same for the chosen ones."""
-    return engine.start_all(airflow_2, chosen_cases(), tmp_path_factory.mktemp("compiled"))
+    return engine.start_all(airflow_2, IN_2, tmp_path_factory.mktemp("compiled"))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_the_chosen_ones_are_there() -> None:
+    assert {case.name for case in IN_2} >= set(CHOSEN)
+
+
+@pytest.mark.parametrize("case", IN_3, ids=lambda case: case.id)
 def test_airflow_3(airflow_3: Airflow, runs_3: dict[str, Run], case: Case, tmp_path: Path) -> None:
     check(airflow_3, runs_3[case.id], case, tmp_path)
 
 
-@pytest.mark.parametrize("case", chosen_cases(), ids=lambda case: case.id)
+@pytest.mark.parametrize("case", IN_2, ids=lambda case: case.id)
 def test_airflow_2(airflow_2: Airflow, runs_2: dict[str, Run], case: Case, tmp_path: Path) -> None:
     check(airflow_2, runs_2[case.id], case, tmp_path)
 

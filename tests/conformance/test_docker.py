@@ -1,8 +1,8 @@
 """Every case, each of its steps in a container of its own, does what plain Python does.
 
-Two seconds a run are too many for every input here: by default it is the first of each case that
-has a module of its own, and those that fail. With `LEVADA_EVERY_INPUT=1` it is all of them. What
-the others decide is decided outside of the containers, as `test_local` shows for all.
+What decides is outside of the containers, as `test_local` shows for every case. So here it is a
+case for each kind of value that goes in and comes out, and each way to end; with
+`LEVADA_EVERY_INPUT=1` it is all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import plain
-from tests.conformance.case import Case, cases_for_engines
+from tests.conformance.case import Case, all_cases
 from tests.conformance.engines.docker import Project, make_project
 from tests.conformance.trace import differences
 from tests.engines.docker import Docker
@@ -21,17 +21,29 @@ from tests.engines.docker import Docker
 pytestmark = pytest.mark.engine
 
 
+CHOSEN = (
+    *("branch_in_fan_out-0", "churn_shape-0", "dict_of_outputs-0", "effect_gate-0"),
+    *("failing_expression-0", "fail_clauses-0", "failure-0", "fan_out_nested-0", "frames-0"),
+    *("large-0", "members-0", "model_parameters-0", "modules-0", "named_outputs-0"),
+    *("parameter_types-0", "returns_nothing-0", "strings-0", "sub_pipeline-0"),
+    *("try_except_finally-0", "typed_parameters-0", "unpacking-0", "values-0", "variadic-0"),
+)
+
+
 def chosen_cases() -> list[Case]:
     """The inputs to run."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
-    cases = cases_for_engines("docker")
-    return [c for c in cases if every or (not c.file and (c.number == 0 or c.fails))]
+    return [case for case in all_cases("docker") if every or case.id in CHOSEN]
 
 
 @pytest.fixture(scope="session")
 def project(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The cases, with requirements."""
     return make_project(tmp_path_factory.mktemp("conformance"), docker)
+
+
+def test_the_chosen_ones_are_there() -> None:
+    assert {case.id for case in chosen_cases()} >= set(CHOSEN)
 
 
 @pytest.mark.parametrize("case", chosen_cases(), ids=lambda case: case.id)

@@ -32,9 +32,9 @@ def run_container(
     KFP's own function asks for it when the engine may have removed the container already, and takes
     that for success.
     """
-    known = {name for each in client.images.list() for name in each.tags}
-    known.update(name for each in client.images.list() for name in each.attrs["RepoDigests"])
-    if image not in known:
+    try:
+        client.images.get(image)
+    except docker.errors.ImageNotFound:
         client.images.pull(image)
     started = client.containers.run(image, command, detach=True, volumes=volumes, **options)
     try:

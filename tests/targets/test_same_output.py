@@ -77,7 +77,6 @@ DOCSTRINGS = {
     "of a step with words of ours": ("Train a model.", HOSTILE),
 }
 OPTIONS = {"compiler": "0.1.0", "image": "registry.example.com/steps:1", "project": ".."}
-SEARCHED = pytest.mark.xfail(reason="operators are chosen by a search in the generated text")
 OWN = [name for name in targets.available() if targets.is_own(targets.load(name))]
 
 
@@ -109,11 +108,7 @@ def test_it_is_another(target: str, edit: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", [name for name in OWN if name != "ir"])
 @pytest.mark.parametrize("edit", DOCSTRINGS)
-def test_a_docstring_changes_only_its_own_text(
-    target: str, edit: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    if target == "airflow" and edit.endswith("words of ours"):
-        request.applymarker(SEARCHED)
+def test_a_docstring_changes_only_its_own_text(target: str, edit: str, tmp_path: Path) -> None:
     before, after = DOCSTRINGS[edit]
     files = emitted(target, MODULE, tmp_path)
     for path, text in emitted(target, changed((before, after)), tmp_path).items():

@@ -6,7 +6,7 @@ one folder. Airflow reads the module as it reads every Python file there, and fi
 
 from __future__ import annotations
 
-import hashlib
+from levada.hashing import sha256
 
 from . import operators
 from .imports import import_from, imports
@@ -50,7 +50,7 @@ def module(executors: Collection[str], catalog: Catalog, airflow: int | None) ->
     lines = [*imports(words, airflow), "", *([IS_2] if airflow is None else [])]
     lines += operators.lines([*pieces, operators.Piece(_BIND)], in_module=True)
     text = "\n".join(lines) + "\n"
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = sha256(text.encode()).hexdigest()
     about = "\n".join(docstring(_ABOUT.format(digest=f"sha256:{digest}"), 0))
     return PREFIX + digest[:8], f"{about}\n\n{text}"
 
