@@ -6,6 +6,7 @@ The command knows which engine is meant (``DOCKER_HOST``, contexts) and how to l
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from contextlib import suppress
 
 from levada.errors import Cancelled, ProgramError, StepError
 from levada.programs import FOLDER
+from levada.settings import amount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,11 +52,13 @@ class Program:
             remove(name)
 
     def _creation(self, name: str, folder: str) -> list[str]:
+        engine = json.loads(_ask(["docker", "info", "--format", "{{json .}}"]))
         variables = {"HOME": "/tmp", **self._settings.get("environment", {})}  # noqa: S108
         words = [
             *("docker", "create", "--name", name, "--label", "dev.levada.program=1"),
-            *("--user", _user(), "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+            *("--user", _user(engine), "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
             *("--mount", f"type=bind,source={folder},target={FOLDER}"),
+            *_limits(self._settings.get("resources") or {}, engine["NCPU"]),
         ]
         for variable, value in variables.items():
             words += ["--env", f"{variable}={value}"]
@@ -69,9 +73,28 @@ class Program:
         if state.get("Error"):
             raise StepError(f"the image {self._image} cannot run this: {state['Error']}")
         if state.get("OOMKilled"):
-            raise ProgramError(f"the program used more memory than it may (exit code {code})")
+            limit = (self._settings.get("resources") or {}).get("memory")
+            of = f"its limit of {limit} (resources.memory)" if limit else "the machine has"
+            raise ProgramError(f"the program used more memory than {of} (exit code {code})")
         if state["ExitCode"]:
             raise ProgramError(f"the program ended with exit code {state['ExitCode']}")
+
+
+def _limits(resources: Mapping[str, Any], cores: int) -> list[str]:
+    """Return the options of ``docker create`` that limit what a container may use.
+
+    ``cores`` is how many the engine has: it refuses a limit beyond that.
+    """
+    words = []
+    if resources.get("cpu"):
+        words += ["--cpus", f"{min(amount(resources['cpu']), cores):.9f}"]
+    if resources.get("memory"):
+        size = str(math.ceil(amount(resources["memory"])))
+        # Without swap: otherwise the program could use as much again.
+        words += ["--memory", size, "--memory-swap", size]
+    if resources.get("gpu"):
+        words += ["--gpus", str(resources["gpu"])]
+    return words
 
 
 def remove(name: str) -> None:
@@ -119,9 +142,9 @@ def _repository(image: str) -> str:
     return head if colon and "/" not in tag else image
 
 
-def _user() -> str:
+def _user(engine: Mapping[str, Any]) -> str:
     """Who the program is: whoever runs the step, so that the files are the step's own."""
-    if "name=rootless" in _ask(["docker", "info", "--format", "{{json .SecurityOptions}}"]):
+    if "name=rootless" in (engine.get("SecurityOptions") or ()):
         return "0:0"  # that is whoever runs the engine
     return f"{os.getuid()}:{os.getgid()}"
 

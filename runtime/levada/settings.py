@@ -26,7 +26,13 @@ STEP, PIPELINE, CALL = "step", "pipeline", "call"
 HOLDERS = {STEP: "a step", PIPELINE: "a pipeline", CALL: "`options`"}
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_QUANTITY_SUFFIXES = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "k", "M", "G", "T", "P", "E", "m", "")
+#: Suffixes of quantities with their factors; the longer one of two with the same end comes first.
+_QUANTITY_SUFFIXES = {
+    **{f"{unit}i": 1024**power for power, unit in enumerate("KMGTPE", 1)},
+    **{unit: 1000**power for power, unit in enumerate("kMGTPE", 1)},
+    "m": 0.001,
+    "": 1,
+}
 
 
 # ---------------------------------------------------------------------------- values
@@ -256,6 +262,18 @@ def _quantity(name: str, value: object) -> float | str | None:
             f'{name} must be a number or a quantity such as "4Gi", not {value!r}{hint}'
         )
     return value
+
+
+def amount(quantity: float | str) -> float:
+    """Return the number that a quantity stands for, in cores or bytes.
+
+    >>> amount("4Ki"), amount("500m"), amount(2)
+    (4096.0, 0.5, 2)
+    """
+    if not isinstance(quantity, str):
+        return quantity
+    suffix = next(s for s in _QUANTITY_SUFFIXES if quantity.endswith(s))
+    return float(quantity[: len(quantity) - len(suffix)]) * _QUANTITY_SUFFIXES[suffix]
 
 
 def _quantity_meant(value: str) -> str:

@@ -132,6 +132,13 @@ def test_a_timeout(runs: Runs) -> None:
     assert error(runs, "waiting", "wait")["kind"] == "timeout"
 
 
+def test_the_limit_of_memory(runs: Runs) -> None:
+    """A limit of more cores than there are is none."""
+    found = error(runs, "eating", "eat")
+    used = "the program used more memory than its limit of 32Mi (resources.memory)"
+    assert found["message"] == f"{used} (exit code 137)"
+
+
 def test_a_secret_is_masked(runs: Runs) -> None:
     outcome = runs.run("telling", TOKEN="open sesame")
     assert outcome["status"] == "succeeded"

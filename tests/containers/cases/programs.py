@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from levada import container, pipeline, step
+from levada import Resources, container, pipeline, step
 
 TOOLS = "levada.local/tools:1"
 COPIER = "levada.local/copier:1"
@@ -44,6 +44,12 @@ mistake = container(
 )
 absent = container(TOOLS, command=["/bin/absent"])
 wait = container(TOOLS, command=["/bin/sleep", "60"], timeout=2)
+eat = container(
+    TOOLS,
+    command=["/bin/sh", "-c"],
+    args=['x=0123456789; while true; do x="$x$x"; done'],
+    resources=Resources(cpu=500, memory="32Mi"),
+)
 told = container(
     TOOLS,
     command=["/bin/sh", "-c"],
@@ -111,6 +117,11 @@ def lacking():
 @pipeline
 def waiting():
     wait()
+
+
+@pipeline
+def eating():
+    eat()
 
 
 @pipeline
