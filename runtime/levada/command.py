@@ -98,12 +98,14 @@ class Command:
         given = {name: self._input(name, text, scope) for name, text in arguments.inputs.items()}
         request.inputs = expressions.spread(given, self._store)
         request.sources = dict(arguments.inputs)
-        attempt = runner.Run(request)
-        if arguments.stage:
-            attempt.stage(self.program_folder)
+        record = runner.take_from_cache(request) if arguments.look_up else None
+        if arguments.stage and record is None:
+            runner.stage(request, self.program_folder)
             return DONE
-        record = attempt.run(echo=True, ends_process=True)
-        self.unfinished_line = attempt.unfinished_line
+        if record is None:
+            attempt = runner.Run(request)
+            record = attempt.run(echo=True, ends_process=True)
+            self.unfinished_line = attempt.unfinished_line
         if record["status"] != records.SUCCEEDED:
             return _exit_code(record["error"])
         if record["cache"]["hit"]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from levada.store import Store
 
-__all__ = ["StepRequest", "record_hit", "run"]
+__all__ = ["StepRequest", "record_hit", "run", "stage", "take_from_cache"]
 
 
 def run(
@@ -63,6 +63,26 @@ def record_hit(request: StepRequest, looked_up: cache.Lookup, store: Store) -> d
     attempt.params = entry["params"]
     attempt.artifacts = entry["artifacts"]
     return attempt.write(records.SUCCEEDED)
+
+
+def take_from_cache(request: StepRequest) -> dict[str, Any] | None:
+    """Record an attempt if the cache has its outputs, and give the record; None if it has not.
+
+    Raises StoreError.
+    """
+    store = open_store(request.store)
+    found = cache.lookup(request, store)
+    return record_hit(request, found, store) if found.hit else None
+
+
+def stage(request: StepRequest, folder: str) -> None:
+    """Write the inputs of a container step below ``folder`` for its program.
+
+    Nothing is written to the store: the attempt's folder there is still to be made.
+    """
+    from levada import programs
+
+    programs.stage(_inputs(request, open_store(request.store)), folder)
 
 
 class Run:
@@ -170,7 +190,7 @@ class Run:
             values.set_project_roots(request.roots)
             function = _import_function(request)
             self.attempt.line = _first_line(function)
-            inputs = self._inputs()
+            inputs = _inputs(request, self.store)
             tracking.begin(self.attempt)
             try:
                 returned = _call(function, inputs)
@@ -188,7 +208,7 @@ class Run:
         folder = ran_in or paths.new_folder()
         if not ran_in:
             _check_secrets(request)
-            self.stage(folder)
+            stage(request, folder)
             name = programs.container_name(request)
             docker_program.Program(request.settings["image"], part, request.settings).run(
                 folder, name
@@ -196,22 +216,6 @@ class Run:
         if ran_in and programs.FAILED_WITH in os.environ:
             raise ProgramError(os.environ[programs.FAILED_WITH])
         return programs.returned(programs.collect(part, folder))
-
-    def stage(self, folder: str) -> None:
-        """Write the inputs of a container step for its program (see ``levada.programs``)."""
-        from levada import programs
-
-        programs.stage(self._inputs(), folder)
-
-    def _inputs(self) -> dict[str, Any]:
-        return {name: self._load(name, tree) for name, tree in self.request.inputs.items()}
-
-    def _load(self, name: str, tree: Any) -> Any:
-        try:
-            return values.decode(tree, self.store, self.request.allow_pickle)
-        except Exception as error:
-            error.add_note(f"while loading the input {name!r} of {self.request.key}")
-            raise
 
     def _save(self, returned: object) -> None:
         outputs = self.request.outputs
@@ -380,6 +384,18 @@ def _check_secrets(request: StepRequest) -> None:
             raise StepError(
                 f"the secret {reference!r} is missing: set the environment variable {variable}"
             )
+
+
+def _inputs(request: StepRequest, store: Store) -> dict[str, Any]:
+    return {name: _load(request, name, tree, store) for name, tree in request.inputs.items()}
+
+
+def _load(request: StepRequest, name: str, tree: Any, store: Store) -> Any:
+    try:
+        return values.decode(tree, store, request.allow_pickle)
+    except Exception as error:
+        error.add_note(f"while loading the input {name!r} of {request.key}")
+        raise
 
 
 def _first_line(function: Callable[..., object]) -> int | None:

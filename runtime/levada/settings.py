@@ -27,7 +27,7 @@ HOLDERS = {STEP: "a step", PIPELINE: "a pipeline", CALL: "`options`"}
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 #: Suffixes of quantities with their factors; the longer one of two with the same end comes first.
-_QUANTITY_SUFFIXES = {
+_QUANTITY_SUFFIXES: dict[str, float] = {
     **{f"{unit}i": 1024**power for power, unit in enumerate("KMGTPE", 1)},
     **{unit: 1000**power for power, unit in enumerate("kMGTPE", 1)},
     "m": 0.001,

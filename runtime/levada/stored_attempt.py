@@ -87,14 +87,14 @@ def stage(request: StepRequest) -> int:
     """
     from levada import failures, programs, records, runner
 
-    attempt = runner.Run(request)
     try:
-        attempt.stage(programs.FOLDER)
+        runner.stage(request, programs.FOLDER)
     except Exception as error:  # noqa: BLE001  whatever loading an input raises
-        attempt.attempt.error = failures.describe(error, [])
-        attempt.attempt.write(records.FAILED)
+        attempt = runner.Run(request).attempt
+        attempt.error = failures.describe(error, [])
+        attempt.write(records.FAILED)
         print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
-        return PERMANENT if attempt.attempt.error["permanent"] else FAILED
+        return PERMANENT if attempt.error["permanent"] else FAILED
     return DONE
 
 

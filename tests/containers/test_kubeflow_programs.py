@@ -20,7 +20,7 @@ from tests.engines.docker import Docker
 from tests.engines.kubeflow import Kubeflow
 
 pytestmark = pytest.mark.engine
-PIPELINES = ("files", "forgetting")
+PIPELINES = ("programs", "forgetting")
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +31,13 @@ def ended(
     folder = tmp_path_factory.mktemp("kubeflow-programs")
     root = folder / "project"
     root.mkdir()
-    shutil.copy(Path(__file__).parent / "cases" / "kubeflow.py", root / "flow.py")
+    shutil.copy(Path(__file__).parent / "cases" / "programs.py", root)
     digest = make_base(root / "base.tar")
     (root / "pyproject.toml").write_text(PYPROJECT.format(digest=digest, python=PYTHON))
     tool_images.load(docker, root)
     project, runs = Project(root, docker), []
     for name in PIPELINES:
-        reference, store = f"flow.py:{name}", folder / name
+        reference, store = f"programs.py:{name}", folder / name
         store.mkdir()
         for words in (
             ("build", reference, "--push", f"{docker.registry}/cases"),
@@ -52,15 +52,16 @@ def ended(
 
 
 def test_files_go_through_programs(ended: dict[str, tuple[dict[str, Any], Path]]) -> None:
-    said, store = ended["files"]
+    said, store = ended["programs"]
     assert not said["error"], said["log"]
-    (run,) = (store / "runs" / "files").glob("*")
+    (run,) = (store / "runs" / "programs").glob("*")
     outcome = json.loads((run / "outcome.json").read_text())
     found = [values.decode(tree, open_store(str(store))) for tree in outcome["outputs"]]
     assert found == [2, "row\nrow\n", "été", 5.0]
-    by_node = {each["node"]: each for each in records.records(str(store), "files", run.name)}
+    by_node = {each["node"]: each for each in records.records(str(store), "programs", run.name)}
     assert by_node["count"]["environment"]["image"] == tool_images.TOOLS
     assert by_node["count"]["inputs"]["data"]["source"] == "write"
+    assert by_node["count"]["attempt"] == 1
 
 
 def test_an_output_that_is_not_written(ended: dict[str, tuple[dict[str, Any], Path]]) -> None:

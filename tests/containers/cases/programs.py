@@ -1,4 +1,7 @@
-"""Container steps: images without Python and Levada, the second one without a shell too."""
+"""Container steps: images without Python and Levada, the second one without a shell too.
+
+The commands of `count`, `copy`, `measure` and `forget` have all paths, as Kubeflow needs it.
+"""
 
 from pathlib import Path
 
@@ -13,11 +16,12 @@ count = container(
     args=["wc -l < /levada/in/data > /levada/out/lines && echo $GREETING && cat /levada/in/more"],
     inputs={"data": Path, "more": dict[str, int]},
     outputs={"lines": int},
-    environment={"GREETING": "hello $(USER)"},
+    environment={"GREETING": "hello"},
 )
 copy = container(
     COPIER,
-    args=["cp", "-r", "/levada/in/source", "/levada/out/target"],
+    command=["/busybox", "cp", "-r"],
+    args=["/levada/in/source", "/levada/out/target"],
     inputs={"source": Path},
     outputs={"target": Path},
 )
@@ -28,21 +32,29 @@ measure = container(
     inputs={"text": str},
     outputs={"same": str, "size": float},
 )
-fail = container(
-    TOOLS, command=["/bin/sh", "-c"], args=["echo the reason >&2; exit 3"], outputs={"n": int}
+fail = container(  # by the entry point of the image
+    TOOLS, args=["sh", "-c", "echo the reason >&2; exit 3"], outputs={"n": int}
 )
 fail_on = container(
     TOOLS,
-    command=["/bin/sh", "-c"],
-    args=["cat /levada/in/data; exit 3"],
+    args=["sh", "-c", "echo $GREETING; cat /levada/in/data; exit 3"],
     inputs={"data": Path},
     outputs={"n": int},
+    environment={"GREETING": "hello $(USER)"},
 )
-forget = container(TOOLS, command=["/bin/sh", "-c"], args=["exit 0"], outputs={"lines": int})
+forget = container(
+    TOOLS,
+    command=["/bin/sh", "-c"],
+    args=["echo /levada/in/data /levada/out/lines"],
+    inputs={"data": Path},
+    outputs={"lines": int},
+)
 mistake = container(
     TOOLS, command=["/bin/sh", "-c"], args=["echo many > /levada/out/n"], outputs={"n": int}
 )
 absent = container(TOOLS, command=["/bin/absent"])
+absent_on = container(TOOLS, command=["/bin/absent"], inputs={"data": Path})
+rest = container(TOOLS, command=["/bin/sleep", "40"], inputs={"data": Path})
 wait = container(TOOLS, command=["/bin/sleep", "60"], timeout=2)
 eat = container(
     TOOLS,
@@ -58,16 +70,24 @@ told = container(
 )
 
 
+leak = container(
+    TOOLS,
+    command=["/bin/sh", "-c"],
+    args=['echo "it is $TOKEN"; test "$TOKEN" = "open sesame" && exit 4'],
+    secrets={"TOKEN": "store/token"},
+)
+
+
 @step
 def write(rows: int) -> Path:
-    path = Path("rows.txt")
+    path = Path("/tmp/rows.txt")
     path.write_text("row\n" * rows)
     return path
 
 
 @step
 def fill(rows: Path) -> Path:
-    folder = Path("folder")
+    folder = Path("/tmp/folder")
     (folder / "inner").mkdir(parents=True, exist_ok=True)
     (folder / "inner" / "rows").write_bytes(rows.read_bytes())
     return folder
@@ -100,8 +120,8 @@ def failing_later(rows: int = 1):
 
 
 @pipeline
-def forgetting():
-    return forget()
+def forgetting(rows: int = 1):
+    return forget(data=write(rows))
 
 
 @pipeline
@@ -112,6 +132,16 @@ def mistaken():
 @pipeline
 def lacking():
     absent()
+
+
+@pipeline
+def lacking_later(rows: int = 1):
+    absent_on(data=write(rows))
+
+
+@pipeline
+def patient(rows: int = 1):
+    rest(data=write(rows))
 
 
 @pipeline
@@ -127,6 +157,11 @@ def eating():
 @pipeline
 def telling():
     told()
+
+
+@pipeline
+def leaking():
+    leak()
 
 
 @step(image="levada.local/tools:1")
