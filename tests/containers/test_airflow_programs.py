@@ -20,7 +20,7 @@ from tests.engines.airflow import Airflow, Run
 from tests.engines.docker import Docker
 
 pytestmark = pytest.mark.engine
-PIPELINES = ("programs", "failing_later")
+FAILING = ("failing_later", "forgetting")
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +41,12 @@ def project(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Project
 
 @pytest.fixture(scope="module")
 def runs(airflow_3: Airflow, project: Project) -> dict[str, Run]:
-    """A run of each pipeline, over."""
-    texts = {f"{name}.py": _compiled(project, name) for name in PIPELINES}
-    airflow_3.deploy(texts, 300)
-    found = airflow_3.wait([airflow_3.start_run(name, {}) for name in PIPELINES], 600)
-    return dict(zip(PIPELINES, found, strict=True))
+    """A run of each pipeline, over; `again` is a second run of `programs`."""
+    names = ("programs", *FAILING)
+    airflow_3.deploy({f"{name}.py": _compiled(project, name) for name in names}, 300)
+    found = airflow_3.wait([airflow_3.start_run(name, {}) for name in names], 600)
+    (again,) = airflow_3.wait([airflow_3.start_run("programs", {})], 300)
+    return {**dict(zip(names, found, strict=True)), "again": again}
 
 
 def _compiled(project: Project, name: str) -> str:
@@ -65,8 +66,9 @@ def record(project: Project, run: Run, node: str) -> dict[str, Any]:
     return next(each for each in found if each["node"] == node)
 
 
-def test_files_go_through_programs(project: Project, runs: dict[str, Run]) -> None:
-    run = runs["programs"]
+@pytest.mark.parametrize("name", ["programs", "again"])
+def test_files_go_through_programs(project: Project, runs: dict[str, Run], name: str) -> None:
+    run = runs[name]
     assert str(run.state) == "success", run.describe()
     store = str(project.root.parent / "store")
     outcome = records.run_folder(store, "programs", run.run_id) / "outcome.json"
@@ -77,14 +79,21 @@ def test_files_go_through_programs(project: Project, runs: dict[str, Run]) -> No
     found = record(project, run, "count")
     assert found["environment"]["image"] == tool_images.TOOLS
     assert found["inputs"]["data"]["source"] == "write"
+    assert found["cache"]["hit"] == (name == "again")
+    assert found["attempt"] == 1
 
 
 def test_a_program_that_fails(project: Project, runs: dict[str, Run]) -> None:
     run = runs["failing_later"]
     assert str(run.state) == "failed"
-    error = record(project, run, "fail_on")["error"]
-    assert error["type"] == "ProgramError"
-    assert "'StatusCode': 3" in error["message"]
+    failed = record(project, run, "fail_on")
+    assert failed["error"]["type"] == "ProgramError"
+    assert failed["error"]["message"] == "the program ended with exit code 3: hello $(USER)\nrow"
+
+
+def test_an_output_that_is_not_written(project: Project, runs: dict[str, Run]) -> None:
+    error = record(project, runs["forgetting"], "forget")["error"]
+    assert "did not write the output 'lines': there is no /levada/out/lines" in error["message"]
 
 
 def test_nothing_is_left(docker: Docker, runs: dict[str, Run]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cluster import images, packages
+from tests.cluster.node import Containerd
 from tests.engines.docker import Docker
 
 TOOLS, COPIER = "levada.local/tools:1", "levada.local/copier:1"
@@ -25,3 +26,10 @@ def load(docker: Docker, folder: Path) -> None:
     """Have both in an engine."""
     for archive in archives(folder):
         docker.run("load", "--input", str(archive))
+
+
+def import_into(containerd: Containerd, folder: Path) -> None:
+    """Have both on the node of a cluster, by their names."""
+    for archive in archives(folder):
+        done = containerd.ctr("images", "import", str(archive))
+        assert done.returncode == 0, done.stderr

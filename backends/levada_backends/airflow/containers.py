@@ -148,6 +148,7 @@ def _around(own: Mapping[str, Any], options: Options, program: Container) -> dic
         ],
         "resources": pods.resources(own.get("resources") or {}),
         "securityContext": pods.program_security(),
+        "terminationMessagePolicy": pods.program_message(own),
         "volumeMounts": volumes.mounts,
     }
     pod = pods.placement(own) | {

@@ -43,6 +43,7 @@ _STANDARD = {
     "Path": "from pathlib import Path",
     "TemporaryDirectory": "from tempfile import TemporaryDirectory",
     "shorten": "from textwrap import shorten",
+    "monotonic": "from time import monotonic, sleep",
     "quote": "from urllib.parse import quote",
 }
 

@@ -285,6 +285,7 @@ class DockerProgram(DockerStep):
             "mem_limit": mem_limit,
             "device_requests": device_requests,
             "skip_on_exit_code": [],
+            "auto_remove": "never",  # how it ended is read from it
         }
 
     def execute(self, context):
@@ -294,29 +295,52 @@ class DockerProgram(DockerStep):
         volume = self.cli.create_volume()["Name"]
         files = Mount("/levada", volume)
         self.mounts = [*self.mounts, files]
+        self.environment["LEVADA_PROGRAM_FOLDER"] = "/levada"
         try:
             # A new volume is root's, and the containers need not be.
             opened = ["-c", "import os; os.chmod('/levada', 0o1777)"]
             self.run_container(context, user="0", command=opened)
-            self.run_container(context, command=["-m", "levada", *words_of(self), "--stage"])
-            mounts = [*self.program["mounts"], files]
-            try:
-                self.run_container(context, **{**self.program, "mounts": mounts})
-            except AirflowException as error:  # to be recorded
-                self.environment["LEVADA_PROGRAM_ERROR"] = f"the program failed: {error}"
-            self.environment["LEVADA_PROGRAM_FOLDER"] = "/levada"
+            stage = ["-m", "levada", *words_of(self), "--stage", "--look-up"]
+            stage += ["--result", self.retrieve_output_path]
+            cached = self.run_container(context, command=stage)
+            if cached is not None:
+                return xcom_of(cached)
+            self.run_program(context, [*self.program["mounts"], files])
             return super().execute(context)
         except AirflowSkipException as error:  # it would fail again
             raise AirflowFailException("a permanent error: see the log above") from error
         finally:
             self.cli.remove_volume(volume, force=True)
 
+    def run_program(self, context, mounts):
+        """Runs the program; if it fails, what collects its outputs records that."""
+        self.container = None
+        try:
+            self.run_container(context, **{**self.program, "mounts": mounts})
+        except Exception as error:
+            self.environment["LEVADA_PROGRAM_ERROR"] = self.failure_of(error)
+        finally:
+            if self.container:
+                self.cli.remove_container(self.container["Id"], force=True)
+
+    def failure_of(self, error):
+        """How the program failed, with the last lines that it printed."""
+        if not hasattr(error, "logs"):
+            return f"the image cannot run this: {error}"
+        state = self.cli.inspect_container(self.container["Id"])["State"]
+        said = f"the program ended with exit code {state['ExitCode']}"
+        if state["OOMKilled"]:
+            said = f"the program used more memory than its limit ({said})"
+        # The value of a secret could be in these lines.
+        lines = "" if self.secrets else "\\n".join(error.logs or ())[-2048:]
+        return f"{said}: {lines}" if lines else said
+
     def run_container(self, context, **changes):
-        """Runs a container that differs from the operator's in this."""
+        """Runs a container that differs from the operator's in this; gives its result."""
         before = {name: getattr(self, name) for name in changes}
         vars(self).update(changes)
         try:
-            DockerOperator.execute(self, context)
+            return DockerOperator.execute(self, context)
         finally:
             vars(self).update(before)
 '''
@@ -329,8 +353,10 @@ class PodProgram(PodStep):
     """
 
     def __init__(self, container_step, **kwargs):
-        super().__init__(init_container_logs=True, **kwargs)
+        super().__init__(**kwargs)
+        self.deferrable = False  # a trigger takes a program that runs for a pod that does not start
         self.levada += ["--container", json.dumps(container_step)]
+        self.failure = None
 
     def build_pod_request_obj(self, context=None, **kwargs):
         pod = super().build_pod_request_obj(context, **kwargs)
@@ -339,6 +365,57 @@ class PodProgram(PodStep):
         stage.args = [*main.args, "--stage"]
         stage.security_context, stage.volume_mounts = main.security_context, main.volume_mounts
         return pod
+
+    def execute(self, context):
+        try:
+            return super().execute(context)
+        except AirflowException as error:
+            if self.failure is None:
+                raise
+            self.record_failure(context)
+            raise AirflowException(self.failure) from error
+
+    def await_pod_start(self, pod):
+        """Waits for the program's end: until then a pod is starting, to Airflow."""
+        waits_since, shown, phase = monotonic(), set(), "Pending"
+        while phase == "Pending":
+            status = self.pod_manager.read_pod(pod).status
+            phase = status.phase
+            for each in status.init_container_statuses or ():
+                name, state = each.name, each.state
+                if name not in shown and (state.running or state.terminated):
+                    self.pod_manager.fetch_container_logs(pod, name, follow=True)
+                    shown.add(name)
+                    waits_since = monotonic()
+                if state.terminated and state.terminated.exit_code:
+                    self.fail(name, state.terminated)
+            if monotonic() - waits_since > self.startup_timeout_seconds:
+                raise AirflowException("the pod does not start: see its events")
+            sleep(1)
+        super().await_pod_start(pod)
+
+    def fail(self, name, ended):
+        """Fails with how a container ended that runs before the pod's own."""
+        code, said = f"exit code {ended.exit_code}", (ended.message or "").strip()
+        if name == "stage":  # which has written the record
+            raise AirflowException(f"the program's inputs could not be staged: {code}")
+        words = {
+            "OOMKilled": f"the program used more memory than its limit ({code})",
+            "StartError": "the image cannot run this",
+            "ContainerCannotRun": "the image cannot run this",
+        }.get(ended.reason, f"the program ended with {code}")
+        self.failure = f"{words}: {said}" if said else words
+        raise AirflowException(self.failure)
+
+    def record_failure(self, context):
+        """Runs a pod that writes the record: the container that does so has not started."""
+        pod = self.build_pod_request_obj(context)
+        main = pod.spec.containers[0]
+        value = self.failure.replace("$", "$$")
+        main.env = [*main.env, {"name": "LEVADA_PROGRAM_ERROR", "value": value}]
+        pod.spec.init_containers, pod.spec.containers = [], [main]
+        self.pod_manager.create_pod(pod)
+        self.process_pod_deletion(self.pod_manager.await_pod_completion(pod))
 '''
 
 _LINK = '''
@@ -598,10 +675,10 @@ _PIECES = {
     "Program": Piece(_PROGRAM, ("Step",), ("json",)),
     "DockerProgram": Piece(
         _DOCKER_PROGRAM,
-        ("DockerStep", "words_of"),
+        ("DockerStep", "words_of", "xcom_of"),
         ("json", "os", "AirflowException", "DockerOperator", "Mount", *_SKIPS),
     ),
-    "PodProgram": Piece(_POD_PROGRAM, ("PodStep",), ("json",)),
+    "PodProgram": Piece(_POD_PROGRAM, ("PodStep",), ("json", "monotonic", "AirflowException")),
     "Items": Piece(_ITEMS, ("Command",), ("shorten",)),
     "Branch": Piece(_BRANCH, ("Command",), ("shorten", "BranchMixIn")),
     "Check": Piece(_CHECK, ("Command",)),

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _TAKEN = operators.NAMES | frozenset(
     (
         *("json", "os", "re", "sys", "Path", "TemporaryDirectory", "timedelta", "pendulum", "dag"),
-        *("import_module",),
+        *("import_module", "monotonic", "sleep"),
         *(
             "DAG",
             "Param",

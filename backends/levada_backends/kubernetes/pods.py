@@ -172,8 +172,7 @@ def _program(
         "env": [*container.variables(variables), *secrets],
         "resources": container.resources(settings.get("resources") or {}),
         "securityContext": container.program_security(),
-        # If it fails, its last lines are the message, by which the driver tells why.
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "terminationMessagePolicy": container.program_message(settings),
     }
     return dict(sorted(made.items()))
 

@@ -116,6 +116,15 @@ def program_security() -> dict[str, Any]:
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
+def program_message(settings: Mapping[str, Any]) -> str:
+    """Return where the message of a program that fails comes from: its last lines.
+
+    The message becomes part of the record. So a program that has secrets has no such message, for
+    what it prints could contain them.
+    """
+    return "File" if settings.get("secrets") else "FallbackToLogsOnError"
+
+
 def placement(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a pod that say where it may run."""
     fields: dict[str, Any] = {}

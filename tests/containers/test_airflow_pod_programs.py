@@ -1,0 +1,152 @@
+"""Container steps of a real Airflow, in pods of a real Kubernetes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from levada import values
+from levada.store import open_store
+from levada_backends.images.make_base import make_base
+
+from tests.cluster import images
+from tests.cluster.cluster import CLAIM, Cluster, Namespace
+from tests.cluster.place import wait_until
+from tests.conformance import records
+from tests.conformance.engines.airflow_pods import OPTIONS, connect
+from tests.conformance.engines.docker import PYPROJECT, PYTHON, Cases
+from tests.containers import tool_images
+from tests.engines.airflow import Airflow, Run
+
+pytestmark = pytest.mark.engine
+#: Seconds in which a pod has to start; the program of `patient` runs for longer.
+PATIENCE = 25
+FAILING = ("failing_later", "forgetting", "lacking_later")
+
+
+@dataclass(frozen=True)
+class Pods:
+    """The pipelines of `programs.py`, compiled for Airflow's pods, and their runs."""
+
+    space: Namespace
+    runs: dict[str, Run]
+
+    @property
+    def store(self) -> str:
+        return str(self.space.store / "store")
+
+    def record(self, name: str, node: str) -> dict[str, Any]:
+        run = self.runs[name]
+        found = records.records(self.store, run.dag_id, run.run_id)
+        return next(each for each in found if each["node"] == node)
+
+    def log(self, name: str, node: str) -> str:
+        """What the first attempt of a node left in the store."""
+        run = self.runs[name]
+        folder = records.run_folder(self.store, run.dag_id, run.run_id)
+        return (folder / node / "1" / "log").read_text()
+
+
+@pytest.fixture(scope="module")
+def space(cluster: Cluster) -> Iterator[Namespace]:
+    """Where the pods are."""
+    with cluster.namespace() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pods(airflow_3: Airflow, space: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Pods:
+    """A run of each pipeline, over."""
+    folder = tmp_path_factory.mktemp("airflow-pod-programs")
+    tool_images.import_into(space.cluster.containerd, folder)
+    images.write_shell(folder / "shell.tar")
+    sidecar = space.cluster.containerd.import_image(folder / "shell.tar", "levada.local/shell")
+    project = _project(folder, space, connect(airflow_3, space, sidecar))
+    names = ("programs", "patient", *FAILING)
+    texts = {f"{name}.py": _compiled(project, name, space.cluster.registry) for name in names}
+    airflow_3.deploy(texts, 300)
+    found = airflow_3.wait([airflow_3.start_run(name, {}) for name in names], 590)
+    return Pods(space, dict(zip(names, found, strict=True)))
+
+
+def _project(folder: Path, space: Namespace, connection: str) -> Cases:
+    root, store = folder / "project", space.store / "store"
+    for place in (root, store):
+        place.mkdir()
+    store.chmod(0o777)
+    shutil.copy(Path(__file__).parent / "cases" / "programs.py", root)
+    options = {
+        "connection": connection,
+        "namespace": space.name,
+        "store": str(store),
+        "claim": CLAIM,
+        "volume": str(space.store),
+    }
+    text = OPTIONS.format(**{name: json.dumps(value) for name, value in options.items()})
+    digest = make_base(root / "base.tar")
+    base = PYPROJECT.format(digest=digest, python=PYTHON)
+    (root / "pyproject.toml").write_text(f"{base}{text}startup_timeout_seconds = {PATIENCE}\n")
+    return Cases(root)
+
+
+def _compiled(project: Cases, name: str, registry: str) -> str:
+    reference = f"programs.py:{name}"
+    for words in (
+        ("build", reference, "--push", registry, "--insecure", registry),
+        ("compile", reference, "--target", "airflow", "-o", "dags"),
+    ):
+        done = project.levada(*words)
+        assert not done.returncode, done.stderr
+    return (project.root / "dags" / f"{name}.py").read_text()
+
+
+def test_files_go_through_programs(pods: Pods) -> None:
+    run = pods.runs["programs"]
+    assert str(run.state) == "success", run.describe()
+    outcome = records.run_folder(pods.store, "programs", run.run_id) / "outcome.json"
+    outputs = json.loads(outcome.read_text())["outputs"]
+    assert [values.decode(tree, open_store(pods.store)) for tree in outputs] == [
+        *(2, "row\nrow\n", "été", 5.0),
+    ]
+    found = pods.record("programs", "count")
+    assert found["environment"]["image"] == tool_images.TOOLS
+    assert found["inputs"]["data"]["source"] == "write"
+    assert found["attempt"] == 1
+
+
+def test_a_program_that_runs_for_longer_than_a_pod_may_take_to_start(pods: Pods) -> None:
+    run = pods.runs["patient"]
+    assert str(run.state) == "success", run.describe()
+    assert pods.record("patient", "rest")["status"] == "succeeded"
+
+
+def test_a_program_that_fails(pods: Pods) -> None:
+    assert str(pods.runs["failing_later"].state) == "failed"
+    found = pods.record("failing_later", "fail_on")
+    assert found["status"] == "failed"
+    assert found["error"]["type"] == "ProgramError"
+    assert found["error"]["message"] == "the program ended with exit code 3: hello $(USER)\nrow"
+    assert found["inputs"]["data"]["source"] == "write"
+    assert "hello $(USER)\nrow" in pods.log("failing_later", "fail_on")
+
+
+def test_a_command_that_the_image_does_not_have(pods: Pods) -> None:
+    assert str(pods.runs["lacking_later"].state) == "failed"
+    error = pods.record("lacking_later", "absent_on")["error"]
+    assert "the image cannot run this" in error["message"]
+    assert "/bin/absent" in error["message"]
+
+
+def test_an_output_that_is_not_written(pods: Pods) -> None:
+    assert str(pods.runs["forgetting"].state) == "failed"
+    error = pods.record("forgetting", "forget")["error"]
+    assert "did not write the output 'lines': there is no /levada/out/lines" in error["message"]
+
+
+def test_no_pod_is_left(pods: Pods) -> None:
+    wait_until("no pod is left", lambda: pods.space.get("pods")["items"] == [])
