@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["StepRequest", "record_hit", "run", "stage", "take_from_cache"]
 
+#: Why an attempt is no hit although the cache has its outputs.
+_RAN_BEFORE = {"part": "cache", "text": "the program ran before the cache was looked at"}
+
 
 def run(
     request: StepRequest,
@@ -138,7 +141,10 @@ class Run:
                 self.attempt.looked_up = cache.lookup(self.request, self.store)
             except (StoreError, StepError, ProgramError):  # running it meets the same, and tells it
                 return False
-        return self._looked_up().hit and not self._has_run
+        found = self._looked_up()
+        if found.hit and self._has_run:
+            self.attempt.looked_up = cache.Lookup(found.key, found.parts, None, [_RAN_BEFORE])
+        return self._looked_up().hit
 
     @property
     def _has_run(self) -> bool:

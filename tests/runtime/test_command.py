@@ -531,3 +531,23 @@ class TestCache:
     def test_a_failure_is_not_remembered(self, engine):
         engine.step("fails", "--input", "x=1", code=1)
         assert not list(engine.store.glob("cache/*"))
+
+
+def test_a_program_that_has_run_before(engine, tmp_path):
+    """Its outputs are collected even if the cache has them; staging may look there first."""
+    part = {"command": ["/bin/count"], "args": None, "outputs": {"n": "int"}}
+    words = ("--container", json.dumps(part), "--settings", json.dumps({"image": "tools:1"}))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "n").write_text("3")
+    ran = {"LEVADA_PROGRAM_FOLDER": str(tmp_path)}
+    for run in ("first", "second"):
+        assert engine.step("count", *words, LEVADA_RUN_ID=run, **ran)["return"] == 3
+        assert not engine.record("count", run=run)["cache"]["hit"]
+    reasons = engine.record("count", run="second")["cache"]["reasons"]
+    assert reasons == [{"part": "cache", "text": "the program ran before the cache was looked at"}]
+    reused = engine.step("count", *words, "--stage", "--look-up", LEVADA_RUN_ID="third", **ran)
+    assert reused["return"] == 3
+    assert engine.record("count", run="third")["cache"]["hit"]
+    ran["LEVADA_PROGRAM_ERROR"] = "the program ended with exit code 3"
+    engine.step("count", *words, code=1, LEVADA_RUN_ID="fourth", **ran)
+    assert engine.record("count", run="fourth")["error"]["message"] == ran["LEVADA_PROGRAM_ERROR"]
