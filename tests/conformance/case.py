@@ -11,6 +11,8 @@ inputs, from 0, with which the run fails. `may_also_run` names steps that plain
 Python does not reach after a failure but that an engine may have started beside it, since they
 share no data with what failed. `parallel` says that the pipeline has a `with parallel():`, so that
 its steps need not be in order. `not_on` names targets that refuse the pipeline by a diagnostic.
+`programs` says that steps run programs of an image, for which plain Python and some engines need
+Docker: only the tests of engines that have it, and the image, ask for such a case.
 `repeats` says that another case has the same constructs: real engines run it with
 `LEVADA_EVERY_INPUT=1` only.
 """
@@ -41,6 +43,7 @@ class Case:
     not_on: frozenset[str] = frozenset()
     file: str = ""  #: of the module, where that is not called as the case
     repeats: bool = False
+    programs: bool = False
 
     @property
     def id(self) -> str:
@@ -58,16 +61,20 @@ class Case:
         return filled
 
 
-def all_cases(target: str = "") -> list[Case]:
-    """Every case with every input, by name; of a target, those that it does not refuse."""
+def all_cases(target: str = "", *, programs: bool = False) -> list[Case]:
+    """Every case with every input, by name; of a target, those that it does not refuse.
+
+    Those with `programs` are left out unless they are asked for.
+    """
     found = [case for path in sorted(CASES.glob("*.json")) for case in _read(path)]
+    found = [case for case in found if programs or not case.programs]
     return [case for case in found if target not in case.not_on]
 
 
-def cases_for_engines(target: str) -> list[Case]:
+def cases_for_engines(target: str, *, programs: bool = False) -> list[Case]:
     """Every case that a real engine of a target runs: all of them with `LEVADA_EVERY_INPUT=1`."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
-    return [case for case in all_cases(target) if every or not case.repeats]
+    return [case for case in all_cases(target, programs=programs) if every or not case.repeats]
 
 
 def _read(path: Path) -> list[Case]:
@@ -94,6 +101,7 @@ def _of_pipeline(name: str, pipeline: str, content: Any, file: str = "") -> list
             not_on=frozenset(content.get("not_on", ())),
             file=file,
             repeats=content.get("repeats", False),
+            programs=content.get("programs", False),
         )
         for number, inputs in enumerate(content["inputs"])
     ]

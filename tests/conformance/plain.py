@@ -13,6 +13,7 @@ import functools
 import importlib
 import inspect
 import json
+import os
 import subprocess
 import sys
 import traceback
@@ -30,12 +31,13 @@ from tests.conformance.case import CASES, Case
 from tests.conformance.trace import StepRun, Trace, digest
 
 
-def run(case: Case, folder: Path) -> Trace:
-    """The trace of a case, from a process of its own."""
+def run(case: Case, folder: Path, docker_host: str = "") -> Trace:
+    """The trace of a case, from a process of its own; `docker_host` runs the programs of a case."""
     given = json.dumps(case.given(folder / "plain"))
     command = [sys.executable, "-m", __name__, case.module.stem, case.pipeline, given]
     command.append(str(folder / "plain-values"))
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    variables = os.environ | ({"DOCKER_HOST": docker_host} if docker_host else {})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     if done.returncode:
         raise AssertionError(f"plain Python could not run {case.id}:\n{done.stderr}")
     found = Trace.from_json(done.stdout.splitlines()[-1])
@@ -67,23 +69,24 @@ class Tracer:
             tree = values.encode(value, self.store, paths_by_name=True)
             return digest(tree, self.store)
 
-    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(self, function: Callable[..., Any], key: str) -> Callable[..., Any]:
         """The step itself, recorded, with `.after` and `.options` as plain Python has them."""
 
         @functools.wraps(function)
         def traced(*given: Any, **named: Any) -> Any:
-            return self._call(function, given, named)
+            return self._call(function, key, given, named)
 
         traced.after = lambda *_: traced  # type: ignore[attr-defined]
         traced.options = lambda **_: traced  # type: ignore[attr-defined]
         return traced
 
-    def _call(self, function: Callable[..., Any], given: Any, named: Any) -> Any:
+    def _call(self, function: Callable[..., Any], key: str, given: Any, named: Any) -> Any:
         if self._inside:
             return function(*given, **named)
         bound = inspect.signature(function).bind(*given, **named).arguments
+        if _is_program(function):  # which takes any name
+            bound = named
         inputs = tuple(sorted((name, self.input(value)) for name, value in bound.items()))
-        key = f"{function.__module__}:{function.__name__}"
         self._inside = True
         try:
             result = function(*given, **named)
@@ -153,9 +156,19 @@ def _record_steps(tracer: Tracer) -> None:
         if not str(getattr(module, "__file__", None)).startswith(str(CASES)):
             continue
         for name, value in list(vars(module).items()):
-            if isinstance(value, FunctionType) and _is_step(value):
-                wrapped.setdefault(value, tracer.wrap(value))
+            if not isinstance(value, FunctionType):
+                continue
+            if _is_program(value):
+                setattr(module, name, tracer.wrap(value, f"{module.__name__}:{name}"))
+            elif _is_step(value):
+                key = f"{value.__module__}:{value.__name__}"
+                wrapped.setdefault(value, tracer.wrap(value, key))
                 setattr(module, name, wrapped[value])
+
+
+def _is_program(function: Callable[..., Any]) -> bool:
+    """Whether it is what `container(…)` gives."""
+    return function.__qualname__ == "container.<locals>.call"
 
 
 def _is_step(function: FunctionType) -> bool:

@@ -16,6 +16,7 @@ from tests.conformance.case import Case, all_cases
 from tests.conformance.engines import airflow as engine
 from tests.conformance.engines.airflow_docker import ContainerProject, make
 from tests.conformance.trace import differences
+from tests.containers import tool_images
 from tests.engines.airflow import Airflow, Run
 from tests.engines.docker import Docker
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.engine
 CHOSEN = (
     *("branch_in_fan_out", "fan_out_in_branch", "fan_out_nested", "try_except_finally", "strings"),
     *("failure", "failing_condition", "sub_pipeline", "frames", "named_outputs", "modules"),
-    "unpacking",
+    *("unpacking", "programs"),
 )
 
 
@@ -32,14 +33,18 @@ def chosen_cases() -> list[Case]:
     """The inputs to run."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
     return [
-        case for case in all_cases("airflow") if every or (case.name in CHOSEN and case.number == 0)
+        case
+        for case in all_cases("airflow", programs=True)
+        if every or (case.name in CHOSEN and case.number == 0)
     ]
 
 
 @pytest.fixture(scope="module")
 def project(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> ContainerProject:
     """The cases, with requirements."""
-    return make(tmp_path_factory.mktemp("containers"), docker)
+    folder = tmp_path_factory.mktemp("containers")
+    tool_images.load(docker, folder)
+    return make(folder, docker)
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +58,12 @@ def test_airflow_docker(
     airflow_3: Airflow,
     project: ContainerProject,
     runs: dict[str, Run],
+    docker: Docker,
     case: Case,
     tmp_path: Path,
 ) -> None:
     """Outputs, the steps that ran and on what, and how the run ended; no container is left."""
-    expected = plain.run(case, tmp_path)
+    expected = plain.run(case, tmp_path, docker.host)
     found = engine.trace(airflow_3, case, runs[case.id], project.store)
     said = differences(expected, found, case)
     assert said == [], "\n".join([*said, runs[case.id].refresh().describe()])

@@ -21,19 +21,22 @@ from tests.conformance.engines import airflow as engine
 from tests.conformance.engines.airflow_docker import ContainerProject
 from tests.conformance.engines.airflow_pods import connect, make
 from tests.conformance.trace import differences
+from tests.containers import tool_images
 from tests.engines import airflow
 from tests.engines.airflow import Airflow, Run
 
 pytestmark = pytest.mark.engine
 
-CHOSEN = ("branch_in_fan_out", "try_except_finally", "strings", "failure")
+CHOSEN = ("branch_in_fan_out", "try_except_finally", "strings", "failure", "programs")
 
 
 def chosen_cases() -> list[Case]:
     """The inputs to run."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
     return [
-        case for case in all_cases("airflow") if every or (case.name in CHOSEN and case.number == 0)
+        case
+        for case in all_cases("airflow", programs=True)
+        if every or (case.name in CHOSEN and case.number == 0)
     ]
 
 
@@ -50,6 +53,7 @@ def project(
 ) -> ContainerProject:
     """The cases, with requirements."""
     folder = tmp_path_factory.mktemp("pods")
+    tool_images.import_into(space.cluster.containerd, folder)
     images.write_shell(folder / "shell.tar")
     sidecar = space.cluster.containerd.import_image(folder / "shell.tar", "levada.local/shell")
     return make(folder, space, connect(airflow_3, space, sidecar))
@@ -68,9 +72,10 @@ def test_airflow_pods(
     runs: dict[str, Run],
     case: Case,
     tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     """Outputs, the steps that ran and on what, and how the run ended."""
-    expected = plain.run(case, tmp_path)
+    expected = plain.run(case, tmp_path, tool_images.engine_for(case.programs, request))
     found = engine.trace(airflow_3, case, runs[case.id], project.store)
     said = differences(expected, found, case)
     assert said == [], "\n".join([*said, runs[case.id].refresh().describe()])

@@ -16,6 +16,7 @@ from tests.conformance import plain
 from tests.conformance.case import Case, all_cases
 from tests.conformance.engines.docker import Project, make_project
 from tests.conformance.trace import differences
+from tests.containers import tool_images
 from tests.engines.docker import Docker
 
 pytestmark = pytest.mark.engine
@@ -25,7 +26,14 @@ CHOSEN = (
     *("branch_in_fan_out-0", "churn_shape-0", "dict_of_outputs-0", "effect_gate-0"),
     *("failing_expression-0", "fail_clauses-0", "failure-0", "fan_out_nested-0", "frames-0"),
     *("large-0", "members-0", "model_parameters-0", "modules-0", "named_outputs-0"),
-    *("parameter_types-0", "returns_nothing-0", "strings-0", "sub_pipeline-0"),
+    *(
+        "parameter_types-0",
+        "programs-0",
+        "programs-1",
+        "returns_nothing-0",
+        "strings-0",
+        "sub_pipeline-0",
+    ),
     *("try_except_finally-0", "typed_parameters-0", "unpacking-0", "values-0", "variadic-0"),
 )
 
@@ -33,13 +41,16 @@ CHOSEN = (
 def chosen_cases() -> list[Case]:
     """The inputs to run."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
-    return [case for case in all_cases("docker") if every or case.id in CHOSEN]
+    cases = all_cases("docker", programs=True)
+    return [case for case in cases if every or case.id in CHOSEN]
 
 
 @pytest.fixture(scope="session")
 def project(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The cases, with requirements."""
-    return make_project(tmp_path_factory.mktemp("conformance"), docker)
+    folder = tmp_path_factory.mktemp("conformance")
+    tool_images.load(docker, folder)
+    return make_project(folder, docker)
 
 
 def test_the_chosen_ones_are_there() -> None:
@@ -49,7 +60,7 @@ def test_the_chosen_ones_are_there() -> None:
 @pytest.mark.parametrize("case", chosen_cases(), ids=lambda case: case.id)
 def test_docker(project: Project, case: Case, tmp_path: Path) -> None:
     """Outputs, the steps that ran and on what, and how the run ended; no container is left."""
-    expected = plain.run(case, tmp_path)
+    expected = plain.run(case, tmp_path, project.docker.host)
     found = project.run(case, tmp_path)
     assert differences(expected, found, case) == []
     assert project.docker.run("ps", "--all", "--quiet").stdout == ""

@@ -19,6 +19,7 @@ from tests.conformance import plain
 from tests.conformance.case import Case, cases_for_engines
 from tests.conformance.engines import kubeflow as engine
 from tests.conformance.trace import differences
+from tests.containers import tool_images
 from tests.engines.docker import Docker
 from tests.engines.kubeflow import Kubeflow
 
@@ -31,7 +32,7 @@ PROCESSES = 2
 def chosen_cases() -> list[Case]:
     """Inputs of cases that have a module of their own, and those that are known to differ."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
-    cases = cases_for_engines("kubeflow")
+    cases = cases_for_engines("kubeflow", programs=True)
     wanted = (c for c in cases if c.number == 0 or c.fails or c.id in DIFFERS)
     return cases if every else [c for c in wanted if not c.file]
 
@@ -45,6 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def runs(docker: Docker, kubeflow: Kubeflow, folder: Path) -> dict[str, dict[str, Any]]:
     """How each run ended. All are run at once: importing `kfp` takes longer than most of them."""
+    tool_images.load(docker, folder)
     project = engine.make_project(folder, docker, kubeflow)
     cases = chosen_cases()
     files = {case.name: project.compiled(case) for case in cases if case.number == 0}
@@ -76,10 +78,10 @@ def parameters() -> list[Any]:
 
 @pytest.mark.parametrize("case", parameters())
 def test_kubeflow(
-    runs: dict[str, dict[str, Any]], folder: Path, case: Case, tmp_path: Path
+    runs: dict[str, dict[str, Any]], docker: Docker, folder: Path, case: Case, tmp_path: Path
 ) -> None:
     """Outputs, the steps that ran and on what, and how the run ended."""
-    expected = plain.run(case, tmp_path)
+    expected = plain.run(case, tmp_path, docker.host)
     found = engine.trace(case, folder / case.id, runs[case.id])
     said = differences(expected, found, case)
     assert said == [], "\n".join([*said, runs[case.id]["log"]])

@@ -19,6 +19,7 @@ from tests.conformance.case import Case, all_cases
 from tests.conformance.engines.kubernetes import AT_A_TIME, Project
 from tests.conformance.engines.pods import Runs
 from tests.conformance.trace import differences
+from tests.containers import tool_images
 
 pytestmark = pytest.mark.engine
 CHOSEN = (
@@ -26,18 +27,20 @@ CHOSEN = (
     *("fan_out_nested-0", "overrides-0", "strings-0", "sub_pipeline-0", "try_except_finally-0"),
     *("values-0", "variadic-0", "compute_dicts-0", "dict_of_outputs-0", "effect_gate-0"),
     *("fail_clauses-0", "fail_raise-0", "match_output-0", "part_named-0", "return_by_output-0"),
+    *("programs-0", "programs-1"),
 )
 
 
 def chosen_cases() -> list[Case]:
     """The inputs to run."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
-    return [case for case in all_cases() if every or case.id in CHOSEN]
+    return [case for case in all_cases(programs=True) if every or case.id in CHOSEN]
 
 
 @pytest.fixture(scope="module")
 def runs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     """All runs, started."""
+    tool_images.import_into(cluster.containerd, tmp_path_factory.mktemp("tools"))
     with cluster.namespace() as space:
         project = Project(space, cluster.registry, tmp_path_factory.mktemp("conformance"))
         started = Runs(project.run, chosen_cases(), AT_A_TIME)
@@ -50,8 +53,8 @@ def test_the_chosen_ones_are_there() -> None:
 
 
 @pytest.mark.parametrize("case", chosen_cases(), ids=lambda case: case.id)
-def test_kubernetes(runs: Runs, case: Case, tmp_path: Path) -> None:
+def test_kubernetes(runs: Runs, case: Case, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Outputs, the steps that ran and on what, and how the run ended."""
-    expected = plain.run(case, tmp_path)
+    expected = plain.run(case, tmp_path, tool_images.engine_for(case.programs, request))
     found = runs.result(case)
     assert differences(expected, found, case) == []

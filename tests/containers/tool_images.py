@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cluster import images, packages
 from tests.cluster.node import Containerd
 from tests.engines.docker import Docker
@@ -33,3 +35,12 @@ def import_into(containerd: Containerd, folder: Path) -> None:
     for archive in archives(folder):
         done = containerd.ctr("images", "import", str(archive))
         assert done.returncode == 0, done.stderr
+
+
+def engine_for(has_programs: bool, request: pytest.FixtureRequest) -> str:
+    """The Docker engine that has both, for plain Python; nothing where no program is run."""
+    if not has_programs:
+        return ""
+    docker: Docker = request.getfixturevalue("docker")
+    load(docker, docker.folder)
+    return docker.host
