@@ -100,6 +100,14 @@ def stage(inputs: Mapping[str, Any], folder: str) -> None:
             ) from error
 
 
+def staged_at(folder: str) -> int | None:
+    """Return when the inputs were written, in nanoseconds since the epoch; None if elsewhere."""
+    try:
+        return os.stat(os.path.join(folder, "in")).st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
 def _write(value: object, place: str) -> None:
     """Write a value. Raises TypeError or ValueError if it has no JSON form."""
     if isinstance(value, os.PathLike):

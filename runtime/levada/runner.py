@@ -219,6 +219,8 @@ class Run:
             docker_program.Program(request.settings["image"], part, request.settings).run(
                 folder, name
             )
+        if ran_in:  # the program has taken its time before this process began
+            self.attempt.started = programs.staged_at(folder) or self.attempt.started
         if ran_in and programs.FAILED_WITH in os.environ:
             raise ProgramError(os.environ[programs.FAILED_WITH])
         return programs.returned(programs.collect(part, folder))

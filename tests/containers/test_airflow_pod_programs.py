@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from levada import values
 from levada.store import open_store
+from levada_backends.airflow import task_log
 from levada_backends.images.make_base import make_base
 
 from tests.cluster import images
@@ -34,6 +35,7 @@ class Pods:
     """The pipelines of `programs.py`, compiled for Airflow's pods, and their runs."""
 
     space: Namespace
+    server: Airflow
     runs: dict[str, Run]
 
     @property
@@ -50,6 +52,12 @@ class Pods:
         run = self.runs[name]
         folder = records.run_folder(self.store, run.dag_id, run.run_id)
         return (folder / node / "1" / "log").read_text()
+
+    def printed(self, name: str, node: str) -> list[str]:
+        """What `levada logs` shows of the first attempt of a node."""
+        path = f"/dags/{name}/dagRuns/{self.runs[name].run_id}/taskInstances/{node}/logs/1"
+        entries = self.server.api.get(path, full_content="true")["content"]
+        return [line for line in task_log.step_lines(task_log.entries_of_json(entries)) if line]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +79,7 @@ def pods(airflow_3: Airflow, space: Namespace, tmp_path_factory: pytest.TempPath
     texts = {f"{name}.py": _compiled(project, name, space.cluster.registry) for name in names}
     airflow_3.deploy(texts, 300)
     found = airflow_3.wait([airflow_3.start_run(name, {}) for name in names], 590)
-    return Pods(space, dict(zip(names, found, strict=True)))
+    return Pods(space, airflow_3, dict(zip(names, found, strict=True)))
 
 
 def _project(folder: Path, space: Namespace, connection: str) -> Cases:
@@ -122,7 +130,16 @@ def test_files_go_through_programs(pods: Pods) -> None:
 def test_a_program_that_runs_for_longer_than_a_pod_may_take_to_start(pods: Pods) -> None:
     run = pods.runs["patient"]
     assert str(run.state) == "success", run.describe()
-    assert pods.record("patient", "rest")["status"] == "succeeded"
+    record = pods.record("patient", "rest")
+    assert record["status"] == "succeeded"
+    assert record["seconds"] > 39
+
+
+def test_the_log_is_what_the_program_printed(pods: Pods) -> None:
+    assert pods.printed("programs", "count") == ["hello", '{"rows": 2}']
+    printed = pods.printed("failing_later", "fail_on")
+    assert printed[:2] == ["hello $(USER)", "row"]
+    assert printed[2:] == ["AirflowException: the program ended with exit code 3: hello $(USER)"]
 
 
 def test_a_program_that_fails(pods: Pods) -> None:

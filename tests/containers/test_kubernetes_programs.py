@@ -93,6 +93,22 @@ def test_a_program_that_fails(runs: dict[str, ClusterRun]) -> None:
     assert runs["failing_later"].outcome()["error"]["message"] == error["message"]
 
 
+def test_the_log_is_what_the_program_printed(runs: dict[str, ClusterRun]) -> None:
+    from levada_backends.kubernetes.client import KubernetesClient
+
+    kubeconfig = str(runs["programs"].space.cluster.kubeconfig)
+    options = {"namespace": runs["programs"].space.name, "kubeconfig": kubeconfig}
+    client = KubernetesClient(options, ".")
+    for name, node, expected in (
+        ("programs", "count", ["hello", '{"rows": 2}']),
+        ("failing_later", "fail_on", ["hello $(USER)", "row"]),
+    ):
+        run = client.find(name, runs[name].run_id)
+        state = next(step for step in client.status(run).steps if step.node == node)
+        assert client.log(run, state, 1)[:2] == expected
+        assert state.seconds is not None
+
+
 def test_an_output_that_is_not_written(runs: dict[str, ClusterRun]) -> None:
     error, _ = failure(runs["forgetting"], "forget")
     assert "did not write the output 'lines': there is no /levada/out/lines" in error["message"]

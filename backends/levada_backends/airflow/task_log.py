@@ -42,8 +42,8 @@ _LOGGERS = (
 _PROLOGUE = re.compile(r"Tmp dir root location: |Running command: |Output:$")
 _EPILOGUE = re.compile(r"Command exited with return code -?\d+$")
 _DOCKERS_OWN = re.compile(r"(Starting|Stopping) docker container")
-#: What a pod's container writes; other lines of these sources are about the pod.
-_IN_POD = "[base] "
+#: What a pod's containers write; other lines of these sources are about the pod.
+_IN_POD = re.compile(r"\[(base|stage|program)\] ")
 #: Warnings about a pod that say no more: of its sidecar, and that a step has failed.
 _OF_THE_POD = re.compile(
     r"stderr from command|Failed to kill xcom sidecar container"
@@ -114,8 +114,8 @@ def step_lines(entries: Iterable[Entry]) -> list[str]:
                 has_started = text == "Output:"
             elif not _EPILOGUE.match(text):
                 kept += _shown(text)
-        elif entry.source == "pod" and text.startswith(_IN_POD):
-            kept += _shown(text.removeprefix(_IN_POD))
+        elif entry.source == "pod" and (found := _IN_POD.match(text)):
+            kept += _shown(text[found.end() :])
         elif entry.error:
             if not (kept and _ABOVE.search(entry.error)):
                 kept.append(entry.error.partition("\n")[0])

@@ -241,13 +241,21 @@ class KubernetesClient(Client):
         listed = self._listed(self._core.list_namespaced_pod, selector)
         pods = [pod for pod in listed if driver_jobs.place_of(pod) == (job, at)]
         for pod in sorted(pods, key=lambda each: each["metadata"]["creationTimestamp"])[-1:]:
-            try:
-                read = self._core.read_namespaced_pod_log
-                text: str = read(_name(pod), self.namespace, _request_timeout=_TIMEOUT)
-            except ApiException:
-                return None  # it has not started, or its node is gone
-            return text
+            spec = pod["spec"]
+            containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
+            found = [self._container_log(_name(pod), each["name"]) for each in containers]
+            texts = [text for text in found if text is not None]
+            return "".join(texts) if texts else None
         return None
+
+    def _container_log(self, pod: str, name: str) -> str | None:
+        """None if it has not started, or its node is gone."""
+        read = self._core.read_namespaced_pod_log
+        try:
+            text: str = read(pod, self.namespace, container=name, _request_timeout=_TIMEOUT)
+        except ApiException:
+            return None
+        return text
 
     def outputs(self, run: Run) -> Any:
         """As the driver said them at its end, or from the store where they are longer."""

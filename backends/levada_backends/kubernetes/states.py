@@ -161,14 +161,15 @@ def _status_of_step(job: Object, at: int, pod: Object | None) -> tuple[str, str]
     trouble = driver_pods.trouble(pod) if pod is not None else None
     if trouble is not None:
         return WAITING, str(trouble)
-    phase = pod["status"].get("phase") if pod is not None else "Pending"
-    return (RUNNING if phase == "Running" else WAITING), ""
+    if pod is None:
+        return WAITING, ""
+    # A pod is pending until its init containers have ended, and a program is one of these.
+    runs = pod["status"].get("phase") == "Running" or "running" in driver_pods.program(pod)
+    return (RUNNING if runs else WAITING), ""
 
 
 def _lost(job: Object, pod: Object | None) -> str:
-    container = job["spec"]["template"]["spec"]["containers"][0]
-    limits = (container.get("resources") or {}).get("limits") or {}
-    found = driver_pods.lost(pod, job, limits.get("memory"))
+    found = driver_pods.lost(pod, job, driver_jobs.memory_limit(job))
     return found.message or found.end or f"ended by signal {found.status}"
 
 
@@ -189,11 +190,13 @@ def _without_job(
 
 
 def _seconds(pod: Object | None) -> float | None:
-    state = driver_pods.container(pod).get("state", {}) if pod is not None else {}
-    times = state.get("terminated") or {}
-    if not times.get("startedAt") or not times.get("finishedAt"):
+    if pod is None:
         return None
-    taken = _time(times["finishedAt"]) - _time(times["startedAt"])
+    states = (driver_pods.program(pod), driver_pods.container(pod).get("state", {}))
+    ended = [state["terminated"] for state in states if state.get("terminated")]
+    if not ended or not ended[0].get("startedAt") or not ended[-1].get("finishedAt"):
+        return None
+    taken = _time(ended[-1]["finishedAt"]) - _time(ended[0]["startedAt"])
     return taken.total_seconds()
 
 

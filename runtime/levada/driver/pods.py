@@ -62,6 +62,14 @@ def terminated(pod: dict[str, Any]) -> dict[str, Any] | None:
     return ended
 
 
+def program(pod: dict[str, Any]) -> dict[str, Any]:
+    """The state of the program of a container step; empty if the pod has none, or not yet."""
+    for status in pod.get("status", {}).get("initContainerStatuses") or ():
+        if status["name"] == PROGRAM:
+            return dict(status.get("state") or {})
+    return {}
+
+
 def message(pod: dict[str, Any]) -> dict[str, Any]:
     """What the attempt said at its end (``levada.stored_attempt``); empty if nothing."""
     try:
