@@ -44,10 +44,12 @@ _EPILOGUE = re.compile(r"Command exited with return code -?\d+$")
 _DOCKERS_OWN = re.compile(r"(Starting|Stopping) docker container")
 #: What a pod's containers write; other lines of these sources are about the pod.
 _IN_POD = re.compile(r"\[(base|stage|program)\] ")
-#: Warnings about a pod that say no more: of its sidecar, and that a step has failed.
+#: Warnings about a pod that say no more: of its sidecar, that a step has failed, and that what
+#: comes after a program has not started.
 _OF_THE_POD = re.compile(
-    r"stderr from command|Failed to kill xcom sidecar container"
+    r"stderr from command|Failed to kill xcom sidecar container|Pod \S+ log read interrupted"
     r"|Container 'base': state='TERMINATED', reason='Error', exit_code=(1|65),"
+    r"|Container '[\w-]+': state='WAITING', reason='PodInitializing'"
 )
 #: Airflow's error where the step's own stands above it.
 _ABOVE = re.compile(
