@@ -13,6 +13,7 @@ import json
 import math
 import operator
 import posixpath
+import re
 import statistics
 import sys
 import types
@@ -79,11 +80,11 @@ FUNCTIONS: dict[str, Any] = {
 Place = tuple[str, tuple[int, ...]]
 
 
-def unpacking(found: int, wanted: int) -> str:
+def unpacking(found: int, wanted: int, least: str = "") -> str:
     """Say what Python says of as many items for as many names."""
     if found > wanted:
         return f"too many values to unpack (expected {wanted})"
-    return f"not enough values to unpack (expected {wanted}, got {found})"
+    return f"not enough values to unpack (expected {least}{wanted}, got {found})"
 
 
 @dataclass
@@ -360,8 +361,13 @@ class Meaning:
         if expr.name.isdigit():
             return value[int(expr.name)]
         if expr.name[:1].isdigit():  # "0of2": the first of as many items as there must be
-            index, count = map(int, expr.name.split("of"))
+            index, count, *star = map(int, re.split("of|at", expr.name))
             items = list(value)
+            if star:  # "0of3at1": the second gets the rest
+                if len(items) < count - 1:
+                    raise ValueError(unpacking(len(items), count - 1, "at least "))
+                end = len(items) - (count - star[0] - 1)
+                items[star[0] : end] = [items[star[0] : end]]
             if len(items) != count:
                 raise ValueError(unpacking(len(items), count))
             return items[index]

@@ -211,6 +211,24 @@ def test_unpacking_is_that_of_python(text: str, count: int, scope: Scope) -> Non
     assert outcome(lambda: expressions.value(f"{text}._0of{count}", scope)) == outcome(unpack)
 
 
+@pytest.mark.parametrize("text", ["train_list", "params.depths", "params.name", "params.depth"])
+@pytest.mark.parametrize("targets", ["x0, *x1", "*x0, x1", "x0, *x1, x2", "*x0,"])
+def test_unpacking_with_a_star_is_that_of_python(text: str, targets: str, scope: Scope) -> None:
+    names = [name.strip() for name in targets.split(",") if name.strip()]
+    star = next(at for at, name in enumerate(names) if name.startswith("*"))
+
+    def unpack() -> object:
+        found = python_names()
+        exec(f"{targets} = {text}", found)
+        return [found[name.strip("*")] for name in names]
+
+    def ours() -> object:
+        among = f"of{len(names)}at{star}"
+        return [expressions.value(f"{text}._{at}{among}", scope) for at in range(len(names))]
+
+    assert outcome(ours) == outcome(unpack)
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [

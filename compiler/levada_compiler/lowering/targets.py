@@ -9,7 +9,7 @@ from ..front import types
 from ..program.ir import Attribute
 from ..slotted import replace
 from . import accumulators, checks
-from .values import Lowered, display, elements, made_of, poison
+from .values import Lowered, display, elements, made_of, named, poison
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ def _starred_items(
     items = elements(value, span)
     behind = len(target.elts) - star - 1
     if items is None:
-        items = _run_time_items(frame, target, value, None)
-    if items is None:
-        return None
+        items = _run_time_items(frame, target, value, len(target.elts), star)
+        if items is None or not _is_tuple(frame, value.type):
+            return items
     if len(items) < star + behind:
         frame.reports.error(
             "unpack-mismatch",
@@ -116,10 +116,19 @@ def item_values(
     return items
 
 
+def _is_tuple(frame: Frame, kind: Type) -> bool:
+    """Return whether values of a type have a known number of items."""
+    fields = frame.building.declarations.fields(kind)
+    return fields is not None and fields.kind in ("tuple", "namedtuple")
+
+
 def _run_time_items(
-    frame: Frame, target: ast.expr, value: Lowered, count: int | None
+    frame: Frame, target: ast.expr, value: Lowered, count: int, star: int | None = None
 ) -> tuple[Lowered, ...] | None:
-    """Return the items of a value of the run; ``count`` is None where any number may do."""
+    """Return the items of a value of the run for ``count`` names, that at ``star`` takes the rest.
+
+    Of a tuple of known length all items are returned, whatever the names are.
+    """
     fields = frame.building.declarations.fields(value.type)
     span = frame.span(target)
     if fields is not None and fields.kind in ("tuple", "namedtuple"):
@@ -135,22 +144,20 @@ def _run_time_items(
             help="return a tuple or a NamedTuple, or use its named outputs",
         )
         return None
-    if count is None:
-        frame.reports.error(
-            "unpack-mismatch",
-            span,
-            "`*` in a target needs a value whose length is known before the run",
-            labels=(Label(value.expr.span, "the length of this is known only in the run"),),
-            help="take the parts by index: `first = xs[0]`, `rest = xs[1:]`",
-        )
-        return None
     if not checks.check_plain(frame, target, (value,)):
         return None
     value = frame.keep(value, first_name(target))
     kind = types.element(value.type)
     # How many there are is only known in the run, which has to fail as Python does.
+    among = f"of{count}" if star is None else f"of{count}at{star}"
     return tuple(
-        made_of(Attribute(value.expr, f"{index}of{count}", span), kind, (value,), raises=True)
+        made_of(
+            Attribute(value.expr, f"{index}{among}", span),
+            named("list", (kind,)) if index == star else kind,
+            (value,),
+            raises=True,
+            fresh=index == star,
+        )
         for index in range(count)
     )
 

@@ -144,7 +144,8 @@ class Attribute(Expr):
     """A named output of a step (``report.auc``), or an attribute of another value.
 
     Tuple outputs have the names ``"0"``, ``"1"``, … unless they were named by ``Annotated``. An
-    item of a value that is unpacked into ``n`` names is ``"<index>of<n>"``.
+    item of a value that is unpacked into ``n`` names is ``"<index>of<n>"``; with
+    ``"<index>of<n>at<k>"`` the name at ``k`` takes the rest, as a list.
     """
 
     value: Expr

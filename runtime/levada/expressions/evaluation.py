@@ -10,7 +10,7 @@ from levada.expressions.scope import Outcome
 from levada.expressions.texts import parse
 from levada.operations import ExpressionError, TooLargeError, subscript
 from levada.operations.plain import finished, items, kind_of, loaded, opened
-from levada.operations.walker import Walker, dotted_parts, unpacked
+from levada.operations.walker import Walker, dotted_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,10 +153,14 @@ class Evaluation(Walker):
         return tuple(variables[n.id].index for n in names)
 
     def field(self, holder: Any, name: str) -> Any:
-        """Return an output by its name; ``_0`` is an item of a tuple, ``_0of2`` of two items."""
-        position, count = _position(name)
-        if position is not None and count is not None:
-            return unpacked(holder, count, self.budget)[position]
+        """Return an output by its name; ``_0`` is an item of a tuple, ``_0of2`` of two items.
+
+        ``_0of3at1`` is what the first of three names gets of which the second has a star.
+        """
+        if "of" in name and (counts := _unpacking(name)):
+            index, count, *star = counts
+            return self.parts(holder, count, star)[index]
+        position = _position(name)
         if isinstance(holder, Reference):
             try:
                 return holder.field(name if position is None else str(position), self.budget)
@@ -340,9 +344,15 @@ def _library_value(parts: list[str]) -> tuple[Any, list[str]]:
     raise ExpressionError(f"`{name}` is not a parameter, node or variable here")
 
 
-def _position(name: str) -> tuple[int | None, int | None]:
-    """Read ``_0``, an item of a tuple, and ``_0of2``, one of exactly two items of anything."""
-    index, of, count = name[1:].partition("of")
-    if name[:1] != "_" or not index.isdecimal() or (of and not count.isdecimal()):
-        return None, None
-    return int(index), int(count) if of else None
+def _position(name: str) -> int | None:
+    """Read ``_0``, an item of a tuple."""
+    index = name[1:]
+    return int(index) if name[:1] == "_" and index.isdecimal() else None
+
+
+def _unpacking(name: str) -> list[int]:
+    """Read ``_0of2``, one of exactly two items of anything, and ``_0of3at1``, with a star."""
+    index, of, counts = name[1:].partition("of")
+    numbers = [index, *counts.split("at")]
+    is_one = name[:1] == "_" and of and len(numbers) <= 3 and all(map(str.isdecimal, numbers))
+    return [int(number) for number in numbers] if is_one else []

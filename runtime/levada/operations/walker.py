@@ -352,9 +352,13 @@ class Walker:
     def unpacked(self, targets: Sequence[Any], value: Any) -> list[Any]:
         """Return a value for each target. Raises Python's errors if their number differs."""
         stars = [i for i, target in enumerate(targets) if type(target).__name__ == "Starred"]
-        parts = unpacked(value, len(targets) - len(stars), self.budget, more=bool(stars))
+        return self.parts(value, len(targets), stars)
+
+    def parts(self, value: Any, count: int, stars: Sequence[int]) -> list[Any]:
+        """Return a value for each of ``count`` targets; that at a star gets a list of the rest."""
+        parts = unpacked(value, count - len(stars), self.budget, more=bool(stars))
         for star in stars:
-            end = len(parts) - (len(targets) - star - 1)
+            end = len(parts) - (count - star - 1)
             parts[star:end] = [parts[star:end]]
         return parts
 

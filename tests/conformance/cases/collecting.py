@@ -134,6 +134,14 @@ def unpack_known():
 
 
 @pipeline
+def unpack_rest(n: int):
+    first, *rest = nums(n)
+    head, *middle, tail = nums(n)
+    rest.append(head)
+    return num(first), [num(x) for x in rest], middle, tail
+
+
+@pipeline
 def unpack_output(x: int):
     a, b = pair(x)
     a, b = b, a
