@@ -60,6 +60,20 @@ UNARY: dict[str, Callable[[Any], Any]] = {
     "+": operator.pos,
     "~": operator.invert,
 }
+
+
+def folded(step: Callable[..., Any], items: Any, carried: Any, count: int) -> tuple[Any, ...]:
+    """What a loop carries through its iterations, and the lists of what these append."""
+    lists: list[list[Any]] = [[] for _ in range(count)]
+    for item in items:
+        carried, ends, parts = step(*carried, item)
+        for appended, part in zip(lists, parts, strict=True):
+            appended += part
+        if ends:
+            break
+    return (*carried, *lists)
+
+
 #: What the names of the evaluator's functions stand for.
 FUNCTIONS: dict[str, Any] = {
     **vars(builtins),
@@ -75,6 +89,7 @@ FUNCTIONS: dict[str, Any] = {
     "json": json,
     "itertools": itertools,
     "os": types.SimpleNamespace(path=posixpath),
+    "folded": folded,
     "flat": lambda lists: [item for each in lists for item in each],
 }
 Place = tuple[str, tuple[int, ...]]

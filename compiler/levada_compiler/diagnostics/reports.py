@@ -54,6 +54,11 @@ class Reports:
         key = (diagnostic.id, diagnostic.span, diagnostic.message)
         self._seen.setdefault(key, diagnostic)
 
+    def add_all(self, others: Reports) -> None:
+        """Add what others have collected."""
+        for diagnostic in others._seen.values():
+            self._add(diagnostic)
+
     @property
     def failed(self) -> bool:
         """Whether there is an error."""

@@ -12,7 +12,7 @@ from enum import IntEnum
 from functools import partial
 from importlib import import_module
 
-from ..program.ir import BoolOp, Branch, Conditional, Const, Display, Select, Use, Value
+from ..program.ir import BoolOp, Branch, Conditional, Const, Display, Select, Value
 from ..slotted import replace
 from . import checks, flow, jumps
 from .flow import FLAGS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, TypeAlias
 
     from ..diagnostics.diagnostic import Span
-    from ..program.ir import Node
+    from ..program.ir import Expr, Node
     from .frame import Frame
 
     Handled: TypeAlias = "tuple[Ending, bool] | None"
@@ -241,14 +241,17 @@ def is_task(node: Node) -> bool:
 def _hoist(frame: Frame, node: Node, test: Lowered, *, is_then: bool) -> None:
     """Take a value out of a side of a decision; it is evaluated only where that side is taken."""
     if not isinstance(node, Value) or not node.raises:
+        frame.building.sides.setdefault(node.id, []).append((test.expr, is_then))
         frame.emit(node)
         return
-    frame.emit(node.changed(raises=False))
-    use, none = Use(node.id, node.span), Const(None, node.span)
-    then, otherwise = (use, none) if is_then else (none, use)
-    value = Conditional(test.expr, then, otherwise, node.span)
-    check = frame.new_id("check")
-    frame.emit(Value(check, value, raises=True, is_checked=False, after=(), span=node.span))
+    frame.emit(node.changed(value=on_side(node.value, test.expr, is_then=is_then)))
+
+
+def on_side(value: Expr, test: Expr, *, is_then: bool) -> Expr:
+    """Return ``value`` where a side of a decision is taken; the other side does not evaluate it."""
+    none = Const(None, value.span)
+    then, otherwise = (value, none) if is_then else (none, value)
+    return Conditional(test, then, otherwise, value.span)
 
 
 def unless_left(frame: Frame, lowered: Callable[[], Ending], span: Span) -> Ending:

@@ -9,7 +9,15 @@ from ..program import ir
 from ..slotted import replace
 from . import blocks, flow, targets
 from .checks import SCALARS
-from .loops import Iterations, as_target, check_items, declare_target, fan_in, limited
+from .loops import (
+    Iterations,
+    as_target,
+    check_items,
+    declare_items,
+    declare_target,
+    fan_in,
+    limited,
+)
 from .lowering import EXPRESSIONS, callable_or_value, expression
 from .values import Lowered, constant, display, elements, joined, made_of, named, poison
 
@@ -142,7 +150,8 @@ def _mapped(
     loop = frame.new_id(f"for_{targets.first_name(part.target)}")
     frame.depth += 1
     with frame.inner_region() as nodes:
-        declared = declare_target(frame, part.target, loop, types.element(items.type))
+        declare = declare_target if part.ifs else declare_items
+        declared = declare(frame, part.target, loop, types.element(items.type))
         conditions, index, test = _plain_filters(frame, part)
         lists = _filtered(frame, node, level, index, test)
     frame.depth -= 1

@@ -6,7 +6,9 @@ from ..front import types
 from ..program.ir import (
     Apply,
     Comprehension,
+    Concat,
     Const,
+    DictDisplay,
     Display,
     Instance,
     Method,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Final, TypeAlias
 
     from ..diagnostics.diagnostic import Span
+    from ..program.ir import Expr
     from .frame import Frame
     from .values import Binding
 
@@ -330,7 +333,23 @@ def dict_of(items: Lowered, span: Span) -> Lowered:
         case Comprehension(kind="list", element=Display(kind="tuple")):
             pairs_in = replace(items.expr, kind="dict")
             return made_of(pairs_in, kind, (items,), raises=items.raises)
+        case Concat(parts=parts) if None not in (rows := [_rows_of(part) for part in parts]):
+            merged = tuple([row for found in rows for row in found or ()])
+            return made_of(DictDisplay(merged, span), kind, (items,))
     return made_of(Apply("dict", ((None, items.expr),), span), kind, (items,))
+
+
+def _rows_of(items: Expr) -> tuple[tuple[Expr | None, Expr], ...] | None:
+    """Return a list of pairs as the items of a dict display; None for any other list."""
+    match items:
+        case Apply(function="list", arguments=((None, Method(value=whole, name="items")),)):
+            return ((None, whole),)
+        case Display(items=pairs) if all(
+            isinstance(pair, Display) and pair.kind == "tuple" and len(pair.items) == 2
+            for pair in pairs
+        ):
+            return tuple([pair.children() for pair in pairs])  # type: ignore[misc]
+    return None
 
 
 def _pair_types(kind: Type) -> tuple[Type, ...]:

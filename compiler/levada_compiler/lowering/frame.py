@@ -65,6 +65,10 @@ class TooLargeError(Exception):
     """The pipeline has grown past its limits; it has been reported."""
 
 
+class NeedsTaskError(Exception):
+    """What is lowered as a value alone needs a task."""
+
+
 class Names:
     """Gives out identifiers that are unique in the program."""
 
@@ -92,6 +96,18 @@ class Names:
         self._taken.add(candidate)
         return candidate
 
+    def state(self) -> dict[str, object]:
+        """Return what :meth:`restore` takes."""
+        return {
+            "_taken": set(self._taken),
+            "_next": dict(self._next),
+            "claimed": dict(self.claimed),
+        }
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Give back all identifiers that were given out since."""
+        vars(self).update(state)
+
     def release(self, name: str) -> None:
         """Give back an identifier that nothing refers to."""
         self._taken.discard(name)
@@ -111,7 +127,10 @@ class Building:
         self.spent = 0  #: nodes and unrolled iterations
         self.cells = 0
         self.blocks = 0  #: `with parallel():` blocks
+        self.only_computes = False  #: whether what is lowered has to do without a task
         self.active: list[m.Function] = []  #: the functions that are being inlined
+        #: values that stand on sides of decisions without tasks: the tests, the inner ones first
+        self.sides: dict[str, list[tuple[Expr, bool]]] = {}
 
 
 class Frame:
@@ -170,7 +189,9 @@ class Frame:
         return self.building.names.unique(name)
 
     def emit(self, node: Node) -> None:
-        """Add a node to the region."""
+        """Add a node to the region. Raises NeedsTaskError where only values may be."""
+        if self.building.only_computes and not isinstance(node, Value):
+            raise NeedsTaskError
         self.spend(node.span)
         if isinstance(node, Value):
             self.building.emitted += node.raises

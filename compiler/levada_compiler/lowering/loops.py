@@ -6,6 +6,7 @@ A loop of the run without a step in it computes only: it becomes a comprehension
 from __future__ import annotations
 
 import ast
+from importlib import import_module
 
 from levada.settings import POSITIVE
 
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from ..diagnostics.diagnostic import Span
     from ..program.ir import Expr, Node
     from .frame import Frame
+    from .values import Binding
 
 #: How many iterations a loop over a constant may have.
 MAX_ITERATIONS: Final = 10_000
@@ -68,8 +70,8 @@ def _for(frame: Frame, node: ast.For, _: list[ast.stmt]) -> blocks.Handled:
     if known is not None:
         ending = _unroll(frame, node, known)
     else:
-        _fan_out(frame, node, items, limit)
-        ending = blocks.block(frame, node.orelse)  # there is no `break` that would skip it
+        computed = _computed(frame, node, items) if limit is None else None
+        ending = _fan_out(frame, node, items, limit) if computed is None else computed
     _refuse_growing(frame, node, gone_over)
     return ending, False
 
@@ -185,9 +187,19 @@ def _unroll(frame: Frame, node: ast.For, known: Sequence[Lowered]) -> Ending:
         if ending is Ending.RAISES or blocks.left(frame, span).static is True:
             break
     frame.loops = frame.loops[:-1]
-    if node.orelse and ending is not Ending.RAISES:
-        ending = blocks.unless_left(frame, lambda: blocks.block(frame, node.orelse), span)
-    for flag, binding in outer.items():
+    return ending if ending is Ending.RAISES else end(frame, node, outer)
+
+
+def end(frame: Frame, node: ast.For, outer: dict[str, Binding | None]) -> Ending:
+    """Lower the ``else`` of a loop, and go on with the flags of the loop around it."""
+    ending = Ending.FALLS
+    if node.orelse:
+        orelse = node.orelse
+        ending = blocks.unless_left(
+            frame, lambda: blocks.block(frame, orelse), frame.span(node.iter)
+        )
+    for flag in (BROKEN, CONTINUED):
+        binding = outer[flag]
         if binding is None:
             frame.scope.names.pop(flag, None)
         else:
@@ -213,7 +225,7 @@ def _iteration(frame: Frame, node: ast.For, item: Lowered) -> Callable[[], Endin
 
 def _break(frame: Frame, node: ast.Break, _: list[ast.stmt]) -> blocks.Handled:
     span = frame.span(node)
-    if frame.loops[-1:] != ("unrolled",):
+    if frame.loops[-1:] not in (("unrolled",), ("computed",)):
         frame.reports.error(
             "unsupported-statement",
             span,
@@ -291,7 +303,10 @@ class Iterations:
         for node in self.body:
             assert isinstance(node, Value)  # noqa: S101 - there are no tasks
             variable = frame.new_variable(node.id.rpartition(".")[2])
-            items = Display("list", (substituted(node.value, values),), node.span)
+            value = node.value
+            for test, is_then in frame.building.sides.get(node.id, ()):
+                value = blocks.on_side(value, test, is_then=is_then)
+            items = Display("list", (substituted(value, values),), node.span)
             clauses.append(Clause(Target((variable,), is_tuple=False), items, ()))
             values[node.id] = Item(self.loop, variable, node.span)
         inner = substituted(element, values)
@@ -315,7 +330,14 @@ class Iterations:
             frame.keep(self.gathered(frame, nothing, flatten=False), "check")
 
 
-def _fan_out(frame: Frame, node: ast.For, items: Lowered, limit: int | None) -> None:
+def _computed(frame: Frame, node: ast.For, items: Lowered) -> Ending | None:
+    """Lower a loop that only computes and carries values; None for any other."""
+    folds = import_module(f"{__package__}.folds")  # it imports this module
+    ending: Ending | None = folds.lower(frame, node, items)
+    return ending
+
+
+def _fan_out(frame: Frame, node: ast.For, items: Lowered, limit: int | None) -> Ending:
     """Lower a loop of the run, of which `limit` iterations may run at a time."""
     loop = frame.new_id(f"for_{targets.first_name(node.target)}")
     before = frame.scope
@@ -323,7 +345,7 @@ def _fan_out(frame: Frame, node: ast.For, items: Lowered, limit: int | None) -> 
     frame.depth += 1
     frame.loops = (*frame.loops, "fan-out")
     with frame.inner_region() as nodes:
-        declared = declare_target(frame, node.target, loop, types.element(items.type))
+        declared = declare_items(frame, node.target, loop, types.element(items.type))
         blocks.set_flag(frame, CONTINUED, frame.span(node), to=False)
         blocks.block(frame, node.body)
     frame.loops = frame.loops[:-1]
@@ -332,12 +354,22 @@ def _fan_out(frame: Frame, node: ast.For, items: Lowered, limit: int | None) -> 
     made = Iterations(loop, as_target(declared), items, (), tuple(nodes), span, limit)
     made.emit(frame)
     frame.scope = _after_loop(frame, node, before, made)
+    return blocks.block(frame, node.orelse)  # there is no `break` that would skip it
 
 
 def header_span(frame: Frame, node: ast.For) -> Span:
     """Return the range from `for` to the end of what it goes over."""
     whole, end = frame.span(node), frame.span(node.iter)
     return replace(whole, end_line=end.end_line, end_column=end.end_column)
+
+
+def declare_items(frame: Frame, target: ast.expr, loop: str, kind: Type) -> str | Target:
+    """Return the same as :func:`declare_target`; what has a star is taken apart in the body."""
+    if not any(isinstance(each, ast.Starred) for each in ast.walk(target)):
+        return declare_target(frame, target, loop, kind)
+    variable = frame.new_variable("item")
+    targets.assign(frame, target, Lowered(Item(loop, variable, frame.span(target)), kind))
+    return variable
 
 
 def declare_target(frame: Frame, target: ast.expr, loop: str, kind: Type) -> str | Target:
@@ -400,8 +432,8 @@ def _carried_over(frame: Frame, name: str, node: ast.For) -> Unusable:
     return Unusable(
         "loop-carried",
         f"`{name}` comes from the iteration before, but iterations run at the same time",
-        f"collect into a list and combine after the loop (`sum(xs)`, `max(xs)`), or loop inside "
-        f"a step; a new name helps if `{name}` was not meant to be carried over",
+        f"collect what the steps give into a list, and combine that after the loop: a loop that "
+        f"runs no step may carry values; a new name helps if `{name}` was not meant to be carried",
         frame.span(node.target),
         "the items of this loop are known only in the run",
     )
@@ -415,7 +447,7 @@ def _after_loop(frame: Frame, node: ast.For, before: Scope, made: Iterations) ->
     scope.when = dict(inside.when)
     for name, binding in inside.names.items():
         if before.names.get(name) is not binding and not name.startswith("$"):
-            scope.names[name] = _last_iteration(frame, name, node)
+            scope.names[name] = last_iteration(frame, name, node)
     collects = False
     for cell in before.cells:
         scope.cells[cell] = _collected(frame, inside.cells[cell], made)
@@ -425,7 +457,8 @@ def _after_loop(frame: Frame, node: ast.For, before: Scope, made: Iterations) ->
     return scope
 
 
-def _last_iteration(frame: Frame, name: str, node: ast.For) -> Unusable:
+def last_iteration(frame: Frame, name: str, node: ast.For) -> Unusable:
+    """Return what a name stands for after a loop of the run that has assigned it."""
     return Unusable(
         "after-loop",
         f"`{name}` has a value only inside the loop that assigns it",
@@ -444,7 +477,10 @@ def _collected(frame: Frame, held: Contents, made: Iterations) -> Contents:
     appended = held.frames[depth]
     frames = held.frames[:depth]
     if appended:
-        frames = (*frames[:-1], (*frames[-1], fan_in(frame, made, appended)))
+        part = fan_in(frame, made, appended)
+        if not made.has_tasks and part.raises:
+            part = frame.keep(part, "items")  # it fails here, whoever uses it
+        frames = (*frames[:-1], (*frames[-1], part))
     return replace(held, frames=frames, read_depth=read_depth)
 
 

@@ -609,7 +609,7 @@ def _operation_problem(expr: Expr) -> str:
             return "an attribute has no name"
         case FunctionName(name=name) if named(name) is None:
             return f"`{name}` is no function of the evaluator"
-        case Apply(function=name) if name not in FUNCTIONS and name != "flat":
+        case Apply(function=name) if name not in FUNCTIONS and name not in ("flat", "folded"):
             return f"`{name}` is no function of the evaluator"
     return ""
 

@@ -8,9 +8,9 @@ from levada.errors import InputError
 from levada.expressions.reference import Reference, as_tree
 from levada.expressions.scope import Outcome
 from levada.expressions.texts import parse
-from levada.operations import ExpressionError, TooLargeError, subscript
-from levada.operations.plain import finished, items, kind_of, loaded, opened
-from levada.operations.walker import Walker, dotted_parts
+from levada.operations import ExpressionError, TooLargeError, subscript, truth
+from levada.operations.plain import each, finished, items, kind_of, loaded, opened
+from levada.operations.walker import Variable, Walker, dotted_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from levada.expressions.scope import Key, Scope
     from levada.operations import Budget, Function
     from levada.operations.handled import HandledError
-    from levada.operations.walker import Variable
 
     T = TypeVar("T")
 
@@ -189,6 +188,8 @@ class Evaluation(Walker):
         name = getattr(node.func, "id", "")
         if name == "from_json" and len(node.args) == 2 and not node.keywords:
             return self.from_json(node)
+        if name == "folded" and len(node.args) == 4 and not node.keywords:
+            return self.folded(*node.args)
         own = _OWN.get(name)
         if own is None or node.func.id in self.variables:
             return super().call(node)
@@ -201,15 +202,37 @@ class Evaluation(Walker):
         budget = self.budget
         return [item for each in items(lists, budget) for item in items(each, budget)]
 
+    def folded(self, step: Any, source: Any, initial: Any, count: Any) -> tuple[Any, ...]:
+        """Return what iterations carry in the end, and the lists of what they have appended.
+
+        The lambda ``step`` gives what they carry on, whether the loop ends, and a list of what to
+        append to each of ``count`` lists.
+        """
+        budget = self.budget
+        names = [each.arg for each in step.args.args]
+        carried = items(self.value(initial), budget)
+        lists: list[list[Any]] = [[] for _ in range(loaded(self.value(count), budget))]
+        inner = self.within(dict(self.variables))
+        for item in each(self.value(source), budget):
+            budget.spend(1, 64 * len(names))
+            for name, value in zip(names, (*carried, item), strict=True):
+                inner.variables[name] = Variable(value, 0)
+            carried, ends, parts = inner.value(step.body)
+            for appended, part in zip(lists, parts, strict=True):
+                appended += items(part, budget)
+            if truth(opened(ends, budget)):
+                break
+        return (*carried, *lists)
+
     def member(self, enum: Any, members: Any, value: Any) -> Any:
         """Return the member of an enumeration that has a value, without importing its class.
 
         None, which a parameter may be instead of a member, stays None.
         """
         value = loaded(value, self.budget)
-        for name, each in members.items():
-            if each == value and isinstance(value, bool) == isinstance(each, bool):
-                return Reference({"$enum": [enum, name, each]}, self.scope.store)
+        for name, known in members.items():
+            if known == value and isinstance(value, bool) == isinstance(known, bool):
+                return Reference({"$enum": [enum, name, known]}, self.scope.store)
         if value is None:
             return None
         raise ValueError(f"{value!r} is not a valid {enum.partition(':')[2]}")

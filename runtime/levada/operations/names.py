@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 _WORDS: Final = """
     Decimal Fraction Path PurePosixPath UUID abs all any ascii bin bool bytes catches chr
-    complex date datetime dict divmod enumerate error failed flat float format from_json
+    complex date datetime dict divmod enumerate error failed flat float folded format from_json
     frozenset hex instance int isinstance itertools json len list math max member min oct ord os
     params pow raises range repr reversed round set sorted statistics str sum time timedelta
     timezone tuple zip
