@@ -166,17 +166,28 @@ class Merge:
         return self._made[key]
 
     def _either(self, one: Lowered, other: Lowered, name: str) -> Lowered:
-        """Return what stands for either; of tuples and instances of one shape it is each part."""
+        """Return what stands for either; of values of one shape it is each part."""
         if _are_tuples(one, other):
             pairs = zip(one.parts or (), other.parts or (), strict=True)
             parts = tuple(self.chosen(a, b, f"{name}_{i}") for i, (a, b) in enumerate(pairs))
             if isinstance(one.expr, Display):
                 return display("tuple", parts, self.where)
+        if name == RESULT and (keys := keys_of(one)) and keys == keys_of(other):
+            return self._dict(one, other, name)
         if isinstance(one.expr, Instance) and one.fields and other.fields:
             same = isinstance(other.expr, Instance) and one.expr.cls == other.expr.cls
             if same and list(one.fields) == list(other.fields):
                 return self._instance(one, other, name)
         return self.choose(one, other, name)
+
+    def _dict(self, one: Lowered, other: Lowered, name: str) -> Lowered:
+        """Return a dict of each value, so that what is returned stays several outputs."""
+        first, second = known_pairs(one, self.where) or (), known_pairs(other, self.where) or ()
+        found = [
+            (key, self.chosen(value, second[at][1], f"{name}_{at}"))
+            for at, (key, value) in enumerate(first)
+        ]
+        return dict_display(tuple(found), self.where)
 
     def _instance(self, one: Lowered, other: Lowered, name: str) -> Lowered:
         assert isinstance(one.expr, Instance)  # noqa: S101 - see _either
@@ -246,7 +257,17 @@ def _placeholder(value: Lowered, where: Span) -> Lowered:
     """Return a value that is never read, of the type and the shape of another one."""
     if value.parts is not None and isinstance(value.expr, Display) and value.type.name == "tuple":
         return display("tuple", tuple(_placeholder(part, where) for part in value.parts), where)
+    if keys_of(value):
+        pairs = known_pairs(value, where) or ()
+        return dict_display(tuple((key, _placeholder(each, where)) for key, each in pairs), where)
     return Lowered(Const(None, where), value.type)
+
+
+def keys_of(value: Lowered) -> list[str]:
+    """Return the keys of a dict, in order, if all are texts; none for any other value."""
+    pairs = known_pairs(value, value.expr.span) or ()
+    keys = [key.static for key, _ in pairs]
+    return [str(key) for key in keys] if all(isinstance(key, str) for key in keys) else []
 
 
 def _returned(scope: Scope) -> object:

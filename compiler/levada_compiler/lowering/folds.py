@@ -29,6 +29,7 @@ from .values import (
     Lowered,
     Unusable,
     constant,
+    dict_display,
     display,
     joined,
     made_of,
@@ -336,7 +337,7 @@ class _Attempt:
         value = replace(value, poisoned=poisoned)
         if isinstance(each.key, str):
             if each.key == RESULT:
-                scope.names[RESULT] = replace(value, type=ANY)
+                scope.names[RESULT] = _shaped(replace(value, type=ANY), each.found)
             else:
                 fresh = each.given.fresh and isinstance(self.inside.names[each.key], Accumulated)
                 self.frame.bind(each.key, replace(value, fresh=fresh))
@@ -386,6 +387,25 @@ class _Attempt:
 
 def _tuple(values: list[Lowered], span: Span) -> Expr:
     return Display("tuple", tuple([value.expr for value in values]), span)
+
+
+def _shaped(value: Lowered, found: Lowered | None) -> Lowered:
+    """Return what was returned with the shape of it: what has several outputs keeps them.
+
+    Nothing reads it but where the loop has returned.
+    """
+    span = value.expr.span
+
+    def part(key: str | int) -> Lowered:
+        return Lowered(Subscript(value.expr, Const(key, span), span), ANY)
+
+    if found is None or value.poisoned:
+        return value
+    if keys := flow.keys_of(found):
+        return dict_display(tuple((constant(key, span), part(key)) for key in keys), span)
+    if found.parts and found.type.name == "tuple":
+        return display("tuple", tuple(map(part, range(len(found.parts)))), span)
+    return value
 
 
 def _names_item(value: Lowered, each: _Carried) -> bool:

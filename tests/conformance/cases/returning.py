@@ -86,6 +86,23 @@ def return_dict(n: int):
 
 
 @pipeline
+def return_dicts(n: int):
+    found = num(n)
+    if found > 5:
+        return {"one": found, "the other": 0, "more": [text("large")]}
+    for x in [num(2), num(n)]:
+        if x == 1:
+            return {"one": x, "the other": n, "more": []}
+    return {"one": num(0), "the other": found + 1, "more": None}
+
+
+@pipeline
+def return_dicts_of_sub(n: int):
+    found = return_dicts(n)
+    return num(found["one"]), found
+
+
+@pipeline
 def return_namedtuple(n: int):
     low = num(n)
     return Range(low, high=low + 1)
