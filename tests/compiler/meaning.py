@@ -25,7 +25,7 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from levada import forms, values
+from levada import forms, run_values, values
 from levada_compiler.program import ir
 
 BINARY: dict[str, Callable[[Any, Any], Any]] = {
@@ -189,7 +189,9 @@ class Meaning:
                 keywords |= value
             else:
                 keywords[parameter.name] = value
-        self.outputs[self.place(node.id)] = self.steps[node.step](*positional, **keywords)
+        own = getattr(run_values, node.step.partition(":")[2], None)
+        function = self.steps[node.step] if step.module != ir.RUN_VALUES else own
+        self.outputs[self.place(node.id)] = function(*positional, **keywords)
 
     def fail(self, node: ir.Fail) -> None:
         if node.guard:

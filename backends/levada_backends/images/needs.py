@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from levada.distributions import normalised
 from levada_compiler.diagnostics.diagnostic import Diagnostic
+from levada_compiler.program.ir import RUN_VALUES
 from levada_compiler.slotted import dataclass, field
 
 from . import flow
@@ -77,6 +78,8 @@ class NeedsFinder:
         """Find what a step needs that is given these values (of :func:`.flow.producers`)."""
         path = self.path(step)
         needs = StepNeeds(step, path, Slice(self.code), locked)
+        if step.module == RUN_VALUES:
+            return needs
         needs.slice.add_step(path, step.function)
         libraries = self._add_values(needs, given)
         if self.code.project.is_installed(path):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from levada.code import Code
 from levada.distributions import requirement_name
 from levada_compiler.diagnostics.diagnostic import Diagnostic
+from levada_compiler.program.ir import RUN_VALUES
 from levada_compiler.slotted import dataclass, replace
 
 from . import flow, layout, places, requirements
@@ -232,8 +233,11 @@ class Planner:
         self, needs: Mapping[str, StepNeeds], resolutions: Mapping[str, Resolution], base: str
     ) -> tuple[PlannedImage, ...]:
         groups: dict[tuple[Wheel, ...], list[Step]] = {}
-        for step in self.steps:
-            groups.setdefault(needs[step.key].packages, []).append(step)
+        for step in sorted(self.steps, key=lambda step: step.module == RUN_VALUES):
+            packages = needs[step.key].packages
+            if step.module == RUN_VALUES and groups:
+                packages = next(iter(groups))  # each image has it
+            groups.setdefault(packages, []).append(step)
         names = self._names([steps[0] for steps in groups.values()])
         return tuple(
             self._image(name, steps, [needs[step.key] for step in steps], base, resolutions)

@@ -134,6 +134,7 @@ class Declarations:
         self.data: set[str] = set()  #: what the steps' setting `files` matches
         self._kinds: dict[ast.AST, str | None] = {}
         self._steps: dict[ast.AST, tuple[m.Function, Step]] = {}
+        self.provided: dict[str, Step] = {}  #: the called steps that are Levada's own, by key
         self._pipelines: dict[ast.AST, Pipeline] = {}
         self._fields: dict[str, Fields | None] = {}
         self._enumerations: dict[str, enums.Enumeration | None] = {}
@@ -354,6 +355,7 @@ class Declarations:
             for function, step in self._steps.values()
             if step.key in keys
         ]
+        found += [step for key, step in self.provided.items() if key in keys]
         return tuple(sorted(found, key=lambda step: step.key))
 
     def _with_code(self, function: m.Function, step: Step) -> Step:

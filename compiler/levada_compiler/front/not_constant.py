@@ -42,7 +42,7 @@ _FILES: Final = (
 )
 _CLOCK: Final = (
     "gives another time in each run, and a constant is the same in all of them",
-    "take the time in a step, or make it a parameter of the pipeline",
+    "call it in the pipeline, where it is taken once a run, or make it a parameter of the pipeline",
 )
 _CHANCE: Final = (
     "gives another value each time, and a constant is the same in all runs",

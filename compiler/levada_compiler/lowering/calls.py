@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from ..diagnostics.diagnostic import Diagnostic, Span
     from .arguments import Bound, Given
 
+#: The functions that give a value which only a run has (:mod:`.run_values`).
+_OF_RUNS: Final = (
+    *("datetime.datetime.now", "datetime.datetime.today", "datetime.datetime.utcnow"),
+    *("datetime.date.today", "time.time", "time.strftime", "uuid.uuid4"),
+)
 #: Deepest nesting of functions that call each other.
 MAX_CALLS: Final = 40
 
@@ -439,6 +444,10 @@ def _call_external(frame: Frame, node: ast.Call, definition: m.External) -> Lowe
         return functions.apply(frame, node, name)
     if definition.name == "functools.partial":
         return _make_partial(frame, node)
+    if definition.name in _OF_RUNS:
+        from . import run_values  # few pipelines have one
+
+        return run_values.call(frame, node, definition.name)
     given = lower_arguments(frame, node)
     values = given.values()
     if definition.name == "builtins.type" and len(values) == 1 and values[0].type == ERROR:

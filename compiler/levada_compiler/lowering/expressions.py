@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 
+from levada import operations
+
 from ..diagnostics.reports import did_you_mean
 from ..front import constants, types
 from ..front import modules as m
@@ -91,6 +93,10 @@ def module_value(frame: Frame, node: ast.expr, definition: m.Definition) -> Lowe
             why = constants.enum_member(frame.text(node), known.problem if known else "")
             raise NotConstantError(node, why, "enum-member")
         return made
+    if isinstance(definition, m.External) and definition.name.startswith(("math.", "datetime.")):
+        name = operations.QUALIFIED.get(definition.name, "")
+        if name in operations.CONSTANTS:
+            return constant(operations.constant(name), span)
     return callable_value(definition, span)
 
 

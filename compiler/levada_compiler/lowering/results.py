@@ -53,7 +53,13 @@ _RAISING_OF_TEXTS: Final = {"split": _LIST_OF_TEXTS, "rsplit": _LIST_OF_TEXTS, "
 
 def attribute(kind: Type, name: str) -> Type | None:
     """Return the type of an attribute of a plain value; None where there is none of that name."""
-    return _ATTRIBUTES.get(kind.name, {}).get(name)
+    found = _ATTRIBUTES.get(kind.name, {}).get(name)
+    module, _, cls = kind.name.rpartition(".")
+    if found is None and module in ("datetime", "decimal", "fractions", "pathlib", "uuid"):
+        from levada.operations import ATTRIBUTES
+
+        return ANY if name in ATTRIBUTES.get(cls, ()) else None
+    return found
 
 
 def method(kind: Type, name: str, arguments: Sequence[Type]) -> tuple[Type, bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from .ir import Call, walk
+from .ir import RUN_VALUES, Call, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def hidden_modules(steps: tuple[Step, ...], reports: Reports) -> None:
     for step in steps:
         named.setdefault(step.module.partition(".")[0], step)
     for name, step in named.items():
+        if step.module == RUN_VALUES:
+            continue
         if name in sys.stdlib_module_names or name == "levada":
             reports.warning(
                 "module-name",

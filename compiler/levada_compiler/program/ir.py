@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # ---------------------------------------------------------------------------- values
 
+#: The module of the steps that are Levada's own.
+RUN_VALUES = "levada.run_values"
 #: What a constant may hold: JSON values, with tuples and sets kept apart from lists.
 Scalar: TypeAlias = bool | int | float | str | None
 

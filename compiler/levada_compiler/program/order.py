@@ -56,11 +56,13 @@ class Hints:
     """What lowering knows of the nodes, by their ids.
 
     ``parallel`` has the ``with parallel():`` block that a node is in, ``barriers`` the nodes that
-    hold back what follows them, since they end with ``after(…)``.
+    hold back what follows them, since they end with ``after(…)``. Calls ``in_place`` have a place
+    among side effects though their results are used: what they give depends on when they run.
     """
 
     parallel: dict[str, int] = field(default_factory=dict)
     barriers: set[str] = field(default_factory=set)
+    in_place: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -308,7 +310,7 @@ class _Order:
         """Return whether a node is there for its side effect, or contains one that is."""
         if node.id not in self._effects:
             if isinstance(node, Call):
-                found = node.id not in self._used
+                found = node.id not in self._used or node.id in self._hints.in_place
             else:
                 inner = (each for region in node.regions() for each in region)
                 found = isinstance(node, Fail) or any(map(self.has_effect, inner))

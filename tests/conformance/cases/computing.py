@@ -2,6 +2,9 @@
 
 import json
 import math
+import time
+import uuid
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from levada import pipeline, step
@@ -165,6 +168,23 @@ def compute_walrus(x: int):
     if (n := num(x)) > 2:
         return num(n * 10)
     return n
+
+
+@pipeline
+def compute_clock(x: int):
+    started = datetime.now()
+    n = num(x)
+    took = datetime.now() - started
+    shown = text(started.isoformat()[:0] + f"{math.pi:.2f}")
+    is_utc = datetime.now(UTC).utcoffset().total_seconds() == 0
+    return n, took.total_seconds() >= 0, shown, is_utc
+
+
+@pipeline
+def compute_identifiers():
+    names = [str(uuid.uuid4()) for _ in range(2)]
+    is_later = date.today().year > 2000 and time.time() > 1e9
+    return len(set(names)), num(len(names[0])), is_later, len(time.strftime("%Y%m%d"))
 
 
 @pipeline
