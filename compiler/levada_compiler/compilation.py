@@ -92,7 +92,7 @@ class _Compiler:
             self._sources(),
             self._files(),
             self.names,
-            self.project.consulted,
+            (*self.project.consulted, *sorted(self.modules.data_files)),
         )
 
     # -- reading

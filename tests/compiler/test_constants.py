@@ -26,9 +26,10 @@ def test_functions_of_the_project_mean_what_they_mean_in_python(module: str) -> 
     ("function", "line", "message"),
     [
         ("def f():\n    try:\n        return 1\n    finally:\n        pass\n", 2, "`try` is not"),
-        ("def f():\n    with open('x') as file:\n        return file\n", 2, "`with` is not"),
+        ("def f():\n    with BASE as file:\n        return file\n", 2, "`with` of anything but"),
+        ("def f():\n    with open('x') as file:\n        return file\n", 2, "`x` cannot be read"),
         ("def f():\n    import os\n    return 1\n", 2, "an import within a function is not"),
-        ("def f():\n    return open('x').read()\n", 2, "`open(…)` reads a file"),
+        ("def f():\n    return open('x').read()\n", 2, "`x` cannot be read: no such"),
         ("def f():\n    g = lambda: 1\n    return g()\n", 2, "a lambda cannot be used"),
         ("def f():\n    yield 1\n", 2, "`yield` makes it a generator: return a list"),
         ("async def f():\n    return 1\n", 1, "it is async"),

@@ -226,6 +226,10 @@ def enum_member(name: str, problem: str = "") -> str:
     return f"`{name}` is a member of an enumeration{why}"
 
 
+#: What `Folder._read` returns of a call that reads nothing.
+_NOT_READ: Final = object()
+
+
 class _NeededFirstError(BaseException):
     """A constant at the end of a long chain: it is to be evaluated before the others."""
 
@@ -258,19 +262,36 @@ class Folder(Walker):
         self.owner: m.Class | None = None  #: the class whose body the expression stands in
         self.keeps_definitions = False  #: functions and classes of the project are values
         self.under_call: Call | None = None
+        self.knows_place = False  #: `__file__` is known: what is evaluated is the path of a file
         self._active: list[tuple[str, str]] = []
         #: What the names in the expression under way mean: a loop asks again for each iteration.
         self._meanings: dict[ast.expr, m.Definition | None] = {}
         self._callees: dict[ast.expr, Function | None] = {}
 
-    def fold(self, node: ast.expr) -> object:
+    def fold(self, node: ast.expr, *, may_be_file: bool = False) -> object:
         """Return the value of ``node``. Raises NotConstantError."""
         try:
-            return bounded(finished(self.value(node), self.budget), node)
+            value = bounded(finished(self.value(node), self.budget), node)
         except NotConstantError:
             raise
         except Exception as error:
             raise failure(error, node, self.module) from error
+        if self.modules.data_files and not may_be_file:
+            self._refuse_file(value, node)
+        return value
+
+    def _refuse_file(self, value: object, node: ast.AST) -> None:
+        from .project_files import OpenFile
+
+        stack = [value]
+        while stack:
+            item = stack.pop()
+            if isinstance(item, OpenFile):
+                why = f"`{item.name}` is an open file here, which is no value"
+                help_text = "read it: `yaml.safe_load(file)`, `json.load(file)` or `file.read()`"
+                raise NotConstantError(node, why, module=self.module, help=help_text)
+            if isinstance(item, list | tuple | dict):
+                stack.extend(item.values() if isinstance(item, dict) else item)
 
     def value(self, node: ast.expr) -> Any:
         """Return the value of a node. Raises NotConstantError with the innermost node at fault."""
@@ -307,7 +328,14 @@ class Folder(Walker):
         inner = Folder(self.modules, module, self.constructors, self.budget)
         inner.limit = limit
         inner.keeps_definitions = self.keeps_definitions
+        inner.knows_place = self.knows_place
         inner._active = self._active
+        return inner
+
+    def at_place(self) -> Folder:
+        """Return the folder for the path of a file, which may be that of the module itself."""
+        inner = self.within(self.variables)
+        inner.knows_place = True
         return inner
 
     def failed(self, error: Exception, node: ast.AST) -> NotConstantError:
@@ -403,6 +431,8 @@ class Folder(Walker):
             return function
         if isinstance(definition, m.External):
             return self._external(definition.name, name, node)
+        if definition is None and name == "__file__" and self.knows_place:
+            return self.module.path
         found = refusal(f"builtins.{name}") if definition is None else None
         if found is not None:
             raise NotConstantError(node, f"`{name}` {found[0]}", module=self.module, help=found[1])
@@ -468,11 +498,14 @@ class Folder(Walker):
                 continue
             pending.pop()
             if not pending:
+                if self.modules.data_files:
+                    self._refuse_file(value, node)
                 return value
 
     def _evaluated(self, constant: m.Constant, node: ast.expr) -> object:
         module, name = constant.module, constant.name
         known = module.folded_with_definitions if self.keeps_definitions else module.folded
+        known = {} if self.knows_place else known  # a path of this machine is only opened
         if name in known:
             return known[name]
         if constant.value is None:
@@ -484,7 +517,7 @@ class Folder(Walker):
         inner = self.at(module, constant.node.lineno)
         inner._active = [*self._active, _key(constant)]
         inner.owner = constant.owner
-        value = inner.fold(constant.value)
+        value = inner.fold(constant.value, may_be_file=True)
         known[name] = value
         return value
 
@@ -549,6 +582,10 @@ class Folder(Walker):
             made = self.modules.instance(self, node, definition)
             if made is not None:
                 return made
+        if self._may_read(node, definition):
+            read = self._read(node, definition)
+            if read is not _NOT_READ:
+                return read
         if self.function(node.func) is None and (
             definition is not None or not isinstance(node.func, ast.Attribute)
         ):
@@ -556,6 +593,36 @@ class Folder(Walker):
         if self.under_call is not None and self.under_call.changes(node):
             return self.under_call.changed(self, node)
         return super().call(node)
+
+    def _may_read(self, node: ast.Call, definition: m.Definition | None) -> bool:
+        """Whether a call may read a file: most do not, and cost no import."""
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if name in ("load", "loads", "safe_load", "open"):
+            return True
+        if self.knows_place and name in ("resolve", "absolute", "abspath", "realpath"):
+            return True
+        return name in ("read", "read_bytes", "read_text") and definition is None
+
+    def _read(self, node: ast.Call, definition: m.Definition | None) -> Any:
+        """Return what a call reads of a file of the project, `_NOT_READ` if it is another call."""
+        from . import project_files
+
+        if isinstance(definition, m.External):
+            if definition.name in project_files.READERS:
+                return project_files.call(self, node, definition.name)
+            if self.knows_place and definition.name.endswith((".abspath", ".realpath")):
+                return self.value(node.args[0]) if node.args else _NOT_READ
+            return _NOT_READ
+        if isinstance(node.func, ast.Name):
+            is_builtin = definition is None and node.func.id == "open"
+            return project_files.opened(self, node) if is_builtin else _NOT_READ
+        if definition is not None or not isinstance(node.func, ast.Attribute):
+            return _NOT_READ
+        place = self.at_place() if node.func.attr in project_files.METHODS else self
+        receiver = place.value(node.func.value)
+        if self.knows_place and node.func.attr in ("resolve", "absolute"):
+            return receiver
+        return project_files.of_method(self, node, receiver)
 
     def _refused_call(self, node: ast.Call) -> NotConstantError:
         name = ast.unparse(node.func)

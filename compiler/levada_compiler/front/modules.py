@@ -190,6 +190,12 @@ class Module:
             self._bind_assignment(node, certain=certain)
         elif type(node).__name__ == "TypeAlias":  # `type Name = …`, from Python 3.12 on
             self._bind_type_alias(node)
+        elif isinstance(node, ast.With) and certain and _opens_files(node):
+            for item in node.items:
+                if isinstance(item.optional_vars, ast.Name):
+                    name = item.optional_vars.id
+                    self.bindings[name] = Constant(self, name, item.context_expr, node)
+            self._bind(node.body, certain=True)
         else:
             for block in _blocks(node):
                 self._bind(block, certain=False)
@@ -238,6 +244,19 @@ class Module:
             for name in ast.walk(target):
                 if isinstance(name, ast.Name):
                     self.bindings[name.id] = Constant(self, name.id, None, node)
+
+
+def _opens_files(node: ast.With) -> bool:
+    """Whether a `with` opens files to read each of them once."""
+    read = [name.id for each in node.body for name in ast.walk(each) if isinstance(name, ast.Name)]
+    for item in node.items:
+        called = item.context_expr.func if isinstance(item.context_expr, ast.Call) else None
+        if getattr(called, "id", getattr(called, "attr", "")) != "open":
+            return False
+        name = item.optional_vars
+        if not isinstance(name, ast.Name) or read.count(name.id) > 1:
+            return False
+    return True
 
 
 def _assignment(owner: Class, name: str) -> Constant | None:
@@ -341,6 +360,9 @@ class Modules:
         self.project = project
         self.code = code
         self.reports = reports
+        self.data_files: set[str] = (
+            set()
+        )  #: what constants read, or tried to (by ``project_files``)
         self.broken: set[str] = set()  #: dotted names of modules that are not valid Python
         #: What makes a constant of a call of a class, and of a member of an enumeration.
         self.instance: Callable[[Folder, ast.Call, Class], object | None] = _no_instance

@@ -37,8 +37,9 @@ class NotConstantError(Exception):
 
 
 _FILES: Final = (
-    "reads a file, and nothing is read while compiling",
-    "read it in a step, or make the value a parameter of the pipeline",
+    "reads a file, and only YAML, JSON, TOML and text are read while compiling",
+    "read it in a step; `yaml.safe_load(open(…))`, `json.load(open(…))` and "
+    '`tomllib.load(open(…, "rb"))` can be constants',
 )
 _CLOCK: Final = (
     "gives another time in each run, and a constant is the same in all of them",

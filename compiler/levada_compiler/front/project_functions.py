@@ -47,7 +47,6 @@ _LEFT_OUT: Final = {
     ast.Match: "`match`",
     ast.Nonlocal: "`nonlocal`",
     ast.Try: "`try`",
-    ast.With: "`with`",
 }
 
 
@@ -282,6 +281,19 @@ class Call:
         for target in node.targets:
             self._assign_to(folder, target, value)
 
+    def _with(self, folder: Folder, node: ast.With) -> _Signal | None:
+        from .project_files import OpenFile
+
+        for item in node.items:
+            value = folder.value(item.context_expr)
+            if not isinstance(value, OpenFile):
+                what = "`with` of anything but `open(…)`"
+                raise UnsupportedError(f"{what} is not available in a function that constants call")
+            value.ends = True
+            if item.optional_vars is not None:
+                self._assign_to(folder, item.optional_vars, value)
+        return self._block(folder, node.body)
+
     def _assign_annotated(self, folder: Folder, node: ast.AnnAssign) -> None:
         if node.value is not None:
             self._assign_to(folder, node.target, folder.value(node.value))
@@ -389,6 +401,7 @@ _STATEMENTS: Final[dict[type[ast.stmt], Callable[[Call, Folder, Any], _Signal | 
     ast.Raise: Call._raise,
     ast.Return: Call._return,
     ast.While: Call._while,
+    ast.With: Call._with,
 }
 
 

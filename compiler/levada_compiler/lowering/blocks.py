@@ -321,7 +321,11 @@ REFUSED: Final[dict[type[ast.stmt], tuple[str, str]]] = {
         "loop a bounded number of times and stop by a condition: "
         "`for _ in range(10): if not done: …`, or put the whole loop into a step",
     ),
-    ast.With: ("`with`", "open the resource in the step that uses it; `try: … finally:` cleans up"),
+    ast.With: (
+        "`with`",
+        "open the resource in the step that uses it; a file of the project can be read at the top "
+        "level of the module; `try: … finally:` cleans up",
+    ),
     ast.AsyncWith: ("`async with`", "open the resource in the step that uses it"),
     ast.AsyncFor: ("`async for`", "use `for`: a loop over a step's output fans out by itself"),
     ast.FunctionDef: ("`def`", "define the function at the top level, under `@step`"),

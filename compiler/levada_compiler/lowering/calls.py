@@ -42,6 +42,8 @@ _OF_RUNS: Final = (
     *("datetime.datetime.now", "datetime.datetime.today", "datetime.datetime.utcnow"),
     *("datetime.date.today", "time.time", "time.strftime", "uuid.uuid4"),
 )
+#: The last names of what reads a file, as a constant (:mod:`..front.project_files`).
+_READERS: Final = ("load", "safe_load", "open", "read", "read_bytes", "read_text")
 #: Deepest nesting of functions that call each other.
 MAX_CALLS: Final = 40
 
@@ -59,6 +61,9 @@ class Modifiers:
 
 
 def _call(frame: Frame, node: ast.Call) -> Lowered:
+    if _reads_file(frame, node):
+        folder = constants.Folder(frame.building.modules, frame.module)
+        return constant(folder.fold(node), frame.span(node))
     callee, modifier_calls = peel(node.func)
     modifiers = Modifiers()
     for call in reversed(modifier_calls):
@@ -83,6 +88,22 @@ def _method(frame: Frame, node: ast.Call, owner: Lowered, name: str) -> Lowered:
         )
         return poison(frame.span(node))
     return functions.method(frame, node, owner, name)
+
+
+def _reads_file(frame: Frame, node: ast.Call) -> bool:
+    """Return whether a call reads a file of the project as a constant: nothing of it is local."""
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    if name not in _READERS or any(
+        isinstance(each, ast.Name) and is_local(frame, each.id) for each in ast.walk(node)
+    ):
+        return False
+    definition = callee_of(frame, node.func) if isinstance(node.func, ast.Name) else None
+    if isinstance(node.func, ast.Attribute):
+        definition = definition_of(frame, node.func)
+        if definition is None:
+            return name.startswith("read") and definition_of(frame, node.func.value) is None
+    external = definition.name if isinstance(definition, m.External) else ""
+    return external in ("builtins.open", "json.load", "tomllib.load", "yaml.safe_load")
 
 
 def peel(func: ast.expr) -> tuple[ast.expr, list[ast.Call]]:
