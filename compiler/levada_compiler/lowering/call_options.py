@@ -5,6 +5,7 @@ In an unrolled loop these are the loop's variables too: ``name=f"train_{country}
 
 from __future__ import annotations
 
+import ast
 import json
 import keyword
 
@@ -14,12 +15,12 @@ from ..diagnostics.diagnostic import Label
 from ..front import settings
 from ..front.constants import Folder
 from ..front.not_constant import NotConstantError
+from .expressions import is_local
+from .lowering import expression
 from .values import Lowered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ast
-
     from ..diagnostics.diagnostic import Span
     from ..program.ir import Setting
     from .frame import Frame
@@ -40,12 +41,35 @@ class LocalFolder(Folder):
         binding = frame.scope.names.get(node.id)
         if isinstance(binding, Lowered) and binding.is_static:
             return binding.static
-        raise NotConstantError(
+        raise self._unknown(node)
+
+    def attribute(self, node: ast.Attribute) -> object:
+        """Return an attribute: of a value of the function too, an instance of the project say."""
+        return self._of_function(node) if self._is_local_value(node) else super().attribute(node)
+
+    def subscript(self, node: ast.Subscript) -> object:
+        """Return an item: of a value of the function too."""
+        return self._of_function(node) if self._is_local_value(node) else super().subscript(node)
+
+    def _is_local_value(self, node: ast.expr) -> bool:
+        while isinstance(node, ast.Attribute | ast.Subscript):
+            node = node.value
+        return isinstance(node, ast.Name) and is_local(self._frame, node.id)
+
+    def _of_function(self, node: ast.Attribute | ast.Subscript) -> object:
+        with self._frame.inner_region() as nodes:
+            found = expression(self._frame, node)
+        if found.is_static and not nodes:
+            return found.static
+        raise self._unknown(node)
+
+    def _unknown(self, node: ast.expr) -> NotConstantError:
+        return NotConstantError(
             node,
-            f"`{node.id}` has no value before the run",
+            f"`{ast.unparse(node)}` has no value before the run",
             module=self.module,
-            help="settings are fixed when the pipeline is compiled: write a constant, "
-            "or an `if` with a call for each setting",
+            help="no engine takes a setting from the run: write a constant, or an `if` with a "
+            "call for each value; in a loop over constants the loop's variables may be used",
         )
 
 

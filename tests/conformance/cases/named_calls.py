@@ -3,6 +3,7 @@
 from levada import pipeline, step
 
 REGIONS = ["north", "south"]
+LIMITS = {"low": {"retry": 0}, "high": {"retry": 1}}
 
 
 @step
@@ -18,6 +19,8 @@ def total(sizes: list[int]) -> int:
 @pipeline
 def named_calls(more: list[str] = ["a", "bb"]):
     known = [measure.options(name=f"measure_{region}")(region) for region in REGIONS]
+    for name, limit in LIMITS.items():
+        known.append(measure.options(name=f"measure_{name}", retry=limit["retry"])(name))
     others = [measure.options(name="measure_other")(region) for region in more]
     first = total.options(name="total_known", retry=1)(known)
     if first > 3:
