@@ -42,6 +42,9 @@ _OF_RUNS: Final = (
     *("datetime.datetime.now", "datetime.datetime.today", "datetime.datetime.utcnow"),
     *("datetime.date.today", "time.time", "time.strftime", "uuid.uuid4"),
 )
+#: The methods of instances, and the functions, that give all fields or change some.
+_OF_RECORDS: Final = ("_asdict", "_replace", "model_dump")
+_RECORD_FUNCTIONS: Final = ("dataclasses.asdict", "dataclasses.replace")
 #: The last names of what reads a file, as a constant (:mod:`..front.project_files`).
 _READERS: Final = ("load", "safe_load", "open", "read", "read_bytes", "read_text")
 #: Deepest nesting of functions that call each other.
@@ -87,6 +90,12 @@ def _method(frame: Frame, node: ast.Call, owner: Lowered, name: str) -> Lowered:
             "step-as-value", frame.span(node), "this only prepares a call", help=way_out
         )
         return poison(frame.span(node))
+    if name in _OF_RECORDS and ":" in owner.type.name:
+        from . import records  # few pipelines have one
+
+        made = records.method(frame, node, owner, name)
+        if made is not None:
+            return made
     return functions.method(frame, node, owner, name)
 
 
@@ -465,6 +474,10 @@ def _call_external(frame: Frame, node: ast.Call, definition: m.External) -> Lowe
         return functions.apply(frame, node, name)
     if definition.name == "functools.partial":
         return _make_partial(frame, node)
+    if definition.name in _RECORD_FUNCTIONS:
+        from . import records
+
+        return records.function(frame, node, definition.name)
     if definition.name in _OF_RUNS:
         from . import run_values  # few pipelines have one
 
