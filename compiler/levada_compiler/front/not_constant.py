@@ -67,6 +67,10 @@ _PATTERN: Final = (
     "use methods of texts (`split`, `replace`, `removeprefix`), or do it in a step",
 )
 _OUTPUT: Final = ("is done for its effect, and nothing is run while compiling", "call it in a step")
+_LOG: Final = (
+    "is done for its effect, and nothing is run while compiling",
+    "log in a step: what a step logs is in its log",
+)
 #: By the qualified name of what is used, or a beginning of it with `.` or `_` at its end: what is
 #: wrong, and a way out.
 _REFUSALS: Final = {
@@ -125,7 +129,8 @@ _REFUSALS: Final = {
         ),
         _MACHINE,
     ),
-    **dict.fromkeys(("builtins.print", "logging.", "warnings."), _OUTPUT),
+    **dict.fromkeys(("builtins.print", "warnings."), _OUTPUT),
+    **dict.fromkeys(("logging.", "loguru.", "structlog."), _LOG),
     "builtins.__file__": _PLACE,
     **dict.fromkeys(("builtins.filter", "builtins.map", "functools.reduce"), _CALLBACK),
     **dict.fromkeys(("builtins.eval", "builtins.exec", "builtins.type"), _DYNAMIC),

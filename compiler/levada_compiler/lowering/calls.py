@@ -75,6 +75,10 @@ def _call(frame: Frame, node: ast.Call) -> Lowered:
     if definition is not None:
         return dispatch(frame, node, definition, modifiers)
     if isinstance(callee, ast.Attribute):
+        if uncallable.is_logger(frame, callee.value):
+            uncallable.report_log(frame, node)
+            lower_arguments(frame, node)
+            return poison(frame.span(node))
         owner = callable_or_value(frame, callee.value)
         if owner.definition is None:
             return _method(frame, node, owner, callee.attr)

@@ -8,7 +8,7 @@ from ..diagnostics.diagnostic import Label
 from ..front import modules as m
 from ..front import outside, undefined
 from ..front.not_constant import refusal
-from .expressions import is_local
+from .expressions import definition_of, is_local
 from .values import Lowered
 
 TYPE_CHECKING = False
@@ -39,6 +39,22 @@ _GETTERS: Final = {
 def report(frame: Frame, node: ast.AST, message: str, way_out: str, *labels: Label) -> None:
     """Report a call of something that is not a step."""
     frame.reports.error("not-a-step", frame.span(node), message, labels=labels, help=way_out)
+
+
+def is_logger(frame: Frame, node: ast.expr) -> bool:
+    """Return whether a name of module level stands for a logger: `logging.getLogger(…)`."""
+    found = definition_of(frame, node)
+    if not isinstance(found, m.Constant) or not isinstance(found.value, ast.Call):
+        return False
+    made = frame.building.modules.resolve(found.module, found.value.func)
+    package = made.name.partition(".")[0] if isinstance(made, m.External) else ""
+    return package in ("logging", "loguru", "structlog")
+
+
+def report_log(frame: Frame, node: ast.Call) -> None:
+    """Report a call of a logger."""
+    message = f"`{frame.text(node.func)}` cannot be called in a pipeline: its body is not run"
+    report(frame, node, message, "log in a step: what a step logs is in its log")
 
 
 def report_external(frame: Frame, node: ast.Call, definition: m.External) -> None:
