@@ -210,6 +210,8 @@ class Frame:
 
     def wait_for(self, ids: list[str]) -> None:
         """Let what follows in this block, or behind it, wait for these nodes."""
+        if self.building.only_computes:
+            raise NeedsTaskError
         self.barrier = tuple(dict.fromkeys((*self.barrier, *ids)))
         self._ends_with_barrier = bool(ids)
 

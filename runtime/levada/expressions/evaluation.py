@@ -213,11 +213,14 @@ class Evaluation(Walker):
         carried = items(self.value(initial), budget)
         lists: list[list[Any]] = [[] for _ in range(loaded(self.value(count), budget))]
         inner = self.within(dict(self.variables))
+        named, result = _in_turn(step.body)
         for item in each(self.value(source), budget):
             budget.spend(1, 64 * len(names))
             for name, value in zip(names, (*carried, item), strict=True):
                 inner.variables[name] = Variable(value, 0)
-            carried, ends, parts = inner.value(step.body)
+            for target, one in named:
+                inner.variables.update(inner.bound(target, inner.value(one), 0))
+            carried, ends, parts = inner.value(result)
             for appended, part in zip(lists, parts, strict=True):
                 appended += items(part, budget)
             if truth(opened(ends, budget)):
@@ -340,6 +343,23 @@ _OWN: Final[dict[str, Callable[..., Any]]] = {
     "error": Evaluation.error,
     "catches": Evaluation.catches,
 }
+
+
+def _in_turn(body: Any) -> tuple[list[tuple[Any, Any]], Any]:
+    """Return what ``[result for x in [one] for y in [other]][0]`` names in turn, and the result.
+
+    There may be hundreds of names, one for each step of a loop's body, which is too deep for
+    clauses within each other.
+    """
+    found: Any = getattr(body, "value", None)
+    clauses = found.generators if type(found).__name__ == "ListComp" else []
+    is_plain = all(
+        type(one.iter).__name__ == "List" and len(one.iter.elts) == 1 and not one.ifs
+        for one in clauses
+    )
+    if not clauses or not is_plain or type(body).__name__ != "Subscript":
+        return [], body
+    return [(one.target, one.iter.elts[0]) for one in clauses], found.elt
 
 
 def _is_deep() -> bool:
