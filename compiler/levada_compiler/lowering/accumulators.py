@@ -19,8 +19,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .frame import Frame
 
-_OF_LISTS = ("append", "extend", "insert")
-_CHANGING = (*_OF_LISTS, "update")
+_OF_LISTS = ("append", "extend", "insert", "reverse", "sort")
+_CHANGING = (*_OF_LISTS, "clear", "update")
+#: The methods after which a list is another one, made of what it held.
+REMAKING = ("clear", "insert", "reverse", "sort")
 
 
 def change(frame: Frame, node: ast.Call) -> bool:
@@ -36,13 +38,13 @@ def change(frame: Frame, node: ast.Call) -> bool:
     if not isinstance(binding, Accumulated):
         return _refuse(frame, node, func.value)
     held = frame.scope.cells[binding.cell]
+    if func.attr in REMAKING:
+        return _remake(frame, node, func.value, func.attr, binding)
     if held.is_dict is (func.attr in _OF_LISTS):
         return False  # that is a method that the value does not have
     if func.attr == "update":
         _update(frame, binding, node)
         return True
-    if func.attr == "insert":
-        return _refuse_insert(frame, node)
     if len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred):
         return _refuse_count(frame, node)
     if func.attr == "extend":
@@ -83,14 +85,51 @@ def _refuse_count(frame: Frame, node: ast.Call) -> bool:
     return True
 
 
-def _refuse_insert(frame: Frame, node: ast.Call) -> bool:
-    frame.reports.error(
-        "not-a-step",
-        frame.span(node),
-        "`insert` cannot be called in a pipeline",
-        help="append in order, or make a new list: `out = [x, *out]`",
-    )
+def _remake(
+    frame: Frame, node: ast.Call, name: ast.Name, method: str, binding: Accumulated
+) -> bool:
+    """Lower `xs.sort()` and its like: what the list holds is made anew."""
+    held = frame.scope.cells[binding.cell]
+    made = _remade(node, ast.copy_location(ast.Name(name.id, ast.Load()), name), method)
+    if made is None or (held.is_dict and method != "clear"):
+        return False  # that is a method, or a call of it, that the value does not have
+    span = frame.span(node)
+    if held.depth != frame.depth:
+        frame.reports.error(
+            "loop-carried",
+            span,
+            f"`{method}` cannot change a list or dict that a loop is filling",
+            labels=(Label(frame.span(name), "iterations run at the same time"),),
+            help="change it before the loop or after it",
+        )
+        return True
+    value = callable_or_value(frame, ast.fix_missing_locations(ast.copy_location(made, node)))
+    append(frame, binding, display("list", (), span), node)  # what must not be changed says so
+    if not value.poisoned:
+        value = replace(frame.keep(value, name.id), fresh=False, cell=None)
+    shared = frame.scope.cells[binding.cell].shared
+    empty = () if held.is_dict or value.parts == () else (value,)
+    frame.scope.cells[binding.cell] = replace(held, frames=(empty,), shared=shared)
     return True
+
+
+def _remade(node: ast.Call, name: ast.Name, method: str) -> ast.expr | None:
+    """Return what a list is after a change; None for a call that Python does not have."""
+    if method == "sort" and not node.args:
+        return ast.Call(ast.Name("sorted", ast.Load()), [name], node.keywords)
+    if node.keywords or len(node.args) != (2 if method == "insert" else 0):
+        return None
+    if method == "reverse":
+        back = ast.UnaryOp(ast.USub(), ast.Constant(1))
+        return ast.Subscript(name, ast.Slice(None, None, back), ast.Load())
+    if method == "clear":
+        return ast.List([], ast.Load())
+    index, item = node.args
+    if not isinstance(index, ast.Constant | ast.Name | ast.UnaryOp):
+        return None  # it would be evaluated twice
+    parts = (ast.Slice(None, index), ast.Slice(index, None))
+    first, rest = (ast.Starred(ast.Subscript(name, part, ast.Load())) for part in parts)
+    return ast.List([first, item, rest], ast.Load())
 
 
 # ---------------------------------------------------------------------------- lists

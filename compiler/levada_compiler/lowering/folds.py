@@ -19,6 +19,7 @@ from ..front import types
 from ..program.ir import Apply, Attribute, Const, Display, Item, Lambda, Subscript
 from ..slotted import dataclass, replace
 from . import blocks, flow, jumps, loops, targets
+from .accumulators import REMAKING
 from .flow import BROKEN, CONTINUED, FLAGS, RESULT, RETURNED
 from .frame import NeedsTaskError
 from .values import (
@@ -94,7 +95,7 @@ def _carries(frame: Frame, node: ast.For) -> bool:
     owners = {id(owner) for owner in _changed_owners(node)}
     read = (each for each in _names(node) if each.id in filled and id(each) not in owners)
     changed = {owner.id for owner in _changed_owners(node)}
-    return any(each.id in changed for each in read) or _augments_items(node, filled)
+    return any(each.id in changed for each in read) or _rereads(node, filled)
 
 
 def _assigned(node: ast.For) -> list[str]:
@@ -118,11 +119,15 @@ def _changed_owners(node: ast.For) -> list[ast.Name]:
     return found
 
 
-def _augments_items(node: ast.For, filled: set[str]) -> bool:
-    """Return whether there is ``d[k] += x``, which reads an item and sets it."""
+def _rereads(node: ast.For, filled: set[str]) -> bool:
+    """Return whether there is ``d[k] += x`` or ``xs.sort()``, which read what they change."""
     for each in (inner for item in node.body for inner in ast.walk(item)):
         match each:
             case ast.AugAssign(target=ast.Subscript(value=ast.Name(id=name))) if name in filled:
+                return True
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if (
+                name in filled and method in REMAKING
+            ):
                 return True
     return False
 

@@ -108,6 +108,21 @@ def list_item_set():
 
 
 @pipeline
+def list_sorted(n: int):
+    found = []
+    for x in nums(n):
+        found.append(num(5 - x))
+    found.sort()
+    found.insert(1, n)
+    ranks = []
+    for x in found:
+        ranks.append(-x)
+        ranks.sort()
+    found.reverse()
+    return anything(found), found[0], ranks
+
+
+@pipeline
 def list_of_product():
     return [num(a * b) for a, b in product([1, 2], [3, 4])]
 
