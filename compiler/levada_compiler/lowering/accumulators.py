@@ -36,7 +36,8 @@ def change(frame: Frame, node: ast.Call) -> bool:
     frame.used.add(name)
     binding = frame.scope.names.get(name)
     if not isinstance(binding, Accumulated):
-        return _refuse(frame, node, func.value)
+        is_known = func.attr in ("clear", "reverse", "sort")  # what to write is said of methods
+        return not is_known and _refuse(frame, node, func.value)
     held = frame.scope.cells[binding.cell]
     if func.attr in REMAKING:
         return _remake(frame, node, func.value, func.attr, binding)
