@@ -7,14 +7,18 @@ INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/pyth
 COMPILE := $(BIN)/python -m compileall -q runtime compiler backends
 STORE := .levada
 
-.PHONY: demo test engines conformance-kubeflow-server lint reference lock bench clean
+.PHONY: demo test test-alone test-engines engines conformance-kubeflow-server lint reference lock bench clean
 
 demo: .venv/.demo  ## Compile the example for Airflow, then run it here on real data.
 	$(BIN)/levada compile examples/churn/pipeline.py --target airflow -o build/dags
 	$(BIN)/levada run examples/churn/pipeline.py --store $(STORE)
 
-test: .venv/.dev engines  ## The whole suite, with the generated DAGs in real Airflows.
+test: test-alone test-engines  ## The whole suite, with the generated DAGs in real Airflows.
+
+test-alone: .venv/.dev  ## What needs no engine, in as many processes as there are cores.
 	$(BIN)/python -m pytest -m "not engine" -n auto
+
+test-engines: .venv/.dev engines  ## What needs one, one after the other.
 	$(BIN)/python -m pytest -m engine
 
 engines: .venv/.dev  ## Install the engines that tests use, outside the tree (LEVADA_ENGINES).
