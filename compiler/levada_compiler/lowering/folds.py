@@ -84,8 +84,8 @@ def lower(frame: Frame, node: ast.For, items: Lowered) -> Ending | None:
 
 def _carries(frame: Frame, node: ast.For) -> bool:
     """Return whether a loop jumps out, changes a name from before it, or reads what it fills."""
-    ends = any(isinstance(each, ast.Break | ast.Return) for each in jumps.found(node.body))
-    if ends and "fan-out" not in frame.loops:
+    kinds = ast.Break if "fan-out" in frame.loops else ast.Break | ast.Return
+    if any(isinstance(each, kinds) for each in jumps.found(node.body)):
         return True
     if any(isinstance(frame.scope.names.get(name), Lowered) for name in _assigned(node)):
         return True
@@ -347,6 +347,8 @@ class _Attempt:
                 fresh = each.given.fresh and isinstance(self.inside.names[each.key], Accumulated)
                 self.frame.bind(each.key, replace(value, fresh=fresh))
             return
+        if self._is_unchanged(each, self.inside):
+            return  # iterations only read it
         held = self.before.cells[each.key]
         part = flow.pairs_of(value, self.span) if held.is_dict else value
         self._set_cell(each.key, replace(held, frames=(*held.frames[:-1], (part,))))

@@ -174,3 +174,23 @@ def heads_and_tails(n: int):
         total += sum(tail)
         heads.append(head)
     return heads, num(total)
+
+
+@pipeline
+def else_of_inner_loop(n: int):
+    xs = [num(x) for x in range(n)]
+    primes = []
+    count = 0
+    for x in xs:
+        for y in xs:
+            if 1 < y < x and x % y == 0:
+                break
+        else:
+            primes.append(x)
+    for x in xs:
+        for y in xs:
+            if y > x:
+                break
+        else:
+            count += x
+    return primes, num(count)
