@@ -69,12 +69,29 @@ def _return(
             "`return` in `finally` would hide a failure",
             help="return after the `try` statement",
         )
-    value = constant(None, span) if node.value is None else expression(frame, node.value)
+    value = _returned(frame, node, span)
     _check_type(frame, node, value)
     frame.returns.append(node)
     frame.scope.names[RESULT] = replace(value, fresh=False, cell=None)
     blocks.set_flag(frame, RETURNED, span)
     return Ending.LEAVES, False
+
+
+def _returned(frame: Frame, node: ast.Return, span: Span) -> Lowered:
+    """Return what is returned. Storing a list in it does not share the list: the function ends.
+
+    A ``finally`` may still change the list, so within one it stays shared.
+    """
+    if node.value is None:
+        return constant(None, span)
+    before = dict(frame.scope.cells)
+    value = expression(frame, node.value)
+    if not frame.finals:
+        frame.scope.cells = {
+            cell: replace(held, shared=before[cell].shared) if cell in before else held
+            for cell, held in frame.scope.cells.items()
+        }
+    return value
 
 
 def _check_type(frame: Frame, node: ast.Return, value: Lowered) -> None:

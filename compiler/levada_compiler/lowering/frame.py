@@ -151,6 +151,7 @@ class Frame:
         self.guards: tuple[str, ...] = ()  #: the handlers under way, by their guards
         self.loops: tuple[str, ...] = ()  #: the loops under way: `unrolled` or `fan-out`
         self.in_final = False  #: whether a `finally` is under way
+        self.finals = 0  #: how many `finally` blocks still follow the statement
         self.loops_around_final = 0  #: so many loops are around it
         self.locals = local_names(function.node)
         self.used: set[str] = set()

@@ -81,6 +81,7 @@ def _try(frame: Frame, node: ast.Try, _: list[ast.stmt]) -> blocks.Handled:
     """Lower a ``try``: with ``else`` and ``finally`` it is a guard within a guard."""
     span = frame.module.source.line_span(frame.span(node).line, frame.span(node).column)
     if node.finalbody:
+        frame.finals += 1
         return _with_final(frame, node, span), False
     return _handled(frame, node, span), False
 
@@ -285,6 +286,7 @@ def _with_final(frame: Frame, node: ast.Try, span: Span) -> Ending:
                 ending = blocks.block(frame, node.body)
         body = tuple(nodes)
     after = frame.scope
+    frame.finals -= 1
     frame.building.emitted += 1  # anything of the guard may have failed before this place
     start, final, final_ends = _final(frame, node, identity, before, after, span)
     after.when = {**after.when, **earlier}
