@@ -259,12 +259,13 @@ def unless_left(frame: Frame, lowered: Callable[[], Ending], span: Span) -> Endi
     test = left(frame, span)
     if test.is_static:
         return Ending.LEAVES if test.static else lowered()
-    open_flags = [flag for flag in FLAGS if not _flag(frame, flag).is_static]
+    open_flags = [flag for flag in FLAGS if not flag_of(frame, flag).is_static]
     ending = Ending.FALLS
 
     def has_left() -> Ending:
         if len(open_flags) == 1:
             set_flag(frame, open_flags[0], span)
+        frame.scope.has_left = True
         return Ending.LEAVES
 
     def goes_on() -> Ending:
@@ -275,7 +276,7 @@ def unless_left(frame: Frame, lowered: Callable[[], Ending], span: Span) -> Endi
         return ending
 
     decide(frame, test, has_left, goes_on, span)
-    return ending
+    return min(ending, Ending.LEAVES)  # what raises is one path, the jump is another
 
 
 # ---------------------------------------------------------------------------- flags
@@ -284,9 +285,12 @@ def unless_left(frame: Frame, lowered: Callable[[], Ending], span: Span) -> Endi
 def set_flag(frame: Frame, flag: str, span: Span, *, to: bool = True) -> None:
     """Note that a jump is taken here, or that it has arrived."""
     frame.scope.names[flag] = constant(to, span)
+    if not to:
+        frame.scope.has_left = False
 
 
-def _flag(frame: Frame, flag: str) -> Lowered:
+def flag_of(frame: Frame, flag: str) -> Lowered:
+    """Return a flag: whether its jump was taken."""
     value = frame.scope.names.get(flag)
     return (
         value
@@ -299,7 +303,7 @@ def left(frame: Frame, span: Span) -> Lowered:
     """Return whether a jump was taken, as far as that is known."""
     found = constant(value=False, span=span)
     for flag in FLAGS:
-        value = _flag(frame, flag)
+        value = flag_of(frame, flag)
         if value.static is False:
             continue
         if value.static is True:

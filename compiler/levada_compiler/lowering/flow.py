@@ -78,10 +78,11 @@ class Merge:
         """Return the scope after both."""
         if _has_left(left) is not _has_left(right):
             left, right = self._completed(left, right), self._completed(right, left)
-        if {_returned(left), _returned(right)} == {True, False}:
+        if (_returned(left) is False) is not (_returned(right) is False):
             left, right = self._with_result(left, right), self._with_result(right, left)
         merged = Scope(when=earliest(left.when, right.when))
         merged.completed = left.completed | right.completed
+        merged.has_left = _has_left(left) and _has_left(right)
         for cell in dict.fromkeys((*left.cells, *right.cells)):
             merged.cells[cell] = self._contents(left.cells.get(cell), right.cells.get(cell))
         for name in dict.fromkeys((*left.names, *right.names)):
@@ -162,7 +163,8 @@ class Merge:
             return poison(self.where)
         key = (id(one), id(other))
         if key not in self._made:
-            self._made[key] = one if one.expr == other.expr else self._either(one, other, name)
+            same = one.expr == other.expr or (name in FLAGS and _are_same(one, other))
+            self._made[key] = one if same else self._either(one, other, name)
         return self._made[key]
 
     def _either(self, one: Lowered, other: Lowered, name: str) -> Lowered:
@@ -271,15 +273,27 @@ def keys_of(value: Lowered) -> list[str]:
 
 
 def _returned(scope: Scope) -> object:
-    """Return True if the function has returned on every path to here, False if on none."""
+    """Return True if the function has returned on every path to here, False if on none.
+
+    Where only the run knows, or where there is no function, it is neither.
+    """
     flag = scope.names.get(RETURNED)
     return flag.static if isinstance(flag, Lowered) else None
 
 
 def _has_left(scope: Scope) -> bool:
-    """Return whether a jump was taken on every path to here."""
+    """Return whether a jump was taken on every path to here, on each the same or another."""
     flags = (scope.names.get(flag) for flag in FLAGS)
-    return any(isinstance(flag, Lowered) and flag.static is True for flag in flags)
+    return scope.has_left or any(_is_true(flag) for flag in flags)
+
+
+def _is_true(flag: Binding | None) -> bool:
+    return isinstance(flag, Lowered) and flag.static is True
+
+
+def _are_same(one: Lowered, other: Lowered) -> bool:
+    """Return whether a flag has one known value on both ways, wherever it was set."""
+    return one.is_static and one.static is other.static
 
 
 def forget_completed(scope: Scope, where: Span) -> None:

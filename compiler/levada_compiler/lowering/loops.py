@@ -192,19 +192,37 @@ def _unroll(frame: Frame, node: ast.For, known: Sequence[Lowered]) -> Ending:
 
 def end(frame: Frame, node: ast.For, outer: dict[str, Binding | None]) -> Ending:
     """Lower the ``else`` of a loop, and go on with the flags of the loop around it."""
-    ending = Ending.FALLS
-    if node.orelse:
-        orelse = node.orelse
-        ending = blocks.unless_left(
-            frame, lambda: blocks.block(frame, orelse), frame.span(node.iter)
-        )
+    span = frame.span(node.iter)
+    was_left = blocks.left(frame, span)
+    may_break = blocks.flag_of(frame, BROKEN).static is not False
     for flag in (BROKEN, CONTINUED):
         binding = outer[flag]
         if binding is None:
             frame.scope.names.pop(flag, None)
         else:
             frame.scope.names[flag] = binding
-    return ending if ending is Ending.RAISES else _by_flags(frame)
+    frame.scope.has_left = False
+    if not node.orelse or was_left.static is True:
+        return _by_flags(frame)
+    if was_left.is_static:
+        return blocks.block(frame, node.orelse)
+    return _else(frame, node, was_left, may_break=may_break)
+
+
+def _else(frame: Frame, node: ast.For, was_left: Lowered, *, may_break: bool) -> Ending:
+    """Lower the ``else`` of a loop that may have been left: its jumps are of the loop around."""
+    span = frame.span(node.iter)
+
+    def left() -> Ending:
+        if not may_break:
+            blocks.set_flag(frame, RETURNED, span)
+        return _by_flags(frame)
+
+    def went_through() -> Ending:
+        blocks.set_flag(frame, RETURNED, span, to=False)
+        return blocks.block(frame, node.orelse)
+
+    return blocks.decide(frame, was_left, left, went_through, span)
 
 
 def _by_flags(frame: Frame) -> Ending:

@@ -161,10 +161,11 @@ class Scope:
 
     ``when`` says of a name, and of an accumulator by its cell, how many nodes there were when it
     changed for the first time in the innermost ``try`` body. ``completed`` are names that have no
-    value on a way that has left the iteration by a jump.
+    value on a way that has left the iteration by a jump. ``has_left`` says that every path to
+    here took a jump, though not all of them the same one.
     """
 
-    __slots__ = ("cells", "completed", "names", "when")
+    __slots__ = ("cells", "completed", "has_left", "names", "when")
 
     def __init__(
         self,
@@ -176,11 +177,13 @@ class Scope:
         self.cells = cells or {}
         self.when = when or {}
         self.completed: frozenset[str] = frozenset()
+        self.has_left = False
 
     def copy(self) -> Scope:
         """Return an independent copy."""
         made = Scope(dict(self.names), dict(self.cells), dict(self.when))
         made.completed = self.completed
+        made.has_left = self.has_left
         return made
 
 

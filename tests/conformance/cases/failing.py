@@ -234,3 +234,63 @@ def fail_nested(kind: str):
     except ValueError as e:
         n = num(len(str(e)))
     return n
+
+
+@pipeline
+def fail_clauses_return(kind: str):
+    try:
+        n = fail(kind)
+    except KeyError as e:
+        return f"key {e}"
+    except ValueError as e:
+        note(str(e))
+        return f"value {e}"
+    return f"none {n}"
+
+
+@pipeline
+def fail_clauses_continue(kinds: list[str]):
+    found, failed = [], []
+    for kind in kinds:
+        try:
+            n = fail(kind)
+        except KeyError:
+            continue
+        except (ValueError, TimeoutError) as e:
+            failed.append(say(str(e)))
+            continue
+        found.append(n)
+    return found, failed
+
+
+@pipeline
+def fail_clauses_jump(kind: str):
+    total = 0
+    for step_kind in ["none", kind, "none"]:
+        try:
+            n = fail(step_kind)
+        except KeyError:
+            continue
+        except TimeoutError:
+            note("late")
+            break
+        except ValueError:
+            return "value", total
+        total += n + 1
+    return "end", total
+
+
+@pipeline
+def fail_gave_up(n: int):
+    tries = 0
+    last = None
+    for attempt in [0, 1, 2]:
+        tries += 1
+        try:
+            last = fail("key") if attempt < n else num(attempt)
+            break
+        except KeyError:
+            note(attempt)
+    else:
+        raise RuntimeError(f"gave up after {tries}")
+    return tries, last

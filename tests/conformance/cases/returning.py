@@ -198,3 +198,59 @@ def loop_continue(xs: list[int]):
             continue
         found.append(num(x))
     return found
+
+
+@pipeline
+def loop_else_continue(xs: list[int]):
+    found = []
+    for x in xs:
+        for k in [2, 3]:
+            if num(x) % k == 0:
+                break
+        else:
+            continue
+        found.append((x, k))
+        note(x)
+    return found
+
+
+@pipeline
+def loop_else_break(n: int):
+    out = 0
+    for k in [1, 2, 3]:
+        for x in [2, 3]:
+            if num(x) == n * k:
+                break
+            if num(x) == n * k - 1:
+                return "early", out
+        else:
+            if num(k) == 2:
+                break
+        out += 1
+    else:
+        note("whole")
+    return out, k
+
+
+@pipeline
+def loop_raise(n: int):
+    found = -1
+    for k in [1, 2, 3]:
+        x = num(k)
+        if x == n:
+            found = x * 10
+            break
+        if k == 3:
+            raise LookupError(f"no {n}")
+    return num(found)
+
+
+@pipeline
+def return_filled(n: int):
+    out = []
+    for k in [1, 2, 3]:
+        x = num(k * n)
+        if x > 5:
+            return "large", out
+        out.append(x)
+    return "all", out
