@@ -80,6 +80,7 @@ class Merge:
             left, right = self._completed(left, right), self._completed(right, left)
         if (_returned(left) is False) is not (_returned(right) is False):
             left, right = self._with_result(left, right), self._with_result(right, left)
+        left, right = _without_broken(left, right), _without_broken(right, left)
         merged = Scope(when=earliest(left.when, right.when))
         merged.completed = left.completed | right.completed
         merged.has_left = _has_left(left) and _has_left(right)
@@ -279,6 +280,20 @@ def _returned(scope: Scope) -> object:
     """
     flag = scope.names.get(RETURNED)
     return flag.static if isinstance(flag, Lowered) else None
+
+
+def _without_broken(scope: Scope, other: Scope) -> Scope:
+    """Return a scope; one that has returned has lists as the other way has them, if it lost them.
+
+    Nothing reads a list on the way of a `return`.
+    """
+    if _returned(scope) is not True or _returned(other) is True:
+        return scope
+    found = scope.copy()
+    for cell, held in scope.cells.items():
+        if held.broken is not None and cell in other.cells:
+            found.cells[cell] = other.cells[cell]
+    return found
 
 
 def _has_left(scope: Scope) -> bool:

@@ -294,3 +294,18 @@ def fail_gave_up(n: int):
     else:
         raise RuntimeError(f"gave up after {tries}")
     return tries, last
+
+
+@pipeline
+def fail_filled(kinds: list[str]):
+    found = []
+    try:
+        for kind in kinds:
+            found.append(fail(kind))
+    except KeyError as e:
+        return f"failed by {e}"
+    else:
+        note("filled")
+    finally:
+        note("closed")
+    return found
