@@ -14,7 +14,7 @@ from importlib import import_module
 
 from ..program.ir import BoolOp, Branch, Conditional, Const, Display, Select, Value
 from ..slotted import replace
-from . import checks, flow, jumps
+from . import checks, flow, jumps, proven
 from .flow import FLAGS
 from .values import BOOL, Lowered, chosen, constant, display, made_of, poison, selected
 
@@ -104,13 +104,19 @@ def if_block(
     sides: tuple[list[ast.stmt], list[ast.stmt]],
     rest: list[ast.stmt],
     span: Span,
+    condition: ast.expr,
 ) -> tuple[Ending, bool]:
     """Lower an ``if`` with its two sides, and the ``rest`` of its block where one side leaves."""
     body, orelse = sides
+
+    def side(statements: list[ast.stmt], *, holds: bool) -> Ending:
+        proven.prove(frame, condition, holds=holds)
+        return block(frame, statements)
+
     if test.is_static:
         taken, dead = (body, orelse) if test.static else (orelse, body)
         refuse_dead(frame, dead)
-        return block(frame, taken), False
+        return side(taken, holds=bool(test.static)), False
     is_done = True
     if _jumps(body) and not jumps.always(orelse):
         orelse = [*orelse, *rest]
@@ -118,7 +124,8 @@ def if_block(
         body = [*body, *rest]
     else:
         is_done = False
-    ends = decide(frame, test, lambda: block(frame, body), lambda: block(frame, orelse), span)
+    then, otherwise = partial(side, body, holds=True), partial(side, orelse, holds=False)
+    ends = decide(frame, test, then, otherwise, span)
     return ends, is_done
 
 

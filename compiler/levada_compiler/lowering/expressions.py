@@ -27,7 +27,7 @@ from ..program.ir import (
     Unary,
 )
 from ..slotted import replace
-from . import advice, blocks, checks, members, results
+from . import advice, blocks, checks, members, proven, results
 from .lowering import EXPRESSIONS, callable_or_value, expression, not_constant, unsupported
 from .values import (
     ANY,
@@ -299,6 +299,8 @@ def _boolean_step(
     before = frame.scope
     frame.scope = before.copy()
     with frame.inner_region() as nodes:
+        for earlier in node.values[: node.values.index(operand)]:
+            proven.prove(frame, earlier, holds=is_and)
         right = expression(frame, operand)
     after = frame.scope
     if right.poisoned:
@@ -311,6 +313,7 @@ def _boolean_step(
     choose = blocks.decided(frame, frame.new_id("if"), kept, sides, span)
     scopes = (after, before) if is_and else (before, after)
     frame.scope = frame.merge(choose, span, blocks.WAYS).scopes(*scopes)
+    proven.remember(frame, after, choose, span, is_then=is_and)
     return choose(right, kept, "value") if is_and else choose(kept, right, "value")
 
 
@@ -329,6 +332,7 @@ def _choice(frame: Frame, node: ast.IfExp) -> Lowered:
         return expression(frame, node.body if test.static else node.orelse)
 
     def side(operand: ast.expr) -> Lowered:
+        proven.prove(frame, node.test, holds=operand is node.body)
         value = expression(frame, operand)
         frame.share(value, frame.span(operand))
         return replace(value, fresh=False, cell=None)

@@ -8,7 +8,7 @@ from ..diagnostics.diagnostic import Label
 from ..front import exceptions
 from ..front import modules as m
 from ..program.ir import Error, Fail, Unary
-from . import blocks, calls, checks
+from . import blocks, calls, checks, proven
 from .arguments import lower_arguments
 from .blocks import STATEMENTS, Ending
 from .lowering import expression
@@ -135,10 +135,14 @@ def _assert(frame: Frame, node: ast.Assert, _: list[ast.stmt]) -> blocks.Handled
             fail(frame, exceptions.builtin("AssertionError"), message, "", node)
         return Ending.RAISES
 
+    def passes() -> Ending:
+        proven.prove(frame, node.test, holds=True)
+        return Ending.FALLS
+
     if test.is_static:
-        return None if test.static else (fails(), False)
+        return (passes() if test.static else fails()), False
     refused = made_of(Unary("not", test.expr, span), BOOL, (test,))
-    return blocks.decide(frame, refused, fails, lambda: Ending.FALLS, span), False
+    return blocks.decide(frame, refused, fails, passes, span), False
 
 
 STATEMENTS.update({ast.Raise: _raise, ast.Assert: _assert})

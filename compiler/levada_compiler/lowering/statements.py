@@ -164,7 +164,7 @@ def _with(frame: Frame, node: ast.With, _: list[ast.stmt]) -> blocks.Handled:
 def _if(frame: Frame, node: ast.If, rest: list[ast.stmt]) -> blocks.Handled:
     test = expression(frame, node.test)
     span = header_span(frame, node)
-    return blocks.if_block(frame, test, (node.body, node.orelse), rest, span)
+    return blocks.if_block(frame, test, (node.body, node.orelse), rest, span, node.test)
 
 
 def header_span(frame: Frame, node: ast.If) -> Span:

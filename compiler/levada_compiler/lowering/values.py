@@ -115,13 +115,17 @@ class Accumulated:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unusable:
-    """A name that must not be used here, with the diagnostic for whoever does."""
+    """A name that must not be used here, with the diagnostic for whoever does.
+
+    ``value`` is what it stands for where a condition that assigns it was evaluated as a whole.
+    """
 
     rule: str
     message: str
     help: str
     span: Span | None = None
     label: str = ""
+    value: Lowered | None = None
 
 
 Binding: TypeAlias = Lowered | Accumulated | Unusable

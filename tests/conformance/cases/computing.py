@@ -201,3 +201,27 @@ def compute_in_branch(x: int):
     if n > 3:
         n = n + 1
     return num(n)
+
+
+@pipeline
+def walrus_in_operands(n: int):
+    if n and (a := num(n)) and (b := num(a + 1)) > 2 and a < b:
+        return num(a + b)
+    elif not (n == 0 or (c := num(n * 10)) > 15):
+        return c
+    picked = d * 2 if n > 1 and (d := num(n)) else -1
+    assert n < 3 and (e := num(n + 5)) > 2, f"{n} is large"
+    return picked + e
+
+
+@pipeline
+def walrus_in_loop(xs: list[int]):
+    found = []
+    for x in xs:
+        if x > 1 and (y := num(x)) != 3 and (s := f"{y:03d}"):
+            found.append(text(s))
+            continue
+        found.append(str(x))
+    if not found or (longest := max(found, key=len)) == "1":
+        return "short", found
+    return longest, found
