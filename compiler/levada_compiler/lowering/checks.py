@@ -9,7 +9,7 @@ from ..diagnostics.diagnostic import Label
 from ..front import declare, types
 from ..program.ir import Member
 from . import advice
-from .values import ANY, FLOAT, INT, STR, Lowered
+from .values import ANY, FLOAT, INT, STR, Lowered, named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,7 +187,19 @@ def arithmetic_type(
             f"and `{types.text(right.type)}`",
             help="use an f-string to put a number into a text",
         )
-    return types.union((left.type, right.type)) if names[0] == names[1] else ANY
+    if names[0] != names[1]:
+        return ANY
+    return _OF_ANOTHER_TYPE.get((names[0], symbol)) or types.union((left.type, right.type))
+
+
+#: What two values of one type give, where it is not a value of that type.
+_OF_ANOTHER_TYPE: Final = {
+    ("datetime.date", "-"): named("datetime.timedelta"),
+    ("datetime.datetime", "-"): named("datetime.timedelta"),
+    ("datetime.timedelta", "/"): FLOAT,
+    ("datetime.timedelta", "//"): INT,
+    ("fractions.Fraction", "//"): INT,
+}
 
 
 def arithmetic_may_raise(symbol: str, left: Lowered, right: Lowered) -> bool:

@@ -4,7 +4,7 @@ import json
 import math
 import time
 import uuid
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 from levada import pipeline, step
@@ -225,3 +225,25 @@ def walrus_in_loop(xs: list[int]):
     if not found or (longest := max(found, key=len)) == "1":
         return "short", found
     return longest, found
+
+
+@step
+def length(gap: timedelta, unit: timedelta) -> float:
+    return gap / unit
+
+
+@pipeline
+def compute_gaps(day: date, start: datetime):
+    gap = day - date(2024, 1, 1)
+    later = start - datetime(2024, 1, 1)
+    share = gap / timedelta(days=7)
+    whole = later // timedelta(hours=1)
+    weeks = length(gap, timedelta(days=7))
+    return (
+        gap.days,
+        later.total_seconds(),
+        share.is_integer(),
+        whole.bit_length(),
+        num(gap.days),
+        weeks,
+    )
