@@ -81,3 +81,16 @@ def test_all_problems_are_told_together() -> None:
 
 def test_a_default_stands_in() -> None:
     assert resolve(declared(INT, "int"), {}) == {"depth": 4}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "taken"),
+    [
+        ({"type": "number"}, 1, 1.0),
+        ({"anyOf": [{"type": "number"}, {"type": "null"}]}, 1, 1.0),
+        ({"type": "array", "items": {"type": "number"}}, [1, 2.5], [1.0, 2.5]),
+        ({"type": "object", "additionalProperties": {"type": "number"}}, {"a": 1}, {"a": 1.0}),
+    ],
+)
+def test_a_whole_number_for_a_float_is_a_float(schema: Any, value: Any, taken: Any) -> None:
+    assert repr(resolve(declared(schema, ""), {"depth": value})["depth"]) == repr(taken)

@@ -91,12 +91,12 @@ def _parameters(compiled: Compiled, file: str | None, given: tuple[str, ...]) ->
     declared = compiled.plan["parameters"]
     values = {**arguments.read_file(file), **arguments.parse(given, declared)}
     try:
-        resolve(declared, values)
+        resolved = resolve(declared, values)
     except ParameterError as error:
         for problem in error.problems[:-1]:
             console.error(problem)
         raise click.UsageError(error.problems[-1]) from error
-    return values
+    return {name: resolved[name] for name in values}
 
 
 def _tell(place: Place, client: Client, run: Run, as_json: bool) -> None:

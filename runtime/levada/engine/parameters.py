@@ -23,6 +23,8 @@ class ParameterError(ValueError):
 def resolve(declared: list[dict[str, Any]], given: dict[str, Any]) -> dict[str, Any]:
     """The value of each declared parameter, in order: what was given, or its default.
 
+    A whole number for a float becomes a float, whether it comes from the command line or a file.
+
     Raises ParameterError with everything that is wrong: unknown names, missing ones, and values
     that do not fit the parameter's JSON schema.
     """
@@ -31,7 +33,7 @@ def resolve(declared: list[dict[str, Any]], given: dict[str, Any]) -> dict[str, 
     values: dict[str, Any] = {}
     for name, parameter in by_name.items():
         if name in given:
-            values[name] = given[name]
+            values[name] = typed(given[name], parameter["schema"])
             problems += _mismatches(parameter, given[name])
         elif parameter["required"]:
             problems.append(f"the parameter `{name}`{_of_type(parameter)} is missing")
