@@ -109,3 +109,26 @@ def test_a_quantity_of_other_tools(given: str, meant: str, tmp_path: Path) -> No
     places = {"of_step": f"(resources=Resources(memory={given!r}))", "of_pipeline": ""}
     (found,) = check(tmp_path, IMPORTS + MODULE.format(**places))
     assert found.message.endswith(f'did you mean "{meant}"?')
+
+
+BODY = """\
+from datetime import date
+import pandas as pd
+from levada import parallel, pipeline, step
+@step
+def work(size: int) -> int: ...
+@step
+def frame() -> pd.DataFrame: ...
+@pipeline
+def flow(n: int, name: str, day: date):
+    {written}
+"""
+
+
+def test_the_body_of_a_pipeline(tmp_path: Path) -> None:
+    cases = rows("In the body of a pipeline")
+    assert len(cases) > 10
+    for written, rule, way_out in cases:
+        (found,) = check(tmp_path, BODY.format(written=written))
+        said = found.edit[-1].strip() if found.edit else found.help
+        assert (found.id, said) == (rule, way_out), written

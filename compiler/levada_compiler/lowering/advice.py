@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from copy import deepcopy
 
 from ..diagnostics.diagnostic import Label
 from ..diagnostics.reports import did_you_mean
@@ -11,6 +12,8 @@ from .values import ANY, Lowered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..front.declare import Fields
     from ..program.ir import Type
     from .frame import Frame
@@ -28,22 +31,24 @@ def report_computing(frame: Frame, node: ast.AST, value: Lowered, kind: Type) ->
         label="this has to run in a step",
         labels=(Label(value.expr.span, "this is where the value comes from"),),
         help="move it into a step",
-        edit=step_for(frame, node),
+        edit=step_for(frame, node, value),
     )
 
 
-def step_for(frame: Frame, node: ast.AST) -> tuple[str, ...]:
-    """Return the lines of a step that computes ``node``."""
+def step_for(frame: Frame, node: ast.AST, value: Lowered | None = None) -> tuple[str, ...]:
+    """Return the lines of a step that computes ``node``; ``value`` is given to the step."""
     if isinstance(node, ast.FormattedValue):
-        node = node.value
+        node = ast.JoinedStr([node])
     if isinstance(node, ast.AugAssign):
         target = ast.Name(node.target.id, ast.Load()) if isinstance(node.target, ast.Name) else None
         node = ast.BinOp(target or ast.Constant(0), node.op, node.value)
     if not isinstance(node, ast.expr) or any(isinstance(i, ast.Starred) for i in ast.walk(node)):
         return ()
     inputs: dict[str, Type] = {}
-    copied = ast.parse(ast.unparse(node), mode="eval").body
-    result = ast.unparse(_Inputs(frame, inputs).visit(copied))
+    found = _Inputs(frame, inputs, value).visit(deepcopy(node))
+    result = ast.unparse(ast.fix_missing_locations(found))
+    if isinstance(found, ast.Name):
+        result = f"list({result})"  # what a loop goes over
     parameters = ", ".join(
         name if kind.name == "any" else f"{name}: {types.text(kind)}"
         for name, kind in inputs.items()
@@ -55,9 +60,16 @@ def step_for(frame: Frame, node: ast.AST) -> tuple[str, ...]:
 class _Inputs(ast.NodeTransformer):
     """Replaces what the pipeline knows by parameters of a step."""
 
-    def __init__(self, frame: Frame, inputs: dict[str, Type]) -> None:
+    def __init__(self, frame: Frame, inputs: dict[str, Type], value: Lowered | None) -> None:
         self.frame = frame
         self.inputs = inputs
+        self.value = value
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        value = self.value
+        if value is not None and self.frame.span(node) == value.expr.span:
+            return self._input("value", value.type)  # the call of a step
+        return self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         if not isinstance(node.value, ast.Name):
@@ -92,6 +104,21 @@ def report_hidden_call(frame: Frame, node: ast.AST, where: str) -> None:
 
 
 # ---------------------------------------------------------------------------- outputs
+
+
+def report_unknown_attribute(
+    frame: Frame, node: ast.Attribute, value: Lowered, members: Iterable[str]
+) -> None:
+    """Report an attribute that a plain value such as a date does not have."""
+    kind = types.text(value.type)
+    listed = ", ".join(f"`{member}`" for member in sorted(members))
+    frame.reports.error(
+        "unknown-output",
+        frame.span(node),
+        f"`{kind}` has no attribute `{node.attr}` that a pipeline can use",
+        labels=(Label(value.expr.span, "this is where it comes from"),),
+        help=did_you_mean(node.attr, members, f"it has {listed}"),
+    )
 
 
 def report_unknown_output(

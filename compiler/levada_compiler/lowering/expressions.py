@@ -169,7 +169,9 @@ def attribute_of(frame: Frame, node: ast.Attribute, value: Lowered) -> Lowered:
         return made_of(Attribute(value.expr, node.attr, span), known, (value,))
     if value.type.name in ("any", "union") and fields is None:
         return made_of(Attribute(value.expr, node.attr, span), ANY, (value,), raises=True)
-    if fields is not None or checks.check_plain(frame, node, (value,)):
+    if known_names := results.attributes(value.type):
+        advice.report_unknown_attribute(frame, node, value, known_names)
+    elif fields is not None or checks.check_plain(frame, node, (value,)):
         advice.report_unknown_output(frame, node, value, fields)
     return poison(span)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import builtins
 
 from ..diagnostics.diagnostic import Label
+from ..diagnostics.reports import did_you_mean
 from ..front import exceptions
 from ..front import modules as m
 from ..program.ir import Error, Fail, Unary
@@ -99,7 +101,7 @@ def class_of(frame: Frame, node: ast.expr) -> ExceptionClass | None:
             "exception-class",
             frame.span(node),
             f"`{frame.text(node)}` is not an exception class",
-            help="name a class: `raise ValueError(…)`",
+            help=did_you_mean(frame.text(node), vars(builtins), "name one, such as `ValueError`"),
         )
         return None
     found = exceptions.find(frame.building.modules, definition)

@@ -388,7 +388,7 @@ class Frame:
                 "loop-carried",
                 span,
                 f"`{name}` is still being filled by the loop here",
-                help="iterations run at the same time: use the list after the loop",
+                help=f"iterations run at the same time: use `{name}` after the loop",
             )
             return poison(span)
         held = self._with_named_contents(held, name, span)

@@ -7,6 +7,7 @@ import ast
 from levada import operations
 
 from ..diagnostics.diagnostic import Label
+from ..diagnostics.reports import did_you_mean
 from ..front import constants, types
 from ..front import modules as m
 from ..front.not_constant import NotConstantError
@@ -218,7 +219,7 @@ _CHANGING: Final = {
 
 def _exists(frame: Frame, node: ast.Call, kind: Type, name: str) -> bool:
     """Return whether values of a type have a method, after a report where they have none."""
-    known = operations.METHODS.get(kind.name)
+    known = operations.METHODS.get(results.plain_name(kind))
     exists = (
         name in known if known is not None else any(name in m for m in operations.METHODS.values())
     )
@@ -231,7 +232,7 @@ def _exists(frame: Frame, node: ast.Call, kind: Type, name: str) -> bool:
     else:
         what = f"a value of type `{types.text(kind)}`" if known is not None else "a plain value"
         message = f"{what} has no method `{name}` that a pipeline can call"
-        way_out = f"call `{name}` in a step"
+        way_out = did_you_mean(name, known or (), f"call `{name}` in a step")
     frame.reports.error(
         "not-a-step",
         frame.span(node),

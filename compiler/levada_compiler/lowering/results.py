@@ -48,18 +48,33 @@ _OF_TEXTS: Final = {
     **dict.fromkeys(("splitlines",), _LIST_OF_TEXTS),
     **dict.fromkeys(("count", "find", "rfind"), INT),
 }
+#: The modules of Python whose classes are plain values.
+_MODULES: Final = ("datetime", "decimal", "fractions", "pathlib", "uuid")
 _RAISING_OF_TEXTS: Final = {"split": _LIST_OF_TEXTS, "rsplit": _LIST_OF_TEXTS, "join": STR}
 
 
 def attribute(kind: Type, name: str) -> Type | None:
     """Return the type of an attribute of a plain value; None where there is none of that name."""
     found = _ATTRIBUTES.get(kind.name, {}).get(name)
-    module, _, cls = kind.name.rpartition(".")
-    if found is None and module in ("datetime", "decimal", "fractions", "pathlib", "uuid"):
-        from levada.operations import ATTRIBUTES
-
-        return ANY if name in ATTRIBUTES.get(cls, ()) else None
+    if found is None and name in attributes(kind):
+        return ANY
     return found
+
+
+def attributes(kind: Type) -> frozenset[str]:
+    """Return the attributes of a date, a path, a `UUID` and their like."""
+    name = plain_name(kind)
+    if name == kind.name:
+        return frozenset()
+    from levada.operations import ATTRIBUTES
+
+    return ATTRIBUTES.get(name, frozenset())
+
+
+def plain_name(kind: Type) -> str:
+    """Return what the tables of plain values call a type: `date` for `datetime.date`."""
+    module, _, name = kind.name.rpartition(".")
+    return name if module in _MODULES else kind.name
 
 
 def method(kind: Type, name: str, arguments: Sequence[Type]) -> tuple[Type, bool]:

@@ -137,13 +137,22 @@ def lower_barrier(frame: Frame, node: ast.Call) -> bool:
     return True
 
 
+def _is_parallel(frame: Frame, node: ast.expr) -> bool:
+    is_named = isinstance(node, ast.Name | ast.Attribute)
+    return is_named and calls.callee_of(frame, node) == m.External("levada.parallel")
+
+
 def _with(frame: Frame, node: ast.With, _: list[ast.stmt]) -> blocks.Handled:
     """``with parallel():`` lets the statements of its block run at the same time."""
+    contexts = [item.context_expr for item in node.items]
     calls_parallel = [
-        isinstance(item.context_expr, ast.Call)
-        and calls.callee_of(frame, item.context_expr.func) == m.External("levada.parallel")
-        for item in node.items
+        isinstance(context, ast.Call) and _is_parallel(frame, context.func) for context in contexts
     ]
+    if named := [context for context in contexts if _is_parallel(frame, context)]:
+        message, way_out = "`parallel` is not called", "write `with parallel():`"
+        span = frame.span(named[0])
+        frame.reports.error("unsupported-statement", span, message, help=way_out)
+        return None
     if not all(calls_parallel) or any(item.optional_vars for item in node.items):
         blocks.unsupported(frame, node)
         return None
