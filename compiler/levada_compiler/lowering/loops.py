@@ -451,7 +451,8 @@ def _carried_over(frame: Frame, name: str, node: ast.For) -> Unusable:
         "loop-carried",
         f"`{name}` comes from the iteration before, but iterations run at the same time",
         f"collect what the steps give into a list, and combine that after the loop: a loop that "
-        f"runs no step may carry values; a new name helps if `{name}` was not meant to be carried",
+        f"runs no step and raises nothing may carry values; a new name helps if `{name}` was not "
+        f"meant to be carried",
         frame.span(node.target),
         "the items of this loop are known only in the run",
     )
