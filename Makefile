@@ -19,7 +19,7 @@ test-alone: .venv/.dev  ## What needs no engine, in as many processes as there a
 	$(BIN)/python -m pytest -m "not engine" -n auto
 
 test-engines: .venv/.dev engines  ## What needs one, one after the other.
-	$(BIN)/python -m pytest -m engine
+	$(BIN)/python -m pytest -m engine --durations=25
 
 engines: .venv/.dev  ## Install the engines that tests use, outside the tree (LEVADA_ENGINES).
 	$(BIN)/python -m tests.engines.airflow install
