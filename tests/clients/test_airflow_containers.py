@@ -46,16 +46,17 @@ def contained_WHERE(flag: str, xs: list[int] = [0, 1]):
 
 
 @pytest.mark.parametrize(
-    ("executor", "version"), [("docker", "3"), ("docker", "2"), ("kubernetes", "2")]
+    ("executor", "airflow"),
+    [("docker", "3"), ("docker", "2"), ("kubernetes", "2")],
+    indirect=["airflow"],
 )
 def test_a_run_in_containers_is_followed_and_retried(
-    executor: str, version: str, request: pytest.FixtureRequest, tmp_path: Path
+    executor: str, airflow: Airflow, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    server: Airflow = request.getfixturevalue(f"airflow_{version}")
-    name = f"contained_{executor}_{version}_{os.getpid()}"
+    name = f"contained_{executor}_{airflow.version}_{os.getpid()}"
     with ExitStack() as stack:
-        registry, store, options = placed(executor, server, request, tmp_path, stack)
-        project = Project(tmp_path / "project", server, name, executor, store, options)
+        registry, store, options = placed(executor, airflow, request, tmp_path, stack)
+        project = Project(tmp_path / "project", airflow, name, executor, store, options)
         project.levada("build", "pipeline.py", "--push", registry, "--insecure", registry)
         project.levada("deploy", "pipeline.py", "--wait", "120")
         parameters = ("--param", f"flag={store / 'flag'}", "--run-id", "r")

@@ -26,6 +26,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engine: needs a real orchestrator, which is started for it")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what needs the busiest engines last: once started, they take processor time unused."""
+    items.sort(key=_busiest_engine)
+
+
+def _busiest_engine(item: pytest.Item) -> int:
+    names = set(getattr(item, "fixturenames", ()))
+    callspec = getattr(item, "callspec", None)
+    if callspec is not None:
+        names.add(f"airflow_{callspec.params.get('airflow')}")
+    engines = ("cluster", "airflow_3", "airflow_2")
+    return max((n for n, name in enumerate(engines, 1) if name in names), default=0)
+
+
 @pytest.fixture(scope="session")
 def airflow_3() -> Iterator[Airflow]:
     """A running Airflow 3."""
