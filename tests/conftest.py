@@ -1,6 +1,12 @@
-"""What all tests share: the fixtures of the engines."""
+"""What all tests share: the fixtures of the engines, and how properties are tried."""
 
 import os
+
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("levada", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("levada")
 
 pytest_plugins = ["tests.engines.fixtures", "tests.cluster.fixtures"]
 

@@ -65,7 +65,7 @@ def is_within(inner: Box, outer: Box) -> bool:
     )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(graphs())
 def test_boxes_do_not_overlap_and_clusters_hold_what_is_in_them(graph: Graph) -> None:
     placed = layout(graph)
@@ -82,7 +82,7 @@ def test_boxes_do_not_overlap_and_clusters_hold_what_is_in_them(graph: Graph) ->
     check(graph.children, whole)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(graphs())
 def test_arrows_go_down_and_pass_between_the_steps(graph: Graph) -> None:
     placed = layout(graph)
@@ -99,7 +99,7 @@ def test_arrows_go_down_and_pass_between_the_steps(graph: Graph) -> None:
                     assert not (inside and y < box.y + box.height and to_y > box.y)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(graphs())
 def test_every_picture_is_well_formed(graph: Graph) -> None:
     root = ElementTree.fromstring(svg(graph))

@@ -80,7 +80,7 @@ DIAGNOSTICS = st.builds(
 SOURCE = st.text(st.sampled_from("ab \t\n\r\x0c日😀\u202e\x00\u0301x=()") | st.characters())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(DIAGNOSTICS, max_size=3), SOURCE, SOURCE)
 def test_no_span_and_no_text_breaks_a_renderer(
     diagnostics: list[Diagnostic], one: str, other: str

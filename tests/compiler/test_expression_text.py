@@ -237,7 +237,7 @@ def writer(*body: ir.Node) -> ExpressionWriter:
 
 
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1500, suppress_health_check=list(HealthCheck))
 @given(EXPRESSIONS)
 def test_the_text_means_the_expression(expr: ir.Expr) -> None:
     scope = expressions.Scope(PARAMETERS, {}, STORE)

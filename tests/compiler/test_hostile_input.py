@@ -61,7 +61,6 @@ def mutated(source: bytes, seed: int) -> bytes:
 
 @settings(
     max_examples=250,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -72,7 +71,6 @@ def test_mutated_modules_give_diagnostics(source: bytes, seed: int, tmp_path: Pa
 
 @settings(
     max_examples=100,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -19,7 +19,7 @@ VALID = (Path(__file__).parent / "verify" / "program.json").read_text()
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text()))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(programs())
 def test_the_round_trip_is_exact(program: ir.Program) -> None:
     text = ir_json.dump(program)
@@ -29,7 +29,7 @@ def test_the_round_trip_is_exact(program: ir.Program) -> None:
     assert ir_json.load(text.encode().decode()) is not None  # it is text that UTF-8 can hold
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(programs())
 def test_the_schema_takes_what_is_written(program: ir.Program) -> None:
     VALIDATOR.validate(json.loads(ir_json.dump(program)))
@@ -108,7 +108,7 @@ def test_what_is_not_a_program_is_an_ir_error(text: str, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_change_loads_or_is_an_ir_error(data: st.DataObject) -> None:
     """One value anywhere replaced by another: never another exception, and the schema agrees."""

@@ -48,7 +48,7 @@ def test_an_edit_that_makes_it_invalid(where: str, value: str, problem: str) -> 
     assert any(each.startswith(problem) for each in problems), problems
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(programs())
 def test_random_valid_programs_are_valid(program: ir.Program) -> None:
     assert verify(program) == []

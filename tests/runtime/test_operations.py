@@ -95,7 +95,6 @@ REFUSED = (
 )
 some = settings(
     max_examples=600,
-    deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )

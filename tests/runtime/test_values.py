@@ -104,7 +104,7 @@ def containers(children: st.SearchStrategy[object]) -> st.SearchStrategy[object]
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.recursive(atoms, containers, max_leaves=20))
 def test_any_tree_comes_back(value: object) -> None:
     data = values.canonical(values.encode(value))
@@ -114,7 +114,7 @@ def test_any_tree_comes_back(value: object) -> None:
     json.dumps(values.display(tree), allow_nan=False)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.recursive(
         st.one_of(st.none(), st.integers(), st.text()),

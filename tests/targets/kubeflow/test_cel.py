@@ -52,7 +52,7 @@ WRITER = ExpressionWriter(Program("p", "", "p.py", "", (), (), (), (), (), None,
 
 
 @pytest.mark.engine
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(conditions(), parameters), min_size=60, max_size=60))
 def test_cel_decides_as_python_does(
     kubeflow: Kubeflow, cases: list[tuple[Expr, dict[str, Any]]]

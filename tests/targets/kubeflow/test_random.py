@@ -32,7 +32,6 @@ from tests.targets.kubeflow.test_goldens import required_parameters
 
 QUIETLY = settings(
     max_examples=60,
-    deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.generate],

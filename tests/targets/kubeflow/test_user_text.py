@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from levada import expressions
 from levada.kubeflow import exact, unescaped
@@ -47,7 +47,7 @@ NOTHING = Result((), (), "none", SPAN)
 OWN = ("{{$}}", "{{$.pipeline_job_uuid}}")
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(texts, texts)
 def test_text_arrives_as_it_is(constant: str, other: str) -> None:
     pipeline = next(iter(yaml.load_all(emit(constant, other), yaml.CSafeLoader)))
@@ -65,7 +65,7 @@ def test_text_arrives_as_it_is(constant: str, other: str) -> None:
     assert exact(declared["defaultValue"], kind) == other
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(texts, texts)
 def test_nothing_would_be_replaced(constant: str, other: str) -> None:
     """Neither Argo nor Kubernetes finds anything of its own in what they are given."""

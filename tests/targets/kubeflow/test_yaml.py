@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from levada_backends.block_yaml import Key, dump
 
@@ -28,13 +28,11 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(texts, values, min_size=1, max_size=4))
 def test_it_is_read_as_it_was(content: dict[str, Any]) -> None:
     assert same(yaml.safe_load(dump(content)), content)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(texts, values)
 def test_a_comment_changes_nothing(said: str, value: Any) -> None:
     assert same(yaml.safe_load(dump({Key("key", said): value})), {"key": value})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from levada_backends import block_yaml
 
@@ -20,13 +20,11 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(st.dictionaries(TEXT, VALUES, min_size=1))
 def test_it_reads_back(value: dict[str, Any]) -> None:
     assert yaml.safe_load(block_yaml.dump(value)) == value
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.dictionaries(TEXT, VALUES, min_size=1), min_size=1, max_size=4))
 def test_documents_read_back(values: list[dict[str, Any]]) -> None:
     assert list(yaml.safe_load_all(block_yaml.dump(*values))) == values

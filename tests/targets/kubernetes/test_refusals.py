@@ -101,7 +101,7 @@ def some(settings: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[
     return chosen.flatmap(lambda names: st.fixed_dictionaries({n: settings[n] for n in names}))
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(
     some(PODS),
     some(PIPELINES),
