@@ -82,7 +82,8 @@ class Command:
         }
         try:
             with runner.Signals(restore=False):
-                self._evaluate_checks()
+                if self.arguments.checks and self.arguments.mode != "items":
+                    self._evaluate_checks(self._scope())
                 return modes[self.arguments.mode]()
         except (UsageError, StoreError):
             raise
@@ -167,12 +168,10 @@ class Command:
             error = failures.raised(arguments.classes, given)
         return self._record_failure(error)
 
-    def _evaluate_checks(self) -> None:
+    def _evaluate_checks(self, scope: Scope) -> None:
         """Evaluate the values that Python has evaluated before it comes to this node."""
-        if self.arguments.checks:
-            scope = self._scope()
-            for name in self.arguments.checks:
-                expressions.named(name, scope)
+        for name in self.arguments.checks:
+            expressions.named(name, scope)
 
     # ---------------------------------------------------------------- the step
 
@@ -287,11 +286,14 @@ class Command:
             return
         loop = self.arguments.loops[depth]
         is_last = depth + 1 == len(self.arguments.loops)
+        is_own = is_last and not loop.only
 
         def listed() -> list[dict[str, Variable]]:
+            if is_own:
+                self._evaluate_checks(scope)
             return list(expressions.iterations(loop.target, loop.items, loop.where, scope))
 
-        for number, variables in enumerate(self._of_item(listed, index, is_last and not loop.only)):
+        for number, variables in enumerate(self._of_item(listed, index, is_own)):
             inner, path = scope.within(variables), (*index, number)
             if all(self._stays(loop, n, inner, path, is_last) for n in range(len(loop.only))):
                 text = item_labels.label(variables, self._store)
@@ -302,11 +304,13 @@ class Command:
         self, loop: LoopArguments, n: int, scope: Scope, path: tuple[int, ...], is_last: bool
     ) -> bool:
         """Whether an item passes an ``--if``; the last one of all is what the node decides."""
+        is_own = is_last and n + 1 == len(loop.only)
 
         def truth() -> list[bool]:
+            if is_own:
+                self._evaluate_checks(scope)
             return [expressions.truth(loop.only[n], scope)]
 
-        is_own = is_last and n + 1 == len(loop.only)
         found = self._of_item(truth, path, is_own)
         return any(found)
 

@@ -57,6 +57,8 @@ class Order:
         steps = self._ways.get(node)
         if steps is None:
             return None
+        if len(index) < sum(kind.startswith("iteration") for kind, _ in steps):
+            return None  # a failure of the list of items itself
         numbers = iter(index)
         return tuple(
             (kind, next(numbers) if kind.startswith("iteration") else at) for kind, at in steps

@@ -215,6 +215,22 @@ def loop_else_continue(xs: list[int]):
 
 
 @pipeline
+def checked_in_loops(xs: list[int], ys: list[int]):
+    found = []
+    for x in xs:
+        half = 10 / num(x)
+        if x > 1:
+            note(x)
+        for y in ys:
+            part = 10 / num(y - x)
+            if y > x + 1:
+                note(y)
+            found.append(part)
+        found.append(half)
+    return found
+
+
+@pipeline
 def loop_else_break(n: int):
     out = 0
     for k in [1, 2, 3]:
