@@ -64,10 +64,11 @@ def running(run: ClusterRun) -> str:
 def test_killed_drivers_are_followed_while_the_api_server_is_away(chain: Deployment) -> None:
     """Their Jobs wait for ten seconds before they make other pods."""
     moments = random.Random(7)
-    runs = [submit(chain, f"killed-{number}") for number in range(KILLS)]
-    for run in runs:
-        container = running(run)
-        time.sleep(moments.uniform(0, 10))
+    runs = []
+    for number in range(KILLS):
+        runs.append(submit(chain, f"killed-{number}"))
+        container = running(runs[-1])
+        time.sleep(moments.uniform(0, 4))  # a whole run takes some six seconds
         chain.space.cluster.containerd.ctr("tasks", "kill", "--signal=SIGKILL", container)
     with chain.space.cluster.away():
         time.sleep(60)
