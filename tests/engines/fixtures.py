@@ -26,6 +26,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engine: needs a real orchestrator, which is started for it")
 
 
+#: The fixtures that start an engine or need one to be installed.
+ENGINES = {
+    *("docker", "kubeflow", "kubeflow_server", "api_server", "cluster"),
+    *("airflow", "airflow_2", "airflow_3"),
+}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what needs an engine, so that no test without the mark waits for one."""
+    if ENGINES.intersection(getattr(item, "fixturenames", ())):
+        item.add_marker(pytest.mark.engine)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what needs the busiest engines last: once started, they take processor time unused."""
