@@ -101,7 +101,7 @@ def stage(inputs: Mapping[str, Any], folder: str) -> None:
 
 
 def staged_at(folder: str) -> int | None:
-    """Return when the inputs were written, in nanoseconds since the epoch; None if elsewhere."""
+    """Return when the inputs were written, in nanoseconds since 1970; None if there are none."""
     try:
         return os.stat(os.path.join(folder, "in")).st_mtime_ns
     except FileNotFoundError:

@@ -34,7 +34,7 @@ ENGINES = {
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what needs an engine, so that no test without the mark waits for one."""
+    """Mark each test that needs an engine: `make test-alone` leaves these out."""
     if ENGINES.intersection(getattr(item, "fixturenames", ())):
         item.add_marker(pytest.mark.engine)
 

@@ -64,7 +64,9 @@ def of_method(folder: Folder, node: ast.Call, receiver: Any) -> Any:
     if isinstance(receiver, OpenFile):
         if name == "read" and not node.args and not node.keywords:
             return receiver.read()
-        raise _refused(folder, node, f"`{name}` of a file reads a part of it")
+        raise _refused(
+            folder, node, f"`{name}` of a file cannot be called while compiling: call `read()`"
+        )
     if not isinstance(receiver, Path):
         from levada.operations import method
 
@@ -90,7 +92,7 @@ def call(folder: Folder, node: ast.Call, qualified: str) -> Any:
     if not isinstance(content, str | bytes) or (
         is_load and not isinstance(given, OpenFile) and qualified != "yaml.safe_load"
     ):
-        raise _refused(folder, node, f"`{ast.unparse(node.func)}` is given no file")
+        raise _refused(folder, node, f"`{ast.unparse(node.func)}` does not get a file here")
     if qualified == "json.load":
         return _parsed_json(folder, node, name, content)
     if len(content) > MAX_PARSED:
@@ -108,7 +110,7 @@ def _path(folder: Folder, node: ast.expr) -> Path:
     """Return the path that an expression gives, which may name the module's own place."""
     found = folder.at_place().value(node)
     if not isinstance(found, str | Path):
-        raise _refused(folder, node, "this is no path of a file")
+        raise _refused(folder, node, "this is not the path of a file")
     return Path(found)
 
 
@@ -176,7 +178,7 @@ def _read(folder: Folder, node: ast.AST, path: Path) -> bytes:
 
 
 def _content(file: int) -> bytes:
-    """Return what is in a file, up to one byte more than it may have."""
+    """Return the content of a file, up to one byte more than the limit."""
     parts: list[bytes] = []
     left = MAX_BYTES + 1
     while left > 0 and (part := os.read(file, left)):

@@ -37,13 +37,24 @@ if TYPE_CHECKING:
     from ..diagnostics.diagnostic import Diagnostic, Span
     from .arguments import Bound, Given
 
-#: The functions that give a value which only a run has (:mod:`.run_values`).
-_OF_RUNS: Final = (
-    *("datetime.datetime.now", "datetime.datetime.today", "datetime.datetime.utcnow"),
-    *("datetime.date.today", "time.time", "time.strftime", "uuid.uuid4"),
-)
-#: The methods of instances, and the functions, that give all fields or change some.
-_OF_RECORDS: Final = ("_asdict", "_replace", "model_dump")
+#: What gives a value that only a run has, by its qualified name: the function of
+#: ``levada.run_values``, and how many arguments it may be given (:mod:`.run_values`).
+_OF_RUNS: Final = {
+    "datetime.datetime.now": ("now", 1),
+    "datetime.datetime.today": ("now", 0),
+    "datetime.datetime.utcnow": ("utc_now", 0),
+    "datetime.date.today": ("today", 0),
+    "time.time": ("time", 0),
+    "time.strftime": ("now", 1),
+    "uuid.uuid4": ("uuid4", 0),
+}
+#: The methods that return all fields of an instance or change some, with the kind of class that
+#: has them, and the functions that do the same (:mod:`.records`).
+_OF_RECORDS: Final = {
+    "_asdict": "namedtuple",
+    "_replace": "namedtuple",
+    "model_dump": "pydantic",
+}
 _RECORD_FUNCTIONS: Final = ("dataclasses.asdict", "dataclasses.replace")
 #: The last names of what reads a file, as a constant (:mod:`..front.project_files`).
 _READERS: Final = ("load", "safe_load", "open", "read", "read_bytes", "read_text")
@@ -97,7 +108,7 @@ def _method(frame: Frame, node: ast.Call, owner: Lowered, name: str) -> Lowered:
     if name in _OF_RECORDS and ":" in owner.type.name:
         from . import records  # few pipelines have one
 
-        made = records.method(frame, node, owner, name)
+        made = records.method(frame, node, owner, name, _OF_RECORDS[name])
         if made is not None:
             return made
     return functions.method(frame, node, owner, name)
@@ -485,7 +496,7 @@ def _call_external(frame: Frame, node: ast.Call, definition: m.External) -> Lowe
     if definition.name in _OF_RUNS:
         from . import run_values  # few pipelines have one
 
-        return run_values.call(frame, node, definition.name)
+        return run_values.call(frame, node, definition.name, *_OF_RUNS[definition.name])
     given = lower_arguments(frame, node)
     values = given.values()
     if definition.name == "builtins.type" and len(values) == 1 and values[0].type == ERROR:

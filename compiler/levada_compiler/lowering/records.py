@@ -35,14 +35,6 @@ if TYPE_CHECKING:
     from .arguments import Given
     from .frame import Frame
 
-#: The methods, and the kinds of class that have them.
-METHODS: Final = {
-    "_asdict": "namedtuple",
-    "_replace": "namedtuple",
-    "model_dump": "pydantic",
-}
-#: The functions, by their qualified names.
-FUNCTIONS: Final = ("dataclasses.asdict", "dataclasses.replace")
 _DEEPEST: Final = 20
 
 
@@ -50,10 +42,13 @@ class _CannotError(Exception):
     """Why an instance cannot be taken apart while compiling."""
 
 
-def method(frame: Frame, node: ast.Call, owner: Lowered, name: str) -> Lowered | None:
-    """Return what such a method of an instance gives; None where the value has no such method."""
+def method(frame: Frame, node: ast.Call, owner: Lowered, name: str, kind: str) -> Lowered | None:
+    """Return the result of the method ``name`` of an instance of a ``kind`` of class.
+
+    It is None where the class of ``owner`` is not of that kind.
+    """
     shape = _shape(frame, owner.type)
-    if METHODS.get(name) is None or shape is None or shape.kind != METHODS[name]:
+    if shape is None or shape.kind != kind:
         return None
     given = lower_arguments(frame, node)
     if owner.poisoned or given.is_poisoned:
@@ -122,10 +117,11 @@ def _chosen(given: Given) -> Callable[[object], bool] | None:
 def _fields(frame: Frame, value: Lowered) -> tuple[Constructor, dict[str, Lowered]]:
     """Return how the class of an instance is made, and its fields."""
     declarations = frame.building.declarations
-    definition = declarations.definition(value.type.name) if ":" in value.type.name else None
-    shape = None if definition is None else declarations.constructor(definition)
-    if definition is None or shape is None or shape.kind == "typeddict":
+    shape = _shape(frame, value.type)
+    if shape is None or shape.kind == "typeddict":
         raise _CannotError("its class is not known; annotate where it comes from")
+    definition = declarations.definition(value.type.name)
+    assert definition is not None  # noqa: S101 - its constructor is known
     if len(declarations.class_fields(definition)) != len(shape.parameters):
         raise _CannotError(f"`{definition.node.name}` has fields that it fills in by itself")
     if shape.kind == "pydantic" and any(

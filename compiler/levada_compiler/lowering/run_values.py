@@ -30,23 +30,14 @@ _TYPES: Final[dict[str, Type]] = {
     "time": FLOAT,
     "uuid4": named("uuid.UUID"),
 }
-#: What is called, by its qualified name: the function of that module, and how many arguments it
-#: may be given.
-CALLS: Final = {
-    "datetime.datetime.now": ("now", 1),
-    "datetime.datetime.today": ("now", 0),
-    "datetime.datetime.utcnow": ("utc_now", 0),
-    "datetime.date.today": ("today", 0),
-    "time.time": ("time", 0),
-    "time.strftime": ("now", 1),
-    "uuid.uuid4": ("uuid4", 0),
-}
 
 
-def call(frame: Frame, node: ast.Call, qualified: str) -> Lowered:
-    """Return the value of such a call."""
+def call(frame: Frame, node: ast.Call, qualified: str, function: str, most: int) -> Lowered:
+    """Return the value of a call of ``qualified``, which takes at most ``most`` arguments.
+
+    The value is taken by a step that runs ``function`` of ``levada.run_values``.
+    """
     span = frame.span(node)
-    function, most = CALLS[qualified]
     given = lower_arguments(frame, node)
     if given.is_poisoned:
         return poison(span)
