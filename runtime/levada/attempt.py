@@ -44,6 +44,7 @@ class Attempt:
         self.returns: Artifact | None = None
         self.outputs: dict[str, Any] = {}
         self.error: dict[str, Any] | None = None
+        self.start: str | None = None  #: how its process began: "fresh" or "fork"
         self.line: int | None = None  #: where the step's function starts, once it is imported
         self.resources: dict[str, Any] = {}
         self.looked_up: cache.Lookup | None = None
@@ -122,6 +123,7 @@ class Attempt:
             "attempt": request.attempt,
             "step": request.key,
             "status": status,
+            "start": self.start,
             "started": records.timestamp(self.started),
             "finished": records.timestamp(finished),
             "seconds": round((finished - self.started) / 1e9, 6),

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from levada.code_units import Import, Unit
     from levada.project import Project
 
+    #: A module of a distribution that is imported, and the name taken from it (None: the module).
+    Preload = tuple[str, str | None]
+
 #: Part of every digest: to be changed when the meaning of a slice changes.
 _VERSION = "levada.code/1"
 #: The settings of a step that its function can see.
@@ -250,6 +253,64 @@ class Code:
         found = _Found()
         self._resolve(self._module(path), name, chain, found)
         return list(found.units)
+
+    def preloads(self, path: str) -> list[Preload]:
+        """Return what importing the module at ``path`` imports of distributions first, in order.
+
+        The list ends where a module of the project does something that a later import may depend
+        on: any statement but an import, a definition and the assignment of what is no call. None
+        of them for a module that is not one of the project's files.
+        """
+        is_local = any(path.startswith(folder + os.sep) for folder in self.project.search)
+        if not is_local or self.project.is_installed(path):
+            return []
+        found: dict[Preload, None] = {}
+        module = self._module(os.path.abspath(path))
+        name = self.project.module_name(path)
+        self._walk_imports(self._loaded_by(module, name, None), found, {})
+        return list(found)
+
+    def _walk_imports(
+        self, paths: list[str], found: dict[Preload, None], seen: dict[str, None]
+    ) -> None:
+        """Add what the modules at ``paths`` import, up to the first statement that may matter."""
+        pending = [unit for path in reversed(paths) for unit in self._first_seen(path, seen)]
+        while pending:
+            unit = pending.pop()
+            if unit.is_typing:
+                continue
+            if unit.kind != "import":
+                if self._may_matter_to_imports(unit):
+                    return
+                continue
+            module = self._modules[unit.path]
+            for target in unit.early:
+                dotted = _absolute(module, target)
+                local = self._loaded_by(module, dotted, target[2])
+                if not local and _is_outside(dotted):
+                    found[dotted, target[2]] = None
+                for path in reversed(local):
+                    pending += self._first_seen(path, seen)
+
+    def _first_seen(self, path: str, seen: dict[str, None]) -> list[Unit]:
+        """Return the units of a module, the last one first; none if it was asked for before."""
+        if path in seen:
+            return []
+        seen[path] = None
+        return list(reversed(self._module(path).units))
+
+    def _may_matter_to_imports(self, unit: Unit) -> bool:
+        """Whether a statement may change what an import after it does."""
+        if unit.kind in ("function", "class") or self.made_by(unit) is not None:
+            return False
+        node: Any = unit.node
+        if unit.kind != "variable":
+            return getattr(node, "value", None).__class__.__name__ != "Constant"
+        import ast
+
+        targets = getattr(node, "targets", None) or [getattr(node, "target", node)]
+        is_plain = all(isinstance(target, ast.Name) for target in targets)
+        return not is_plain or any(isinstance(each, ast.Call) for each in ast.walk(node))
 
     def data_files(self, pattern: str) -> list[str]:
         """Return the files that a glob or a folder matches: POSIX paths relative to the root."""

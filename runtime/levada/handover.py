@@ -34,15 +34,18 @@ def read(text: bytes) -> tuple[StepRequest, Lookup | None]:
     return StepRequest.from_json(given["request"]), looked_up
 
 
-def run(request: StepRequest, looked_up: Lookup | None) -> int:
-    """Run the attempt in this process, which ends after it; gives the exit code."""
+def run(request: StepRequest, looked_up: Lookup | None, start: str = "fresh") -> int:
+    """Run the attempt in this process, which ends after it; gives the exit code.
+
+    ``start`` is ``fork`` where the process was forked with distributions loaded.
+    """
     import sys
 
     from levada import runner
     from levada.store import StoreError
 
     try:
-        record = runner.run(request, looked_up=looked_up, ends_process=True)
+        record = runner.run(request, looked_up=looked_up, ends_process=True, start=start)
     except StoreError as error:  # there is no place for a record that would say so
         print(f"levada: {error}", file=sys.stderr)  # noqa: T201
         return 1

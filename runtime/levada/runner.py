@@ -43,14 +43,17 @@ def run(
     echo: bool = False,
     looked_up: cache.Lookup | None = None,
     ends_process: bool = False,
+    start: str = "fresh",
 ) -> dict[str, Any]:
     """Run the attempt and give its record, which is in the store by then.
 
     With ``echo`` the output is also shown where it would have gone. ``looked_up`` is a lookup in
     the cache that was a miss just now. With ``ends_process`` what Python does at exit is done
-    while the output is still captured. Raises StoreError if the store cannot be written.
+    while the output is still captured. ``start`` is ``fork`` where this process was forked with
+    distributions loaded. Raises StoreError if the store cannot be written.
     """
-    return Run(request, looked_up).run(echo=echo, ends_process=ends_process)
+    attempt = Run(request, looked_up, start=start)
+    return attempt.run(echo=echo, ends_process=ends_process)
 
 
 def record_hit(request: StepRequest, looked_up: cache.Lookup, store: Store) -> dict[str, Any]:
@@ -101,8 +104,10 @@ class Run:
         looked_up: cache.Lookup | None = None,
         *,
         replaceable: bool = False,
+        start: str = "fresh",
     ) -> None:
         self.request = request
+        self._start = start
         self._replaceable = replaceable
         self.store = open_store(request.store)
         self.secrets = _secrets(request)
@@ -119,6 +124,7 @@ class Run:
             return self._finish()
 
     def _run_captured(self, *, echo: bool, ends_process: bool) -> None:
+        self.attempt.start = self._start
         log = self.store.log_path(f"{self.request.folder}/log")
         output = OutputCapture(log, echo=echo, secrets=self.secrets)
         output.start()

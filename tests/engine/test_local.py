@@ -352,3 +352,97 @@ def test_an_import_that_fails_is_the_step_s_failure(tmp_path: Path) -> None:
     assert outcome.error is not None
     assert outcome.error["type"] == "SystemExit"
     assert "frozen" not in "".join(outcome.error["traceback"])
+
+
+SEEN = """
+import decimal, os, random, sys, warnings
+SEEN = []
+
+def state():
+    SEEN.append(1)
+    return {
+        "variable": os.environ.get("SET_BY_THE_OTHER"),
+        "precision": decimal.getcontext().prec,
+        "filters": sum(1 for each in warnings.filters if each[1] and each[1].pattern == "other"),
+        "path": "/of/the/other" in sys.path,
+        "module": "other_steps" in sys.modules,
+        "calls": len(SEEN),
+        "drawn": random.random(),
+    }
+"""
+LEAKING = """
+import decimal, os, random, sys, warnings
+from levada import step
+import seen
+
+os.environ["SET_BY_THE_OTHER"] = "1"
+decimal.getcontext().prec = 5
+warnings.filterwarnings("ignore", message="other")
+sys.path.append("/of/the/other")
+random.seed(1)
+
+@step
+def leaking(i: int) -> dict:
+    return seen.state()
+"""
+
+
+def test_no_module_of_another_step_is_seen(tmp_path: Path) -> None:
+    project = Project(
+        tmp_path,
+        """
+import numpy
+import quiet
+from other_steps import leaking
+
+@pipeline
+def main():
+    return [leaking(i) for i in range(4)], [quiet.look(i) for i in range(8)]
+""",
+    )
+    (tmp_path / "seen.py").write_text(SEEN)
+    (tmp_path / "other_steps.py").write_text(LEAKING)
+    (tmp_path / "quiet.py").write_text(
+        "import numpy, seen\nfrom levada import step\n\n"
+        "@step\ndef look(i: int) -> dict:\n    return seen.state()\n"
+    )
+    outcome = project.run()
+    leaking, quiet = outcome.as_json()["outputs"]
+    alone = {"variable": None, "precision": 28, "filters": 0, "path": False, "module": False}
+    for seen in quiet:
+        assert {**seen, "drawn": 0} == {**alone, "calls": 1, "drawn": 0}
+    assert len({seen["drawn"] for seen in quiet}) == len(quiet)
+    assert {seen["drawn"] for seen in leaking} == {leaking[0]["drawn"]}  # each is seeded
+    assert {seen["calls"] for seen in leaking} == {1}
+
+
+@pytest.mark.parametrize(
+    ("library", "start"),
+    [("VALUE = 1", "fork"), ("import tempfile\nVALUE = tempfile.mkdtemp()", "fresh")],
+)
+def test_a_record_says_how_its_process_began(tmp_path: Path, library: str, start: str) -> None:
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    (installed / "library_of_test.py").write_text(library + "\n")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project = Project(
+        folder,
+        """
+import library_of_test
+
+@step
+def look(i: int) -> int:
+    return i if library_of_test.VALUE else 0
+
+@pipeline
+def main():
+    return [look.options(environment={"A": "1"})(0), *[look(i) for i in range(3)]]
+""",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(installed))
+        outcome = project.run()
+    assert outcome.status == "succeeded"
+    found = [project.record(outcome, node)["start"] for node in ("look", "look_2", "look_3")]
+    assert found == ["fresh", start, start]  # the first has variables that an import may look at

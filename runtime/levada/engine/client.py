@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 
 class ServerClient:
-    """A server process, started when this is made."""
+    """A server process, started when this is made.
+
+    ``is_ready`` says whether it forks what it is told to start at once.
+    """
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
         self._received = b""
-        self.ready = False
+        self.is_ready = True
         root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
         code = (
             f"import sys; sys.path.append({root!r}); from levada.engine.server import main; main()"
@@ -52,18 +55,27 @@ class ServerClient:
 
     def receive(self) -> list[list[str]] | None:
         """What it said, each as words; None if it is gone."""
-        data = self._socket.recv(65536)
+        try:
+            data = self._socket.recv(65536)
+        except ConnectionResetError:  # it ended before it had read all that it was told
+            data = b""
         if not data:
             return None
         *lines, self._received = (self._received + data).split(b"\n")
         return [line.decode().split() for line in lines]
 
-    def close(self, *, kill: bool = False) -> int:
-        """Have it end, with all that it started; gives its exit status as of waitpid.
+    def preload(self, content: Any) -> None:
+        """Have it import modules, which may take any time."""
+        self.is_ready = False
+        self.order("preload", "0", content)
 
-        A server that may be busy with an import is to be killed.
-        """
-        if kill:
-            processes.kill_tree(self._pid)
+    def kill(self) -> None:
+        """End it at once, whatever it does; :meth:`receive` then says that it is gone."""
+        processes.kill_tree(self._pid)
+
+    def close(self) -> int:
+        """Have it end, with all that it started; gives its exit status as of waitpid."""
+        if not self.is_ready:  # it may be busy with an import
+            self.kill()
         self._socket.close()
         return os.waitpid(self._pid, 0)[1]

@@ -163,7 +163,7 @@ class Run:
         return int(self._plan["settings"].get("max_parallel") or cpu_count())
 
     def _context(self, run_id: str) -> RunContext:
-        context = RunContext(
+        return RunContext(
             pipeline=self._plan["pipeline"],
             run_id=run_id,
             parameters=self._trees,
@@ -178,10 +178,6 @@ class Run:
             ],
             use_cache=self._cache,
         )
-        if _several_attempts(self._plan["body"]):
-            functions = [step for step in self._steps() if "container" not in step]
-            context.modules = sorted({step["module"] for step in functions})
-        return context
 
     def _search(self) -> list[str]:
         """The folders that the project's modules are imported from."""
@@ -289,11 +285,6 @@ class _Interrupts:
     def _note(self, number: int, _: FrameType | None) -> None:
         self._names.append(signal.Signals(number).name)
         self._wake()
-
-
-def _several_attempts(body: list[dict[str, Any]]) -> bool:
-    """Whether more than one step may run."""
-    return len(body) > 1 or any(node["kind"] != "call" for node in body)
 
 
 def cpu_count() -> int:

@@ -24,7 +24,6 @@ class RunContext:
     __slots__ = (
         "engine",
         "git",
-        "modules",
         "packages",
         "parameters",
         "pipeline",
@@ -58,8 +57,6 @@ class RunContext:
         self.engine = engine
         self.git = git
         self.packages = packages
-        #: what a server may load once: the modules of the steps
-        self.modules: list[str] = []
         self.use_cache = use_cache
 
     @property

@@ -1,14 +1,14 @@
 """A process that forks one process for each attempt, so that an attempt costs milliseconds.
 
 It is started by the local engine with a socket as its standard input and never imports anything
-of the user's. It adopts and ends whatever attempts leave behind, and ends with all of it when the
+of the project. It adopts and ends whatever attempts leave behind, and ends with all of it when the
 engine is gone, however that went.
 
 From the engine, each a line: ``start ID LENGTH`` followed by LENGTH bytes (the request as JSON),
 ``signal ID NUMBER``, ``kill ID``; first of all ``prepare 0 LENGTH`` with the imports and the
-requirements of the steps to come, or ``warm 0 LENGTH`` with modules and the folders to import
-them from. To the engine: ``warm 0 0|1``, ``started ID``, and ``exit ID
-STATUS`` with the status of waitpid.
+requirements of the steps to come, and ``preload 0 LENGTH`` with modules of installed
+distributions and the folders of the project. To the engine: ``preloaded 0 0|1`` (after 0 the
+server ends), ``started ID``, and ``exit ID STATUS`` with the status of waitpid.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import warnings  # noqa: F401
 
 from levada import cache, environment, handover, materializers, request, runner  # noqa: F401
 
-from . import processes, warming
+from . import preloading, processes
 
 #: How much more readily than others the kernel may kill an attempt when memory runs out.
 _OOM_SCORE = b"500"
@@ -40,7 +40,7 @@ class Server:
         self._engine = engine
         self._received = bytearray()
         self._leaders: dict[int, str] = {}
-        self.is_warm = False
+        self.has_preloaded = False
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
 
@@ -77,7 +77,7 @@ class Server:
             return False
         words = self._received[:end].decode().split()
         body = end + 1
-        if words[0] in ("start", "prepare", "warm"):
+        if words[0] in ("start", "prepare", "preload"):
             length = int(words[2])
             if len(self._received) < body + length:
                 return False
@@ -85,8 +85,8 @@ class Server:
             del self._received[: body + length]
             if words[0] == "start":
                 self._start(words[1], payload)
-            elif words[0] == "warm":
-                self._warm(payload)
+            elif words[0] == "preload":
+                self._preload(payload)
             else:
                 _prepare(payload)
             return True
@@ -99,15 +99,17 @@ class Server:
                 os.kill(pid, int(words[2]))
         return True
 
-    def _warm(self, payload: bytes) -> None:
-        modules, roots = json.loads(payload)
+    def _preload(self, payload: bytes) -> None:
+        imports, roots = json.loads(payload)
         # An import may take any time, in which the end of the engine would not be noticed.
         processes.die_with_parent(os.getppid())
-        self.is_warm = warming.warm(modules, roots)
+        self.has_preloaded = preloading.preload(imports, roots)
         processes.outlive_parent()
+        self._engine.sendall(f"preloaded 0 {int(self.has_preloaded)}\n".encode())
+        if not self.has_preloaded:
+            os._exit(0)  # nothing runs yet, and what an import left behind must not hold this up
         gc.collect()
         gc.freeze()
-        self._engine.sendall(f"warm 0 {int(self.is_warm)}\n".encode())
 
     def _start(self, number: str, payload: bytes) -> None:
         server = os.getpid()
@@ -118,7 +120,7 @@ class Server:
             code = 1
             try:
                 self._become_attempt(server)
-                code = run_attempt(payload)
+                code = run_attempt(payload, "fork" if self.has_preloaded else "fresh")
             except BaseException:  # noqa: BLE001 - this process must not go on as a server
                 _report_fault()
             finally:
@@ -138,8 +140,8 @@ class Server:
         processes.adopt_orphans()
         processes.die_with_parent(server)
         _offer_memory()
-        if self.is_warm:
-            warming.renew_randomness()
+        if self.has_preloaded:
+            preloading.renew_randomness()
 
     def _reap(self) -> None:
         ended = False
@@ -175,11 +177,11 @@ def _prepare(payload: bytes) -> None:
         environment.describe(imports, requirements)
 
 
-def run_attempt(payload: bytes) -> int:
+def run_attempt(payload: bytes, start: str) -> int:
     """Run an attempt in this process; gives the exit code."""
     attempt, looked_up = handover.read(payload)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    return handover.run(attempt, looked_up)
+    return handover.run(attempt, looked_up, start)
 
 
 def _report_fault() -> None:
