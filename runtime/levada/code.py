@@ -8,11 +8,12 @@ the local modules that it imports, these belong to a step:
   name, also as a default, a decorator, a base class or an annotation (but not within a string);
 - of ``helpers.clean`` and ``from helpers import clean`` only ``clean``; the whole module where
   it is taken as a value (``getattr(helpers, name)``) or where a name cannot be told;
-- what a module does when it is imported. A statement that acts on something outside of the
-  project (``np.random.seed(0)``, ``os.environ["A"] = "b"``) belongs to every step that imports the
-  module, unless it names steps or pipelines and none of those that are reached. One that
-  changes something of the project (``HANDLERS["csv"] = read_csv``, ``@register``) belongs to the
-  steps that reach what it changes.
+- what a module does when it is imported: all of its statements but imports, plain definitions and
+  assignments of constants belong to every step that imports it. A statement that names steps or
+  pipelines belongs to these alone, and a subclass wherever one of its base classes is reached. A
+  definition is plain if its decorators are known to do nothing else (``@dataclass``, ``@cache``)
+  and, of a class, no base class takes note of it; a constant is computed by what is known to have
+  no effect (``Path("data")``, ``len(NAMES)``, a dataclass of the project).
 
 Comments, formatting and what runs only under ``if __name__ == "__main__"`` do not belong, and
 neither do the settings in ``@step(…)``, except ``environment``, which the function can see.
@@ -62,9 +63,26 @@ _WORDS = (*LOGGING, *_COMPUTED, "levada")
 _PYCF_ONLY_AST = 0x400  # ast.PyCF_ONLY_AST, without importing ast
 #: Builtins that see or run what cannot be told from the syntax.
 _DYNAMIC = frozenset(("eval", "exec", "globals"))
-_ACTING = frozenset(("__import__", "eval", "exec", "open"))
-_SILENT = frozenset(("print",))
-_REFERENCES = frozenset(("Name", "Attribute", "Subscript"))
+_DEFINITIONS = frozenset(
+    ("AsyncFunctionDef", "ClassDef", "FunctionDef", "Global", "Import", "ImportFrom", "Pass")
+)
+#: Functions, classes, methods and decorators, by their last name, that only make a value.
+_PURE = frozenset(
+    (
+        *("Decimal", "Fraction", "NewType", "ParamSpec", "Path", "PurePath", "PurePosixPath"),
+        *("TypeVar", "UUID", "abs", "absolute", "asdict", "attrgetter", "bool", "bytes", "cache"),
+        *("cached_property", "chain", "compile", "contextmanager", "dataclass", "date"),
+        *("datetime", "define", "dict", "divmod", "dirname", "enumerate", "exists", "field"),
+        *("final", "float", "format", "from_iterable", "frozen", "frozenset", "get", "getLogger"),
+        *("getenv", "guvectorize", "int", "isinstance", "itemgetter", "items", "jit", "join"),
+        *("keys", "len", "list", "njit", "vectorize"),
+        *("lower", "lru_cache", "max", "min", "namedtuple", "overload", "partial", "product"),
+        *("range", "replace", "resolve", "reversed", "round", "runtime_checkable", "set"),
+        *("sorted", "split", "str", "strip", "sum", "timedelta", "timezone", "total_ordering"),
+        *("tuple", "unique", "upper", "values", "with_name", "with_suffix", "wraps", "zip"),
+    )
+)
+_CONSTRUCTORS = frozenset(("__init__", "__new__", "__post_init__", "__init_subclass__"))
 #: In some of the supported versions of Python, not in all of them.
 _STANDARD_SOMETIMES = frozenset(
     (
@@ -135,11 +153,9 @@ class _Links:
     """
 
     __slots__ = (
-        "changed",
         "libraries",
         "loads",
         "modules",
-        "outside_calls",
         "role",
         "shown",
         "units",
@@ -153,30 +169,7 @@ class _Links:
         self.loads: dict[str, None] = {}
         self.modules: dict[str, None] = {}
         self.libraries: dict[str, None] = {}
-        self.changed: dict[Unit, None] = {}
         self.shown: dict[Unit, None] = {}
-        self.outside_calls = False
-
-
-class _Effect:
-    """What a unit does on import. ``is_wide``: to something outside of the project."""
-
-    __slots__ = ("is_wide", "named", "state")
-
-    def __init__(self) -> None:
-        self.is_wide = False
-        self.state: dict[Unit, None] = {}
-        self.named: dict[Unit, None] = {}
-
-    @property
-    def is_unconditional(self) -> bool:
-        """Whether it belongs to every step that imports the module."""
-        return self.is_wide and not self.named
-
-    @property
-    def triggers(self) -> dict[Unit, None]:
-        """What it belongs with, wherever one of these is reached."""
-        return {**self.state, **self.named} if self.is_wide else self.state
 
 
 class Code:
@@ -193,12 +186,14 @@ class Code:
         self._trees: dict[str, ast.Module] = {}
         self._modules: dict[str, _Module] = {}
         self._links: dict[Unit, _Links] = {}
-        self._effects: dict[Unit, _Effect | None] = {}
         self._acts: dict[str, list[Unit]] = {}
         self._triggers: dict[Unit, list[Unit]] = {}
+        self._imports: dict[str, Reach] = {}
+        self._contents: dict[tuple[Reach, bool], list[bytes]] = {}
         self._dumps: dict[tuple[Unit, bool], bytes] = {}
         self._made: dict[Unit, ast.Call | None] = {}
         self._words: dict[Unit, list[str]] = {}
+        self._common_words: dict[Reach, frozenset[str]] = {}
 
     def text(self, path: str) -> str:
         """Return the text of a module, its line ends as Python reads them.
@@ -238,12 +233,19 @@ class Code:
 
     def reach(self, path: str, function: str) -> Reach:
         """Return all that ``function`` in the module at ``path`` reaches. Raises as `step` does."""
-        reach = Reach(self)
         path = os.path.abspath(path)
-        reach.load(path)
+        reach = Reach(self, self._imported(path))
         reach.add_all(self.resolve(path, function))
         reach.close()
         return reach
+
+    def _imported(self, path: str) -> Reach:
+        """Return what importing the module at ``path`` reaches: all its steps have it in common."""
+        if path not in self._imports:
+            reach = self._imports[path] = Reach(self)
+            reach.load(path)
+            reach.close()
+        return self._imports[path]
 
     def resolve(self, path: str, name: str, chain: tuple[str, ...] = ()) -> list[Unit]:
         """Return the units on the way to what ``name.chain`` stands for in the module at ``path``.
@@ -319,18 +321,35 @@ class Code:
     # ---------------------------------------------------------------- the digest
 
     def _content(self, reach: Reach) -> list[bytes]:
-        """Return one digest a module: of its reached units in source order.
+        """Return one digest a module of its reached units, and one of those that it always has.
 
         Modules are not named, so that it does not matter what a folder above them is called.
         """
-        docstrings = any(unit.reads_docstrings for unit in reach.units)
+        common = reach.common
+        own = reach.units.keys() - common.units.keys() if common else reach.units.keys()
+        docstrings = any(unit.reads_docstrings for unit in own)
+        if common is None:
+            return self._digests(own, reach, docstrings)
+        docstrings = docstrings or common.reads_docstrings
+        shown = reach.shown.keys() & common.units.keys() - common.shown.keys()
+        if (common, docstrings) not in self._contents:
+            found = self._digests(common.units.keys(), common, docstrings)
+            self._contents[common, docstrings] = found
+        content = [
+            *self._contents[common, docstrings],
+            *self._digests(own | shown, reach, docstrings),
+        ]
+        return sorted(content)
+
+    def _digests(self, units: Iterable[Unit], reach: Reach, docstrings: bool) -> list[bytes]:
+        """Return one digest a module: of some of its units in source order."""
         of_module: dict[str, list[Unit]] = {}
-        for unit in reach.units:
+        for unit in units:
             of_module.setdefault(unit.path, []).append(unit)
         content = []
-        for path, units in of_module.items():
-            units.sort(key=lambda unit: unit.index)
-            parts = [self._dump(unit, docstrings or unit in reach.shown) for unit in units]
+        for path, of_path in of_module.items():
+            of_path.sort(key=lambda unit: unit.index)
+            parts = [self._dump(unit, docstrings or unit in reach.shown) for unit in of_path]
             futures = " ".join(self._modules[path].futures).encode()
             content.append(_sha256(futures, *parts))
         return sorted(content)
@@ -356,10 +375,18 @@ class Code:
 
     def _logs(self, reach: Reach) -> tuple[str, ...]:
         """Return what the code may log by: it has the name somewhere, or can make it."""
-        found = frozenset().union(*(self._words.get(unit, ()) for unit in reach.units))
+        common = reach.common.units.keys() if reach.common else frozenset()
+        found = self._words_of(reach.units.keys() - common)
+        if reach.common is not None:
+            if reach.common not in self._common_words:
+                self._common_words[reach.common] = self._words_of(common)
+            found |= self._common_words[reach.common]
         if "levada" in found and not found.isdisjoint(_COMPUTED):
             return LOGGING
         return tuple(word for word in LOGGING if word in found)
+
+    def _words_of(self, units: Iterable[Unit]) -> frozenset[str]:
+        return frozenset().union(*(self._words.get(unit, ()) for unit in units))
 
     def _dump(self, unit: Unit, docstrings: bool) -> bytes:
         key = (unit, docstrings)
@@ -573,12 +600,8 @@ class Code:
     def _add_found(self, found: _Found, how: int, links: _Links) -> None:
         links.units.update(found.units)
         links.whole.update(found.whole)
-        if how & code_units.CHANGED:
-            links.changed.update(found.units)
         if how & code_units.VALUE:
             links.shown.update(found.units)
-        if how & code_units.CALLED and found.outside:
-            links.outside_calls = True
 
     def _add_load(self, module: _Module, target: Import, links: _Links) -> None:
         dotted = _absolute(module, target)
@@ -633,104 +656,122 @@ class Code:
 
     # ---------------------------------------------------------------- what a unit does
 
-    def effect(self, unit: Unit) -> _Effect | None:
-        """Return what a unit does when its module is imported, None if nothing."""
-        if unit not in self._effects:
-            acts = unit.effects or unit.decorators
-            self._effects[unit] = self._judge(unit) if acts and not unit.is_typing else None
-        return self._effects[unit]
-
     def acts(self, path: str) -> list[Unit]:
         """Return the units of a module that belong to every step that imports it.
 
-        What belongs only where something is reached is found by :meth:`triggered` from then on:
-        so a step costs what it reaches, and not what there is in its modules.
+        These are all statements but imports, plain definitions and assignments of constants. What
+        belongs only where something is reached is found by :meth:`triggered` from then on: so a
+        step costs what it reaches, and not what there is in its modules.
         """
         if path not in self._acts:
-            found = [(unit, self.effect(unit)) for unit in self.units(path)]
-            effects = [(unit, effect) for unit, effect in found if effect is not None]
-            self._acts[path] = [unit for unit, effect in effects if effect.is_unconditional]
-            for unit, effect in effects:
-                for trigger in effect.triggers:
+            self._acts[path] = []
+            for unit in self.units(path):
+                triggers = self._triggers_of(unit)
+                if triggers is None:
+                    self._acts[path].append(unit)
+                for trigger in triggers or ():
                     self._triggers.setdefault(trigger, []).append(unit)
         return self._acts[path]
 
     def triggered(self, unit: Unit) -> list[Unit]:
-        """Return the units, of the modules asked about so far, that act on or for ``unit``."""
+        """Return the units, of the modules asked about so far, that belong with ``unit``."""
         return self._triggers.get(unit, [])
 
-    def _judge(self, unit: Unit) -> _Effect:
-        links = self.links(unit)
-        effect = _Effect()
-        if links.role:
-            return effect
-        effect.named = {each: None for each in links.units if self.links(each).role}
-        bases = list(unit.effects)
-        for decorator in unit.decorators:
-            base = code_units.reference(decorator)
-            bases += [(base, "decorator")] if base is not None else []
-        for (name, chain), kind in bases:
-            self._judge_base(unit, name, chain, kind, effect)
-        return effect
+    def _triggers_of(self, unit: Unit) -> list[Unit] | None:
+        """Return what a unit belongs with; None if with every step that imports its module.
 
-    def _judge_base(
-        self, unit: Unit, name: str, chain: tuple[str, ...], kind: str, effect: _Effect
-    ) -> None:
-        found = _Found()
-        known = self._resolve(self._modules[unit.path], name, chain, found)
-        is_act = kind in ("call", "store")
-        if found.outside or (not known and name in _ACTING):
-            effect.is_wide |= is_act
-        for place in found.units:
-            is_object = _is_variable(place) or (place.kind == "class" and bool(chain))
-            if (kind == "store" and place.kind != "import") or (is_object and kind != "base"):
-                self._add_state(place, effect)
-            elif self.links(place).role:
-                continue
-            elif place.kind in ("function", "class"):
-                self._judge_function(place, kind, effect)
-        if kind == "call" and name not in _SILENT:
-            arguments = self.links(unit).shown
-            effect.state.update({each: None for each in arguments if _is_variable(each)})
+        A statement that names steps belongs with these, and a class with its base classes, which
+        know their subclasses.
+        """
+        if unit.is_typing or unit.kind == "import" or self.links(unit).role:
+            return []
+        if self._acts_on_import(unit):
+            return [each for each in self.links(unit).units if self.links(each).role] or None
+        return self._bases(unit) if unit.kind == "class" else []
 
-    def _add_state(self, place: Unit, effect: _Effect) -> None:
-        """Add what is changed, and what it is another name for (``csv = HANDLERS["csv"]``)."""
-        if place in effect.state:
-            return
-        effect.state[place] = None
-        value = getattr(place.node, "value", None)
-        if place.kind == "variable" and value.__class__.__name__ in _REFERENCES:
-            base = code_units.reference(value)
-            found = _Found()
-            if base is not None:
-                self._resolve(self._modules[place.path], *base, found)
-            for other in found.units:
-                if other.kind != "import":
-                    self._add_state(other, effect)
+    def _acts_on_import(self, unit: Unit) -> bool:
+        node: Any = unit.node
+        if unit.kind in ("function", "class"):
+            is_plain = all(self._is_pure_decorator(unit, each) for each in unit.decorators)
+            return (
+                not is_plain
+                or any(_has_hook(base) for base in self._bases(unit))
+                or (unit.kind == "class" and not all(map(_is_plain_member, node.body)))
+            )
+        return not self._is_plain(unit, node)
 
-    def _judge_function(self, place: Unit, kind: str, effect: _Effect) -> None:
-        """Add what calling ``place`` may change: itself, as far as it is a class with a hook."""
-        if kind == "base" and not _has_hook(place):
-            return
-        if kind == "base":
-            effect.state[place] = None
-        for reached in self._called(place):
-            links = self.links(reached)
-            effect.state.update({each: None for each in links.changed if each.kind != "import"})
-            effect.is_wide |= kind == "call" and links.outside_calls
-
-    def _called(self, start: Unit) -> Iterator[Unit]:
-        """Yield the functions and classes that calling ``start`` may run, but for steps."""
-        seen = {start}
-        pending = [start]
+    def _bases(self, unit: Unit) -> list[Unit]:
+        """Return the project's classes that a class is made from, transitively."""
+        found: dict[Unit, None] = {}
+        pending = [unit]
         while pending:
-            unit = pending.pop()
-            yield unit
-            for each in self.links(unit).units:
-                if each not in seen and each.kind in ("function", "class", "import"):
-                    seen.add(each)
-                    if not self.links(each).role:
-                        pending.append(each)
+            each = pending.pop()
+            for base in getattr(each.node, "bases", ()):
+                name = code_units.reference(base)
+                target = _Found()
+                if name is not None:
+                    self._resolve(self._modules[each.path], *name, target)
+                new = [other for other in target.units if other.kind == "class"]
+                pending += [other for other in new if other not in found]
+                found.update(dict.fromkeys(new))
+        return list(found)
+
+    def _is_plain(self, unit: Unit, statement: Any) -> bool:
+        """Whether a statement only defines names, of what has no effect."""
+        name = statement.__class__.__name__
+        if name in _DEFINITIONS:
+            return True
+        if name in ("Assign", "AnnAssign", "AugAssign", "TypeAlias"):
+            targets = getattr(statement, "targets", None) or [
+                getattr(statement, "target", None) or statement.name
+            ]
+            is_named = all(each.__class__.__name__ in ("Name", "Tuple") for each in targets)
+            return is_named and self._is_pure(unit, statement.value)
+        if name == "Expr":
+            return bool(statement.value.__class__.__name__ == "Constant")
+        if name in ("If", "Try"):
+            bodies = [getattr(statement, part, ()) for part in ("body", "orelse", "finalbody")]
+            bodies += [handler.body for handler in getattr(statement, "handlers", ())]
+            return self._is_pure(unit, getattr(statement, "test", None)) and all(
+                self._is_plain(unit, each) for body in bodies for each in body
+            )
+        return False
+
+    def _is_pure(self, unit: Unit, expression: Any) -> bool:
+        """Whether evaluating an expression has no effect: what it calls is known to have none."""
+        pending = [expression]
+        while pending:
+            node: Any = pending.pop()
+            name = node.__class__.__name__
+            if name in ("Await", "Yield", "YieldFrom", "NamedExpr"):
+                return False
+            if name == "Call" and not self._is_pure_call(unit, node.func):
+                return False
+            if name != "Lambda":
+                for field in getattr(node, "_fields", ()):
+                    child = getattr(node, field, None)
+                    pending += child if isinstance(child, list) else [child]
+        return True
+
+    def _is_pure_decorator(self, unit: Unit, decorator: Any) -> bool:
+        if decorator.__class__.__name__ != "Call":
+            return self._is_pure_call(unit, decorator)
+        return self._is_pure(unit, decorator)
+
+    def _is_pure_call(self, unit: Unit, function: Any) -> bool:
+        """Whether calling what an expression names has no effect."""
+        base = code_units.reference(function)
+        last = getattr(function, "attr", getattr(function, "id", ""))
+        if base is None:
+            return str(last) in _PURE
+        found = _Found()
+        self._resolve(self._modules[unit.path], *base, found)
+        if any(dotted.partition(".")[0] == "levada" for dotted in found.outside):
+            return True
+        made = [each for each in found.units if each.kind in ("class", "function")]
+        if made:
+            return all(each.kind == "class" and not _has_constructor(each) for each in made)
+        return str(last) in _PURE
 
 
 class Reach:
@@ -740,16 +781,26 @@ class Reach:
     imports, ``whole`` those of them that it reaches as a whole (absolute paths).
     """
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: Code, common: Reach | None = None) -> None:
+        """Start with nothing, or with all that is reached in ``common``."""
         self.code = code
-        self.units: dict[Unit, None] = {}
-        self.shown: dict[Unit, None] = {}
-        self.modules: dict[str, None] = {}
-        self.libraries: dict[str, None] = {}
-        self.loaded: dict[str, None] = {}
-        self.whole: dict[str, None] = {}
+        self.common = common
+        self.units: dict[Unit, None] = {} if common is None else common.units.copy()
+        self.shown: dict[Unit, None] = {} if common is None else common.shown.copy()
+        self.modules: dict[str, None] = {} if common is None else common.modules.copy()
+        self.libraries: dict[str, None] = {} if common is None else common.libraries.copy()
+        self.loaded: dict[str, None] = {} if common is None else common.loaded.copy()
+        self.whole: dict[str, None] = {} if common is None else common.whole.copy()
+        self._reads_docstrings: bool | None = None
         self.pending: list[Unit] = []
         self.arrivals: list[str] = []  # loaded, and not yet asked what they do
+
+    @property
+    def reads_docstrings(self) -> bool:
+        """Whether anything that is reached looks at docstrings; asked once all is."""
+        if self._reads_docstrings is None:
+            self._reads_docstrings = any(unit.reads_docstrings for unit in self.units)
+        return self._reads_docstrings
 
     def add_all(self, units: Iterable[Unit]) -> None:
         """Add units that are not there yet; what they need is added by :meth:`close`."""
@@ -808,7 +859,7 @@ class Reach:
             self.add_triggered(unit)
 
     def add_triggered(self, unit: Unit) -> None:
-        """Add the statements that belong wherever ``unit`` is reached and they are run."""
+        """Add the statements of loaded modules that belong wherever ``unit`` is reached."""
         self.add_all(each for each in self.code.triggered(unit) if each.path in self.loaded)
 
 
@@ -873,16 +924,26 @@ def _called(function: ast.expr, like: ast.Call, keywords: list[ast.keyword]) -> 
     return like.__class__(func=function, args=[], keywords=keywords)
 
 
-def _is_variable(unit: Unit) -> bool:
-    """Whether a unit assigns, also in a block; a block that imports is not one of these."""
-    return unit.kind in ("variable", "other") and not any(unit.bound.values())
-
-
 def _has_hook(unit: Unit) -> bool:
     """Whether making a subclass of a class runs code of it."""
     node: Any = unit.node
     named = [getattr(item, "name", "") for item in getattr(node, "body", ())]
-    return "__init_subclass__" in named or bool(getattr(node, "keywords", ()))
+    return "__init_subclass__" in named or len(getattr(node, "keywords", ())) > 0
+
+
+def _has_constructor(unit: Unit) -> bool:
+    """Whether making an instance of a class runs code of it."""
+    node: Any = unit.node
+    named = {getattr(item, "name", "") for item in getattr(node, "body", ())}
+    return not named.isdisjoint(_CONSTRUCTORS) or len(getattr(node, "keywords", ())) > 0
+
+
+def _is_plain_member(statement: Any) -> bool:
+    """Whether a statement of a class body is a definition, a value or a docstring."""
+    name = statement.__class__.__name__
+    if name == "Expr":
+        return bool(statement.value.__class__.__name__ == "Constant")
+    return name in (*_DEFINITIONS, "AnnAssign", "Assign")
 
 
 def _is_builtin(name: str) -> bool:

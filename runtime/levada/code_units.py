@@ -13,17 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-#: How a name is used: called, taken as a value, changed in place.
-CALLED, VALUE, CHANGED = 1, 2, 4
+#: How a name is used: called (or changed in place), taken as a value.
+CALLED, VALUE = 1, 2
 
-#: Methods that change what they are called on. Only names of containers and registries.
-_CHANGING = frozenset(
-    (
-        *("add", "append", "appendleft", "clear", "connect", "discard", "extend", "extendleft"),
-        *("insert", "pop", "popitem", "popleft", "register", "remove", "reverse", "setdefault"),
-        *("sort", "subscribe", "update"),
-    )
-)
 _FUNCTIONS = frozenset(("FunctionDef", "AsyncFunctionDef", "Lambda"))
 _COMPREHENSIONS = frozenset(("ListComp", "SetComp", "GeneratorExp", "DictComp"))
 
@@ -39,16 +31,14 @@ class Unit:
 
     ``references`` are the names of the module that it uses, ``inner`` the uses of what its
     functions import, ``imports`` all that it imports, and ``early`` those that run when the
-    module is imported. ``effects`` are what it does to something else then: the thing that is
-    called or changed, and how (``call``, ``store``, ``decorator``, ``base``). ``statement`` is
-    what is written in the source, all names of an import included.
+    module is imported. ``statement`` is what is written in the source, all names of an import
+    included.
     """
 
     __slots__ = (
         "bound",
         "decorators",
         "early",
-        "effects",
         "imports",
         "index",
         "inner",
@@ -76,7 +66,6 @@ class Unit:
         self.imports: list[Import] = []
         self.early: list[Import] = []
         self.stars: list[Import] = []
-        self.effects: list[tuple[Reference, str]] = []
         self.reads_docstrings = False
 
 
@@ -243,7 +232,7 @@ class _Scanner:
             self.unit.bound.setdefault(name, None)
         elif scope.outer.get(name) == "global":
             self.unit.bound.setdefault(name, None)
-            self.use(name, (), CHANGED)
+            self.use(name, (), CALLED)
         else:
             scope.bound.add(name)
 
@@ -306,8 +295,7 @@ class _Scanner:
         if "__doc__" in chain or "getdoc" in chain:
             self.unit.reads_docstrings = True
         if node.ctx.__class__.__name__ != "Load":
-            how = CHANGED
-            self.note_store(node)
+            how = CALLED
         if inner.__class__.__name__ == "Name":
             self.use(inner.id, tuple(reversed(chain)), how)
         else:
@@ -315,16 +303,10 @@ class _Scanner:
 
     def visit_subscript(self, node: ast.Subscript) -> None:
         if node.ctx.__class__.__name__ != "Load":
-            self.note_store(node)
             base = reference(node.value)
             if base is not None:
-                self.use(*base, CHANGED)
+                self.use(*base, CALLED)
         self.push([node.value, node.slice])
-
-    def note_store(self, node: ast.expr) -> None:
-        base = reference(node)
-        if base is not None and self.scope.kind == "module":
-            self.unit.effects.append((base, "store"))
 
     def visit_call(self, node: ast.Call) -> None:
         function: Any = node.func
@@ -333,10 +315,6 @@ class _Scanner:
             self.use(function.id, (), CALLED)
             self.note_docstring_reader(function.id)
         elif name == "Attribute":
-            if function.attr in _CHANGING:
-                base = reference(function.value)
-                if base is not None:
-                    self.use(*base, CHANGED)
             self.visit_attribute(function, CALLED)
         self.note_dynamic_import(node)
         rest = [] if name in ("Name", "Attribute") else [function]
@@ -355,26 +333,6 @@ class _Scanner:
             self.add_import(target)
             self.unit.inner[target, ()] = VALUE
 
-    def visit_expression_statement(self, node: ast.Expr) -> None:
-        if self.scope.kind == "module":
-            self.note_calls(node.value)
-        self.push([node.value])
-
-    def note_calls(self, value: ast.expr) -> None:
-        pending: list[Any] = [value]
-        while pending:
-            item = pending.pop()
-            name = item.__class__.__name__
-            if name == "Call":
-                base = reference(item.func)
-                if base is not None:
-                    self.unit.effects.append((base, "call"))
-            if name != "Lambda":
-                for field in item._fields:
-                    child = getattr(item, field, None)
-                    children = child if isinstance(child, list) else [child]
-                    pending.extend(each for each in children if hasattr(each, "_fields"))
-
     def visit_assign(self, node: Any) -> None:
         annotation = getattr(node, "annotation", None)
         targets = getattr(node, "targets", None) or [node.target]
@@ -382,7 +340,7 @@ class _Scanner:
 
     def visit_augmented(self, node: Any) -> None:
         if node.target.__class__.__name__ == "Name":
-            self.use(node.target.id, (), VALUE | CHANGED)
+            self.use(node.target.id, (), VALUE)
         self.push([node.value, node.target])
 
     def visit_named(self, node: ast.NamedExpr) -> None:
@@ -413,9 +371,6 @@ class _Scanner:
 
     def visit_class(self, node: ast.ClassDef) -> None:
         self.bind(node.name)
-        if node is self.unit.node:
-            bases = [reference(base) for base in (*node.bases, *node.keywords)]
-            self.unit.effects.extend((base, "base") for base in bases if base is not None)
         inside = [*node.bases, *node.keywords, _Enter("class"), *node.body, _LEAVE]
         self.push([*self.own_decorators(node), *_generic(node, inside)])
 
@@ -496,7 +451,6 @@ _VISITS: dict[str, Callable[[_Scanner, Any], None]] = {
     "ClassDef": _Scanner.visit_class,
     "Constant": _Scanner.visit_constant,
     "ExceptHandler": _Scanner.visit_named_part,
-    "Expr": _Scanner.visit_expression_statement,
     "FunctionDef": _Scanner.visit_function,
     "Global": _Scanner.visit_declaration,
     "Import": _Scanner.visit_import,

@@ -162,7 +162,7 @@ class NeedsFinder:
         return tuple(
             f"{name_of(unit.path)}:{name}"
             for unit in reach.units
-            if unit.kind == "class" and (unit.decorators or unit.effects)
+            if unit.kind == "class" and (unit.decorators or getattr(unit.node, "bases", None))
             for name in unit.bound
         )
 

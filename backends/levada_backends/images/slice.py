@@ -187,7 +187,7 @@ class Slice:
 
         With each the files that it has to import.
         """
-        acting = {unit.path for unit in self.units if self.code.effect(unit) is not None}
+        acting = {unit.path for unit in self.units if unit in self.code.acts(unit.path)}
         missing: set[str] = set()
         for root in self._roots if acting else ():
             missing |= acting - self._loaded_by_kept(root)
