@@ -25,7 +25,7 @@ INLINE = 4096
 #: Fields of a record whose text is not Levada's own.
 _FREE_FIELDS = (
     *("parameters", "inputs", "outputs", "metrics", "params", "artifacts"),
-    *("error", "engine", "warnings"),
+    *("error", "engine", "observed", "warnings"),
 )
 _DICTIONARY_LIMIT = 100_000  # characters of a shown parameter
 
@@ -48,6 +48,7 @@ class Attempt:
         self.line: int | None = None  #: where the step's function starts, once it is imported
         self.resources: dict[str, Any] = {}
         self.looked_up: cache.Lookup | None = None
+        self.observed: dict[str, Any] | None = None  #: what the step read, if it succeeded
         fields = cache.context_of(request)
         fields["parameters"] = partial(_decoded, request.parameters, store)
         fields["map_index"] = tuple(request.map_index) if request.map_index else None
@@ -140,6 +141,7 @@ class Attempt:
             "artifacts": self.artifacts,
             "resources": self.resources,
             "cache": None if self.looked_up is None else self.looked_up.as_json(),
+            "observed": self.observed,
             "error": self.error,
             "engine": request.engine,
             "allow_pickle": self._pickled(),

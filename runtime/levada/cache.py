@@ -2,27 +2,31 @@
 
 A key covers the step's code, the versions of the packages that it reaches, its inputs, its
 environment variables and the names of its outputs. It is the same on every engine. What a step
-read from its context is not known before it ran: the entry says it, and it is compared.
+read besides is not known before it ran: each entry of a key says it, fields of the context and
+what was observed (``levada.observations``), and the entry counts only if all of it is the same.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import time
 
-from levada import environment, records, values
+from levada import environment, input_classes, observations, records, values
 from levada.artifact import Artifact, ArtifactError
 from levada.store import digest_of
 from levada.trees.canonical import canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from levada.request import StepRequest
     from levada.store import Store
 
-SCHEMA = "levada.cache/1"
-_MOST_ENTRIES = 16  # of one key: replacements of damaged ones, and other contexts
+SCHEMA = "levada.cache/2"
+_MOST_ENTRIES = 16  # of one key that are looked at, the newest first
 _MOST_RUNS = 50  # earlier runs that an explanation looks at
 
 
@@ -31,9 +35,10 @@ class Lookup:
 
     ``entry`` is what the cache holds, None for a miss. ``reasons`` says why it is a miss: each
     has ``part`` and ``text``, and ``before`` and ``after`` where there are two states to compare.
+    ``is_open``: there is an entry, and only the step's own process can tell whether it counts.
     """
 
-    __slots__ = ("entry", "key", "parts", "reasons")
+    __slots__ = ("entry", "is_open", "key", "parts", "reasons")
 
     def __init__(
         self,
@@ -46,6 +51,7 @@ class Lookup:
         self.parts = parts
         self.entry = entry
         self.reasons = reasons
+        self.is_open = False
 
     @property
     def hit(self) -> bool:
@@ -63,8 +69,8 @@ class Lookup:
         }
 
 
-def parts_of(request: StepRequest) -> dict[str, Any]:
-    """Give what the key is made of, each part by its digest or its text."""
+def parts_of(request: StepRequest, store: Store) -> dict[str, Any]:
+    """Give what the key is made of, each part by its digest or its text. Raises StoreError."""
     described = environment_of(request)
     parts = {
         "step": request.key,
@@ -75,6 +81,8 @@ def parts_of(request: StepRequest) -> dict[str, Any]:
     }
     if request.settings.get("environment"):
         parts["variables"] = digest_of(canonical(_sorted(request.settings["environment"])))
+    if classes := input_classes.digests(request, store):
+        parts["classes"] = classes
     return parts
 
 
@@ -100,35 +108,52 @@ def key_of(parts: dict[str, Any]) -> str:
     return digest_of(canonical(_sorted(parts))).removeprefix("sha256:")
 
 
-def lookup(request: StepRequest, store: Store) -> Lookup:
-    """Look a step up without importing any of its code. What an entry names is verified."""
-    parts = parts_of(request)
-    key = key_of(parts)
+def lookup(request: StepRequest, store: Store, *, here: bool = True) -> Lookup:
+    """Look a step up without importing any of its code. What an entry names is verified.
+
+    ``here`` says whether the step would run in this file system with these variables.
+    """
+    if not here and input_classes.names(request.inputs.values(), store):
+        found = Lookup("", {}, None, [])
+        found.is_open = True
+        return found
+    parts = parts_of(request, store)
+    found = Lookup(key_of(parts), parts, None, [])
     if request.settings.get("cache") is False:
-        return Lookup(key, parts, None, [{"part": "cache", "text": "the cache is off"}])
+        found.reasons = [{"part": "cache", "text": "the cache is off"}]
+        return found
     if request.step.get("code") is None:
-        return Lookup(key, parts, None, [{"part": "code", "text": "the code is not known"}])
-    reasons: list[dict[str, Any]] = []
-    for number in range(_MOST_ENTRIES):
-        entry = _entry(store, key, number)
-        if entry is None:
-            break
-        reasons = _faults(entry, request, store)
+        found.reasons = [{"part": "code", "text": "the code is not known"}]
+        return found
+    names = store.list(_folder(found.key))[-_MOST_ENTRIES:]
+    for name in reversed(names):
+        entry = records.read_document(store, f"{_folder(found.key)}/{name}") or {}
+        if not here and observations.is_of_its_place(entry.get("observed") or {}):
+            found.is_open, found.reasons = True, []
+            return found
+        reasons = _faults(entry, found.key, request, store)
         if not reasons:
-            return Lookup(key, parts, entry, [])
-    return Lookup(key, parts, None, reasons)
+            found.entry, found.reasons = entry, []
+            return found
+        found.reasons = found.reasons or [dict(reason) for reason in reasons]
+    return found
 
 
 def remember(
-    request: StepRequest, record: dict[str, Any], store: Store, reads: dict[str, str]
+    record: dict[str, Any], store: Store, reads: dict[str, str], observed: dict[str, Any]
 ) -> None:
-    """Enter what an attempt gave, after a miss. ``reads`` is :func:`context_reads` of it."""
+    """Enter what an attempt gave, after a miss.
+
+    ``reads`` is :func:`context_reads` of it, ``observed`` what it read besides.
+    """
     cache = record["cache"]
     entry = {
         "schema": SCHEMA,
         "key": cache["key"],
         "parts": cache["parts"],
+        "created": time.time(),
         "reads": reads,
+        "observed": observed,
         "returns": record["returns"],
         "outputs": record["outputs"],
         "metrics": record["metrics"],
@@ -136,12 +161,20 @@ def remember(
         "artifacts": record["artifacts"],
         "from": {name: record[name] for name in ("run_id", "node", "map_index", "attempt")},
     }
-    for number in range(_MOST_ENTRIES):
-        if store.write_once(_path(cache["key"], number), records.document(entry)):
-            return
-        found = records.read_document(store, _path(cache["key"], number))
-        if found is not None and not _faults(found, request, store):
-            return
+    data = records.document(entry)
+    name = f"{time.time_ns() // 1000:017d}-{digest_of(data)[7:15]}.json"
+    store.write_once(f"{_folder(cache['key'])}/{name}", data)
+
+
+def places_of(request: StepRequest) -> observations.Places:
+    """Return the folders that names in a step's observations are relative to."""
+    return observations.Places(request.project)
+
+
+def known_variables(request: StepRequest) -> set[str]:
+    """Name the variables that the key has, and secrets, which are references."""
+    settings = request.settings
+    return {*(settings.get("environment") or ()), *(settings.get("secrets") or ())}
 
 
 def context_of(request: StepRequest) -> dict[str, Any]:
@@ -192,27 +225,20 @@ def explain(record: dict[str, Any], store: Store) -> list[dict[str, Any]]:
     return changes or [{"part": "cache", "text": "the cache has no entry for it any more"}]
 
 
-def _path(key: str, number: int) -> str:
-    return f"cache/{key}.{number}.json" if number else f"cache/{key}.json"
-
-
-def _entry(store: Store, key: str, number: int) -> dict[str, Any] | None:
-    """Read an entry: None if there is none, an empty one if it is damaged."""
-    try:
-        found = json.loads(store.read(_path(key, number)))
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+def _folder(key: str) -> str:
+    return f"cache/{key}"
 
 
 def _sorted(value: Any) -> Any:
     return json.loads(json.dumps(value, sort_keys=True))
 
 
-def _faults(entry: dict[str, Any], request: StepRequest, store: Store) -> list[dict[str, Any]]:
+def _faults(
+    entry: dict[str, Any], key: str, request: StepRequest, store: Store
+) -> Sequence[Mapping[str, Any]]:
     """Why an entry cannot be used."""
+    if entry.get("schema") != SCHEMA:
+        return [{"part": "entry", "text": "the cache's entry is damaged"}]
     for name, digest in (entry.get("reads") or {}).items():
         if context_reads(request, [name]).get(name) != digest:
             text = f"the step reads {name} of its context, which is another one now"
@@ -221,7 +247,8 @@ def _faults(entry: dict[str, Any], request: StepRequest, store: Store) -> list[d
         held = [entry["returns"], *entry["artifacts"].values()]
         artifacts = [Artifact.from_json(artifact) for artifact in held]
         whole = all(entry[name] is not None for name in ("outputs", "metrics", "params"))
-        whole = whole and bool(entry["from"]["run_id"])
+        whole = whole and bool(entry["from"]["run_id"]) and isinstance(entry["created"], float)
+        whole = whole and set(observations.PARTS) <= set(entry["observed"])
     except (ArtifactError, KeyError, AttributeError, TypeError):
         whole = False
     if not whole:
@@ -230,7 +257,40 @@ def _faults(entry: dict[str, Any], request: StepRequest, store: Store) -> list[d
         if not values.verify(artifact, store):
             text = f"what it gave is missing from the store or damaged: {artifact.digest}"
             return [{"part": "blob", "text": text}]
-    return []
+    return _refusals(entry, request) or observations.changes(
+        entry["observed"],
+        places_of(request),
+        store,
+        key=key,
+        environment=os.environ,
+        known_variables=known_variables(request),
+    )
+
+
+def _refusals(entry: dict[str, Any], request: StepRequest) -> list[dict[str, Any]]:
+    """Why the settings of the step do not let it be answered by an entry."""
+    setting, observed = request.settings.get("cache"), entry["observed"]
+    if isinstance(setting, (int, float)) and not isinstance(setting, bool):
+        age = time.time() - entry["created"]
+        if age <= setting:
+            return []
+        text = f"the result is {_span(age)} old, and the step says cache: at most {_span(setting)}"
+        return [{"part": "age", "text": text}]
+    if setting is True:
+        return []
+    way_out = 'such a step runs again unless it says cache=True or an age, cache="6h"'
+    reasons = [f"the step connected to {name}" for name in observed["connections"]]
+    reasons += [f"not all that the step read is known: {text}" for text in observed["unseen"]]
+    part = "connections" if observed["connections"] else "unseen"
+    return [{"part": part, "text": f"{text}; {way_out}"} for text in reasons[:1]]
+
+
+def _span(seconds: float) -> str:
+    """Show a time by its largest unit: ``6 h``."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
 
 
 def _nearest(record: dict[str, Any], store: Store) -> dict[str, Any] | None:
@@ -258,6 +318,7 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, An
         if old.get(part) != new.get(part):
             changes.append(_change(part, text, old.get(part), new.get(part)))
     changes += _input_changes(old["inputs"], new["inputs"])
+    changes += _class_changes(old.get("classes") or {}, new.get("classes") or {})
     if old["environment"] != new["environment"]:
         changes += _environment_changes(before["environment"], after["environment"])
     return changes
@@ -268,6 +329,15 @@ def _input_changes(old: dict[str, str], new: dict[str, str]) -> list[dict[str, A
     return [
         _change("inputs", f"input {name} changed", old.get(name), new.get(name)) | {"name": name}
         for name in names
+    ]
+
+
+def _class_changes(old: dict[str, str], new: dict[str, str]) -> list[dict[str, Any]]:
+    return [
+        _change("classes", f"the class {name} of an input changed", old[name], new[name])
+        | {"name": name}
+        for name in new
+        if name in old and old[name] != new[name]
     ]
 
 

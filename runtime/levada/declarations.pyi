@@ -15,8 +15,8 @@ class _Inherited(TypedDict, total=False):
     retry: Retry | int
     # The time that one attempt may take; then it is ended and fails.
     timeout: float | str | timedelta
-    # Whether a result of an earlier run is used where nothing has changed.
-    cache: bool
+    # Whether a result of an earlier run is used where nothing has changed, or up to which age.
+    cache: bool | float | str | timedelta
     # Environment variables; those of a call, a step and a pipeline are merged.
     environment: Mapping[str, str]
     # Where a step runs, of what the target has.

@@ -12,6 +12,7 @@ import sys
 from functools import lru_cache
 
 from levada import module_search
+from levada.hashing import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +75,21 @@ class Distribution:
     def commit(self) -> str:
         """The commit of a repository that it was installed from, empty for any other."""
         return str(self._origin('"commit_id"').get("vcs_info", {}).get("commit_id", ""))
+
+    @property
+    def files_digest(self) -> str:
+        """The digest (64 hexadecimal digits) of what was installed from a folder or a local file.
+
+        It is that of the digests in RECORD. Empty for a distribution from an index or a repository,
+        and for an editable one: its files are code of the project (``levada.local_packages``).
+        """
+        origin = self._origin('"url"')
+        is_local = folder_of_url(str(origin.get("url", ""))) is not None
+        if not is_local or "vcs_info" in origin or self.editable is not None:
+            return ""
+        lines = sorted(line for line in self.record.splitlines() if ".dist-info/" not in line)
+        digest = sha256("\n".join(lines).encode("utf-8", "surrogateescape"))
+        return str(digest.hexdigest())
 
     def _origin(self, word: str) -> dict[str, Any]:
         """Return ``direct_url.json``, empty if it is not there or does not have this word."""

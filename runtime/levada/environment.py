@@ -23,7 +23,8 @@ def describe(imports: Iterable[str], requirements: Iterable[str]) -> dict[str, A
 
     ``digest`` covers the minor version of Python and, by name, the versions of the distributions
     that the imports resolve to, of the required ones, and of what these require in turn. It is the
-    same wherever the same versions are installed.
+    same wherever the same versions are installed. A distribution from a repository counts with its
+    commit, one from a folder or a file with the digests of its files (``1.0+3f2a…``).
     """
     return dict(_described(tuple(sorted(imports)), tuple(sorted(requirements)), tuple(sys.path)))
 
@@ -76,10 +77,16 @@ def _versions(
     for name in waiting:  # grows while it is gone over
         if name in found or name == "levada":
             continue
-        found[name] = known[name].version if name in known else None
+        found[name] = _version(known[name]) if name in known else None
         if name in known:
             waiting += [needed for needed in known[name].requires() if needed in known]
     return {name: found[name] for name in sorted(found)}
+
+
+def _version(distribution: Distribution) -> str:
+    """Return the version, and of what has no release to its name what tells two of it apart."""
+    mark = distribution.commit[:12] or distribution.files_digest[:12]
+    return f"{distribution.version}+{mark}" if mark else distribution.version
 
 
 def _owners(module: str, known: dict[str, Distribution], path: tuple[str, ...]) -> list[str]:

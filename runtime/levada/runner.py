@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from levada import cache, failures, records, tracking, values
+from levada import cache, failures, observations, records, tracking, values
 from levada.artifact import Artifact
 from levada.attempt import Attempt, output_entry
 from levada.errors import (
@@ -17,6 +17,7 @@ from levada.errors import (
     StepError,
     TimedOut,
 )
+from levada.observe import Observer
 from levada.output_capture import OutputCapture
 from levada.redaction import secret_values
 from levada.request import StepRequest
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StepRequest", "record_hit", "run", "stage", "take_from_cache"]
 
+#: The parts of observations that are lists.
+_LISTS = ("connections", "unseen")
 #: Why an attempt is no hit although the cache has its outputs.
 _RAN_BEFORE = {"part": "cache", "text": "the program ran before the cache was looked at"}
 
@@ -114,6 +117,8 @@ class Run:
         self.attempt = Attempt(request, self.store, self.secrets)
         self.attempt.looked_up = looked_up
         self.unfinished_line = False
+        #: what the step's function read, and texts that may name more files
+        self._observed: tuple[Observer, list[str]] | None = None
 
     def run(self, *, echo: bool, ends_process: bool) -> dict[str, Any]:
         """Run the attempt; see :func:`run`."""
@@ -200,16 +205,31 @@ class Run:
         _check_secrets(request)
         with _Surroundings(request):
             values.set_project_roots(request.roots)
-            function = _import_function(request)
-            self.attempt.line = _first_line(function)
-            inputs = _inputs(request, self.store)
-            tracking.begin(self.attempt)
+            observer = self._observer()
+            observer.start()
             try:
-                returned = _call(function, inputs)
+                function = _import_function(request)
+                self.attempt.line = _first_line(function)
+                inputs = _inputs(request, self.store)
+                texts = [*_texts(function), *_named_by(inputs)]
+                returned = self._tracked(function, inputs)
             finally:
-                tracking.end()
-                self.attempt.take_relayed()
+                observer.stop()
+            self._observed = (observer, texts)
             self._save(returned)
+
+    def _observer(self) -> Observer:
+        request, folder = self.request, getattr(self.store, "root", None)
+        ignored = [] if folder is None else [str(folder)]
+        return Observer([os.path.abspath(request.project), *request.roots], ignored)
+
+    def _tracked(self, function: Callable[..., object], inputs: dict[str, Any]) -> object:
+        tracking.begin(self.attempt)
+        try:
+            return _call(function, inputs)
+        finally:
+            tracking.end()
+            self.attempt.take_relayed()
 
     def _run_program(self, part: dict[str, Any]) -> object:
         """Run the program of a container step, or take what it wrote where it has run already."""
@@ -264,11 +284,29 @@ class Run:
             status = records.CANCELLED if error["kind"] == "cancelled" else records.FAILED
             if self._replaceable and error["type"] == Cancelled.__name__:
                 return self.attempt.record(status)
+        observed = self._describe_observed() if status == records.SUCCEEDED else None
         record = self.attempt.write(status)
-        if status == records.SUCCEEDED and self._may_remember():
+        if observed is not None and self._may_remember():
             reads = cache.context_reads(self.request, tracking.fields_read(self.attempt.context))
-            cache.remember(self.request, record, self.store, reads)
+            cache.remember(record, self.store, reads, observed)
         return record
+
+    def _describe_observed(self) -> dict[str, Any]:
+        """Describe what the step read, for its record and the cache; of a program, nothing."""
+        if self._observed is None:
+            return {part: [] if part in _LISTS else {} for part in observations.PARTS}
+        observer, texts = self._observed
+        observer.files |= dict.fromkeys(observations.named_files(texts, observer.began))
+        found = observations.describe(
+            observer,
+            cache.places_of(self.request),
+            key="" if self.attempt.looked_up is None else self.attempt.looked_up.key,
+            imports=self.request.step.get("imports") or (),
+            known_variables=cache.known_variables(self.request),
+        )
+        observed = observations.kept(found, self.store)
+        self.attempt.observed = observations.shown(observed)
+        return observed
 
     def _may_remember(self) -> bool:
         known = self.request.step.get("code") is not None and self.attempt.looked_up is not None
@@ -416,6 +454,27 @@ def _first_line(function: Callable[..., object]) -> int | None:
     """Return the line that a function starts at, with its decorators; None if it has no code."""
     line: int | None = getattr(getattr(function, "__code__", None), "co_firstlineno", None)
     return line
+
+
+def _texts(function: Callable[..., object]) -> list[str]:
+    """Return the texts in the code of a function, and of the functions in it."""
+    codes, found = [getattr(function, "__code__", None)], []
+    while getattr(function, "__wrapped__", None) is not None:
+        function = function.__wrapped__  # type: ignore[attr-defined]
+        codes.append(getattr(function, "__code__", None))
+    while codes:
+        constants = getattr(codes.pop(), "co_consts", ())
+        found += [each for each in constants if isinstance(each, str)]
+        codes += [each for each in constants if hasattr(each, "co_consts")]
+    return found
+
+
+def _named_by(inputs: dict[str, Any]) -> list[str]:
+    """Return the texts and paths among the inputs of a step, at most one level deep."""
+    given = list(inputs.values())
+    for each in inputs.values():
+        given += list(each)[:100] if isinstance(each, (list, tuple)) else []
+    return [os.fsdecode(each) for each in given if isinstance(each, (str, os.PathLike))]
 
 
 def _import_function(request: StepRequest) -> Callable[..., object]:

@@ -197,6 +197,17 @@ def seconds(name: str, value: object) -> float:
     return number
 
 
+def _reuse(name: str, value: object) -> bool | float:
+    """Read whether results are used again, or up to which age in seconds."""
+    if isinstance(value, bool):
+        return value
+    try:
+        return seconds(name, value)
+    except (TypeError, ValueError) as error:
+        text = f'{name} must be True, False or an age as "90s", "15m", "6h" or "1d", not {value!r}'
+        raise type(error)(text) from None
+
+
 def texts(name: str, value: object) -> list[str]:
     """Read a list of strings."""
     if isinstance(value, str) or not isinstance(value, (list, tuple)):
@@ -468,6 +479,12 @@ MAPPING = Kind(mapping, "Mapping[str, str]", _TABLE, '{"name": "value"}')
 SECONDS = Kind(
     seconds, "float | str | timedelta", {"type": "number", "exclusiveMinimum": 0}, '"15m"'
 )
+_REUSE = Kind(
+    _reuse,
+    "bool | float | str | timedelta",
+    {"type": ["boolean", "number"], "exclusiveMinimum": 0},
+    '"6h"',
+)
 _NAME = Kind(_name, "str", {"type": "string", "minLength": 1}, '"churn-daily"')
 _ASSETS = Kind(_assets, "Sequence[str]", _STRINGS, '["s3://bucket/model"]')
 _FUNCTION = Kind(_function, "str", {"type": "string", "pattern": ":"}, '"module:function"')
@@ -556,11 +573,10 @@ SETTINGS = {
         SECONDS, "The time that one attempt may take; then it is ended and fails.", inherited=True
     ),
     "cache": Setting(
-        FLAG,
-        "Whether a result of an earlier run is used where nothing has changed.",
+        _REUSE,
+        "Whether a result of an earlier run is used where nothing has changed, or up to which age.",
         inherited=True,
         default=True,
-        example="False",
     ),
     "environment": Setting(
         MAPPING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,32 @@ def test_the_first_on_the_path_counts(site, tmp_path, monkeypatch):
     install(front, "numpy", "3.0", ["numpy"])
     monkeypatch.setattr("sys.path", [str(front), str(site)])
     assert environment.installed_versions()["numpy"] == "3.0"
+
+
+@pytest.mark.parametrize(
+    ("origin", "record", "mark"),
+    [
+        ({"url": "file:///src/six", "dir_info": {}}, "six.py,sha256=a,1\n", "a44895a5a3bb"),
+        (
+            {"url": "file:///six-1.17.whl", "archive_info": {}},
+            "six.py,sha256=b,1\n",
+            "7236c405a6f6",
+        ),
+        ({"url": "file:///src/six", "dir_info": {"editable": True}}, "six.py,sha256=a,1\n", ""),
+        (
+            {"url": "https://g/six", "vcs_info": {"commit_id": "0123456789abcdef"}},
+            "",
+            "0123456789ab",
+        ),
+        ({"url": "https://files/six-1.17.whl", "archive_info": {}}, "", ""),
+    ],
+)
+def test_what_was_not_installed_by_its_version(site, origin, record, mark):
+    metadata = site / "six-1.17.dist-info"
+    (metadata / "direct_url.json").write_text(json.dumps(origin))
+    (metadata / "RECORD").write_text("six.py,,\n" + record)
+    distributions.installed.cache_clear()
+    environment._described.cache_clear()
+    found = environment.describe(["six"], [])["packages"]["six"]
+    assert found.partition("+")[0] == "1.17"
+    assert found.partition("+")[2] == mark

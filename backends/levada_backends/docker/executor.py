@@ -104,6 +104,8 @@ class _Container(Running):
 class DockerExecutor(MachineExecutor):
     """Runs attempts in containers."""
 
+    shares_files = False
+
     def __init__(
         self,
         context: RunContext,

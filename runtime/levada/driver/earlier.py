@@ -27,7 +27,7 @@ def look_up(store: Store, request: StepRequest, run_id: str) -> cache.Lookup | N
         name: record[name] for name in ("returns", "outputs", "metrics", "params", "artifacts")
     }
     entry["from"] = {name: record[name] for name in ("run_id", "node", "map_index", "attempt")}
-    parts = cache.parts_of(request)
+    parts = cache.parts_of(request, store)
     return cache.Lookup(cache.key_of(parts), parts, entry, [])
 
 

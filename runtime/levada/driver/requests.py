@@ -80,7 +80,8 @@ class Requests:
         request.environment = environments.known(self._store, self.image(request.node), request)
         if request.environment is None:
             return None
-        return cache.lookup(request, self._store)
+        found = cache.lookup(request, self._store, here=False)
+        return None if found.is_open else found
 
     def _hand_over(
         self, attempt: Attempt, request: StepRequest, looked_up: cache.Lookup | None

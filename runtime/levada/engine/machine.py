@@ -110,7 +110,12 @@ class WakeUp:
 
 
 class MachineExecutor(Executor):
-    """Runs attempts on this machine. ``on_log`` is given what running attempts print."""
+    """Runs attempts on this machine. ``on_log`` is given what running attempts print.
+
+    ``shares_files``: attempts see the files and variables of this process.
+    """
+
+    shares_files = True
 
     def __init__(self, context: RunContext, on_log: Callable[[Attempt, str], None] | None) -> None:
         self._context = context
@@ -129,7 +134,9 @@ class MachineExecutor(Executor):
         request = self._cache_request(attempt)
         if request is None:
             return None
-        looked_up = cache.lookup(request, self._context.store)
+        looked_up = cache.lookup(request, self._context.store, here=self.shares_files)
+        if looked_up.is_open:  # the attempt itself looks
+            return None
         if not looked_up.hit:
             self._looked_up[attempt] = looked_up
             return None

@@ -1,0 +1,319 @@
+"""What an attempt observed, as the cache keeps it, and whether all of it is the same now.
+
+The JSON form (of ``levada.cache/2`` and, without hashes of variables, of records)::
+
+    {"files": {"data/train.csv": [2048, "<stamp>", "sha256:…"], "missing.yaml": null},
+     "folders": {"data": "sha256:…"}, "modules": {"plugins/csv.py": "sha256:…"},
+     "variables": {"MODE": "3f2a…"}, "connections": ["db:5432"], "unseen": ["…"]}
+
+Names are POSIX paths relative to the project, absolute for what is not below it. A file is
+compared by its size, then by its stamp (times of change and inode: the same file), then by its
+digest; one of more than 1 GiB by size and time of change alone, with null for a digest. Of many
+files ``files`` is ``{"$blob": digest, "count": n}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+
+from levada.hashing import sha256
+from levada.observe import ALL_VARIABLES, variables_of
+from levada.store import digest_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, TypedDict
+
+    from levada.observe import Observer
+    from levada.store import Store
+
+    class Reason(TypedDict, total=False):
+        """Why a result cannot be used again; ``name`` is the file, variable or module."""
+
+        part: str
+        text: str
+        name: str
+
+    #: The size in bytes, the stamp, and the digest; None for a file that is not there.
+    FileState = tuple[int, str, str | None] | None
+
+#: The parts of the JSON form.
+PARTS = ("files", "folders", "modules", "variables", "connections", "unseen")
+#: Bytes from which a file is not read to compare it.
+HUGE = 1 << 30
+_CHUNK = 1 << 20
+#: More files than this are kept as a blob beside the entry.
+_MANY = 500
+_MOST_REASONS = 10
+#: Nanoseconds that a file has to be older than its digest before its stamp is believed.
+_SETTLED = 2_000_000_000
+_HARMLESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/tty")
+#: Modules that connect to servers by code which Python does not see.
+_CLIENTS = frozenset(
+    (
+        *("MySQLdb", "adbc_driver_flightsql", "adbc_driver_postgresql", "confluent_kafka"),
+        *("connectorx", "cx_Oracle", "ibm_db", "oracledb", "psycopg", "psycopg2", "pymssql"),
+        *("pyodbc", "turbodbc"),
+    )
+)
+_IGNORED_NAMES = ("__pycache__", ".levada")
+
+
+class Places:
+    """The folders that names in observations are relative to, and may be in, absolute paths."""
+
+    __slots__ = ("project", "temporary")
+
+    def __init__(self, project: str) -> None:
+        self.project = os.path.abspath(project)
+        found = (os.environ.get("TMPDIR"), "/tmp", "/var/tmp")  # noqa: S108
+        self.temporary = tuple(f"{folder.rstrip('/')}/" for folder in found if folder)
+
+    def name(self, place: str) -> str:
+        """Return the name of a path in observations."""
+        place = os.path.normpath(place)
+        if place == self.project:
+            return "."
+        return place.removeprefix(f"{self.project}/")
+
+    def path(self, name: str) -> str:
+        """Return the path of a name."""
+        return os.path.normpath(os.path.join(self.project, name))
+
+    def is_temporary(self, place: str) -> bool:
+        """Whether a path is in a folder for temporary files, and not in the project."""
+        return place.startswith(self.temporary) and not place.startswith(f"{self.project}/")
+
+
+def describe(
+    observer: Observer,
+    places: Places,
+    *,
+    key: str,
+    imports: Iterable[str],
+    known_variables: Iterable[str],
+) -> dict[str, Any]:
+    """Return the JSON form of what an observer has seen, by the state of now.
+
+    ``key`` is the cache's, which the hashes of variables depend on; ``imports`` are the outside
+    modules of the step's code; ``known_variables`` count otherwise and are left out.
+    """
+    unseen = dict(observer.unseen)
+    clients = sorted(_CLIENTS & {module.partition(".")[0] for module in imports})
+    unseen |= {f"{name} may connect to a server without Python seeing it": None for name in clients}
+    files = _files(observer, places, unseen)
+    folders = {
+        places.name(place): listing(place)
+        for place in observer.folders
+        if not places.is_temporary(place + "/") or _is_older(place, observer.began)
+    }
+    names = {
+        name
+        for each in observer.variables
+        for name in variables_of(each, observer.environment)
+        if name not in known_variables
+    }
+    has_all = {ALL_VARIABLES: ""} if ALL_VARIABLES in observer.variables else {}
+    return {
+        "files": files,
+        "folders": dict(sorted(folders.items())),
+        "modules": {places.name(place): _content(place) for place in sorted(observer.modules)},
+        "variables": has_all
+        | {name: _hash(key, name, observer.environment) for name in sorted(names)},
+        "connections": sorted(observer.connections),
+        "unseen": sorted(text.replace(f"{places.project}/", "") for text in unseen),
+    }
+
+
+def kept(observed: dict[str, Any], store: Store) -> dict[str, Any]:
+    """Return the form for the store: many files are a blob of their own."""
+    files = observed["files"]
+    if len(files) <= _MANY:
+        return observed
+    data = json.dumps(files, sort_keys=True, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return observed | {"files": {"$blob": store.put_blob(data), "count": len(files)}}
+
+
+def shown(observed: dict[str, Any]) -> dict[str, Any]:
+    """Return the form for a record: variables by their names only."""
+    return observed | {"variables": list(observed["variables"])}
+
+
+def is_of_its_place(observed: dict[str, Any]) -> bool:
+    """Whether it can be compared only where the step runs: in its image, with its variables."""
+    return any(observed.get(part) for part in ("files", "folders", "modules", "variables"))
+
+
+def changes(
+    observed: dict[str, Any],
+    places: Places,
+    store: Store,
+    *,
+    key: str,
+    environment: Mapping[str, str],
+    known_variables: Iterable[str],
+) -> list[Reason]:
+    """Say what is not as it was observed, at most ten of it; nothing if all of it is."""
+    found: list[Reason] = []
+    for name, state in _stored_files(observed["files"], store).items():
+        if len(found) >= _MOST_REASONS:
+            return found
+        if text := _file_change(name, places.path(name), state):
+            found.append({"part": "files", "text": text, "name": name})
+    for name, digest in observed["folders"].items():
+        if listing(places.path(name)) != digest:
+            text = f"the folder {name} has other files than before"
+            found.append({"part": "folders", "text": text, "name": name})
+    for name, digest in observed["modules"].items():
+        if _content(places.path(name)) != digest:
+            text = f"the module {name}, which the step imports by name, changed"
+            found.append({"part": "modules", "text": text, "name": name})
+    found += _variable_changes(observed["variables"], key, environment, known_variables)
+    return found[:_MOST_REASONS]
+
+
+def _variable_changes(
+    before: dict[str, str | None],
+    key: str,
+    environment: Mapping[str, str],
+    known: Iterable[str],
+) -> list[Reason]:
+    names = {name for name in before if name != ALL_VARIABLES}
+    if ALL_VARIABLES in before:
+        names |= {n for n in variables_of(ALL_VARIABLES, dict(environment)) if n not in known}
+    return [
+        {"part": "variables", "text": f"the environment variable {name} changed", "name": name}
+        for name in sorted(names)
+        if _hash(key, name, environment) != before.get(name)
+    ]
+
+
+def named_files(texts: Iterable[str], began: int) -> list[str]:
+    """Return the files that some texts name, but for those that changed since ``began``.
+
+    Code outside of Python opens files unseen; their names are mostly texts of the step.
+    """
+    found = []
+    for text in texts:
+        if not 0 < len(text) < 4096 or "\0" in text or "\n" in text:
+            continue
+        place = os.path.abspath(text)
+        if os.path.isfile(place) and _is_older(place, began):
+            found.append(place)
+    return found
+
+
+def listing(place: str) -> str | None:
+    """Return the digest of the names in a folder, None if it is not there."""
+    try:
+        names = [name for name in os.listdir(place) if name not in _IGNORED_NAMES]
+    except OSError:
+        return None
+    return digest_of("\0".join(sorted(names)).encode("utf-8", "surrogateescape"))
+
+
+def _files(observer: Observer, places: Places, unseen: dict[str, None]) -> dict[str, FileState]:
+    states: dict[str, FileState] = {}
+    written = {os.path.normpath(place) for place in observer.written}
+    for place in sorted({os.path.normpath(place) for place in observer.files}):
+        if place in written or place in observer.modules or observer.is_ignored(place):
+            continue
+        try:
+            found = os.stat(place)
+        except (OSError, ValueError):
+            if not places.is_temporary(place):
+                states[places.name(place)] = None
+            continue
+        if stat.S_ISDIR(found.st_mode):
+            continue
+        if not stat.S_ISREG(found.st_mode):
+            if place not in _HARMLESS_DEVICES:
+                unseen[f"{place} is not a file, and what was read from it is gone"] = None
+        elif found.st_mtime_ns >= observer.began:
+            if not places.is_temporary(place):
+                unseen[f"{place} changed while the step ran"] = None
+        elif not places.is_temporary(place) or found.st_ctime_ns < observer.began:
+            states[places.name(place)] = _state(place, found)
+    return states
+
+
+def _state(place: str, found: os.stat_result) -> FileState:
+    """Return what a file is compared by; None if it is gone by now."""
+    if found.st_size > HUGE:
+        return found.st_size, str(found.st_mtime_ns), None
+    digest = _content(place)
+    if digest is None:
+        return None
+    return found.st_size, _stamp(found), digest
+
+
+def _stamp(found: os.stat_result) -> str:
+    """Identify an unchanged file; empty for one that changed so lately that it may change again.
+
+    A file system may not tell two changes within a tick of its clock apart, as git's index knows
+    (``Documentation/technical/racy-git.txt``).
+    """
+    import time
+
+    if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) < _SETTLED:
+        return ""
+    return f"{found.st_mtime_ns}.{found.st_ctime_ns}.{found.st_ino}"
+
+
+def _file_change(name: str, place: str, before: FileState) -> str:
+    """Return a sentence if the file is not as it was."""
+    try:
+        found = os.stat(place)
+    except (OSError, ValueError):
+        return "" if before is None else f"the file {name} is not there any more"
+    if before is None:
+        return f"the file {name} is there now"
+    size, stamp, digest = before
+    if digest is None:
+        same = (found.st_size, str(found.st_mtime_ns)) == (size, stamp)
+    else:
+        same = found.st_size == size and (
+            (stamp and _stamp(found) == stamp) or _content(place) == digest
+        )
+    return "" if same else f"the file {name} changed"
+
+
+def _content(place: str) -> str | None:
+    """Return the digest of a file; None if it cannot be read, as one that is gone by now."""
+    try:
+        with open(place, "rb", buffering=0) as file:
+            chunk = file.read(_CHUNK)
+            digest = sha256(chunk, _CHUNK if len(chunk) == _CHUNK else None)
+            while len(chunk) == _CHUNK:
+                chunk = file.read(_CHUNK)
+                digest.update(chunk)
+    except OSError:
+        return None
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _is_older(place: str, began: int) -> bool:
+    try:
+        found = os.stat(place)
+    except OSError:
+        return False
+    return max(found.st_mtime_ns, found.st_ctime_ns) < began
+
+
+def _stored_files(files: dict[str, Any], store: Store) -> dict[str, FileState]:
+    if "$blob" not in files:
+        return files
+    found: dict[str, FileState] = json.loads(store.read_blob(files["$blob"]))
+    return found
+
+
+def _hash(key: str, name: str, environment: Mapping[str, str]) -> str | None:
+    """Return a hash of a variable's value that says nothing about it without the cache's key."""
+    value = environment.get(name)
+    if value is None:
+        return None
+    text = "\0".join((key, name, value)).encode("utf-8", "surrogateescape")
+    return digest_of(text).removeprefix("sha256:")[:32]
