@@ -100,18 +100,25 @@ class StepCode:
     ``digest`` is ``sha256:…``. ``imports`` are the outside modules that the reached code imports
     (dotted, sorted, without the standard library and Levada). ``files`` are the project's modules
     that running the step imports (POSIX paths relative to the root, sorted). ``logs`` are those of
-    ``log_artifact`` and ``log_metric`` that the reached code may call.
+    ``log_artifact`` and ``log_metric`` that the reached code may call. ``reads`` are the units of
+    it that open files which texts name.
     """
 
-    __slots__ = ("digest", "files", "imports", "logs")
+    __slots__ = ("digest", "files", "imports", "logs", "reads")
 
     def __init__(
-        self, digest: str, imports: tuple[str, ...], files: tuple[str, ...], logs: tuple[str, ...]
+        self,
+        digest: str,
+        imports: tuple[str, ...],
+        files: tuple[str, ...],
+        logs: tuple[str, ...],
+        reads: tuple[Unit, ...],
     ) -> None:
         self.digest = digest
         self.imports = imports
         self.files = files
         self.logs = logs
+        self.reads = reads
 
 
 class _Module:
@@ -194,6 +201,7 @@ class Code:
         self._made: dict[Unit, ast.Call | None] = {}
         self._words: dict[Unit, list[str]] = {}
         self._common_words: dict[Reach, frozenset[str]] = {}
+        self._common_reads: dict[Reach, tuple[Unit, ...]] = {}
 
     def text(self, path: str) -> str:
         """Return the text of a module, its line ends as Python reads them.
@@ -229,6 +237,7 @@ class Code:
             tuple(sorted(filter(_is_outside, {*reach.modules, *own}))),
             tuple(sorted(self.project.relative(each) for each in reach.loaded)),
             self._logs(reach),
+            self._reads(reach),
         )
 
     def reach(self, path: str, function: str) -> Reach:
@@ -384,6 +393,18 @@ class Code:
         if "levada" in found and not found.isdisjoint(_COMPUTED):
             return LOGGING
         return tuple(word for word in LOGGING if word in found)
+
+    def _reads(self, reach: Reach) -> tuple[Unit, ...]:
+        """Return the units that open files which texts name, in a fixed order."""
+        common = reach.common
+        if common is None:
+            found = [unit for unit in reach.units if unit.reads]
+            return tuple(sorted(found, key=lambda unit: (unit.path, unit.index)))
+        if common not in self._common_reads:
+            self._common_reads[common] = self._reads(common)
+        own = [unit for unit in reach.units.keys() - common.units.keys() if unit.reads]
+        own.sort(key=lambda unit: (unit.path, unit.index))
+        return (*self._common_reads[common], *own)
 
     def _words_of(self, units: Iterable[Unit]) -> frozenset[str]:
         return frozenset().union(*(self._words.get(unit, ()) for unit in units))

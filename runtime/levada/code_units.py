@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: How a name is used: called (or changed in place), taken as a value.
 CALLED, VALUE = 1, 2
 
+#: Functions and methods that open the file that their first argument names.
+_READERS = frozenset(("genfromtxt", "imread", "loadtxt", "open", "read_bytes", "read_text"))
 _FUNCTIONS = frozenset(("FunctionDef", "AsyncFunctionDef", "Lambda"))
 _COMPREHENSIONS = frozenset(("ListComp", "SetComp", "GeneratorExp", "DictComp"))
 
@@ -31,8 +33,8 @@ class Unit:
 
     ``references`` are the names of the module that it uses, ``inner`` the uses of what its
     functions import, ``imports`` all that it imports, and ``early`` those that run when the
-    module is imported. ``statement`` is what is written in the source, all names of an import
-    included.
+    module is imported. ``reads`` are texts that name a file which it opens to read. ``statement``
+    is what is written in the source, all names of an import included.
     """
 
     __slots__ = (
@@ -46,6 +48,7 @@ class Unit:
         "kind",
         "node",
         "path",
+        "reads",
         "reads_docstrings",
         "references",
         "stars",
@@ -66,6 +69,7 @@ class Unit:
         self.imports: list[Import] = []
         self.early: list[Import] = []
         self.stars: list[Import] = []
+        self.reads: list[ast.Constant] = []
         self.reads_docstrings = False
 
 
@@ -316,6 +320,7 @@ class _Scanner:
             self.note_docstring_reader(function.id)
         elif name == "Attribute":
             self.visit_attribute(function, CALLED)
+        self.note_read(node)
         self.note_dynamic_import(node)
         rest = [] if name in ("Name", "Attribute") else [function]
         self.push([*rest, *node.args, *node.keywords])
@@ -323,6 +328,21 @@ class _Scanner:
     def note_docstring_reader(self, name: str) -> None:
         if name == "getdoc":
             self.unit.reads_docstrings = True
+
+    def note_read(self, node: ast.Call) -> None:
+        function: Any = node.func
+        called = getattr(function, "attr", getattr(function, "id", ""))
+        if called not in _READERS and not called.startswith("read_"):
+            return
+        mode: Any = node.args[1] if len(node.args) > 1 else None
+        mode = next((each.value for each in node.keywords if each.arg == "mode"), mode)
+        named: Any = node.args[0] if node.args else None
+        holder: Any = getattr(function, "value", None)
+        if holder.__class__.__name__ == "Call" and holder.args:  # Path("…").read_text()
+            named, mode = holder.args[0], named
+        writes = str(getattr(mode, "value", "r")).strip("rbtU") if called == "open" else ""
+        if isinstance(getattr(named, "value", None), str) and not writes:
+            self.unit.reads.append(named)
 
     def note_dynamic_import(self, node: ast.Call) -> None:
         called = getattr(node.func, "attr", getattr(node.func, "id", ""))

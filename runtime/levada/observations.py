@@ -128,6 +128,11 @@ def describe(
     }
 
 
+def nothing() -> dict[str, Any]:
+    """Return the JSON form of an attempt that read nothing."""
+    return {part: [] if part in ("connections", "unseen") else {} for part in PARTS}
+
+
 def kept(observed: dict[str, Any], store: Store) -> dict[str, Any]:
     """Return the form for the store: many files are a blob of their own."""
     files = observed["files"]
@@ -204,6 +209,17 @@ def named_files(texts: Iterable[str], began: int) -> list[str]:
         if os.path.isfile(place) and _is_older(place, began):
             found.append(place)
     return found
+
+
+def of_project(observer: Observer, places: Places) -> list[str]:
+    """Return the names of the files of the project that were opened and are there, sorted."""
+    opened = {os.path.normpath(place) for place in observer.files if place not in observer.written}
+    own = [place for place in opened if place.startswith(f"{places.project}/")]
+    return sorted(
+        places.name(place)
+        for place in own
+        if not observer.is_ignored(place) and os.path.isfile(place)
+    )
 
 
 def listing(place: str) -> str | None:

@@ -94,6 +94,10 @@ class Project:
                 return os.path.join(folder, *rest.split("/"))
         return os.path.abspath(os.path.join(self.root, *file.split("/")))
 
+    def has_file(self, name: str) -> bool:
+        """Whether there is a file at a POSIX path relative to the root."""
+        return os.path.isfile(os.path.join(self.root, *name.split("/")))
+
     def source_root(self, path: str) -> str:
         """Return the folder that the module in ``path`` is imported from."""
         path = os.path.abspath(path)

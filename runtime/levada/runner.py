@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from levada import cache, failures, observations, records, tracking, values
+from levada import cache, data_files, failures, observations, records, tracking, values
 from levada.artifact import Artifact
 from levada.attempt import Attempt, output_entry
 from levada.errors import (
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StepRequest", "record_hit", "run", "stage", "take_from_cache"]
 
-#: The parts of observations that are lists.
-_LISTS = ("connections", "unseen")
 #: Why an attempt is no hit although the cache has its outputs.
 _RAN_BEFORE = {"part": "cache", "text": "the program ran before the cache was looked at"}
 
@@ -216,12 +214,27 @@ class Run:
             finally:
                 observer.stop()
             self._observed = (observer, texts)
+            self._warn_of_files(observer)
             self._save(returned)
 
     def _observer(self) -> Observer:
         request, folder = self.request, getattr(self.store, "root", None)
         ignored = [] if folder is None else [str(folder)]
         return Observer([os.path.abspath(request.project), *request.roots], ignored)
+
+    def _warn_of_files(self, observer: Observer) -> None:
+        """Warn about files of the project that an image of the step would not have."""
+        request = self.request
+        if os.environ.get("LEVADA_IMAGE"):  # it had them
+            return
+        read = observations.of_project(observer, cache.places_of(request))
+        patterns = request.settings.get("files") or ()
+        declared = {name for each in patterns for name in data_files.find(request.project, each)}
+        undeclared = [name for name in read if name not in declared]
+        if undeclared:
+            more = f" and {len(undeclared) - 3} more" if len(undeclared) > 3 else ""
+            names = ", ".join(undeclared[:3])
+            request.warnings.append(f"read {names}{more}, which no `files` of the step names")
 
     def _tracked(self, function: Callable[..., object], inputs: dict[str, Any]) -> object:
         tracking.begin(self.attempt)
@@ -294,16 +307,20 @@ class Run:
     def _describe_observed(self) -> dict[str, Any]:
         """Describe what the step read, for its record and the cache; of a program, nothing."""
         if self._observed is None:
-            return {part: [] if part in _LISTS else {} for part in observations.PARTS}
+            return observations.nothing()
         observer, texts = self._observed
-        observer.files |= dict.fromkeys(observations.named_files(texts, observer.began))
-        found = observations.describe(
-            observer,
-            cache.places_of(self.request),
-            key="" if self.attempt.looked_up is None else self.attempt.looked_up.key,
-            imports=self.request.step.get("imports") or (),
-            known_variables=cache.known_variables(self.request),
-        )
+        try:
+            observer.files |= dict.fromkeys(observations.named_files(texts, observer.began))
+            found = observations.describe(
+                observer,
+                cache.places_of(self.request),
+                key="" if self.attempt.looked_up is None else self.attempt.looked_up.key,
+                imports=self.request.step.get("imports") or (),
+                known_variables=cache.known_variables(self.request),
+            )
+        except Exception as error:  # noqa: BLE001  an audit hook of the step may raise anything
+            text = f"comparing what it read failed: {type(error).__name__}: {error}"
+            found = observations.nothing() | {"unseen": [text]}
         observed = observations.kept(found, self.store)
         self.attempt.observed = observations.shown(observed)
         return observed

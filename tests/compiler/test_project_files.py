@@ -30,7 +30,9 @@ def problem(folder: Path, value: str) -> str:
     started = time.monotonic()
     compilation = compile_file(str(module))
     assert time.monotonic() - started < 20
-    messages = [f"{item.id}: {item.message}" for item in compilation.diagnostics]
+    # The constants are of the steps' modules too, which is another test's matter.
+    found = [item for item in compilation.diagnostics if item.id != "undeclared-file"]
+    messages = [f"{item.id}: {item.message}" for item in found]
     assert (compilation.program is None) is bool(messages)
     assert all(item.help for item in compilation.diagnostics)
     return "\n".join(messages)

@@ -23,6 +23,7 @@ OUTSIDE = {
     "nesting-too-deep",
     "project-settings",
     "step-code",
+    "undeclared-file",
     "unknown-pipeline",
     "unsupported-construct",
     "unsupported-setting",

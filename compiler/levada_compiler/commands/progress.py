@@ -114,6 +114,8 @@ class Progress:
         shown = " ".join(f"{name}={short(v)}" for name, v in self._metrics(event).items())
         name = self._name(event)
         self._line("good", "done", name, f"  {seconds(event.details)}  {shown}")
+        for text in event.details.get("warnings") or ():
+            self._line("warning", "warning", name, f"  {escape(text)}")
         self._why(event)
 
     def _on_node_cached(self, event: Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import posixpath
 
 from ..program import forms
 from ..program.ir import NamedOutput, Parameter, Setting, Step, Type
@@ -17,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from typing import Final
+
+    from levada.code_units import Unit
 
     from ..diagnostics.diagnostic import Span
     from ..diagnostics.reports import Reports
@@ -131,6 +134,7 @@ class Declarations:
         self.modules = modules
         self.reports = reports
         self.files: set[str] = set()  #: modules of the project that steps reach
+        self._read_undeclared: set[ast.Constant] = set()
         self.data: set[str] = set()  #: what the steps' setting `files` matches
         self._kinds: dict[ast.AST, str | None] = {}
         self._steps: dict[ast.AST, tuple[m.Function, Step]] = {}
@@ -376,8 +380,30 @@ class Declarations:
             )
             return step
         self.files.update(code.files)
-        self.data.update(name for item in files for name in self.modules.code.data_files(item))
+        declared = {name for item in files for name in self.modules.code.data_files(item)}
+        self.data |= declared
+        for unit in code.reads:
+            self._check_reads(unit, declared)
         return replace(step, code=code.digest, imports=tuple(code.imports), logs=code.logs)
+
+    def _check_reads(self, unit: Unit, declared: set[str]) -> None:
+        """Warn about files of the project that a step opens by name and does not declare."""
+        project = self.modules.project
+        for node in unit.reads:
+            name = posixpath.normpath(str(node.value))
+            is_own = not name.startswith(("/", "..")) and name not in declared
+            if not is_own or node in self._read_undeclared:
+                continue
+            module = self.modules.load(project.module_name(unit.path))
+            if module is None or not project.has_file(name):
+                continue
+            self._read_undeclared.add(node)
+            self.reports.warning(
+                "undeclared-file",
+                module.span(node),
+                f"`{name}` is read here, and no `files` of the step names it",
+                help=f'add `files=["{name}"]` to the step: its image has only files that are named',
+            )
 
     def _step_parameters(
         self, function: m.Function, descriptions: dict[str, str]

@@ -527,7 +527,7 @@ class Interpreter:
 
     def _emit_record(self, instance: Instance, kind: str, **more: Any) -> None:
         ended = instance.ended
-        wanted = ("seconds", "metrics", "error", "cache")
+        wanted = ("seconds", "metrics", "error", "cache", "warnings")
         details = {name: ended.record.get(name) for name in wanted} | more
         self._emit_of(instance, kind, record=ended.record, path=ended.path, **details)
         # A run of many steps must not hold all that their records say.
