@@ -182,7 +182,7 @@ def _summary(instance: Instance) -> StepSummary:
         node,
         index,
         status,
-        0 if instance.attempt is None else instance.attempt.number,
+        0 if ended is None else ended.attempt.number,
         cached=status == SUCCEEDED and bool(cache.get("hit")),
         seconds=instance.seconds,
         error=error,

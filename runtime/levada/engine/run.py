@@ -227,8 +227,10 @@ class Run:
     def _outcome(self, interpreter: Interpreter, run_id: str) -> Outcome:
         pipeline = self._plan["pipeline"]
         outcome = Outcome(pipeline, run_id, records.run_path(pipeline, run_id), self._store)
-        if interpreter.failure is not None:
-            outcome.error = error_of(interpreter.failure)
+        failure = interpreter.failure
+        if failure is not None:
+            # Only a cancellation ends a run in which every failed call had attempts left.
+            outcome.error = None if failure.gave_up else error_of(failure)
             outcome.status = "failed"
         elif interpreter.cancelled is None:
             self._return(interpreter, outcome)
