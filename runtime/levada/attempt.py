@@ -9,7 +9,8 @@ from time import time_ns
 
 from levada import cache, records, tracking, values
 from levada.artifact import Artifact
-from levada.redaction import redact_json
+from levada.errors import SecretOutputError
+from levada.redaction import find_secret, redact_error, redact_json
 from levada.trees.canonical import artifact_of, canonical
 
 TYPE_CHECKING = False
@@ -25,7 +26,7 @@ INLINE = 4096
 #: Fields of a record whose text is not Levada's own.
 _FREE_FIELDS = (
     *("parameters", "inputs", "outputs", "metrics", "params", "artifacts"),
-    *("error", "engine", "warnings"),
+    *("engine", "warnings"),
 )
 _DICTIONARY_LIMIT = 100_000  # characters of a shown parameter
 
@@ -33,10 +34,11 @@ _DICTIONARY_LIMIT = 100_000  # characters of a shown parameter
 class Attempt:
     """Collects what belongs into the record of one attempt; also the step's tracker."""
 
-    def __init__(self, request: StepRequest, store: Store, secrets: list[str]) -> None:
+    def __init__(self, request: StepRequest, store: Store) -> None:
         self.request = request
         self.store = store
-        self.secrets = secrets
+        #: values by variable
+        self.secrets = request.secrets_here
         self.started = time_ns()
         self.metrics: list[dict[str, Any]] = []
         self.params: dict[str, Any] = {}
@@ -66,9 +68,24 @@ class Attempt:
         self._keep("params", {name: _shown(value) for name, value in values_by_name.items()})
 
     def artifact(self, name: str, value: object) -> None:
-        """Store a value under a name."""
+        """Store a value under a name. Raises SecretOutputError if it holds a secret's value."""
+        self.check_secrets(value, f"the artifact `{name}`")
         saved = values.save(value, self.store, self.request.allow_pickle)
         self._keep("artifact", {"name": name, "artifact": saved.as_json()})
+
+    def check_secrets(self, value: object, what: str) -> None:
+        """Raise SecretOutputError if a value that is to be stored holds a secret's value."""
+        if not self.secrets or self.request.settings.get("allow_secret_output"):
+            return
+        found = find_secret(value, self.secrets)
+        if found is not None:
+            variable, place = found
+            at = f" at {place}" if place else ""
+            raise SecretOutputError(
+                f"{what} of {self.request.key} holds the value of the secret {variable}{at}: it"
+                " would be kept in the store in clear. Read the secret in each step that needs it"
+                f" (secrets={{…}}), or write @step(allow_secret_output=True)"
+            )
 
     def _keep(self, kind: str, entry: dict[str, Any]) -> None:
         if os.getpid() == self._owner:
@@ -144,7 +161,9 @@ class Attempt:
             "warnings": request.warnings,
         }
         if self.secrets:
-            record |= {name: redact_json(record[name], self.secrets) for name in _FREE_FIELDS}
+            hidden = list(self.secrets.values())
+            record["error"] = redact_error(self.error, hidden)
+            record |= {name: redact_json(record[name], hidden) for name in _FREE_FIELDS}
         return record
 
     def _code(self) -> dict[str, Any]:

@@ -15,6 +15,10 @@ class ReturnError(StepError):
     """What a step returned does not have the outputs that it declares."""
 
 
+class SecretOutputError(StepError):
+    """A step returned, or stored as an artifact, the value of a secret."""
+
+
 class ProgramError(Exception):
     """The program of a container step failed, or did not do what it was to do."""
 

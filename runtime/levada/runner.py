@@ -18,7 +18,6 @@ from levada.errors import (
     TimedOut,
 )
 from levada.output_capture import OutputCapture
-from levada.redaction import secret_values
 from levada.request import StepRequest
 from levada.resources import Usage
 from levada.store import StoreError, open_store
@@ -58,7 +57,7 @@ def record_hit(request: StepRequest, looked_up: cache.Lookup, store: Store) -> d
     entry = looked_up.entry
     if entry is None:
         raise ValueError("the lookup was a miss")
-    attempt = Attempt(request, store, _secrets(request))
+    attempt = Attempt(request, store)
     attempt.looked_up = looked_up
     attempt.returns = Artifact.from_json(entry["returns"])
     attempt.outputs = entry["outputs"]
@@ -105,8 +104,7 @@ class Run:
         self.request = request
         self._replaceable = replaceable
         self.store = open_store(request.store)
-        self.secrets = _secrets(request)
-        self.attempt = Attempt(request, self.store, self.secrets)
+        self.attempt = Attempt(request, self.store)
         self.attempt.looked_up = looked_up
         self.unfinished_line = False
 
@@ -120,7 +118,7 @@ class Run:
 
     def _run_captured(self, *, echo: bool, ends_process: bool) -> None:
         log = self.store.log_path(f"{self.request.folder}/log")
-        output = OutputCapture(log, echo=echo, secrets=self.secrets)
+        output = OutputCapture(log, echo=echo, secrets=self.attempt.secrets.values())
         output.start()
         usage = Usage()
         try:
@@ -227,6 +225,8 @@ class Run:
 
     def _save(self, returned: object) -> None:
         outputs = self.request.outputs
+        for what, value in self._named(returned):
+            self.attempt.check_secrets(value, what)
         artifact = values.save(returned, self.store, self.request.allow_pickle)
         self.attempt.returns = artifact
         if isinstance(returned, tuple) and not hasattr(returned, "_fields") and outputs:
@@ -236,6 +236,17 @@ class Run:
         for position, name in enumerate(outputs):
             found = self._output(artifact, name, position)
             self.attempt.outputs[name] = output_entry(found, self.store)
+
+    def _named(self, returned: object) -> list[tuple[str, object]]:
+        """Return the outputs, each with what to call it in a message."""
+        outputs = self.request.outputs
+        if isinstance(returned, tuple) and len(returned) == len(outputs):
+            found = list(zip(outputs, returned, strict=True))
+        else:
+            has = [name for name in outputs if hasattr(returned, name)]
+            found = [(name, getattr(returned, name)) for name in has]
+        named = [(f"the output `{name}`", value) for name, value in found]
+        return [*named, ("the return value", returned)]
 
     def _output(self, artifact: Artifact, name: str, position: int) -> Any:
         field = f"_{position}" if "outputs" in artifact.meta else name
@@ -379,10 +390,6 @@ class _Surroundings:
         for name in set(os.environ) - set(self._environment):
             del os.environ[name]
         os.environ.update(self._environment)
-
-
-def _secrets(request: StepRequest) -> list[str]:
-    return secret_values(request.settings.get("secrets") or {}, dict(os.environ))
 
 
 def _check_secrets(request: StepRequest) -> None:

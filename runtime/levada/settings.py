@@ -612,6 +612,9 @@ SETTINGS = {
     "allow_pickle": Setting(
         FLAG, "Whether values of unknown types may be kept as pickles.", default=False
     ),
+    "allow_secret_output": Setting(
+        FLAG, "Whether a step may return the value of a secret, which is then kept.", default=False
+    ),
     "produces": Setting(_ASSETS, "URIs of the assets that a step writes.", default=[]),
     "consumes": Setting(_ASSETS, "URIs of the assets that a step reads.", default=[]),
     "on_failure": Setting(

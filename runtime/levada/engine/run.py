@@ -10,7 +10,7 @@ import time
 
 from levada import environment, expressions, git, records, values
 from levada.failures import of_expression as describe
-from levada.redaction import secret_values
+from levada.redaction import redact_error, redact_json, secret_variables
 from levada.store import open_store
 
 from . import events
@@ -107,9 +107,7 @@ class Run:
         self._store = store
         self._project = project
         self._cache = cache
-        secrets = {name for step in self._steps() for name in step["settings"].get("secrets") or ()}
-        hidden = secret_values(secrets, dict(os.environ))
-        self._git = git.describe(project, store, hidden)
+        self._git = git.describe(project, store, self._hidden().values())
         given = resolve(plan["parameters"], parameters)
         self._trees = {name: values.encode(value, store) for name, value in given.items()}
         self._started = time.time_ns()
@@ -136,10 +134,10 @@ class Run:
             executor,
             self._store,
             max_parallel=max_parallel or self._parallel(),
-            on_event=on_event,
+            on_event=self._masking(on_event),
             attend=interrupts.attend,
         )
-        shown = values.display(self._trees, self._store)
+        shown = self._shown_parameters()
         on_event(
             Event(
                 events.RUN_STARTED,
@@ -159,6 +157,30 @@ class Run:
         on_event(Event(events.RUN_FINISHED, outcome=outcome))
         return outcome
 
+    def _hidden(self) -> dict[str, str]:
+        """The values, by variable, of the secrets of all steps that this process has."""
+        return secret_variables(secrets_of(self._plan), os.environ)
+
+    def _shown_parameters(self) -> dict[str, Any]:
+        """The parameters as people see them."""
+        shown: dict[str, Any] = values.display(self._trees, self._store)
+        masked: dict[str, Any] = redact_json(shown, self._hidden().values())
+        return masked
+
+    def _masking(self, on_event: Callable[[Event], None]) -> Callable[[Event], None]:
+        """Mask secrets in what events say; records and logs have none."""
+        secrets = list(self._hidden().values())
+
+        def masked(event: Event) -> None:
+            details = event.details
+            if details.get("error"):
+                details["error"] = redact_error(details["error"], secrets)
+            if details.get("item"):
+                details["item"] = redact_json(details["item"], secrets)
+            on_event(event)
+
+        return masked if secrets else on_event
+
     def _parallel(self) -> int:
         return int(self._plan["settings"].get("max_parallel") or cpu_count())
 
@@ -177,6 +199,7 @@ class Run:
                 for step in self._steps()
             ],
             use_cache=self._cache,
+            secrets=secrets_of(self._plan),
         )
         if _several_attempts(self._plan["body"]):
             functions = [step for step in self._steps() if "container" not in step]
@@ -206,7 +229,7 @@ class Run:
             "run_id": run_id or new_run_id(),
             "parameters": {
                 "trees": self._trees,
-                "display": values.display(self._trees, self._store),
+                "display": self._shown_parameters(),
             },
             "trigger": trigger,
             "user": _user(),
@@ -227,6 +250,7 @@ class Run:
     def _outcome(self, interpreter: Interpreter, run_id: str) -> Outcome:
         pipeline = self._plan["pipeline"]
         outcome = Outcome(pipeline, run_id, records.run_path(pipeline, run_id), self._store)
+        outcome.secrets = list(self._hidden().values())
         failure = interpreter.failure
         if failure is not None:
             # Only a cancellation ends a run in which every failed call had attempts left.
@@ -239,6 +263,7 @@ class Run:
         instances = interpreter.nodes.calls()
         outcome.steps = summarise(instances, interpreter.skipped)
         outcome.resources = _resources([i.ended.record for i in instances if i.ended is not None])
+        outcome.error = redact_error(outcome.error, outcome.secrets)
         finished = time.time_ns()
         outcome.finished = records.timestamp(finished)
         outcome.seconds = (finished - self._started) / 1e9
@@ -291,6 +316,25 @@ class _Interrupts:
     def _note(self, number: int, _: FrameType | None) -> None:
         self._names.append(signal.Signals(number).name)
         self._wake()
+
+
+def secrets_of(plan: dict[str, Any]) -> set[str]:
+    """The variables of the secrets of a plan: those of its steps, and those of single calls."""
+    found = {name for step in plan["steps"].values() for name in _secrets(step["settings"])}
+    left = [plan["body"]]
+    while left:
+        for node in left.pop():
+            found.update(_secrets(node.get("settings") or {}))
+            left += [part for part in node.values() if isinstance(part, list) and _are_nodes(part)]
+    return found
+
+
+def _secrets(settings: dict[str, Any]) -> list[str]:
+    return list(settings.get("secrets") or ())
+
+
+def _are_nodes(found: list[Any]) -> bool:
+    return all(isinstance(each, dict) and "kind" in each for each in found)
 
 
 def _several_attempts(body: list[dict[str, Any]]) -> bool:
