@@ -201,6 +201,8 @@ class Run:
             finally:
                 tracking.end()
                 self.attempt.take_relayed()
+            if request.settings.get("check_types") is not False:
+                _check_type(request, function, returned)
             self._save(returned)
 
     def _run_program(self, part: dict[str, Any]) -> object:
@@ -230,7 +232,7 @@ class Run:
         artifact = values.save(returned, self.store, self.request.allow_pickle)
         self.attempt.returns = artifact
         if isinstance(returned, tuple) and not hasattr(returned, "_fields") and outputs:
-            if len(returned) != len(outputs):
+            if _has_wrong_count(self.request, returned):
                 raise ReturnError(_wrong_count(self.request.key, outputs, len(returned)))
             artifact.meta = {**artifact.meta, "outputs": outputs}
         for position, name in enumerate(outputs):
@@ -419,6 +421,50 @@ def _first_line(function: Callable[..., object]) -> int | None:
     return line
 
 
+def _check_type(request: StepRequest, function: Callable[..., object], returned: object) -> None:
+    """Raise ReturnError if a step returned another type than it declares."""
+    from levada import return_types
+
+    declared = return_types.declared_return(function)
+    if declared is ... or isinstance(returned, Artifact) or _has_wrong_count(request, returned):
+        return
+    inner = _innermost(function)
+    names = getattr(inner, "__globals__", {})
+    found = return_types.find_mismatch(returned, declared, names)
+    if found is None:
+        return
+    place = _definition(inner)
+    where = f" in line {place[1]}" if place else ""
+    what = f"has `{found.found}` at {found.place}" if found.place else f"is `{found.found}`"
+    wanted = f", where `{found.declared}` is declared" if found.place else ""
+    error = ReturnError(
+        f"what {request.key} returned {what}{wanted}; it is declared"
+        f" `-> {return_types.type_text(declared)}`{where}. Return that, correct the annotation, or"
+        " write @step(check_types=False)"
+    )
+    error.place = place
+    raise error
+
+
+def _innermost(function: Any) -> Any:
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function
+
+
+def _definition(function: Any) -> tuple[str, int, str] | None:
+    """Return the file, the line of the ``def`` (after decorators) and the name of a function."""
+    import linecache
+
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return None
+    first = code.co_firstlineno
+    lines = linecache.getlines(code.co_filename)[first - 1 :]
+    skipped = next((n for n, line in enumerate(lines) if line.lstrip().startswith("def ")), 0)
+    return code.co_filename, first + skipped, code.co_name
+
+
 def _import_function(request: StepRequest) -> Callable[..., object]:
     from importlib import import_module
 
@@ -510,6 +556,12 @@ def _takes_no_names(function: Callable[..., object]) -> bool:
     """Whether it is of the form ``def wrapper(*args)``."""
     code = getattr(function, "__code__", None)
     return code is not None and code.co_flags & 0x0C == 0x04 and code.co_argcount == 0
+
+
+def _has_wrong_count(request: StepRequest, returned: object) -> bool:
+    """Whether a tuple has other than one value for each output."""
+    is_plain = isinstance(returned, tuple) and not hasattr(returned, "_fields")
+    return is_plain and bool(request.outputs) and len(returned) != len(request.outputs)  # type: ignore[arg-type]
 
 
 def _wrong_count(key: str, outputs: list[str], count: int) -> str:

@@ -134,6 +134,63 @@ def test_retries_until_it_works(tmp_path: Path) -> None:
     assert delays == [0.01, 0.02]
 
 
+RETURNS = """\
+from __future__ import annotations
+
+{imports}
+from levada import pipeline, step
+
+
+@step({settings})
+def work(){annotation}:
+    return {value}
+
+
+@pipeline
+def main():
+    return work()
+"""
+
+
+def returning(
+    folder: Path, annotation: str, value: str, settings: str = "retry=3", imports: str = ""
+) -> Project:
+    texts = {"annotation": annotation, "value": value, "settings": settings, "imports": imports}
+    (folder / "pyproject.toml").touch()
+    (folder / "pipeline.py").write_text(RETURNS.format(**texts))
+    return Project(folder)
+
+
+def test_a_value_of_another_type_than_declared_fails_the_step(tmp_path: Path) -> None:
+    project = returning(tmp_path, " -> dict[str, list[int]]", "{'a': [1, '2']}")
+    outcome = project.run()
+    assert [step.attempts for step in outcome.steps] == [1]
+    error = project.record(outcome, "work")["error"]
+    assert (error["type"], error["permanent"]) == ("ReturnError", True)
+    assert 'has `str` at ["a"][1], where `int` is declared' in error["message"]
+    assert "`-> dict[str, list[int]]` in line 8" in error["message"]
+    frame = {"file": "pipeline.py", "line": 8, "function": "work"}
+    assert frame.items() <= error["frames"][-1].items()
+    assert '  File "' in project.log(outcome, "work")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "settings", "imports"),
+    [
+        (" -> int", "'text'", "check_types=False", ""),
+        ("", "'text'", "", ""),
+        (" -> float", "1", "", ""),
+        (" -> Frame", "1", "", "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    Frame = int"),
+        (" -> Decimal", "Decimal(1)", "", "from decimal import Decimal"),
+    ],
+)
+def test_what_is_not_declared_plainly_is_not_checked(
+    tmp_path: Path, annotation: str, value: str, settings: str, imports: str
+) -> None:
+    outcome = returning(tmp_path, annotation, value, settings, imports).run()
+    assert outcome.status == "succeeded", outcome.error
+
+
 def test_a_permanent_error_is_not_retried(tmp_path: Path) -> None:
     project = one_step(tmp_path, "raise PermanentError('never')", "retry=3")
     outcome = project.run()

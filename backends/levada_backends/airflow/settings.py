@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: What the step command itself acts on.
 FOR_THE_STEP = (
     *("cache", "secrets", "environment", "timeout", "allow_pickle", "allow_secret_output"),
-    *("requirements", "files"),
+    *("check_types", "requirements", "files"),
 )
 
 #: Seconds that a step has beyond its timeout to end and to write its record.

@@ -41,7 +41,7 @@ COMMAND = ["python", "-m", "levada.kubeflow"]
 #: What the step command itself acts on.
 _FOR_THE_STEP = (
     *("cache", "secrets", "environment", "timeout", "allow_pickle", "allow_secret_output"),
-    *("requirements", "files"),
+    *("check_types", "requirements", "files"),
 )
 #: KFP's local runner fills it in; on a cluster it stays as it is, and the pod's label says the run.
 RUN_ID = "{{$.pipeline_job_uuid}}"
