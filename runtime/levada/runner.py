@@ -20,6 +20,7 @@ from levada.errors import (
 from levada.output_capture import OutputCapture
 from levada.request import StepRequest
 from levada.resources import Usage
+from levada.step_logging import StepLogging
 from levada.store import StoreError, open_store
 
 TYPE_CHECKING = False
@@ -190,17 +191,16 @@ class Run:
             self._save(self._run_program(request.container))
             return
         _check_secrets(request)
-        with _Surroundings(request):
+        with _Surroundings(request), StepLogging():
             values.set_project_roots(request.roots)
             function = _import_function(request)
             self.attempt.line = _first_line(function)
             inputs = _inputs(request, self.store)
-            tracking.begin(self.attempt)
+            self.attempt.begin_tracking()
             try:
                 returned = _call(function, inputs)
             finally:
-                tracking.end()
-                self.attempt.take_relayed()
+                self.attempt.end_tracking()
             if request.settings.get("check_types") is not False:
                 _check_type(request, function, returned)
             self._save(returned)

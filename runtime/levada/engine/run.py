@@ -358,7 +358,16 @@ def _log_events(on_event: Callable[[Event], None]) -> Callable[[Attempt, str], N
 
 
 def _user() -> str | None:
-    return os.environ.get("USER") or os.environ.get("LOGNAME")
+    """Who runs this: as `getpass.getuser` says, without importing it."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        if os.environ.get(name):
+            return os.environ[name]
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):  # no such user on this machine, as in some containers
+        return None
 
 
 def _resources(records: list[dict[str, Any]]) -> dict[str, Any]:
