@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import levada
 import pytest
+from jsonschema import Draft202012Validator
 from levada import engine
 
 from tests.engine.project import Project, statuses
@@ -258,7 +260,7 @@ def interruptible(folder: Path, body: str) -> Project:
     return Project(folder, CLEAN_UP.format(folder=folder, body=body))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_cancels_and_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
     project = interruptible(tmp_path, "time.sleep(600)")
     process = project.start()
@@ -276,6 +278,53 @@ def test_an_interrupt_cancels_and_cleans_up(tmp_path: Path, number: signal.Signa
     assert not project.file("after").exists()
     record = json.loads(Path(project.store, said["folder"], "work", "1", "record.json").read_text())
     assert (record["status"], record["error"]["kind"]) == ("cancelled", "cancelled")
+    document = json.loads(Path(project.store, said["folder"], "outcome.json").read_text())
+    assert (document["status"], document["outputs"]) == ("cancelled", [])
+
+
+def test_a_run_that_ignores_the_end_of_its_terminal_goes_on(tmp_path: Path) -> None:
+    body = "Path(folder, 'ready').touch()\n"
+    body += "while not Path(folder, 'go').exists(): time.sleep(0.02)\nreturn 1"
+    project = one_step(tmp_path, body)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does it
+    try:
+        process = project.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert eventually(project.file("ready").exists)
+    process.send_signal(signal.SIGHUP)
+    project.file("go").touch()
+    assert json.loads(process.communicate(timeout=60)[0])["outputs"] == 2
+
+
+def test_a_pipeline_that_returns_nothing_has_an_outcome(tmp_path: Path) -> None:
+    project = Project(
+        tmp_path, "@step\ndef work() -> None:\n    pass\n\n@pipeline\ndef main():\n    work()\n"
+    )
+    outcome = project.run()
+    document = json.loads(Path(project.store, outcome.folder, "outcome.json").read_text())
+    assert (document["status"], document["kind"], document["outputs"]) == ("succeeded", "none", [])
+
+
+def test_a_run_that_breaks_off_has_an_outcome(tmp_path: Path) -> None:
+    project = one_step(tmp_path, "return 1")
+
+    def broken(_: object) -> None:
+        raise RuntimeError("nobody expected this")
+
+    with pytest.raises(RuntimeError):
+        engine.run(
+            project.plan(),
+            {},
+            store=project.store,
+            project=str(tmp_path),
+            run_id="broken",
+            on_event=broken,
+        )
+    document = json.loads(Path(project.store, "runs/main/broken/outcome.json").read_text())
+    assert (document["status"], document["error"]["type"]) == ("failed", "RuntimeError")
+    schema = json.loads((Path(levada.__file__).parent / "schemas/outcome.json").read_text())
+    Draft202012Validator(schema).validate(document)
 
 
 def test_a_second_interrupt_kills(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 from levada import environment, expressions, git, records, values
 from levada.failures import of_expression as describe
 from levada.redaction import redact_error, redact_json, secret_variables
-from levada.store import open_store
+from levada.store import StoreError, open_store
 
 from . import events
 from .events import Event
@@ -58,7 +59,9 @@ def run(
     ``max_parallel`` steps run at a time (default: the pipeline's own setting, else one for each
     CPU). ``on_event`` is called with every :class:`Event`, those with the steps' output only with
     ``logs``. ``executor`` makes what the attempts run in, by default processes of this machine.
-    An interrupt or SIGTERM cancels the run, a second one kills it.
+    An interrupt, SIGTERM or SIGHUP cancels the run, a second one kills it.
+
+    However it ends, `outcome.json` says how, also where this raises what the engine did not expect.
 
     Raises ParameterError for parameters that the pipeline does not take, RunExistsError, and
     StoreError if the store cannot be written to.
@@ -123,6 +126,20 @@ class Run:
     ) -> Outcome:
         """Run it under a new id; see :func:`run`."""
         run_id = self._register(run_id, trigger)
+        try:
+            return self._run(run_id, max_parallel, on_event, logs=logs)
+        except BaseException as error:
+            self._write_crash(run_id, error)
+            raise
+
+    def _run(
+        self,
+        run_id: str,
+        max_parallel: int | None,
+        on_event: Callable[[Event], None],
+        *,
+        logs: bool,
+    ) -> Outcome:
         context = self._context(run_id)
         self._trust_project()
         on_log = _log_events(on_event) if logs else None
@@ -248,9 +265,7 @@ class Run:
         raise RunExistsError(f"there is a run {run_id!r} of {self._plan['pipeline']} already")
 
     def _outcome(self, interpreter: Interpreter, run_id: str) -> Outcome:
-        pipeline = self._plan["pipeline"]
-        outcome = Outcome(pipeline, run_id, records.run_path(pipeline, run_id), self._store)
-        outcome.secrets = list(self._hidden().values())
+        outcome = self._new_outcome(run_id)
         failure = interpreter.failure
         if failure is not None:
             # Only a cancellation ends a run in which every failed call had attempts left.
@@ -263,6 +278,16 @@ class Run:
         instances = interpreter.nodes.calls()
         outcome.steps = summarise(instances, interpreter.skipped)
         outcome.resources = _resources([i.ended.record for i in instances if i.ended is not None])
+        self._write_outcome(outcome)
+        return outcome
+
+    def _new_outcome(self, run_id: str) -> Outcome:
+        pipeline = self._plan["pipeline"]
+        outcome = Outcome(pipeline, run_id, records.run_path(pipeline, run_id), self._store)
+        outcome.secrets = list(self._hidden().values())
+        return outcome
+
+    def _write_outcome(self, outcome: Outcome) -> None:
         outcome.error = redact_error(outcome.error, outcome.secrets)
         finished = time.time_ns()
         outcome.finished = records.timestamp(finished)
@@ -270,7 +295,15 @@ class Run:
         self._store.write_once(
             f"{outcome.folder}/outcome.json", records.document(outcome.document())
         )
-        return outcome
+
+    def _write_crash(self, run_id: str, error: BaseException) -> None:
+        """Write the outcome of a run that the engine itself could not bring to its end."""
+        outcome = self._new_outcome(run_id)
+        is_interrupt = isinstance(error, KeyboardInterrupt)
+        outcome.status = "cancelled" if is_interrupt else "failed"
+        outcome.error = describe(error) | {"node": None, "map_index": None, "context": None}
+        with suppress(StoreError):  # that may be what it is about
+            self._write_outcome(outcome)
 
     def _return(self, interpreter: Interpreter, outcome: Outcome) -> None:
         result = self._plan["result"]
@@ -285,7 +318,10 @@ class Run:
 
 
 class _Interrupts:
-    """SIGINT and SIGTERM while a run goes on: the first cancels it, the second kills it."""
+    """SIGINT, SIGTERM and SIGHUP while a run goes on: the first cancels it, the second kills it.
+
+    A terminal that is closed sends SIGHUP. Where it is ignored, as with nohup, it stays ignored.
+    """
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -295,7 +331,9 @@ class _Interrupts:
 
     def install(self) -> None:
         """Take over the signals, where Python lets us: in the main thread."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             try:
                 self._before[number] = signal.signal(number, self._note)
             except ValueError:
