@@ -15,6 +15,7 @@ from levada.redaction import redact_error, redact_json, secret_variables
 from levada.store import StoreError, open_store
 
 from . import events
+from .callbacks import Callbacks
 from .events import Event
 from .interpreter import Interpreter
 from .local import LocalExecutor
@@ -145,13 +146,19 @@ class Run:
         on_log = _log_events(on_event) if logs else None
         executor = (self._executors or LocalExecutor)(context, on_log)
         interrupts = _Interrupts(executor.wake)
+        callbacks = self._callbacks(context)
+
+        def told(event: Event) -> None:
+            on_event(event)
+            callbacks.take(event)
+
         interpreter = Interpreter(
             self._plan,
             self._trees,
             executor,
             self._store,
             max_parallel=max_parallel or self._parallel(),
-            on_event=self._masking(on_event),
+            on_event=self._masking(told),
             attend=interrupts.attend,
         )
         shown = self._shown_parameters()
@@ -172,7 +179,19 @@ class Run:
             interrupts.remove()
         outcome = self._outcome(interpreter, run_id)
         on_event(Event(events.RUN_FINISHED, outcome=outcome))
+        callbacks.take_outcome(outcome)
+        callbacks.close()
         return outcome
+
+    def _callbacks(self, context: RunContext) -> Callbacks:
+        given = {
+            "pipeline": context.pipeline,
+            "run_id": context.run_id,
+            "params": self._shown_parameters(),
+            "store": self._store.url,
+            "folder": context.folder,
+        }
+        return Callbacks(self._plan, self._project, self._search(), given)
 
     def _hidden(self) -> dict[str, str]:
         """The values, by variable, of the secrets of all steps that this process has."""
