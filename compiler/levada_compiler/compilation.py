@@ -92,7 +92,10 @@ class _Compiler:
             self._sources(),
             self._files(),
             self.names,
-            (*self.project.consulted, *sorted(self.modules.data_files)),
+            (
+                *self.project.consulted,
+                *sorted(self.modules.data_files | self.modules.consulted),
+            ),
         )
 
     # -- reading

@@ -82,7 +82,8 @@ class Arguments:
     ``results`` and ``definitions`` (of the names in expressions) map names to expressions;
     ``checks`` are names whose expressions have to be evaluated first. ``classes`` and
     ``raised_with`` are those of the exception to raise. With ``fail_items`` an error in an
-    expression of ``items`` is the failure of that item alone. With ``stage`` a container step's
+    expression of ``items`` is the failure of that item alone. ``secrets`` are the variables of the
+    secrets of all steps. With ``stage`` a container step's
     inputs are only handed to its program; with ``look_up`` besides, only if the cache does not have
     its outputs.
     """
@@ -109,6 +110,7 @@ class Arguments:
         self._check()
         self.engine = _object(variables.get("LEVADA_ENGINE") or "{}", "LEVADA_ENGINE")
         self.source = variables.get("LEVADA_SOURCE") or None
+        self.secrets = [word for word in (variables.get("LEVADA_SECRETS") or "").split(",") if word]
 
     def option(self, name: str) -> str | None:
         """Give the value of an option, None if neither it nor its variable is there."""

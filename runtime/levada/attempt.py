@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from functools import partial
 from time import time_ns
 
-from levada import cache, records, tracking, values
+from levada import cache, records, relay, tracking, values
 from levada.artifact import Artifact
-from levada.redaction import redact_json
+from levada.errors import SecretOutputError
+from levada.redaction import find_secret, redact_error, redact_json
 from levada.trees.canonical import artifact_of, canonical
 
 TYPE_CHECKING = False
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from levada.relay import Relay
     from levada.request import StepRequest
     from levada.store import Store
 
@@ -25,18 +28,22 @@ INLINE = 4096
 #: Fields of a record whose text is not Levada's own.
 _FREE_FIELDS = (
     *("parameters", "inputs", "outputs", "metrics", "params", "artifacts"),
-    *("error", "engine", "observed", "warnings"),
+    *("engine", "observed", "warnings"),
 )
 _DICTIONARY_LIMIT = 100_000  # characters of a shown parameter
 
 
 class Attempt:
-    """Collects what belongs into the record of one attempt; also the step's tracker."""
+    """Collects what belongs into the record of one attempt; also the step's tracker.
 
-    def __init__(self, request: StepRequest, store: Store, secrets: list[str]) -> None:
+    With a ``relay`` it is the tracker of another process, which hands over what is logged.
+    """
+
+    def __init__(self, request: StepRequest, store: Store, relay: Relay | None = None) -> None:
         self.request = request
         self.store = store
-        self.secrets = secrets
+        #: values by variable
+        self.secrets = request.secrets_here
         self.started = time_ns()
         self.metrics: list[dict[str, Any]] = []
         self.params: dict[str, Any] = {}
@@ -52,9 +59,9 @@ class Attempt:
         fields = cache.context_of(request)
         fields["parameters"] = partial(_decoded, request.parameters, store)
         fields["map_index"] = tuple(request.map_index) if request.map_index else None
-        self.context = tracking.Context(**fields)
-        self._owner = os.getpid()
-        self._relay = store.log_path(f"{request.folder}/tracked.jsonl")
+        self.context = tracking.Context(self._note_read, **fields)
+        self._owner = 0 if relay is not None else os.getpid()
+        self._relay = relay
 
     # ---------------------------------------------------------------- the step's tracker
 
@@ -68,41 +75,61 @@ class Attempt:
         self._keep("params", {name: _shown(value) for name, value in values_by_name.items()})
 
     def artifact(self, name: str, value: object) -> None:
-        """Store a value under a name."""
+        """Store a value under a name. Raises SecretOutputError if it holds a secret's value."""
+        self.check_secrets(value, f"the artifact `{name}`")
         saved = values.save(value, self.store, self.request.allow_pickle)
         self._keep("artifact", {"name": name, "artifact": saved.as_json()})
+
+    def check_secrets(self, value: object, what: str) -> None:
+        """Raise SecretOutputError if a value that is to be stored holds a secret's value."""
+        if not self.secrets or self.request.settings.get("allow_secret_output"):
+            return
+        found = find_secret(value, self.secrets)
+        if found is not None:
+            variable, place = found
+            at = f" at {place}" if place else ""
+            raise SecretOutputError(
+                f"{what} of {self.request.key} holds the value of the secret {variable}{at}: it"
+                " would be kept in the store in clear. Read the secret in each step that needs it"
+                f" (secrets={{…}}), or write @step(allow_secret_output=True)"
+            )
+
+    def _note_read(self, name: str) -> None:
+        if os.getpid() != self._owner:
+            self._keep("read", {"name": name})
 
     def _keep(self, kind: str, entry: dict[str, Any]) -> None:
         if os.getpid() == self._owner:
             self._take(kind, entry)
         elif self._relay is not None:
-            self._relay_to_owner(json.dumps([kind, _finite(entry)]) + "\n")
-
-    def _relay_to_owner(self, line: str) -> None:
-        """Hand over from a forked child. One write of an appended line is not torn."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        file = os.open(self._relay or os.devnull, flags, 0o666)
-        try:
-            os.write(file, line.encode())
-        finally:
-            os.close(file)
+            self._relay.send(kind, _finite(entry))
 
     def _take(self, kind: str, entry: dict[str, Any]) -> None:
         if kind == "metric":
             self.metrics.append(_finite(entry))
         elif kind == "params":
             self.params.update(entry)
+        elif kind == "read":
+            tracking.note_read(self.context, entry["name"])
         else:
             self.artifacts[entry["name"]] = entry["artifact"]
 
-    def take_relayed(self) -> None:
-        """Take what forked children logged."""
-        if self._relay is None or not os.path.exists(self._relay):
-            return
-        with open(self._relay, encoding="utf-8") as lines:
-            for line in lines:
-                self._take(*json.loads(line))
-        os.unlink(self._relay)
+    def begin_tracking(self) -> None:
+        """Take what this process and the processes that it starts log from now on."""
+        folder = relay.folder(self.store.log_path(self.request.folder))
+        self._relay = relay.Relay(folder)
+        with suppress(OSError):  # the disk is full: the record will say so, if anything does
+            self._relay.open(self.request)
+        os.environ[tracking.ATTEMPT] = self._relay.path
+        tracking.begin(self)
+
+    def end_tracking(self) -> None:
+        """Take what other processes have logged, and no more."""
+        tracking.end()
+        os.environ.pop(tracking.ATTEMPT, None)
+        if self._relay is not None:
+            for kind, entry in self._relay.close():
+                self._take(kind, entry)
 
     # ---------------------------------------------------------------- the record
 
@@ -148,7 +175,9 @@ class Attempt:
             "warnings": request.warnings,
         }
         if self.secrets:
-            record |= {name: redact_json(record[name], self.secrets) for name in _FREE_FIELDS}
+            hidden = list(self.secrets.values())
+            record["error"] = redact_error(self.error, hidden)
+            record |= {name: redact_json(record[name], hidden) for name in _FREE_FIELDS}
         return record
 
     def _code(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from levada.artifact import Artifact
 from levada.attempt import Attempt, shown_artifact
 from levada.errors import UsageError
 from levada.project import Project
+from levada.redaction import redact_json, secret_variables
 from levada.store import StoreError, open_store
 
 TYPE_CHECKING = False
@@ -54,6 +55,8 @@ class Command:
         self._store = open_store(_store_url(arguments, self._project))
         self._pipeline = arguments.needed("pipeline")
         self._run_id = arguments.needed("run-id")
+        own = (arguments.object("settings") or {}).get("secrets") or ()
+        self._secrets = [*secret_variables([*own, *arguments.secrets], variables).values()]
         given = arguments.object("params")
         self._run = stored_run.register(
             self._store,
@@ -63,6 +66,7 @@ class Command:
             engine=arguments.engine,
             source=arguments.source,
             project=self._project.root,
+            secrets=self._secrets,
         )
         self._parameters = self._run["parameters"]["trees"]
         if given is not None:
@@ -146,7 +150,7 @@ class Command:
             "error": None,
             "resources": {},
         }
-        records.write_outcome(self._store, document)
+        records.write_outcome(self._store, redact_json(document, self._secrets))
         shown = {name: values.display(tree, self._store) for name, tree in trees.items()}
         answer = records.returned(kind, list(shown), list(shown.values()))
         self.answer = {"outputs": shown, "return": answer}
@@ -243,6 +247,7 @@ class Command:
             engine=arguments.engine,
             git=self._run.get("git"),
             project=self._project.root,
+            secrets=self.arguments.secrets,
         )
 
     def _result(self, record: dict[str, Any], folder: str) -> dict[str, Any]:
@@ -341,7 +346,7 @@ class Command:
         """Write a record only where an attempt failed before: it has to count no more."""
         request = self._request(self._mode_json(), item)
         if request.attempt > 1:
-            attempt = Attempt(request, self._store, [])
+            attempt = Attempt(request, self._store)
             attempt.returns = values.save(value, self._store)
             attempt.write(records.SUCCEEDED)
 
@@ -351,13 +356,13 @@ class Command:
         return self._record_failure(found, item)
 
     def _record_failure(self, error: dict[str, Any], item: tuple[int, ...] | None = None) -> int:
-        attempt = Attempt(self._request(self._mode_json(), item), self._store, [])
+        attempt = Attempt(self._request(self._mode_json(), item), self._store)
         attempt.error = dict(error)
         cancelled = attempt.error["kind"] == "cancelled"
         attempt.error["permanent"] = not cancelled
         status = records.CANCELLED if cancelled else records.FAILED
-        attempt.write(status)
-        _say(f"{attempt.error['type']}: {attempt.error['message']}")
+        shown = attempt.write(status)["error"]
+        _say(f"{shown['type']}: {shown['message']}")
         return _exit_code(attempt.error)
 
     def _mode_json(self) -> dict[str, Any]:

@@ -47,6 +47,10 @@ class _StepSettings(_Inherited, total=False):
     priority: int
     # Whether values of unknown types may be kept as pickles.
     allow_pickle: bool
+    # Whether a step may return the value of a secret, which is then kept.
+    allow_secret_output: bool
+    # Whether what a step returns is checked against its declared type.
+    check_types: bool
     # URIs of the assets that a step writes.
     produces: Sequence[str]
     # URIs of the assets that a step reads.

@@ -12,7 +12,16 @@ class InputError(StepError):
 
 
 class ReturnError(StepError):
-    """What a step returned does not have the outputs that it declares."""
+    """What a step returned is not what it declares: other outputs, or another type.
+
+    ``place`` is where it is declared: the file, the line and the function's name.
+    """
+
+    place: tuple[str, int, str] | None = None
+
+
+class SecretOutputError(StepError):
+    """A step returned, or stored as an artifact, the value of a secret."""
 
 
 class ProgramError(Exception):

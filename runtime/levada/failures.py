@@ -34,11 +34,13 @@ def describe(error: BaseException, project: Iterable[str]) -> dict[str, Any]:
 
     What is installed below such a folder is not the user's, unless the folder is itself installed.
     """
-    from traceback import TracebackException
+    from traceback import FrameSummary, TracebackException
 
     folders = tuple(os.path.abspath(folder) + os.sep for folder in project)
     kind = _kind(error)
     trace = TracebackException.from_exception(error)
+    if isinstance(error, ReturnError) and error.place is not None:
+        trace.stack.append(FrameSummary(*error.place))
     frames = [frame for frame in trace.stack if _is_users(frame, folders)]
     _fold(trace, folders, set())
     return {

@@ -1,7 +1,8 @@
 """The state of the code at the time of a run: commit, branch, remote, diff, untracked files.
 
-At most three calls of git, each with a time limit. No git, no repository or a repository that
-git refuses are no errors: there is nothing to say then.
+Three calls of git, each with a time limit, and one or two more for each submodule with changes. No
+git and no repository are no errors: there is nothing to say then. Of a repository that git refuses,
+the commit is read from its files, and the record has git's reason.
 """
 
 from __future__ import annotations
@@ -24,7 +25,30 @@ MAX_UNTRACKED = 200  # untracked files that are named
 MAX_UNTRACKED_BYTES = 2_000_000  # of all stored untracked files together
 SECONDS = 10.0  # for one call of git
 
-_SENSITIVE = (".env", ".pem", ".key", ".p12", ".pfx", ".netrc", "credentials", "secret", "id_rsa")
+MAX_SUBMODULES = 20  # whose own changes are kept
+#: Parts of paths of files that usually hold credentials, in lower case.
+_SENSITIVE = (
+    *(".env", ".pem", ".key", ".p12", ".pfx", ".ppk", ".jks", ".keystore", ".kdbx", ".pkcs12"),
+    *("credentials", "secret", "kubeconfig", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"),
+    *(".netrc", ".pgpass", ".htpasswd", ".my.cnf", ".npmrc", ".pypirc", ".s3cfg", ".boto"),
+    *(".dockercfg", ".dockerconfigjson", ".docker/", ".kube/", ".ssh/", ".aws/", ".azure/"),
+    *(".gnupg/", ".tfstate", ".tfvars"),
+)
+#: Names of such files, as globs.
+_SENSITIVE_NAMES = ("*service?account*.json", "application_default*.json")
+#: Variables by which git would be led to another repository or another index: git-rev-parse(1),
+#: `--local-env-vars`. A hook of git has them, and the run that it starts.
+_MISLEADING = frozenset(
+    (
+        *("GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE"),
+        *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"),
+        *("GIT_PREFIX", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE", "GIT_REPLACE_REF_BASE"),
+        *("GIT_NO_REPLACE_OBJECTS", "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_LITERAL_PATHSPECS"),
+        *("GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"),
+    )
+)
+#: What git diff says of a file that is no text.
+_BINARY = rb"(?m)^Binary files (?:\"?a/.*|/dev/null) and (\"?b/.*|/dev/null) differ$"
 _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.quotepath=false", "--no-optional-locks")
 
 
@@ -33,37 +57,101 @@ def describe(folder: str, store: Store, secrets: Iterable[str] = ()) -> dict[str
 
     What looks like a secret is masked, and files that usually hold some are only named. None if
     the folder is in no repository, or git is not there.
+
+    Some fields are there only where they say something: ``submodules`` that are not as committed,
+    changed files that are ``binary``, changed files that are ``left_out`` of the diff because of
+    their names, and the ``problem`` of a repository that git refuses to read.
     """
     top = _top(folder)
     if top is None:
         return None
-    output = _git(top, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
+    output = _git(
+        *(top, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"),
+        "--ignore-submodules=none",
+    )
     if output is None:
-        return None
+        return _refused(top)
     status = _Status(output)
     secrets = list(secrets)
+    diff = _diff(top, status) if status.changed and status.commit else None
+    untracked = status.untracked + _untracked_in_submodules(top, status)
+    left_out = [{"path": _utf8(path)} for path in status.paths if _is_sensitive(path)]
+    binary = _entries(top, _binary_files(diff or b""), store, secrets)
+    more = {"submodules": status.submodules, "binary": binary, "left_out": left_out}
     return {
         "commit": status.commit,
         "branch": status.branch,
         "dirty": status.dirty,
         "remote": _remote(top),
-        "diff": _diff(top, store, secrets) if status.changed and status.commit else None,
-        "untracked": _untracked(top, status.untracked, store, secrets),
+        "diff": None if diff is None else _stored(diff, store, secrets),
+        "untracked": _entries(top, untracked, store, secrets),
+        **{name: found for name, found in more.items() if found},
     }
 
 
-class _Status:
-    """What ``git status --porcelain=v2 --branch -z`` says (its format is in git-status(1))."""
+def _refused(top: str) -> dict[str, Any] | None:
+    """Describe a repository that git does not read, as one that belongs to another user."""
+    said = os.fsdecode(_git(top, "status", "--porcelain", errors=True) or b"")
+    if not said.startswith("fatal: "):
+        return None
+    problem = said.removeprefix("fatal: ").splitlines()[0]
+    commit, branch = _head(top)
+    nothing: dict[str, Any] = {"remote": None, "diff": None, "untracked": []}
+    return {"commit": commit, "branch": branch, "dirty": None, **nothing, "problem": problem}
 
-    __slots__ = ("branch", "changed", "commit", "untracked")
+
+def _head(top: str) -> tuple[str | None, str | None]:
+    """Read the commit and the branch from the files of a repository; see gitrepository-layout(5).
+
+    Running git there as if all were well could run programs that its configuration names.
+    """
+    folder = f"{top}/.git"
+    if os.path.isfile(folder):  # a worktree or a submodule
+        folder = os.path.join(top, _text(folder).removeprefix("gitdir: ").strip())
+    common = os.path.join(folder, _text(f"{folder}/commondir").strip())
+    head = _text(f"{folder}/HEAD").strip()
+    reference = head.removeprefix("ref: ")
+    if reference == head:
+        return head or None, None
+    commit = _text(f"{folder}/{reference}").strip() or _text(f"{common}/{reference}").strip()
+    for line in _text(f"{common}/packed-refs").splitlines():
+        if not commit and line.endswith(f" {reference}"):
+            commit = line.split()[0]
+    return commit or None, reference.removeprefix("refs/heads/")
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(MAX_UNTRACKED_BYTES)
+    except OSError:
+        return ""
+
+
+#: Fields of a changed entry before its path, by the kind of entry.
+_FIELDS = {"1 ": 8, "2 ": 9, "u ": 10}
+
+
+class _Status:
+    """What ``git status --porcelain=v2 --branch -z`` says (its format is in git-status(1)).
+
+    ``paths`` are the changed files, ``submodules`` those of them that are repositories.
+    """
+
+    __slots__ = ("branch", "changed", "commit", "paths", "submodules", "untracked")
 
     def __init__(self, output: bytes) -> None:
         self.commit: str | None = None
         self.branch: str | None = None
         self.changed = False
         self.untracked: list[str] = []
-        for entry in output.split(b"\0"):
+        self.paths: list[str] = []
+        self.submodules: list[dict[str, Any]] = []
+        entries = iter(output.split(b"\0"))
+        for entry in entries:
             self._read(os.fsdecode(entry))
+            if entry.startswith(b"2 "):  # the name that it had before follows
+                self.paths.append(os.fsdecode(next(entries, b"")))
 
     def _read(self, entry: str) -> None:
         if entry.startswith("# branch.oid "):
@@ -74,8 +162,18 @@ class _Status:
             self.branch = None if branch == "(detached)" else branch
         elif entry.startswith("? "):
             self.untracked.append(entry[2:])
-        elif entry[:2] in ("1 ", "2 ", "u "):
+        elif entry[:2] in _FIELDS:
             self.changed = True
+            self._read_change(entry)
+
+    def _read_change(self, entry: str) -> None:
+        fields = entry.split(" ", _FIELDS[entry[:2]])
+        path, state = fields[-1], fields[2]
+        self.paths.append(path)
+        if state.startswith("S"):
+            flags = {"commit": "C", "modified": "M", "untracked": "U"}
+            said = {name: letter in state[1:] for name, letter in flags.items()}
+            self.submodules.append({"path": _utf8(path), **said})
 
     @property
     def dirty(self) -> bool:
@@ -99,12 +197,46 @@ def _remote(top: str) -> str | None:
     return without_credentials(url) if url else None
 
 
-def _diff(top: str, store: Store, secrets: list[str]) -> dict[str, Any] | None:
-    excluded = [f":(exclude,icase,glob)**/*{name}*" for name in _SENSITIVE]
-    options = ("--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=dirty")
-    output = _git(top, "diff", "HEAD", *options, "--", ".", *excluded, limit=MAX_DIFF + 1)
+def _diff(top: str, status: _Status) -> bytes | None:
+    """Return the changes since the commit, and those within submodules since theirs."""
+    output = _diff_of(top, "--ignore-submodules=none")
     if output is None:
         return None
+    for each in status.submodules[:MAX_SUBMODULES]:
+        if each["modified"]:
+            path = each["path"]
+            prefixes = (f"--src-prefix=a/{path}/", f"--dst-prefix=b/{path}/")
+            output += _diff_of(f"{top}/{path}", *prefixes) or b""
+    return output
+
+
+def _diff_of(top: str, *options: str) -> bytes | None:
+    excluded = [f":(exclude,icase,glob)**/*{name}*" for name in _SENSITIVE if "/" not in name]
+    excluded += [f":(exclude,icase,glob)**/{name}**" for name in _SENSITIVE if "/" in name]
+    excluded += [f":(exclude,icase,glob)**/{name}" for name in _SENSITIVE_NAMES]
+    plain = ("--no-ext-diff", "--no-textconv", "--no-color")
+    return _git(top, "diff", "HEAD", *plain, *options, "--", ".", *excluded, limit=MAX_DIFF + 1)
+
+
+def _untracked_in_submodules(top: str, status: _Status) -> list[str]:
+    found = []
+    for each in status.submodules[:MAX_SUBMODULES]:
+        if each["untracked"]:
+            words = ("ls-files", "--others", "--exclude-standard", "-z")
+            names = os.fsdecode(_git(f"{top}/{each['path']}", *words) or b"").split("\0")
+            found += [f"{each['path']}/{name}" for name in names if name]
+    return found
+
+
+def _binary_files(diff: bytes) -> list[str]:
+    """Return the changed files of which a diff says no more than that they are binary."""
+    import re
+
+    paths = [os.fsdecode(path).strip('"') for path in re.findall(_BINARY, diff)]
+    return [path.removeprefix("b/") for path in paths if path != "/dev/null"]
+
+
+def _stored(output: bytes, store: Store, secrets: list[str]) -> dict[str, Any]:
     kept = _masked(output[:MAX_DIFF], secrets)
     return {
         "digest": store.put_blob(kept),
@@ -113,9 +245,8 @@ def _diff(top: str, store: Store, secrets: list[str]) -> dict[str, Any] | None:
     }
 
 
-def _untracked(
-    top: str, paths: list[str], store: Store, secrets: list[str]
-) -> list[dict[str, Any]]:
+def _entries(top: str, paths: list[str], store: Store, secrets: list[str]) -> list[dict[str, Any]]:
+    """Describe files, and store the content of those that are small and no credentials."""
     left = MAX_UNTRACKED_BYTES
     found: list[dict[str, Any]] = []
     for path in paths[:MAX_UNTRACKED]:
@@ -131,7 +262,13 @@ def _untracked(
 
 
 def _is_sensitive(path: str) -> bool:
-    return any(name in path.lower() for name in _SENSITIVE)
+    from fnmatch import fnmatch
+
+    lower = path.lower()
+    name = lower.rpartition("/")[2]
+    return any(part in lower for part in _SENSITIVE) or any(
+        fnmatch(name, pattern) for pattern in _SENSITIVE_NAMES
+    )
 
 
 def _size(path: str) -> int | None:
@@ -161,6 +298,11 @@ def _utf8(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def environment() -> dict[str, str]:
+    """Return the environment for git, without what would lead it to another repository."""
+    return {name: text for name, text in os.environ.items() if name not in _MISLEADING}
+
+
 def _top(folder: str) -> str | None:
     folder = os.path.abspath(folder)
     while not os.path.exists(f"{folder}/.git"):
@@ -171,16 +313,19 @@ def _top(folder: str) -> str | None:
     return folder
 
 
-def _git(folder: str, *arguments: str, limit: int = 16_000_000) -> bytes | None:
+def _git(
+    folder: str, *arguments: str, limit: int = 16_000_000, errors: bool = False
+) -> bytes | None:
     """Run git and give what it prints, at most ``limit`` bytes; None if it fails or takes long.
 
+    With ``errors`` it is what git says of its failure.
     By posix_spawn: the subprocess module takes longer to import than git to run.
     """
     receiving, sending = os.pipe()
     null = os.open(os.devnull, os.O_RDWR)
     actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, sending, 1)]
-    actions += [(os.POSIX_SPAWN_DUP2, null, 2)]
-    variables = {**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat"}
+    actions += [(os.POSIX_SPAWN_DUP2, sending if errors else null, 2)]
+    variables = environment() | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat"}
     command = ["git", "-C", folder, *_OPTIONS, *arguments]
     try:
         process = os.posix_spawnp("git", command, variables, file_actions=actions)
@@ -198,7 +343,8 @@ def _git(folder: str, *arguments: str, limit: int = 16_000_000) -> bytes | None:
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
         return output
-    return output if os.waitpid(process, 0)[1] == 0 else None
+    has_failed = os.waitpid(process, 0)[1] != 0
+    return output if has_failed == errors else None
 
 
 def _receive(pipe: int, limit: int) -> bytes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from levada.records import attempt_path
+from levada.redaction import secret_variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +19,10 @@ class StepRequest:
     imports, outputs and settings, the file where it is known, and of a container step its
     ``container`` part (see ``levada.programs``). ``inputs`` are trees by
     parameter and ``sources`` the expressions that gave them; ``parameters`` are the run's, as
-    trees. ``git`` is that of the run. ``environment`` describes what the step runs in (see
-    ``levada.environment``) where that is not the process that has the request.
+    trees. ``secrets`` are the variables of the secrets of all steps of the run, as far as they are
+    known here; their values may be in this process too. ``git`` is that of the run.
+    ``environment`` describes what the step runs in (see ``levada.environment``) where that is not
+    the process that has the request.
     """
 
     __slots__ = (
@@ -34,6 +37,7 @@ class StepRequest:
         "pipeline",
         "project",
         "run_id",
+        "secrets",
         "sources",
         "step",
         "store",
@@ -58,6 +62,7 @@ class StepRequest:
         project: str = ".",
         warnings: list[str] | None = None,
         environment: dict[str, Any] | None = None,
+        secrets: list[str] | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.run_id = run_id
@@ -74,6 +79,7 @@ class StepRequest:
         self.project = project
         self.warnings = warnings or []
         self.environment = environment
+        self.secrets = secrets or []
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> StepRequest:
@@ -122,3 +128,9 @@ class StepRequest:
     def allow_pickle(self) -> bool:
         """Whether values may be stored and loaded as pickles."""
         return bool(self.settings.get("allow_pickle"))
+
+    @property
+    def secrets_here(self) -> dict[str, str]:
+        """The values, by variable, of the run's secrets that this process has."""
+        names = dict.fromkeys([*(self.settings.get("secrets") or ()), *self.secrets])
+        return secret_variables(names, os.environ)

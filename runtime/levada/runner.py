@@ -19,9 +19,9 @@ from levada.errors import (
 )
 from levada.observe import Observer
 from levada.output_capture import OutputCapture
-from levada.redaction import secret_values
 from levada.request import StepRequest
 from levada.resources import Usage
+from levada.step_logging import StepLogging
 from levada.store import StoreError, open_store
 
 TYPE_CHECKING = False
@@ -62,7 +62,7 @@ def record_hit(request: StepRequest, looked_up: cache.Lookup, store: Store) -> d
     entry = looked_up.entry
     if entry is None:
         raise ValueError("the lookup was a miss")
-    attempt = Attempt(request, store, _secrets(request))
+    attempt = Attempt(request, store)
     attempt.looked_up = looked_up
     attempt.returns = Artifact.from_json(entry["returns"])
     attempt.outputs = entry["outputs"]
@@ -111,8 +111,7 @@ class Run:
         self._start = start
         self._replaceable = replaceable
         self.store = open_store(request.store)
-        self.secrets = _secrets(request)
-        self.attempt = Attempt(request, self.store, self.secrets)
+        self.attempt = Attempt(request, self.store)
         self.attempt.looked_up = looked_up
         self.unfinished_line = False
         #: what the step's function read, and texts that may name more files
@@ -129,7 +128,7 @@ class Run:
     def _run_captured(self, *, echo: bool, ends_process: bool) -> None:
         self.attempt.start = self._start
         log = self.store.log_path(f"{self.request.folder}/log")
-        output = OutputCapture(log, echo=echo, secrets=self.secrets)
+        output = OutputCapture(log, echo=echo, secrets=self.attempt.secrets.values())
         output.start()
         usage = Usage()
         try:
@@ -201,7 +200,7 @@ class Run:
             self._save(self._run_program(request.container))
             return
         _check_secrets(request)
-        with _Surroundings(request):
+        with _Surroundings(request), StepLogging():
             values.set_project_roots(request.roots)
             observer = self._observer()
             observer.start()
@@ -215,6 +214,8 @@ class Run:
                 observer.stop()
             self._observed = (observer, texts)
             self._warn_of_files(observer)
+            if request.settings.get("check_types") is not False:
+                _check_type(request, function, returned)
             self._save(returned)
 
     def _observer(self) -> Observer:
@@ -237,12 +238,11 @@ class Run:
             request.warnings.append(f"read {names}{more}, which no `files` of the step names")
 
     def _tracked(self, function: Callable[..., object], inputs: dict[str, Any]) -> object:
-        tracking.begin(self.attempt)
+        self.attempt.begin_tracking()
         try:
             return _call(function, inputs)
         finally:
-            tracking.end()
-            self.attempt.take_relayed()
+            self.attempt.end_tracking()
 
     def _run_program(self, part: dict[str, Any]) -> object:
         """Run the program of a container step, or take what it wrote where it has run already."""
@@ -266,15 +266,28 @@ class Run:
 
     def _save(self, returned: object) -> None:
         outputs = self.request.outputs
+        for what, value in self._named(returned):
+            self.attempt.check_secrets(value, what)
         artifact = values.save(returned, self.store, self.request.allow_pickle)
         self.attempt.returns = artifact
         if isinstance(returned, tuple) and not hasattr(returned, "_fields") and outputs:
-            if len(returned) != len(outputs):
+            if _has_wrong_count(self.request, returned):
                 raise ReturnError(_wrong_count(self.request.key, outputs, len(returned)))
             artifact.meta = {**artifact.meta, "outputs": outputs}
         for position, name in enumerate(outputs):
             found = self._output(artifact, name, position)
             self.attempt.outputs[name] = output_entry(found, self.store)
+
+    def _named(self, returned: object) -> list[tuple[str, object]]:
+        """Return the outputs, each with what to call it in a message."""
+        outputs = self.request.outputs
+        if isinstance(returned, tuple) and len(returned) == len(outputs):
+            found = list(zip(outputs, returned, strict=True))
+        else:
+            has = [name for name in outputs if hasattr(returned, name)]
+            found = [(name, getattr(returned, name)) for name in has]
+        named = [(f"the output `{name}`", value) for name, value in found]
+        return [*named, ("the return value", returned)]
 
     def _output(self, artifact: Artifact, name: str, position: int) -> Any:
         field = f"_{position}" if "outputs" in artifact.meta else name
@@ -442,10 +455,6 @@ class _Surroundings:
         os.environ.update(self._environment)
 
 
-def _secrets(request: StepRequest) -> list[str]:
-    return secret_values(request.settings.get("secrets") or {}, dict(os.environ))
-
-
 def _check_secrets(request: StepRequest) -> None:
     """Secrets come as environment variables here; without one the step is not started."""
     for variable, reference in (request.settings.get("secrets") or {}).items():
@@ -492,6 +501,50 @@ def _named_by(inputs: dict[str, Any]) -> list[str]:
     for each in inputs.values():
         given += list(each)[:100] if isinstance(each, (list, tuple)) else []
     return [os.fsdecode(each) for each in given if isinstance(each, (str, os.PathLike))]
+
+
+def _check_type(request: StepRequest, function: Callable[..., object], returned: object) -> None:
+    """Raise ReturnError if a step returned another type than it declares."""
+    from levada import return_types
+
+    declared = return_types.declared_return(function)
+    if declared is ... or isinstance(returned, Artifact) or _has_wrong_count(request, returned):
+        return
+    inner = _innermost(function)
+    names = getattr(inner, "__globals__", {})
+    found = return_types.find_mismatch(returned, declared, names)
+    if found is None:
+        return
+    place = _definition(inner)
+    where = f" in line {place[1]}" if place else ""
+    what = f"has `{found.found}` at {found.place}" if found.place else f"is `{found.found}`"
+    wanted = f", where `{found.declared}` is declared" if found.place else ""
+    error = ReturnError(
+        f"what {request.key} returned {what}{wanted}; it is declared"
+        f" `-> {return_types.type_text(declared)}`{where}. Return that, correct the annotation, or"
+        " write @step(check_types=False)"
+    )
+    error.place = place
+    raise error
+
+
+def _innermost(function: Any) -> Any:
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function
+
+
+def _definition(function: Any) -> tuple[str, int, str] | None:
+    """Return the file, the line of the ``def`` (after decorators) and the name of a function."""
+    import linecache
+
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return None
+    first = code.co_firstlineno
+    lines = linecache.getlines(code.co_filename)[first - 1 :]
+    skipped = next((n for n, line in enumerate(lines) if line.lstrip().startswith("def ")), 0)
+    return code.co_filename, first + skipped, code.co_name
 
 
 def _import_function(request: StepRequest) -> Callable[..., object]:
@@ -585,6 +638,12 @@ def _takes_no_names(function: Callable[..., object]) -> bool:
     """Whether it is of the form ``def wrapper(*args)``."""
     code = getattr(function, "__code__", None)
     return code is not None and code.co_flags & 0x0C == 0x04 and code.co_argcount == 0
+
+
+def _has_wrong_count(request: StepRequest, returned: object) -> bool:
+    """Whether a tuple has other than one value for each output."""
+    is_plain = isinstance(returned, tuple) and not hasattr(returned, "_fields")
+    return is_plain and bool(request.outputs) and len(returned) != len(request.outputs)  # type: ignore[arg-type]
 
 
 def _wrong_count(key: str, outputs: list[str], count: int) -> str:

@@ -628,6 +628,15 @@ SETTINGS = {
     "allow_pickle": Setting(
         FLAG, "Whether values of unknown types may be kept as pickles.", default=False
     ),
+    "allow_secret_output": Setting(
+        FLAG, "Whether a step may return the value of a secret, which is then kept.", default=False
+    ),
+    "check_types": Setting(
+        FLAG,
+        "Whether what a step returns is checked against its declared type.",
+        default=True,
+        example="False",
+    ),
     "produces": Setting(_ASSETS, "URIs of the assets that a step writes.", default=[]),
     "consumes": Setting(_ASSETS, "URIs of the assets that a step reads.", default=[]),
     "on_failure": Setting(
@@ -678,7 +687,7 @@ SETTINGS = {
 
 
 #: Settings of steps whose images Levada makes. That of a container step is its first argument.
-NOT_OF_CONTAINERS = ("image", "requirements", "files", "allow_pickle")
+NOT_OF_CONTAINERS = ("image", "requirements", "files", "allow_pickle", "check_types")
 
 
 def settings_of(holder: str) -> dict[str, Setting]:

@@ -7,11 +7,12 @@ import os
 from levada import environment, git, records, values
 from levada.errors import InputError
 from levada.failures import without_traceback
+from levada.redaction import redact_json
 from levada.trees.canonical import ARTIFACT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
     from levada.store import Store
@@ -133,10 +134,12 @@ def register(
     engine: dict[str, Any],
     source: str | None,
     project: str,
+    secrets: Collection[str] = (),
 ) -> dict[str, Any]:
     """Give the run's ``run.json``, written now if this is the first that is heard of the run.
 
-    ``parameters`` are JSON values; None takes those of the run. Raises StoreError.
+    ``parameters`` are JSON values; None takes those of the run. ``secrets`` are values to mask.
+    Raises StoreError.
     """
     path = f"{records.run_path(pipeline, run_id)}/run.json"
     found = records.read_document(store, path)
@@ -147,14 +150,14 @@ def register(
         "schema": records.RUN_SCHEMA,
         "pipeline": pipeline,
         "run_id": run_id,
-        "parameters": {"trees": trees, "display": values.display(trees)},
+        "parameters": {"trees": trees, "display": redact_json(values.display(trees), secrets)},
         "trigger": engine.get("trigger") or "manual",
         "user": engine.get("user") or os.environ.get("USER") or None,
         "engine": engine,
         "created": records.timestamp(),
         "source": source,
         "plan": None,
-        "git": git.describe(project, store),
+        "git": git.describe(project, store, secrets),
         "environment": environment.whole(),
     }
     store.write_once(path, records.document(document))

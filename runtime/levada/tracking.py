@@ -10,7 +10,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
     class Tracker(Protocol):
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
             """Store a value or a file under a name."""
 
 
+#: The variable that names the file of the attempt (see `levada.relay`) to the processes that a
+#: step starts afresh. A forked one knows its parent's attempt without it.
+ATTEMPT = "LEVADA_ATTEMPT"
+
+
 class Context:
     """Where a step runs. Outside of a run every field is None, and ``parameters`` is empty.
 
@@ -35,7 +40,7 @@ class Context:
     fields that were read are the same.
     """
 
-    __slots__ = ("_fields", "_read")
+    __slots__ = ("_fields", "_on_read", "_read")
 
     run_id: str | None
     pipeline: str | None
@@ -49,7 +54,8 @@ class Context:
     project: str | None
     store: str | None
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, on_read: Callable[[str], None] | None = None, **fields: Any) -> None:
+        self._on_read = on_read
         self._fields: dict[str, Any] = {name: fields.get(name) for name in FIELDS}
         self._fields["parameters"] = fields.get("parameters") or dict
         self._read: set[str] = set()
@@ -57,7 +63,10 @@ class Context:
     def __getattr__(self, name: str) -> object:
         if name not in FIELDS:
             raise AttributeError(f"a context has no {name!r}; it has {', '.join(FIELDS)}")
-        self._read.add(name)
+        if name not in self._read:
+            self._read.add(name)
+            if self._on_read is not None:
+                self._on_read(name)
         if callable(self._fields[name]):  # the parameters, which are loaded when they are asked for
             self._fields[name] = self._fields[name]()
         return self._fields[name]
@@ -86,13 +95,22 @@ def fields_read(given: Context) -> list[str]:
     return sorted(given._read)
 
 
-class _Current:
-    """The attempt that this process is in, if any. A forked child sees its parent's."""
+def note_read(given: Context, name: str) -> None:
+    """Note that a field of a context was read in another process of the step."""
+    given._read.add(name)
 
-    __slots__ = ("tracker",)
+
+class _Current:
+    """The attempt that this process is in, if any. A forked child sees its parent's.
+
+    ``inherited`` is that of the process which started this one, with the path that it was told by.
+    """
+
+    __slots__ = ("inherited", "tracker")
 
     def __init__(self) -> None:
         self.tracker: Tracker | None = None
+        self.inherited: tuple[str, Tracker | None] = ("", None)
 
 
 _current = _Current()
@@ -108,9 +126,26 @@ def end() -> None:
     _current.tracker = None
 
 
+def _tracker() -> Tracker | None:
+    """Return what keeps what is logged here; None in a plain Python call."""
+    if _current.tracker is not None:
+        return _current.tracker
+    import os  # not loaded by `import levada` alone
+
+    path = os.environ.get(ATTEMPT)
+    if not path:
+        return None
+    if _current.inherited[0] != path:
+        # Only a process that a step has started comes here; nothing else needs so much.
+        from levada import relay
+
+        _current.inherited = (path, relay.tracker(path))
+    return _current.inherited[1]
+
+
 def context() -> Context:
     """The run, node, attempt and parameters that this step runs with."""
-    tracker = _current.tracker
+    tracker = _tracker()
     return Context() if tracker is None else tracker.context
 
 
@@ -123,11 +158,12 @@ def log_metric(name: str, value: float, step: int | None = None) -> None:
     number = _as_number(name, value)
     if step is not None and (isinstance(step, bool) or not isinstance(step, int)):
         raise TypeError(f"the step of metric {name!r} must be a whole number, not {step!r}")
-    if _current.tracker is None:
+    tracker = _tracker()
+    if tracker is None:
         at = "" if step is None else f" (step {step})"
         print(f"metric {name} = {number}{at}", file=sys.stderr)  # noqa: T201  a plain call
     else:
-        _current.tracker.metric(name, number, step)
+        tracker.metric(name, number, step)
 
 
 def log_params(values: Mapping[str, object] | None = None, /, **named: object) -> None:
@@ -138,11 +174,12 @@ def log_params(values: Mapping[str, object] | None = None, /, **named: object) -
     merged = {**(values or {}), **named}
     for name in merged:
         _check_name("parameter", name)
-    if _current.tracker is None:
+    tracker = _tracker()
+    if tracker is None:
         for name, value in merged.items():
             print(f"param {name} = {value!r}", file=sys.stderr)  # noqa: T201  a plain call
     else:
-        _current.tracker.parameters(merged)
+        tracker.parameters(merged)
 
 
 def log_artifact(name: str, value: object) -> None:
@@ -151,8 +188,9 @@ def log_artifact(name: str, value: object) -> None:
     Raises TypeError if the name is no string, and whatever storing the value raises.
     """
     _check_name("artifact", name)
-    if _current.tracker is not None:
-        _current.tracker.artifact(name, value)
+    tracker = _tracker()
+    if tracker is not None:
+        tracker.artifact(name, value)
 
 
 def _check_name(kind: str, name: object) -> None:

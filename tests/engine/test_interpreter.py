@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from levada.engine import Event, Interpreter
+from levada.engine import Event, Interpreter, events
 from levada.engine.interpreter import DeadlockError, backoff
-from levada.engine.outcome import error_of
+from levada.engine.outcome import error_of, summarise
 from levada.store import open_store
 
 from tests.engine.in_process import InProcessExecutor
@@ -62,6 +62,14 @@ class Ran:
         )
         self.failure = self.run.run()
         self.started = [f"{name}/{n}" if n > 1 else name for name, _, n in self.executor.trace]
+
+    def failed_events(self) -> list[tuple[str | None, int | None]]:
+        return [(e.node, e.attempt) for e in self.events if e.kind == events.NODE_FAILED]
+
+    def attempts(self) -> dict[str, int]:
+        return {step.node: step.attempts for step in summarise(self.run.nodes.calls(), [])} | {
+            name: 0 for name, _ in self.run.skipped
+        }
 
 
 def function(name: str) -> Callable[[], str]:
@@ -143,7 +151,50 @@ def test_no_retry_is_waited_for_after_a_failure(tmp_path: Path) -> None:
     ran = Ran(tmp_path, patient, call("bad"), max_parallel=2)
     assert ran.started == ["bad_patient", "bad"]
     assert ran.failure is not None
-    assert ran.failure.node == "bad_patient"
+    assert ran.failure.node == "bad"
+    assert ran.failed_events() == [("bad", 1), ("bad_patient", 1)]
+    assert ran.attempts() == {"bad_patient": 1, "bad": 1}
+
+
+@pytest.mark.parametrize("last", [0, -1])
+def test_an_attempt_that_could_be_retried_is_not_why_the_run_failed(
+    tmp_path: Path, last: int
+) -> None:
+    choose = (lambda _: 0) if last == 0 else (lambda count: count - 1)
+    patient = call("bad_patient", retry={"count": 5, "delay": 3600})
+    nodes = [guard([patient], None, [call("close")]), call("bad_forever"), call("bad_too")]
+    ran = Ran(tmp_path, *nodes, max_parallel=3, choose=choose)
+    assert ran.failure is not None
+    assert ran.failure.node == "bad_forever"
+    assert ran.attempts()["bad_patient"] == 1
+
+
+def test_the_last_attempt_of_a_retried_call_is_why_the_run_failed(tmp_path: Path) -> None:
+    nodes = [call("bad_1", retry={"count": 1, "delay": 0}), call("bad_2", "bad_1")]
+    ran = Ran(tmp_path, *nodes)
+    assert ran.failure is not None
+    assert (ran.failure.node, ran.failure.gave_up) == ("bad_1", False)
+    assert ran.attempts() == {"bad_1": 2, "bad_2": 0}
+
+
+def test_in_a_guard_what_comes_before_a_failure_is_retried(tmp_path: Path) -> None:
+    handler = call("mend")
+    body = [loop(None, "bad_retried"), call("bad_last")]
+    body[0]["body"][1]["settings"] = {"retry": {"count": 1, "delay": 0.01}}
+    ran = Ran(tmp_path, guard(body, [handler], []), max_parallel=9)
+    # The first iteration is retried for certain, the others only if it has not failed before.
+    assert ran.failure is None
+    assert ran.started.count("bad_retried/2") >= 1
+    assert ran.run.nodes.error(["bad_retried", "bad_last"], {})["message"] == "bad_retried"
+
+
+def test_a_cancelled_run_does_not_name_what_it_would_have_retried(tmp_path: Path) -> None:
+    def attend(run: Interpreter) -> None:
+        run.cancel("SIGINT")
+
+    ran = Ran(tmp_path, call("bad", retry={"count": 1, "delay": 3600}), attend=attend)
+    assert ran.failure is not None
+    assert ran.failure.gave_up
 
 
 def test_a_cancelled_run_closes_what_it_entered(tmp_path: Path) -> None:
@@ -211,7 +262,7 @@ def test_no_iteration_starts_after_one_that_failed(tmp_path: Path) -> None:
     assert ran.started == ["work", "bad", "mend"]
 
 
-def loop(limit: int, last: str = "more") -> Node:
+def loop(limit: int | None, last: str = "more") -> Node:
     """A loop of three iterations with two calls, so many iterations at a time."""
     node = {"kind": "loop", "id": "for_1", "target": "i", "items": "range(3)", "where": []}
     body = [call("work"), call(last, "work")]

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import levada
 import pytest
+from jsonschema import Draft202012Validator
 from levada import engine
 
 from tests.engine.project import Project, statuses
@@ -134,6 +136,63 @@ def test_retries_until_it_works(tmp_path: Path) -> None:
     assert delays == [0.01, 0.02]
 
 
+RETURNS = """\
+from __future__ import annotations
+
+{imports}
+from levada import pipeline, step
+
+
+@step({settings})
+def work(){annotation}:
+    return {value}
+
+
+@pipeline
+def main():
+    return work()
+"""
+
+
+def returning(
+    folder: Path, annotation: str, value: str, settings: str = "retry=3", imports: str = ""
+) -> Project:
+    texts = {"annotation": annotation, "value": value, "settings": settings, "imports": imports}
+    (folder / "pyproject.toml").touch()
+    (folder / "pipeline.py").write_text(RETURNS.format(**texts))
+    return Project(folder)
+
+
+def test_a_value_of_another_type_than_declared_fails_the_step(tmp_path: Path) -> None:
+    project = returning(tmp_path, " -> dict[str, list[int]]", "{'a': [1, '2']}")
+    outcome = project.run()
+    assert [step.attempts for step in outcome.steps] == [1]
+    error = project.record(outcome, "work")["error"]
+    assert (error["type"], error["permanent"]) == ("ReturnError", True)
+    assert 'has `str` at ["a"][1], where `int` is declared' in error["message"]
+    assert "`-> dict[str, list[int]]` in line 8" in error["message"]
+    frame = {"file": "pipeline.py", "line": 8, "function": "work"}
+    assert frame.items() <= error["frames"][-1].items()
+    assert '  File "' in project.log(outcome, "work")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "settings", "imports"),
+    [
+        (" -> int", "'text'", "check_types=False", ""),
+        ("", "'text'", "", ""),
+        (" -> float", "1", "", ""),
+        (" -> Frame", "1", "", "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    Frame = int"),
+        (" -> Decimal", "Decimal(1)", "", "from decimal import Decimal"),
+    ],
+)
+def test_what_is_not_declared_plainly_is_not_checked(
+    tmp_path: Path, annotation: str, value: str, settings: str, imports: str
+) -> None:
+    outcome = returning(tmp_path, annotation, value, settings, imports).run()
+    assert outcome.status == "succeeded", outcome.error
+
+
 def test_a_permanent_error_is_not_retried(tmp_path: Path) -> None:
     project = one_step(tmp_path, "raise PermanentError('never')", "retry=3")
     outcome = project.run()
@@ -201,7 +260,7 @@ def interruptible(folder: Path, body: str) -> Project:
     return Project(folder, CLEAN_UP.format(folder=folder, body=body))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_cancels_and_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
     project = interruptible(tmp_path, "time.sleep(600)")
     process = project.start()
@@ -219,6 +278,53 @@ def test_an_interrupt_cancels_and_cleans_up(tmp_path: Path, number: signal.Signa
     assert not project.file("after").exists()
     record = json.loads(Path(project.store, said["folder"], "work", "1", "record.json").read_text())
     assert (record["status"], record["error"]["kind"]) == ("cancelled", "cancelled")
+    document = json.loads(Path(project.store, said["folder"], "outcome.json").read_text())
+    assert (document["status"], document["outputs"]) == ("cancelled", [])
+
+
+def test_a_run_that_ignores_the_end_of_its_terminal_goes_on(tmp_path: Path) -> None:
+    body = "Path(folder, 'ready').touch()\n"
+    body += "while not Path(folder, 'go').exists(): time.sleep(0.02)\nreturn 1"
+    project = one_step(tmp_path, body)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does it
+    try:
+        process = project.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert eventually(project.file("ready").exists)
+    process.send_signal(signal.SIGHUP)
+    project.file("go").touch()
+    assert json.loads(process.communicate(timeout=60)[0])["outputs"] == 2
+
+
+def test_a_pipeline_that_returns_nothing_has_an_outcome(tmp_path: Path) -> None:
+    project = Project(
+        tmp_path, "@step\ndef work() -> None:\n    pass\n\n@pipeline\ndef main():\n    work()\n"
+    )
+    outcome = project.run()
+    document = json.loads(Path(project.store, outcome.folder, "outcome.json").read_text())
+    assert (document["status"], document["kind"], document["outputs"]) == ("succeeded", "none", [])
+
+
+def test_a_run_that_breaks_off_has_an_outcome(tmp_path: Path) -> None:
+    project = one_step(tmp_path, "return 1")
+
+    def broken(_: object) -> None:
+        raise RuntimeError("nobody expected this")
+
+    with pytest.raises(RuntimeError):
+        engine.run(
+            project.plan(),
+            {},
+            store=project.store,
+            project=str(tmp_path),
+            run_id="broken",
+            on_event=broken,
+        )
+    document = json.loads(Path(project.store, "runs/main/broken/outcome.json").read_text())
+    assert (document["status"], document["error"]["type"]) == ("failed", "RuntimeError")
+    schema = json.loads((Path(levada.__file__).parent / "schemas/outcome.json").read_text())
+    Draft202012Validator(schema).validate(document)
 
 
 def test_a_second_interrupt_kills(tmp_path: Path) -> None:

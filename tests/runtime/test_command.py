@@ -443,6 +443,18 @@ class TestRecord:
         assert "correct-horse" not in everything
         assert engine.log("leak").splitlines()[:2] == ["the token is ***", "***"]
 
+    def test_secrets_of_other_steps_are_masked(self, engine):
+        engine.step("leak", code=1, TOKEN="correct-horse", LEVADA_SECRETS="OTHER,TOKEN")
+        everything = engine.out + engine.err + engine.log("leak")
+        everything += (engine.folder("leak") / "record.json").read_text()
+        assert "correct-horse" not in everything
+
+    def test_a_failure_before_the_step_is_masked(self, engine):
+        words = ("--class", "builtins.ValueError", "--argument", "'no correct-horse'")
+        engine.mode("raise", *words, code=65, TOKEN="correct-horse", LEVADA_SECRETS="TOKEN")
+        assert "no ***" in engine.err
+        assert engine.record("if_1")["error"]["args"] == ["no ***"]
+
     def test_a_secret_that_is_a_word_of_levada_does_no_harm(self, engine):
         words = ("--settings", '{"secrets": {"TOKEN": "vault/token"}}')
         for secret in ("succeeded", "jobs", "sha256", "abc"):

@@ -43,6 +43,8 @@ _SETTINGS = {
     "executor": "`process`, `docker` or `kubernetes`",
     "priority": "priority_weight",
     "allow_pickle": _BY_THE_STEP,
+    "allow_secret_output": _BY_THE_STEP,
+    "check_types": _BY_THE_STEP,
     "on_failure": "on_failure_callback, imported by Airflow's Python when it is called",
     "sla": "of a pipeline a DeadlineAlert from 3.2 on; `sla` of its tasks in 2.11",
     "on_sla_miss": "called by the DeadlineAlert, or as sla_miss_callback in 2.11",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 
 from levada_compiler.origin import made_from
-from levada_compiler.program.ir import Call, Fail, Group, Program, Result
+from levada_compiler.program.ir import Call, Fail, Group, Program, Result, walk
 
 from . import library, operators
 from .graph import NONE_FAILED, Graph, Task
@@ -203,6 +203,13 @@ class _File:
             'PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable',
         ]
 
+    def _secrets(self) -> list[str]:
+        """The variables of all secrets: a process of the worker has the values of each."""
+        calls = (node for node in walk(self._program.body) if isinstance(node, Call))
+        found = {name for call in calls for name in self._settings.of(call).get("secrets") or ()}
+        names = ",".join(sorted(found))
+        return [f'    "LEVADA_SECRETS": {string(names)},'] if names else []
+
     def _environment(self) -> list[str]:
         return [
             "# What every command is told. Airflow fills in the {{ }} when the task starts.",
@@ -212,6 +219,7 @@ class _File:
             # `tojson` would sort the keys.
             '    "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",',
             f'    "LEVADA_SOURCE": {string(self._program.source)},',
+            *self._secrets(),
             '    "LEVADA_ENGINE": (',
             "        \"{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,\"",
             "        \" 'map_index': ti.map_index, 'try_number': ti.try_number,\"",

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 #: What the step command itself acts on.
 FOR_THE_STEP = (
-    *("cache", "secrets", "environment", "timeout", "allow_pickle", "requirements", "files"),
+    *("cache", "secrets", "environment", "timeout", "allow_pickle", "allow_secret_output"),
+    *("check_types", "requirements", "files"),
 )
 
 #: Seconds that a step has beyond its timeout to end and to write its record.

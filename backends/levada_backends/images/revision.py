@@ -6,6 +6,8 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
+from levada import git
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -33,7 +35,12 @@ def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), "--no-optional-locks", *arguments]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+            env=git.environment(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

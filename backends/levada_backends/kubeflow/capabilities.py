@@ -41,6 +41,8 @@ _SETTINGS = {
     "executor": "each step is a pod: another than `kubernetes` is a warning",
     "image": "the container's; that of `levada build` where there is none",
     "allow_pickle": _BY_THE_STEP,
+    "allow_secret_output": _BY_THE_STEP,
+    "check_types": _BY_THE_STEP,
     "schedule": "a recurring run, by `levada deploy`",
     "timezone": "only that of the server (`schedule_timezone`), else a warning and no run",
     "start_date": "of the recurring run",

@@ -40,7 +40,8 @@ FILE = re.compile(rf"(?:{re.escape(IN)}|{re.escape(OUT)})\w+")
 COMMAND = ["python", "-m", "levada.kubeflow"]
 #: What the step command itself acts on.
 _FOR_THE_STEP = (
-    *("cache", "secrets", "environment", "timeout", "allow_pickle", "requirements", "files"),
+    *("cache", "secrets", "environment", "timeout", "allow_pickle", "allow_secret_output"),
+    *("check_types", "requirements", "files"),
 )
 #: KFP's local runner fills it in; on a cluster it stays as it is, and the pod's label says the run.
 RUN_ID = "{{$.pipeline_job_uuid}}"

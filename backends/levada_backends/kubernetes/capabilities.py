@@ -40,6 +40,8 @@ _SETTINGS = {
     "executor": "`kubernetes` only",
     "priority": "priorityClassName, by the option `priority_classes`",
     "allow_pickle": _BY_THE_STEP,
+    "allow_secret_output": _BY_THE_STEP,
+    "check_types": _BY_THE_STEP,
     "schedule": "schedule; the CronJob is suspended without one",
     "timezone": "timeZone; Etc/UTC where none is given",
     "max_active_runs": "concurrencyPolicy: Forbid for 1; a warning for more",

@@ -6,12 +6,13 @@ import os
 import re
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from levada_compiler.render.cells import cells, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from levada.engine.events import Event
 
@@ -29,7 +30,8 @@ class Progress:
     """Shows events on a stream. A context manager: the live view is gone at the end.
 
     Finished steps and log lines are written once and stay; below them, on a terminal only, are the
-    steps that run now and for how long they have.
+    steps that run now and for how long they have. When nobody can read the stream any more (the
+    terminal is closed), nothing is written: the run goes on.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Progress:
         self._running: dict[str, float] = {}
         self._counts = {"done": 0, "cached": 0, "failed": 0}
         self._drawn = 0
+        self._is_gone = False
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -60,21 +63,19 @@ class Progress:
         self._over.set()
         if self._thread is not None:
             self._thread.join()
-        with self._lock:
+        with self._writing():
             self._erase()
-            self._stream.flush()
 
     def show(self, event: Event) -> None:
         """Take in one event of the engine."""
         handler = getattr(self, "_on_" + event.kind.replace("-", "_"), None)
         if handler is None:
             return
-        with self._lock:
+        with self._writing():
             self._erase()
             handler(event)
             if self._live:
                 self._draw()
-            self._stream.flush()
 
     def name(self, label: str) -> str:
         """Return what people call a step: an item of a loop by its variables, ``fit[depth=4]``.
@@ -154,7 +155,7 @@ class Progress:
         head = self._paint("dim", f"{self._name(event)} |")
         lines = str(event.details.get("text", "")).removesuffix("\n").split("\n")
         # One write: the stream writes through, and a step may print a million lines.
-        self._stream.write("".join(f"{head} {log_line(line)}\n" for line in lines))
+        self._put("".join(f"{head} {log_line(line)}\n" for line in lines))
 
     def _on_cancelling(self, event: Event) -> None:
         word = "killing" if event.details.get("force") else "stopping; again to kill"
@@ -180,22 +181,36 @@ class Progress:
         self._write(f"{self._paint(role, word.rjust(8))} {label}{rest}".rstrip())
 
     def _write(self, line: str) -> None:
-        self._stream.write(f"{line}\n")
+        self._put(f"{line}\n")
+
+    def _put(self, text: str) -> None:
+        if not self._is_gone:
+            self._stream.write(text)
 
     def _beat(self) -> None:
         while not self._over.wait(BEAT):
-            with self._lock:
+            with self._writing():
                 self._erase()
                 self._draw()
-                self._stream.flush()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write one after the other, as long as there is anybody who reads it."""
+        with self._lock:
+            try:
+                yield
+                if not self._is_gone:
+                    self._stream.flush()
+            except OSError:
+                self._is_gone = True
 
     def _erase(self) -> None:
         if self._drawn:
-            self._stream.write(f"\x1b[{self._drawn}A\x1b[J")
+            self._put(f"\x1b[{self._drawn}A\x1b[J")
             self._drawn = 0
 
     def _draw(self) -> None:
-        if not self._running:
+        if not self._running or self._is_gone:
             return
         now = time.time()
         lines = [f"{'running':>8} {name}  {now - since:.0f} s" for name, since in self._first()]

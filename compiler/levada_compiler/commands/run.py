@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -114,7 +115,9 @@ def command(
             on_event=progress.show,
             executor=executors,
         )
-    sys.stderr.write(summary(outcome, progress, colours))
+    with suppress(OSError):  # the terminal may be gone, which is no failure of the run
+        sys.stderr.write(summary(outcome, progress, colours))
+        sys.stderr.flush()
     if as_json:
         sys.stdout.write(json.dumps(outcome.as_json(), indent=2, ensure_ascii=False) + "\n")
     return _status(outcome)

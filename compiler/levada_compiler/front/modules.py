@@ -362,6 +362,8 @@ class Modules:
         self.reports = reports
         #: The files that constants read, or tried to read (``project_files``).
         self.data_files: set[str] = set()
+        #: other files that decide what is said of the program
+        self.consulted: set[str] = set()
         self.broken: set[str] = set()  #: dotted names of modules that are not valid Python
         #: What makes a constant of a call of a class, and of a member of an enumeration.
         self.instance: Callable[[Folder, ast.Call, Class], object | None] = _no_instance

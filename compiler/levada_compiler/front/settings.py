@@ -23,7 +23,7 @@ from levada.settings import (
 
 from ..diagnostics.reports import did_you_mean
 from ..program.ir import Setting
-from . import other_tools
+from . import callbacks, other_tools
 from .constants import Folder, report
 from .not_constant import NotConstantError
 
@@ -60,6 +60,7 @@ def read(call: ast.Call, folder: Folder, holder: str, reports: Reports) -> tuple
         for setting in _keyword(keyword, folder, holder, reports)
     ]
     _check_variables(found, reports)
+    callbacks.check(found, folder.modules, reports)
     return tuple(sorted(found, key=lambda setting: setting.name))
 
 

@@ -100,7 +100,7 @@ class Results:
 
         request = self._requests.of(running.attempt)
         request.environment = environments.unknown(self._requests.image(request.node))
-        attempt = Attempt(request, self._context.store, [])
+        attempt = Attempt(request, self._context.store)
         attempt.started, attempt.looked_up = running.started, running.looked_up
         attempt.error = without_traceback("NotStarted", message, "error", permanent=True)
         self._records[running.key] = attempt.write(records.FAILED)

@@ -7,7 +7,8 @@ import os
 
 from levada import environment, git, records, values
 from levada.engine import Event, Interpreter, Outcome, ParameterError, events
-from levada.engine.run import Run
+from levada.engine.run import Run, secrets_of
+from levada.redaction import secret_variables
 
 from . import parameters
 from .executor import JobExecutor
@@ -99,7 +100,7 @@ def _document(
         "created": records.timestamp(),
         "source": plan["source"],
         "plan": _blob(store, plan),
-        "git": git.describe(".", store),
+        "git": git.describe(".", store, secret_variables(secrets_of(plan), os.environ).values()),
         "environment": environment.whole(),
     }
 

@@ -29,20 +29,36 @@ _NEVER = 1 << 60
 class Failure:
     """Why a node failed: ``error`` as in a record, and where it was in the plain Python order.
 
-    ``context`` is the failure that was being handled when this one came up.
+    ``context`` is the failure that was being handled when this one came up. With ``gave_up`` the
+    node had attempts left, which the end of the run kept from starting.
     """
 
-    __slots__ = ("context", "error", "map_index", "node", "order", "record")
+    __slots__ = ("context", "error", "gave_up", "map_index", "node", "order", "record")
 
     def __init__(
-        self, instance: Instance, error: dict[str, Any], record: str | None = None
+        self,
+        instance: Instance,
+        error: dict[str, Any],
+        record: str | None = None,
+        *,
+        gave_up: bool = False,
     ) -> None:
         self.node = instance.definition.id
         self.map_index = instance.frame.index
         self.order = instance.order()
         self.error = error
         self.record = record
+        self.gave_up = gave_up
         self.context: Failure | None = None
+
+    @property
+    def rank(self) -> tuple[bool, tuple[int, ...]]:
+        """Sort key: the smallest of several failures is the reason why a region failed.
+
+        Plain Python meets the first in the source. A failure that another attempt could have
+        cured is never the reason: it counts only because the run ended for a different one.
+        """
+        return self.gave_up, self.order
 
     @property
     def catchable(self) -> bool:

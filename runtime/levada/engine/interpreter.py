@@ -6,7 +6,8 @@ Failures. In the region of an ``except``, what plain Python would have run befor
 is still run, what it would have run after is not; then the handler is. A failure that nothing
 catches stops everything: nothing new is started but the ``finally`` regions of the guards in which
 something had been started. Of several failures the one that counts is the first in the order of
-the source, as it would be in plain Python.
+the source, as it would be in plain Python. A call that is given up before its last attempt, because
+everything stops, fails too, but is never the one that counts.
 """
 
 from __future__ import annotations
@@ -343,8 +344,11 @@ class Interpreter:
             self._succeed(instance)
             return
         delay = self._retry_delay(instance, record["error"])
-        if delay is None or not self._allowed(instance):
+        if delay is None:
             self._fail(instance, record["error"], ended.path)
+            return
+        if not self._allowed(instance):
+            self._give_up(instance)
             return
         instance.attempt = instance.attempt.next()
         self._emit_of(instance, events.RETRY, delay=delay)
@@ -382,7 +386,13 @@ class Interpreter:
         if instance.ended is None:
             self._skip(instance)
         else:
-            self._fail(instance, instance.ended.record["error"], instance.ended.path)
+            self._give_up(instance)
+
+    def _give_up(self, instance: Instance) -> None:
+        """Fail a call with its last attempt's error although it has attempts left."""
+        ended = instance.ended
+        instance.attempt = ended.attempt  # the next one never started
+        self._fail(instance, ended.record["error"], ended.path, gave_up=True)
 
     # ---------------------------------------------------------------- ends of nodes
 
@@ -395,10 +405,17 @@ class Interpreter:
         self._resolve_inside(instance)
         self._finish(instance)
 
-    def _fail(self, instance: Instance, error: dict[str, Any], record: str | None = None) -> None:
+    def _fail(
+        self,
+        instance: Instance,
+        error: dict[str, Any],
+        record: str | None = None,
+        *,
+        gave_up: bool = False,
+    ) -> None:
         """The node itself failed: a call after its last attempt, a condition, the items."""
         instance.state = FAILED
-        instance.failure = Failure(instance, error, record)
+        instance.failure = Failure(instance, error, record, gave_up=gave_up)
         self.nodes.add_failure(instance)
         self._emit_of(instance, events.NODE_FAILED, error=error)
         self._stop_after(instance, instance.failure)
@@ -553,4 +570,4 @@ def _first(one: Failure | None, other: Failure | None) -> Failure | None:
     """The failure that plain Python would have met first."""
     if one is None or other is None:
         return one or other
-    return min(one, other, key=lambda failure: failure.order)
+    return min(one, other, key=lambda failure: failure.rank)

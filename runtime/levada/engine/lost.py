@@ -8,7 +8,7 @@ import signal
 from levada import records
 from levada.attempt import Attempt
 from levada.failures import without_traceback
-from levada.redaction import secret_values
+from levada.redaction import redact_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def record_lost(
     the time at which it was started, in nanoseconds since the epoch. ``message`` says how it ended
     where that is known better than by its status.
     """
-    secrets = secret_values(request.settings.get("secrets") or {}, dict(os.environ))
-    attempt = Attempt(request, store, secrets)
+    attempt = Attempt(request, store)
     attempt.started = started
     attempt.looked_up = looked_up
     kind, found = _cause(status, end, request.settings.get("timeout"))
@@ -54,7 +53,8 @@ def record_lost(
     attempt.error = without_traceback(_TYPES[kind], text, kind, permanent=False)
     record = attempt.record(records.CANCELLED if kind == "cancelled" else records.FAILED)
     if end == PROGRAM_FAILED:  # nobody else has written its log
-        store.write_once(f"{request.folder}/log", f"{text}\n".encode())
+        shown = redact_text(text, attempt.secrets.values())
+        store.write_once(f"{request.folder}/log", f"{shown}\n".encode("utf-8", "backslashreplace"))
     records.write_record(store, record)
     return record
 

@@ -35,7 +35,7 @@ class RunNodes:
         failure = instance.failure
         for length in range(len(index) + 1):
             earlier = found.get(index[:length])
-            if failure is not None and (earlier is None or failure.order < earlier.order):
+            if failure is not None and (earlier is None or failure.rank < earlier.rank):
                 found[index[:length]] = failure
 
     def calls(self) -> list[Instance]:
@@ -60,7 +60,7 @@ class RunNodes:
     def error(self, nodes: Sequence[str], indexes: Mapping[str, int]) -> dict[str, Any] | None:
         """The error of the first of these nodes that failed, in the order of plain Python."""
         found = [failure for node in nodes if (failure := self._failure(node, indexes))]
-        return min(found, key=lambda failure: failure.order).error if found else None
+        return min(found, key=lambda failure: failure.rank).error if found else None
 
     def _failure(self, node: str, indexes: Mapping[str, int]) -> Failure | None:
         if node not in self._definitions.by_id:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from levada import values
 from levada.records import OUTCOME_SCHEMA, returned
+from levada.redaction import redact_json
 
 from .events import node_label
 from .instances import SKIPPED, SUCCEEDED
@@ -85,6 +86,7 @@ class Outcome:
         "resources",
         "run_id",
         "seconds",
+        "secrets",
         "status",
         "steps",
         "store",
@@ -105,6 +107,8 @@ class Outcome:
         self.finished = ""
         #: peak_memory_bytes (of the largest attempt) and cpu_seconds (of all)
         self.resources: dict[str, Any] = {}
+        #: values that are shown and written as `***`
+        self.secrets: list[str] = []
 
     @property
     def cached(self) -> int:
@@ -116,7 +120,7 @@ class Outcome:
         if self.status != "succeeded":
             return None
         shown = [values.display(tree, self.store) for tree in self.outputs]
-        return returned(self.kind, self.names, shown)
+        return returned(self.kind, self.names, redact_json(shown, self.secrets))
 
     def as_json(self) -> dict[str, Any]:
         """What ``levada run --json`` prints."""
@@ -141,7 +145,7 @@ class Outcome:
             "status": self.status,
             "finished": self.finished,
             "seconds": round(self.seconds, 6),
-            "outputs": self.outputs,
+            "outputs": redact_json(self.outputs, self.secrets),
             "names": self.names,
             "kind": self.kind,
             "steps": [step.as_json() for step in self.steps],
@@ -182,7 +186,7 @@ def _summary(instance: Instance) -> StepSummary:
         node,
         index,
         status,
-        0 if instance.attempt is None else instance.attempt.number,
+        0 if ended is None else ended.attempt.number,
         cached=status == SUCCEEDED and bool(cache.get("hit")),
         seconds=instance.seconds,
         error=error,

@@ -7,13 +7,15 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 from levada import environment, expressions, git, records, values
 from levada.failures import of_expression as describe
-from levada.redaction import secret_values
-from levada.store import open_store
+from levada.redaction import redact_error, redact_json, secret_variables
+from levada.store import StoreError, open_store
 
 from . import events
+from .callbacks import Callbacks
 from .events import Event
 from .interpreter import Interpreter
 from .local import LocalExecutor
@@ -58,7 +60,9 @@ def run(
     ``max_parallel`` steps run at a time (default: the pipeline's own setting, else one for each
     CPU). ``on_event`` is called with every :class:`Event`, those with the steps' output only with
     ``logs``. ``executor`` makes what the attempts run in, by default processes of this machine.
-    An interrupt or SIGTERM cancels the run, a second one kills it.
+    An interrupt, SIGTERM or SIGHUP cancels the run, a second one kills it.
+
+    However it ends, `outcome.json` says how, also where this raises what the engine did not expect.
 
     Raises ParameterError for parameters that the pipeline does not take, RunExistsError, and
     StoreError if the store cannot be written to.
@@ -107,9 +111,7 @@ class Run:
         self._store = store
         self._project = project
         self._cache = cache
-        secrets = {name for step in self._steps() for name in step["settings"].get("secrets") or ()}
-        hidden = secret_values(secrets, dict(os.environ))
-        self._git = git.describe(project, store, hidden)
+        self._git = git.describe(project, store, self._hidden().values())
         given = resolve(plan["parameters"], parameters)
         self._trees = {name: values.encode(value, store) for name, value in given.items()}
         self._started = time.time_ns()
@@ -125,21 +127,41 @@ class Run:
     ) -> Outcome:
         """Run it under a new id; see :func:`run`."""
         run_id = self._register(run_id, trigger)
+        try:
+            return self._run(run_id, max_parallel, on_event, logs=logs)
+        except BaseException as error:
+            self._write_crash(run_id, error)
+            raise
+
+    def _run(
+        self,
+        run_id: str,
+        max_parallel: int | None,
+        on_event: Callable[[Event], None],
+        *,
+        logs: bool,
+    ) -> Outcome:
         context = self._context(run_id)
         self._trust_project()
         on_log = _log_events(on_event) if logs else None
         executor = (self._executors or LocalExecutor)(context, on_log)
         interrupts = _Interrupts(executor.wake)
+        callbacks = self._callbacks(context)
+
+        def told(event: Event) -> None:
+            on_event(event)
+            callbacks.take(event)
+
         interpreter = Interpreter(
             self._plan,
             self._trees,
             executor,
             self._store,
             max_parallel=max_parallel or self._parallel(),
-            on_event=on_event,
+            on_event=self._masking(told),
             attend=interrupts.attend,
         )
-        shown = values.display(self._trees, self._store)
+        shown = self._shown_parameters()
         on_event(
             Event(
                 events.RUN_STARTED,
@@ -157,7 +179,43 @@ class Run:
             interrupts.remove()
         outcome = self._outcome(interpreter, run_id)
         on_event(Event(events.RUN_FINISHED, outcome=outcome))
+        callbacks.take_outcome(outcome)
+        callbacks.close()
         return outcome
+
+    def _callbacks(self, context: RunContext) -> Callbacks:
+        given = {
+            "pipeline": context.pipeline,
+            "run_id": context.run_id,
+            "params": self._shown_parameters(),
+            "store": self._store.url,
+            "folder": context.folder,
+        }
+        return Callbacks(self._plan, self._project, self._search(), given)
+
+    def _hidden(self) -> dict[str, str]:
+        """The values, by variable, of the secrets of all steps that this process has."""
+        return secret_variables(secrets_of(self._plan), os.environ)
+
+    def _shown_parameters(self) -> dict[str, Any]:
+        """The parameters as people see them."""
+        shown: dict[str, Any] = values.display(self._trees, self._store)
+        masked: dict[str, Any] = redact_json(shown, self._hidden().values())
+        return masked
+
+    def _masking(self, on_event: Callable[[Event], None]) -> Callable[[Event], None]:
+        """Mask secrets in what events say; records and logs have none."""
+        secrets = list(self._hidden().values())
+
+        def masked(event: Event) -> None:
+            details = event.details
+            if details.get("error"):
+                details["error"] = redact_error(details["error"], secrets)
+            if details.get("item"):
+                details["item"] = redact_json(details["item"], secrets)
+            on_event(event)
+
+        return masked if secrets else on_event
 
     def _parallel(self) -> int:
         return int(self._plan["settings"].get("max_parallel") or cpu_count())
@@ -177,6 +235,7 @@ class Run:
                 for step in self._steps()
             ],
             use_cache=self._cache,
+            secrets=secrets_of(self._plan),
         )
 
     def _search(self) -> list[str]:
@@ -202,7 +261,7 @@ class Run:
             "run_id": run_id or new_run_id(),
             "parameters": {
                 "trees": self._trees,
-                "display": values.display(self._trees, self._store),
+                "display": self._shown_parameters(),
             },
             "trigger": trigger,
             "user": _user(),
@@ -221,10 +280,11 @@ class Run:
         raise RunExistsError(f"there is a run {run_id!r} of {self._plan['pipeline']} already")
 
     def _outcome(self, interpreter: Interpreter, run_id: str) -> Outcome:
-        pipeline = self._plan["pipeline"]
-        outcome = Outcome(pipeline, run_id, records.run_path(pipeline, run_id), self._store)
-        if interpreter.failure is not None:
-            outcome.error = error_of(interpreter.failure)
+        outcome = self._new_outcome(run_id)
+        failure = interpreter.failure
+        if failure is not None:
+            # Only a cancellation ends a run in which every failed call had attempts left.
+            outcome.error = None if failure.gave_up else error_of(failure)
             outcome.status = "failed"
         elif interpreter.cancelled is None:
             self._return(interpreter, outcome)
@@ -233,13 +293,32 @@ class Run:
         instances = interpreter.nodes.calls()
         outcome.steps = summarise(instances, interpreter.skipped)
         outcome.resources = _resources([i.ended.record for i in instances if i.ended is not None])
+        self._write_outcome(outcome)
+        return outcome
+
+    def _new_outcome(self, run_id: str) -> Outcome:
+        pipeline = self._plan["pipeline"]
+        outcome = Outcome(pipeline, run_id, records.run_path(pipeline, run_id), self._store)
+        outcome.secrets = list(self._hidden().values())
+        return outcome
+
+    def _write_outcome(self, outcome: Outcome) -> None:
+        outcome.error = redact_error(outcome.error, outcome.secrets)
         finished = time.time_ns()
         outcome.finished = records.timestamp(finished)
         outcome.seconds = (finished - self._started) / 1e9
         self._store.write_once(
             f"{outcome.folder}/outcome.json", records.document(outcome.document())
         )
-        return outcome
+
+    def _write_crash(self, run_id: str, error: BaseException) -> None:
+        """Write the outcome of a run that the engine itself could not bring to its end."""
+        outcome = self._new_outcome(run_id)
+        is_interrupt = isinstance(error, KeyboardInterrupt)
+        outcome.status = "cancelled" if is_interrupt else "failed"
+        outcome.error = describe(error) | {"node": None, "map_index": None, "context": None}
+        with suppress(StoreError):  # that may be what it is about
+            self._write_outcome(outcome)
 
     def _return(self, interpreter: Interpreter, outcome: Outcome) -> None:
         result = self._plan["result"]
@@ -254,7 +333,10 @@ class Run:
 
 
 class _Interrupts:
-    """SIGINT and SIGTERM while a run goes on: the first cancels it, the second kills it."""
+    """SIGINT, SIGTERM and SIGHUP while a run goes on: the first cancels it, the second kills it.
+
+    A terminal that is closed sends SIGHUP. Where it is ignored, as with nohup, it stays ignored.
+    """
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -264,7 +346,9 @@ class _Interrupts:
 
     def install(self) -> None:
         """Take over the signals, where Python lets us: in the main thread."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             try:
                 self._before[number] = signal.signal(number, self._note)
             except ValueError:
@@ -287,6 +371,25 @@ class _Interrupts:
         self._wake()
 
 
+def secrets_of(plan: dict[str, Any]) -> set[str]:
+    """The variables of the secrets of a plan: those of its steps, and those of single calls."""
+    found = {name for step in plan["steps"].values() for name in _secrets(step["settings"])}
+    left = [plan["body"]]
+    while left:
+        for node in left.pop():
+            found.update(_secrets(node.get("settings") or {}))
+            left += [part for part in node.values() if isinstance(part, list) and _are_nodes(part)]
+    return found
+
+
+def _secrets(settings: dict[str, Any]) -> list[str]:
+    return list(settings.get("secrets") or ())
+
+
+def _are_nodes(found: list[Any]) -> bool:
+    return all(isinstance(each, dict) and "kind" in each for each in found)
+
+
 def cpu_count() -> int:
     """How many CPUs this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -303,7 +406,16 @@ def _log_events(on_event: Callable[[Event], None]) -> Callable[[Attempt, str], N
 
 
 def _user() -> str | None:
-    return os.environ.get("USER") or os.environ.get("LOGNAME")
+    """Who runs this: as `getpass.getuser` says, without importing it."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        if os.environ.get(name):
+            return os.environ[name]
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):  # no such user on this machine, as in some containers
+        return None
 
 
 def _resources(records: list[dict[str, Any]]) -> dict[str, Any]:

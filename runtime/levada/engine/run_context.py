@@ -6,6 +6,7 @@ from levada import records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from levada.store import Store
@@ -18,7 +19,8 @@ class RunContext:
 
     ``project`` is the absolute path of the project's root, ``parameters`` are trees, ``git``
     is the git part of its records, ``packages`` the imports and the requirements of each
-    step, ``use_cache`` is False where every step must run.
+    step, ``use_cache`` is False where every step must run, ``secrets`` are the variables of the
+    secrets of all steps.
     """
 
     __slots__ = (
@@ -30,6 +32,7 @@ class RunContext:
         "project",
         "run_id",
         "search",
+        "secrets",
         "store",
         "use_cache",
     )
@@ -47,6 +50,7 @@ class RunContext:
         git: dict[str, Any] | None,
         packages: list[tuple[list[str], list[str]]],
         use_cache: bool,
+        secrets: Iterable[str] = (),
     ) -> None:
         self.pipeline = pipeline
         self.run_id = run_id
@@ -58,6 +62,7 @@ class RunContext:
         self.git = git
         self.packages = packages
         self.use_cache = use_cache
+        self.secrets = sorted(secrets)
 
     @property
     def folder(self) -> str:
@@ -112,4 +117,5 @@ class RunContext:
             "engine": self.engine,
             "git": self.git,
             "project": self.project,
+            "secrets": self.secrets,
         }

@@ -46,6 +46,7 @@ ENVIRONMENT = {
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:cbed97cb3cbb924b6156d114ee7502fc4728fc3cfd643147f19be4cff898e811",
+    "LEVADA_SECRETS": "TOKEN",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

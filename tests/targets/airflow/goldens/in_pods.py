@@ -70,6 +70,7 @@ ENVIRONMENT = {
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:ce52a68f4638876f60eb58f1d54f39fb9f7b9855820692a255754ddeea689d85",
+    "LEVADA_SECRETS": "KEY,TOKEN",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -48,6 +48,7 @@ ENVIRONMENT = {
     "LEVADA_TRY": "{{ ti.try_number }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:26bccd7fbeff78c93e0fe14a53fa2a2661b23ece11187ab9afb30ea3a7515d95",
+    "LEVADA_SECRETS": "TOKEN",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -1,0 +1,130 @@
+"""Calls the functions that `on_failure` names, each in a process of its own.
+
+The engine imports nothing of the project. A function that fails, hangs or is not there does not
+change how the run ends; it says so on standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from contextlib import suppress
+
+from levada import failures
+
+from . import events
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+    from typing import Any
+
+    from .events import Event
+    from .outcome import Outcome
+
+#: Seconds that the functions have after the end of the run; then they are killed.
+PATIENCE = 60.0
+
+
+class Callbacks:
+    """The failures of one run, each told once. ``search`` holds the folders of its modules.
+
+    ``context`` is what all functions are given, as JSON.
+    """
+
+    def __init__(
+        self, plan: dict[str, Any], project: str, search: list[str], context: dict[str, Any]
+    ) -> None:
+        self._plan = plan
+        self._project = project
+        self._search = search
+        self._context = context
+        self._calls = dict(_calls(plan["body"]))
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def take(self, event: Event) -> None:
+        """Call the function of a step that has failed, after its last attempt."""
+        if event.kind == events.NODE_FAILED:
+            reference = self._calls.get(event.node or "", {}).get("on_failure")
+            map_index = list(event.map_index or ()) or None
+            place = {"node": event.node, "map_index": map_index, "attempt": event.attempt}
+            self._start(reference, event.details["error"], place)
+
+    def take_outcome(self, outcome: Outcome) -> None:
+        """Call the function of the pipeline if the run has failed."""
+        if outcome.status == "failed" and outcome.error is not None:
+            place = {"node": None, "map_index": None, "attempt": None}
+            self._start(self._plan["settings"].get("on_failure"), outcome.error, place)
+
+    def close(self) -> None:
+        """Wait for the functions, for as long as they may take."""
+        deadline = time.monotonic() + PATIENCE
+        for process in self._started:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except Exception:  # noqa: BLE001  subprocess.TimeoutExpired; imported only if needed
+                process.kill()
+                process.wait()
+                _say(f"on_failure: a function took longer than {PATIENCE:g} s, and was ended")
+
+    def _start(self, reference: str | None, error: dict[str, Any], place: dict[str, Any]) -> None:
+        if not reference or error.get("kind") == "cancelled":
+            return
+        import subprocess
+
+        runtime = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+        code = f"import sys; sys.path.append({runtime!r}); from {__name__} import call; call()"
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=2,  # standard output is for the run's answer
+            cwd=self._project,
+            start_new_session=True,  # Ctrl-C and the end of the terminal are not for it
+        )
+        given = {**self._context, **place, "error": error}
+        text = json.dumps({"function": reference, "search": self._search, "context": given})
+        if process.stdin is not None:
+            with suppress(BrokenPipeError), process.stdin as stdin:
+                stdin.write(text.encode())
+        self._started.append(process)
+
+
+def call() -> None:
+    """Call the function that standard input names. It is a process of its own."""
+    given = json.load(sys.stdin)
+    sys.path[:0] = [folder for folder in given["search"] if folder not in sys.path]
+    context = given["context"]
+    error = context["error"]
+    kind = type(error["type"], (Exception,), {"__module__": error["module"]})
+    context["exception"] = kind(error["message"])
+    context["reason"] = f"{error['type']}: {error['message']}"
+    module, _, name = given["function"].partition(":")
+    try:
+        from importlib import import_module
+
+        getattr(import_module(module), name)(context)
+    except Exception as problem:  # noqa: BLE001  whatever it raises is the function's own
+        described = failures.describe(problem, given["search"])
+        _say(f"on_failure: {given['function']} failed: {described['type']}: {problem}")
+        if described["frames"]:
+            _say("\n".join(described["traceback"]))
+        sys.exit(1)
+
+
+def _calls(nodes: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """The settings of all calls, by node."""
+    found = []
+    for node in nodes:
+        if node["kind"] == "call":
+            found.append((node["id"], node["settings"]))
+        parts = [part for part in node.values() if isinstance(part, list)]
+        for part in parts:
+            found += _calls([each for each in part if isinstance(each, dict) and "kind" in each])
+    return found
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):
+        os.write(2, f"{text}\n".encode("utf-8", "backslashreplace"))
