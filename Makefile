@@ -32,7 +32,8 @@ conformance-kubeflow-server: .venv/.dev  ## All cases on a real Kubeflow Pipelin
 	$(BIN)/python -m tests.engines.kubeflow install
 	$(BIN)/python -m tests.engines.kubeflow_server install
 	LEVADA_KUBEFLOW_SERVER=1 $(BIN)/python -m pytest \
-		tests/conformance/test_kubeflow_server.py tests/targets/kubeflow/test_server.py
+		tests/conformance/test_kubeflow_server.py tests/targets/kubeflow/test_server.py \
+		tests/containers/test_kubeflow_server_programs.py
 
 lint: .venv/.dev  ## Lint, format, types, layers.
 	$(BIN)/ruff check

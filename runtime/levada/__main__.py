@@ -1,7 +1,8 @@
 """``python -m levada`` and ``levada-step``: what an engine runs in a step's process.
 
-Exit codes: 0 done or cached, 1 failed, 2 wrong usage, 65 failed and would fail again, 130 on an
-interrupt, 143 on SIGTERM. The last line of stdout is the result as JSON.
+Exit codes: 0 done or cached, 1 failed, 2 wrong usage, 65 failed and would fail again, 66 cached
+where that ends a pod, 130 on an interrupt, 143 on SIGTERM. The last line of stdout is the result as
+JSON.
 """
 
 from __future__ import annotations

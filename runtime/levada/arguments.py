@@ -32,7 +32,7 @@ _SINGLE = (
         "handled",
     ),
 )
-_FLAGS = ("fail-items", "look-up", "stage")
+_FLAGS = ("ends-pod", "fail-items", "look-up", "stage")
 _VARIABLES = {
     "run-id": "LEVADA_RUN_ID",
     "map-index": "LEVADA_MAP_INDEX",
@@ -59,7 +59,7 @@ usage: levada-step MODULE:FUNCTION --pipeline NAME --run-id ID --node NODE [--in
 options: --value NAME=EXPR, --check NAME, --for "VAR in EXPR", --where EXPR, --if EXPR,
          --map-index I[.J…], --attempt N, --path DIR, --project DIR, --store URL, --params JSON,
          --settings JSON, --code DIGEST, --imports A,B, --outputs A,B, --result FILE,
-         --container JSON, --stage, --look-up, --fail-items"""
+         --container JSON, --stage, --look-up, --ends-pod, --fail-items"""
 
 
 class LoopArguments:
@@ -85,7 +85,8 @@ class Arguments:
     expression of ``items`` is the failure of that item alone. ``secrets`` are the variables of the
     secrets of all steps. With ``stage`` a container step's
     inputs are only handed to its program; with ``look_up`` besides, only if the cache does not have
-    its outputs.
+    its outputs. With ``ends_pod`` an attempt that the cache answers ends with an exit code of its
+    own, after which a pod starts no other container.
     """
 
     def __init__(self, words: Sequence[str], variables: Mapping[str, str]) -> None:
@@ -98,7 +99,7 @@ class Arguments:
         self.checks: list[str] = []
         self.classes: list[str] = []
         self.raised_with: list[str] = []
-        self.fail_items = self.stage = self.look_up = False
+        self.fail_items = self.stage = self.look_up = self.ends_pod = False
         self._options: dict[str, str] = {}
         self._words = list(words)
         self._read_mode()

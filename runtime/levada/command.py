@@ -14,6 +14,7 @@ from levada import (
     programs,
     records,
     runner,
+    stored_attempt,
     stored_run,
     values,
 )
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 DONE, FAILED, PERMANENT, TERMINATED, INTERRUPTED = 0, 1, 65, 143, 130
+#: The cache has the outputs, and what would follow in this pod must not run.
+CACHED = 66
 
 
 class Command:
@@ -97,12 +100,7 @@ class Command:
     # ---------------------------------------------------------------- the modes
 
     def _step(self) -> int:
-        arguments = self.arguments
-        scope = self._scope()
-        request = self._request(self._step_json())
-        given = {name: self._input(name, text, scope) for name, text in arguments.inputs.items()}
-        request.inputs = expressions.spread(given, self._store)
-        request.sources = dict(arguments.inputs)
+        arguments, request = self.arguments, self._step_request()
         record = runner.take_from_cache(request) if arguments.look_up else None
         if arguments.stage and record is None:
             runner.stage(request, self.program_folder)
@@ -114,8 +112,13 @@ class Command:
         if record["status"] != records.SUCCEEDED:
             return _exit_code(record["error"])
         if record["cache"]["hit"]:
+            for warning in record["warnings"]:
+                _say(f"warning: {warning}")
             _say(f"cached: {cache.explain(record, self._store)[0]['text']}")
         self.answer = self._result(record, request.folder)
+        if arguments.ends_pod and record["cache"]["hit"]:
+            stored_attempt.tell_result(self.answer)
+            return CACHED
         return DONE
 
     def _decide(self) -> int:
@@ -178,6 +181,15 @@ class Command:
             expressions.named(name, scope)
 
     # ---------------------------------------------------------------- the step
+
+    def _step_request(self) -> runner.StepRequest:
+        scope = self._scope()
+        request = self._request(self._step_json())
+        texts = self.arguments.inputs
+        given = {name: self._input(name, text, scope) for name, text in texts.items()}
+        request.inputs = expressions.spread(given, self._store)
+        request.sources = dict(texts)
+        return request
 
     def _input(self, _name: str, text: str, scope: Scope) -> Any:
         """Give an input as a tree; an engine may have it already."""

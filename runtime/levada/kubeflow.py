@@ -17,6 +17,7 @@ import os
 import re
 import signal
 import sys
+from time import time_ns
 
 from levada import command, expressions, programs, records, stored_run
 from levada.errors import InputError, UsageError
@@ -37,6 +38,11 @@ OUTPUT = "Output"
 NO_ITEM = "none"
 #: What a task writes that is for no item, by which the client knows it.
 NO_ITEMS = "nothing to do: the loop has no items"
+#: What a task that stages gives as its output: whether the program has to run.
+MISSED, CACHED = "missed", "cached"
+STATUS = "levada-status"
+#: The kinds of the tasks that run after a program: if it succeeded, and however it ended.
+COLLECT, FAILURE = "collect", "failure"
 #: What stands before the JSON of what the pipeline returned, in the log of its last task.
 RETURNED = "the pipeline returned: "
 PARAMETER = ":parameter"
@@ -49,7 +55,9 @@ class Task:
     ``words`` is the command line for :mod:`levada.arguments`; ``unless`` names the nodes whose
     failure cuts the task off; ``ordered`` has for each loop in order around it the depth, and the
     nodes whose failure in an earlier iteration does so. With ``caught`` its own failure is only in
-    its record. ``collected`` has the bytes that KFP's lists of its outputs may have.
+    its record. ``collected`` has the bytes that KFP's lists of its outputs may have. ``kind`` is
+    what the compiler calls the task; one that ``publishes`` gives what is in the record of a
+    container step.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -58,7 +66,9 @@ class Task:
         self._taken: list[str] = []
         #: of a container step, where KFP has the files of its program
         self.files: dict[str, str] = {}
-        self.program = ""  #: the task that runs the program, of one that hands it its inputs
+        #: of a container step, the task that runs its program; where it is staged, its component
+        self.program = ""
+        self.publishes = False
         self.unless = ""
         self.ordered: list[tuple[int, list[str]]] = []
         self.caught = False
@@ -68,7 +78,7 @@ class Task:
         self._item = ""
         self._steps: dict[str, list[str]] = {}
         mode, *rest = words
-        self.mode = unescaped(mode)
+        self.kind = self.mode = unescaped(mode)
         found = self._own(rest)
         self.input = _object(self._text, "--executor-input")
         self._values = self.input.get("inputs", {}).get("parameterValues", {})
@@ -92,6 +102,8 @@ class Task:
                 self._taken = [word.removesuffix(PARAMETER) for word in value.split(",")]
             elif name == "--gives":
                 continue  # the executor input has them; here they tell containers apart
+            elif name == "--publish":
+                self.publishes = True
             elif name == "--parameters":
                 self._kinds = _object(value, name)
             elif name == "--step":
@@ -161,6 +173,15 @@ class Task:
         """Whether it is in a loop over nothing, and has nothing to do."""
         return bool(self._values.get(self._item) == NO_ITEM)
 
+    @property
+    def failure(self) -> str:
+        """How the program failed, as KFP says it in the final status of what it ran in."""
+        status = self._values.get(STATUS)
+        error = status.get("error") if isinstance(status, dict) else None
+        message = str(error.get("message") or "") if isinstance(error, dict) else ""
+        said = f"the program failed: KFP's log of the task `{self.program}` has what it printed"
+        return f"{said} ({message.strip()})" if message.strip() else said
+
     def taken(self, name: str) -> str:
         """What KFP gave for an input, as JSON; nothing if it is to be read from the store."""
         return str(self._values.get(name, "")) if name in self._taken else ""
@@ -226,7 +247,8 @@ class KubeflowCommand(command.Command):
         is the end of them: what comes then was asked for by somebody, and is run.
         """
         numbers = records.attempts(self._store, *self._place())
-        if not numbers or len(numbers) % (self._task.retries + 1) == 0:
+        is_first = len(numbers) % (self._task.retries + 1) == 0
+        if is_first or self._task.kind == FAILURE:
             return False
         path = records.attempt_path(*self._place(), numbers[-1])
         record = records.read_record(self._store, path) or {}
@@ -243,29 +265,69 @@ class KubeflowCommand(command.Command):
         return True
 
     def _step(self) -> int:
+        if self._task.publishes:
+            return self._publish()
+        if self._task.kind == FAILURE:
+            return self._note_program_failed()
         if self.arguments.stage:
             return self._stage()
-        if self.arguments.object("container") is not None:
+        if self._task.kind == COLLECT:
             self._find_outputs()
         code = super()._step()
-        if code == command.DONE:
-            record = records.read_document(self._store, self.answer["record"]) or {}
-            report = Report(self._task.input, record, self._store)
-            self.output = {"artifacts": report.artifacts()}
-            self._give_all(report.parameters(self._shares()))
+        if code == command.DONE and self._task.kind != COLLECT:
+            self._report(records.read_document(self._store, self.answer["record"]) or {})
         return code
 
+    def _report(self, record: dict[str, Any]) -> None:
+        """Give KFP what a record has."""
+        report = Report(self._task.input, record, self._store)
+        self.output = {"artifacts": report.artifacts()}
+        self._give_all(report.parameters(self._shares()))
+
+    def _publish(self) -> int:
+        record = records.latest_success(self._store, *self._place())
+        if record is None:
+            sys.stderr.write("not reached: the program has left no record of a success\n")
+            return command.FAILED
+        self._report(record)
+        return command.DONE
+
+    def _note_program_failed(self) -> int:
+        """Write the record of a program that failed: what would have collected has not run."""
+        from levada.engine.lost import PROGRAM_FAILED, record_lost
+
+        if records.attempts(self._store, *self._place()):
+            return command.DONE
+        record_lost(
+            self._step_request(),
+            self._store,
+            looked_up=None,
+            status=1 << 8,
+            end=PROGRAM_FAILED,
+            started=time_ns(),
+            message=self._task.failure,
+        )
+        sys.stderr.write(f"{self._task.failure}\n")
+        return command.DONE
+
     def _stage(self) -> int:
-        """Hand the inputs of a container step to KFP, which brings them to its program."""
+        """Hand the inputs of a container step to KFP, which brings them to its program.
+
+        Not where the cache has the outputs: then they are those of the step from now on.
+        """
         from shutil import move
 
         self.program_folder = paths.new_folder()
+        os.environ[programs.RAN_IN] = self.program_folder  # the key of the cache is as at the end
         code = super()._step()
-        for name, path in self._task.files.items() if code == command.DONE else ():
+        is_cached = self.answer is not None
+        is_staged = code == command.DONE and not is_cached
+        for name, path in self._task.files.items() if is_staged else ():
             os.makedirs(os.path.dirname(path), exist_ok=True)
             move(f"{self.program_folder}/in/{name}", path)
         self._make_folder()
         self.output = {"artifacts": _empty_artifacts(self._task)}
+        self._give(CACHED if is_cached else MISSED)
         return code
 
     def _make_folder(self) -> None:

@@ -64,12 +64,24 @@ def record_hit(request: StepRequest, looked_up: cache.Lookup, store: Store) -> d
         raise ValueError("the lookup was a miss")
     attempt = Attempt(request, store)
     attempt.looked_up = looked_up
+    request.warnings = [*request.warnings, *_unpinned(request)]
     attempt.returns = Artifact.from_json(entry["returns"])
     attempt.outputs = entry["outputs"]
     attempt.metrics = entry["metrics"]
     attempt.params = entry["params"]
     attempt.artifacts = entry["artifacts"]
     return attempt.write(records.SUCCEEDED)
+
+
+def _unpinned(request: StepRequest) -> list[str]:
+    """Warn of a program's image that is the same as before only by its name."""
+    image = cache.environment_of(request).get("image")
+    if request.container is None or "@" in str(image):
+        return []
+    return [
+        f"reused an output of the image {image}, whose digest is not known here: if the tag may"
+        " move, name the image by its digest (name@sha256:…)"
+    ]
 
 
 def take_from_cache(request: StepRequest) -> dict[str, Any] | None:

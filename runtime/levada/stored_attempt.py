@@ -127,6 +127,13 @@ def _out_of_memory() -> dict[str, Any] | None:
     return {"peak": used.get("container_peak_memory_bytes")}
 
 
+def tell_result(result: dict[str, Any]) -> None:
+    """Say what ``python -m levada`` gave, without its values if they do not fit."""
+    if len(_text(result)) > LONGEST_MESSAGE:
+        result = {name: result[name] for name in ("digest", "record")}
+    tell(result)
+
+
 def _of_record(record: dict[str, Any], path: str) -> dict[str, Any]:
     kept = {name: record.get(name) for name in KEPT}
     if kept["cache"] is not None:

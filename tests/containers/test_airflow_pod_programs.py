@@ -22,12 +22,15 @@ from tests.conformance import records
 from tests.conformance.engines.airflow_pods import OPTIONS, connect
 from tests.conformance.engines.docker import PYPROJECT, PYTHON, Cases
 from tests.containers import tool_images
+from tests.containers.compiling import dags
 from tests.engines.airflow import Airflow, Run
 
 pytestmark = pytest.mark.engine
 #: Seconds in which a pod has to start; the program of `patient` runs for longer.
 PATIENCE = 25
-FAILING = ("failing_later", "forgetting", "lacking_later")
+FAILING = ("failing_later", "failing_twice", "forgetting", "lacking_later")
+#: Runs of `programs` after the first, and their rows: of one it has run for all, of one for some.
+LATER = {"again": 2, "more": 3}
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,12 @@ class Pods:
         found = records.records(self.store, run.dag_id, run.run_id)
         return next(each for each in found if each["node"] == node)
 
+    def attempts(self, name: str, node: str) -> list[dict[str, Any]]:
+        """The records of all attempts of a node."""
+        run = self.runs[name]
+        folder = records.run_folder(self.store, run.dag_id, run.run_id) / node
+        return [json.loads(file.read_text()) for file in sorted(folder.glob("*/record.json"))]
+
     def log(self, name: str, node: str) -> str:
         """What the first attempt of a node left in the store."""
         run = self.runs[name]
@@ -55,7 +64,8 @@ class Pods:
 
     def printed(self, name: str, node: str) -> list[str]:
         """What `levada logs` shows of the first attempt of a node."""
-        path = f"/dags/{name}/dagRuns/{self.runs[name].run_id}/taskInstances/{node}/logs/1"
+        run = self.runs[name]
+        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{node}/logs/1"
         entries = self.server.api.get(path, full_content="true")["content"]
         return [line for line in task_log.step_lines(task_log.entries_of_json(entries)) if line]
 
@@ -76,10 +86,12 @@ def pods(airflow_3: Airflow, space: Namespace, tmp_path_factory: pytest.TempPath
     sidecar = space.cluster.containerd.import_image(folder / "shell.tar", "levada.local/shell")
     project = _project(folder, space, connect(airflow_3, space, sidecar))
     names = ("programs", "patient", *FAILING)
-    texts = {f"{name}.py": _compiled(project, name, space.cluster.registry) for name in names}
-    airflow_3.deploy(texts, 300)
+    airflow_3.deploy(dags(project, names, space.cluster.registry), 300)
     found = airflow_3.wait([airflow_3.start_run(name, {}) for name in names], 590)
-    return Pods(space, airflow_3, dict(zip(names, found, strict=True)))
+    runs = dict(zip(names, found, strict=True))
+    later = {name: airflow_3.start_run("programs", {"rows": n}) for name, n in LATER.items()}
+    found = airflow_3.wait(list(later.values()), 590)
+    return Pods(space, airflow_3, runs | dict(zip(later, found, strict=True)))
 
 
 def _project(folder: Path, space: Namespace, connection: str) -> Cases:
@@ -102,17 +114,6 @@ def _project(folder: Path, space: Namespace, connection: str) -> Cases:
     return Cases(root)
 
 
-def _compiled(project: Cases, name: str, registry: str) -> str:
-    reference = f"programs.py:{name}"
-    for words in (
-        ("build", reference, "--push", registry, "--insecure", registry),
-        ("compile", reference, "--target", "airflow", "-o", "dags"),
-    ):
-        done = project.levada(*words)
-        assert not done.returncode, done.stderr
-    return (project.root / "dags" / f"{name}.py").read_text()
-
-
 def test_files_go_through_programs(pods: Pods) -> None:
     run = pods.runs["programs"]
     assert str(run.state) == "success", run.describe()
@@ -125,6 +126,31 @@ def test_files_go_through_programs(pods: Pods) -> None:
     assert found["environment"]["image"] == tool_images.TOOLS
     assert found["inputs"]["data"]["source"] == "write"
     assert found["attempt"] == 1
+
+
+def test_what_the_cache_has_is_not_run_again(pods: Pods) -> None:
+    """The pod ends with what stages; the task succeeds, and has what the first one gave."""
+    run, first = pods.runs["again"], pods.runs["programs"]
+    assert str(run.state) == "success", run.describe()
+    for node in ("count", "copy", "measure"):
+        before, found = pods.record("programs", node), pods.record("again", node)
+        assert (before["cache"]["hit"], found["cache"]["hit"]) == (False, True)
+        assert found["outputs"] == before["outputs"]
+        assert found["attempt"] == run.task(node).try_number == 1
+        given = run.xcom(node)
+        assert given["outputs"] == first.xcom(node)["outputs"]
+        assert given["record"].endswith(f"/{node}/1/record.json")
+    printed = pods.printed("again", "count")
+    assert "hello" not in printed
+    assert any(line.startswith("cached: ") for line in printed)
+
+
+def test_another_input_runs_the_program_again(pods: Pods) -> None:
+    run = pods.runs["more"]
+    assert str(run.state) == "success", run.describe()
+    assert not pods.record("more", "count")["cache"]["hit"]
+    assert pods.record("more", "measure")["cache"]["hit"]
+    assert pods.printed("more", "count")[0] == "hello"
 
 
 def test_a_program_that_runs_for_longer_than_a_pod_may_take_to_start(pods: Pods) -> None:
@@ -152,6 +178,16 @@ def test_a_program_that_fails(pods: Pods) -> None:
     assert found["error"]["message"] == "the program ended with exit code 3: hello $(USER)\nrow"
     assert found["inputs"]["data"]["source"] == "write"
     assert "hello $(USER)\nrow" in pods.log("failing_later", "fail_on")
+
+
+def test_each_attempt_of_a_program_has_a_record(pods: Pods) -> None:
+    run = pods.runs["failing_twice"]
+    assert str(run.state) == "failed"
+    assert run.task("fail_twice").try_number == 2
+    found = pods.attempts("failing_twice", "fail_twice")
+    assert [record["attempt"] for record in found] == [1, 2]
+    said = "the program ended with exit code 3"
+    assert all(record["error"]["message"].startswith(said) for record in found)
 
 
 def test_a_command_that_the_image_does_not_have(pods: Pods) -> None:

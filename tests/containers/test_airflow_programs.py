@@ -16,6 +16,7 @@ from tests.conformance import records
 from tests.conformance.engines.airflow_docker import OPTIONS
 from tests.conformance.engines.docker import PYPROJECT, PYTHON, Project
 from tests.containers import tool_images
+from tests.containers.compiling import dags
 from tests.engines.airflow import Airflow, Run
 from tests.engines.docker import Docker
 
@@ -55,21 +56,10 @@ def before(docker: Docker) -> set[str]:
 def runs(airflow_3: Airflow, project: Project, before: set[str]) -> dict[str, Run]:  # noqa: ARG001
     """A run of each pipeline, over; `again` is a second run of `programs`."""
     names = ("programs", *FAILING)
-    airflow_3.deploy({f"{name}.py": _compiled(project, name) for name in names}, 300)
+    airflow_3.deploy(dags(project, names, project.docker.registry), 300)
     found = airflow_3.wait([airflow_3.start_run(name, {}) for name in names], 600)
     (again,) = airflow_3.wait([airflow_3.start_run("programs", {})], 300)
     return {**dict(zip(names, found, strict=True)), "again": again}
-
-
-def _compiled(project: Project, name: str) -> str:
-    reference, registry = f"programs.py:{name}", project.docker.registry
-    for words in (
-        ("build", reference, "--push", registry, "--insecure", registry),
-        ("compile", reference, "--target", "airflow", "-o", "dags"),
-    ):
-        done = project.levada(*words)
-        assert not done.returncode, done.stderr
-    return (project.root / "dags" / f"{name}.py").read_text()
 
 
 def record(project: Project, run: Run, node: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from levada_backends.images.make_base import make_base
 
 from tests.conformance.engines.docker import PYPROJECT, PYTHON, Project
 from tests.containers import tool_images
+from tests.containers.compiling import compiled
 from tests.engines.docker import Docker
 
 pytestmark = pytest.mark.engine
@@ -100,13 +101,8 @@ def pods(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Pods:
     (root / "pyproject.toml").write_text(PYPROJECT.format(digest=digest, python=PYTHON) + OPTIONS)
     tool_images.load(docker, root)
     project = Project(root, docker)
-    for words in (
-        ("build", "programs.py:programs", "--push", f"{docker.registry}/cases"),
-        ("compile", "programs.py:programs", "--target", "kubernetes", "-o", "compiled"),
-    ):
-        done = project.levada(*words)
-        assert not done.returncode, done.stderr
-    text = (root / "compiled" / "programs" / "plan.yaml").read_text()
+    files = compiled(project, "programs", "kubernetes", f"{docker.registry}/cases")
+    text = (files / "programs" / "plan.yaml").read_text()
     data = {name: json.loads(found) for name, found in yaml.safe_load(text)["data"].items()}
     return Pods(docker, store, data["plan.json"], data["driver.json"])
 

@@ -560,6 +560,35 @@ def test_a_program_that_has_run_before(engine, tmp_path):
     reused = engine.step("count", *words, "--stage", "--look-up", LEVADA_RUN_ID="third", **ran)
     assert reused["return"] == 3
     assert engine.record("count", run="third")["cache"]["hit"]
+    (warning,) = engine.record("count", run="third")["warnings"]
+    assert "the image tools:1, whose digest is not known here" in warning
     ran["LEVADA_PROGRAM_ERROR"] = "the program ended with exit code 3"
     engine.step("count", *words, code=1, LEVADA_RUN_ID="fourth", **ran)
     assert engine.record("count", run="fourth")["error"]["message"] == ran["LEVADA_PROGRAM_ERROR"]
+
+
+@pytest.mark.parametrize(("length", "is_whole"), [(10, True), (4000, False)])
+def test_a_program_in_a_pod_that_the_cache_answers(engine, tmp_path, length, is_whole):
+    """The exit code keeps the pod's other containers from starting; its message is the result."""
+    outputs = dict.fromkeys(("a", "b"), "str")
+    part = {"command": ["/bin/tell"], "args": None, "outputs": outputs}
+    pinned = json.dumps({"image": f"tools@sha256:{'0' * 64}"})
+    words = ("--container", json.dumps(part), "--settings", pinned, "--outputs", "a,b")
+    said = tmp_path / "termination-log"
+    said.write_text("old")
+    (tmp_path / "out").mkdir()
+    for name in outputs:
+        (tmp_path / "out" / name).write_text(name * length)
+    ran = {"LEVADA_PROGRAM_FOLDER": str(tmp_path), "LEVADA_TERMINATION_LOG": str(said)}
+    look_up = ("--stage", "--look-up", "--ends-pod")
+    engine.step("tell", *words, LEVADA_RUN_ID="first", **ran)
+    assert said.read_text() == "old"
+    result = tmp_path / "result.json"
+    words += (*look_up, "--result", str(result))
+    engine.step("tell", *words, code=66, LEVADA_RUN_ID="second", **ran)
+    record = engine.record("tell", run="second")
+    assert (record["status"], record["cache"]["hit"]) == ("succeeded", True)
+    assert record["warnings"] == []
+    given, told = json.loads(result.read_text()), json.loads(said.read_text())
+    assert given["outputs"] == {name: name * length for name in outputs}
+    assert told == (given if is_whole else {n: given[n] for n in ("digest", "record")})

@@ -417,3 +417,104 @@ def test_an_artifact_is_where_the_launcher_looks_for_it() -> None:
     (entry,) = found["artifacts"]
     assert entry["uri"] == own["uri"]
     assert entry["metadata"] == {"uri": "s3://b/c", "digest": "d", "type": "t", "size": 1}
+
+
+class Program:
+    """The tasks of one container step in a run of its own, but for the program itself."""
+
+    def __init__(self, tasks: Tasks, run_id: str, text: str = "ab") -> None:
+        part = {"command": ["/bin/count"], "args": None, "outputs": {"n": "int"}}
+        self._words = (
+            "--step=tools:count sha256:1",
+            "--settings=" + json.dumps({"image": "tools:1"}),
+            "--container=" + json.dumps(part),
+        )
+        self._lines = ("step tools:count", f"input text={json.dumps(text)}")
+        self._tasks, self._run_id = tasks, run_id
+        self.given = tasks.folder / "given" / "text"
+
+    def stage(self) -> str:
+        """Whether the program has to run."""
+        words = ("--stage", "--look-up", f"--file=text={self.given}")
+        found = self._run("stage", "program count-program", words=words, artifacts=("text",))
+        return str(found["parameterValues"]["Output"])
+
+    def collect(self, written: str) -> None:
+        """Take what the program wrote."""
+        file = self._tasks.folder / "n"
+        file.write_text(written)
+        self._run("collect", words=(f"--file=n={file}",))
+
+    def end(self, status: dict[str, Any] | None = None) -> None:
+        """What runs when the program is over, however it ended."""
+        own = {} if status is None else {"levada-status": status}
+        self._run("failure", "program count-program", **own)
+
+    def publish(self, code: int = 0) -> Any:
+        """What KFP is given of the step's outputs."""
+        return self._run("step", words=("--publish",), small=("output",), code=code)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Those of all attempts."""
+        folder = self._tasks.store / "runs" / "p" / self._run_id / "count"
+        return [json.loads(path.read_text()) for path in sorted(folder.rglob("record.json"))]
+
+    def log(self) -> str:
+        """That of the first attempt."""
+        folder = self._tasks.store / "runs" / "p" / self._run_id / "count"
+        return (folder / "1" / "log").read_text()
+
+    def _run(self, kind: str, *lines: str, words: tuple[str, ...] = (), **more: Any) -> Any:
+        words, lines = (*self._words, *words), (*self._lines, *lines)
+        return self._tasks.run(kind, *lines, words=words, run_id=self._run_id, **more)
+
+
+def test_a_program_runs_unless_the_cache_has_its_outputs(tasks: Tasks) -> None:
+    first = Program(tasks, "run-1")
+    assert first.stage() == "missed"
+    assert first.given.read_text() == "ab"
+    assert first.records() == []
+    first.collect("2")
+    first.end({"state": "SUCCEEDED"})
+    assert first.publish() == {"artifacts": {}, "parameterValues": {"output": "2"}}
+    assert [record["cache"]["hit"] for record in first.records()] == [False]
+    first.given.unlink()
+    again = Program(tasks, "run-2")
+    assert again.stage() == "cached"
+    assert not again.given.exists()
+    assert again.publish() == {"artifacts": {}, "parameterValues": {"output": "2"}}
+    assert [record["cache"]["hit"] for record in again.records()] == [True]
+    assert Program(tasks, "run-3", "abc").stage() == "missed"
+
+
+@pytest.mark.parametrize(
+    ("status", "end"),
+    [
+        ({"state": "FAILED", "error": {"message": "exit status 3\n"}}, " (exit status 3)"),
+        ({"state": "FAILED", "error": None}, ""),
+        (None, ""),
+    ],
+)
+def test_a_program_that_fails_has_a_record(
+    tasks: Tasks, status: dict[str, Any] | None, end: str
+) -> None:
+    """With what KFP says of it; not all of its versions say something."""
+    program = Program(tasks, "run-1")
+    assert program.stage() == "missed"
+    program.end(status)
+    (record,) = program.records()
+    said = f"the program failed: KFP's log of the task `count-program` has what it printed{end}"
+    assert (record["status"], record["error"]["type"]) == ("failed", "ProgramError")
+    assert record["error"]["message"] == program.log().strip() == said
+    assert record["inputs"]["text"]["tree"] == "ab"
+    program.publish(code=1)
+
+
+def test_a_failure_after_the_program_has_one_record(tasks: Tasks) -> None:
+    program = Program(tasks, "run-1")
+    program.stage()
+    with pytest.raises(AssertionError):
+        program.collect("many")
+    program.end({"state": "FAILED"})
+    (record,) = program.records()
+    assert record["error"]["type"] == "ReturnError"

@@ -349,20 +349,21 @@ _POD_PROGRAM = '''
 class PodProgram(PodStep):
     """Runs a program of another image as the last init container of its pod.
 
-    The one before it stages the program's files, the pod's container collects them.
+    The one before it stages the program's files, the pod's container collects them. Where the
+    cache has the outputs, staging ends the pod: nothing else keeps the program from running.
     """
 
     def __init__(self, container_step, **kwargs):
         super().__init__(**kwargs)
         self.deferrable = False  # a trigger takes a program that runs for a pod that does not start
         self.levada += ["--container", json.dumps(container_step)]
-        self.failure = None
+        self.failure = self.cached = None
 
     def build_pod_request_obj(self, context=None, **kwargs):
         pod = super().build_pod_request_obj(context, **kwargs)
         main, stage = pod.spec.containers[0], pod.spec.init_containers[0]
         stage.image, stage.command, stage.env = main.image, main.command, main.env
-        stage.args = [*main.args, "--stage"]
+        stage.args = [*main.args, "--stage", "--look-up", "--ends-pod"]
         stage.security_context, stage.volume_mounts = main.security_context, main.volume_mounts
         return pod
 
@@ -370,6 +371,8 @@ class PodProgram(PodStep):
         try:
             return super().execute(context)
         except AirflowException as error:
+            if self.cached is not None:
+                return xcom_of(self.cached)
             if self.failure is None:
                 raise
             self.record_failure(context)
@@ -388,15 +391,19 @@ class PodProgram(PodStep):
                     shown.add(name)
                     waits_since = monotonic()
                 if state.terminated and state.terminated.exit_code:
-                    self.fail(name, state.terminated)
+                    self.end(name, state.terminated)
             if monotonic() - waits_since > self.startup_timeout_seconds:
                 raise AirflowException("the pod does not start: see its events")
             sleep(1)
         super().await_pod_start(pod)
 
-    def fail(self, name, ended):
-        """Fails with how a container ended that runs before the pod's own."""
+    def end(self, name, ended):
+        """Ends with a container that runs before the pod's own and keeps that from starting."""
         code, said = f"exit code {ended.exit_code}", (ended.message or "").strip()
+        if name == "stage" and ended.exit_code == 66:  # the message is the result
+            self.log_events_on_failure = False
+            self.cached = json.loads(said or "{}")
+            raise AirflowException("the cache has the outputs: the program does not run")
         if name == "stage":  # which has written the record
             raise AirflowException(f"the program's inputs could not be staged: {code}")
         words = {
@@ -678,7 +685,9 @@ _PIECES = {
         ("DockerStep", "words_of", "xcom_of"),
         ("json", "os", "AirflowException", "DockerOperator", "Mount", *_SKIPS),
     ),
-    "PodProgram": Piece(_POD_PROGRAM, ("PodStep",), ("json", "monotonic", "AirflowException")),
+    "PodProgram": Piece(
+        _POD_PROGRAM, ("PodStep", "xcom_of"), ("json", "monotonic", "AirflowException")
+    ),
     "Items": Piece(_ITEMS, ("Command",), ("shorten",)),
     "Branch": Piece(_BRANCH, ("Command",), ("shorten", "BranchMixIn")),
     "Check": Piece(_CHECK, ("Command",)),

@@ -76,6 +76,11 @@ class Outputs:
         return WHOLE
 
 
+def staged(name: str) -> str:
+    """The output by which what stages a program's inputs gives one."""
+    return f"input-{name}"
+
+
 def written(name: str) -> str:
     """The input by which what collects a program's outputs is given one."""
     return f"program-{name}"

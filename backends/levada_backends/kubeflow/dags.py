@@ -9,6 +9,19 @@ starts. So within a body that has a handler a step's failure is only in its reco
 each later task there asks the records whether it is still reached (``unless``), and so does the
 handler's condition. A ``finally`` is KFP's exit task: it also runs when a pod of the body was
 killed.
+
+The program of a container step is a task by itself, which knows nothing of Levada. It stands in a
+sub-DAG that runs only if the cache does not have its outputs, and has an exit task that records a
+failure::
+
+    score-run
+        score-stage             looks in the cache, and hands the program its inputs
+        uncached                if it was a miss
+            body
+                score-program
+                score-collect   writes the record
+            score-failure       its exit task
+    score                       gives what the record has
 """
 
 from __future__ import annotations
@@ -43,7 +56,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from levada_compiler.program.ir import Expr
+    from levada_compiler.program.ir import Container, Expr
 
 #: Bytes of one DAG as JSON: its driver gets it as one argument, which Linux limits to 128 KiB.
 DAG_BYTES = 96 * 1024
@@ -57,8 +70,12 @@ THEN, OTHERWISE = "then", "otherwise"
 RETURN = "return"
 #: The one output of a task that decides or lists.
 OUTPUT = "Output"
+#: What it is of a task that stages, if the program has to run (``levada.kubeflow``).
+MISSED = "missed"
 #: The input of what runs once for each item of a loop.
 INDEX = "levada-index"
+#: Kinds of the tasks of a container step before the one that gives its outputs.
+PROGRAM_KINDS = ("stage", "program", "collect", "failure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +110,7 @@ class Task:
 
     name: str
     title: str
-    kind: str  #: step, stage, program, decide, items, check, raise, outputs, end or dag
+    kind: str  #: step, decide, items, check, raise, outputs, end, dag, or one of PROGRAM_KINDS
     dag: Dag
     node: Node | None = None
     lines: tuple[str, ...] = ()
@@ -107,6 +124,7 @@ class Task:
     decided: Task | None = None  #: the task whose output the condition asks for
     listed: Task | None = None  #: the task that lists the items of this iterator
     exit_of: Task | None = None
+    program: Task | None = None  #: the task that runs the program of this container step
     comment: str = ""
     component: str = ""
     after: list[Task] = field(default_factory=list)
@@ -121,7 +139,7 @@ class Task:
 
     @property
     def call(self) -> Call | None:
-        """The call of a step, if it is one; of a container step, the task that has its outputs."""
+        """The call of a step, if it is one; of a container step only the task that publishes."""
         return self.called if self.kind == "step" else None
 
     @property
@@ -253,31 +271,49 @@ class Builder:
                 task.follows += [name for name in node.after if name in self._over]
 
     def _call(self, call: Call, place: Place) -> Task:
-        container = self._containers.get(call.step)
-        around = self._program_of(call, place) if container else None
-        task = self._task(_last(call.id), "step", place, call)
         inputs = [f"input {a.name}={self.writer.text(a.value)}" for a in call.arguments]
-        task.lines = (*place.loops, *self._checks(call.after), *inputs, *_cut_off(place))
-        task.wants += self._refer.of_node(call)
+        lines = (*place.loops, *self._checks(call.after), *inputs, *_cut_off(place))
+        container = self._containers.get(call.step)
+        run = self._around_program(call, container, place, lines) if container else None
+        task = self._task(_last(call.id), "step", place, call)
+        task.lines = lines if run is None else place.loops
+        task.wants += self._refer.of_node(call) if run is None else [run]
         self.calls[call.id] = task
-        if around is not None and container is not None:
-            stage, program = around
-            stage.lines = (f"program {program.name}", *task.lines)
-            stage.wants = list(task.wants)
-            task.wants.append(program)
-            for output in container.outputs:
-                task.taken[artifacts.written(output.name)] = Taken(program, output.name, False)
         return task
 
-    def _program_of(self, call: Call, place: Place) -> tuple[Task, Task]:
-        """What comes before a container step's own task, which collects: staging, the program."""
-        stage = self._task(f"{_last(call.id)} stage", "stage", place, call)
-        stage.comment = "hands the program its inputs"
-        program = self._task(f"{_last(call.id)} program", "program", place, call)
+    def _around_program(
+        self, call: Call, container: Container, place: Place, lines: tuple[str, ...]
+    ) -> Task:
+        """The sub-DAG that leaves a record of a container step, after its program or without."""
+        name = _last(call.id)
+        run = self._sub_dag(f"{name} run", place, call)
+        inside = replace(place, dag=inner_of(run))
+        stage = self._task(f"{name} stage", "stage", inside, call)
+        stage.comment = "looks in the cache, and hands the program its inputs"
+        uncached = self._sub_dag("uncached", inside, call)
+        uncached.decided, uncached.condition = stage, _is(stage, MISSED)
+        inside = replace(place, dag=inner_of(uncached))
+        body = self._sub_dag("body", inside, call)
+        failure = self._task(f"{name} failure", "failure", inside, call)
+        failure.comment = "records that the program failed, if it did"
+        failure.exit_of = body
+        inside = replace(place, dag=inner_of(body))
+        program = self._task(f"{name} program", "program", inside, call)
         program.indexed = False
-        program.wants.append(stage)
-        program.taken = {a.name: Taken(stage, a.name, False) for a in call.arguments}
-        return stage, program
+        collect = self._task(f"{name} collect", "collect", inside, call)
+        collect.wants.append(program)
+        for argument in call.arguments:
+            given = artifacts.staged(argument.name)
+            uncached.taken[argument.name] = Taken(stage, given, False)
+            for task in (body, program):
+                task.taken[argument.name] = Taken(None, argument.name, False)
+        for output in container.outputs:
+            collect.taken[artifacts.written(output.name)] = Taken(program, output.name, False)
+        stage.program = failure.program = program
+        for task in (stage, collect, failure):
+            task.lines = lines
+            task.wants += self._refer.of_node(call)
+        return run
 
     def _raise(self, fail: Fail, place: Place) -> Task:
         task = self._task(_last(fail.id), "raise", place, fail)

@@ -38,6 +38,13 @@ IN, OUT = f"{FOLDER}/in/", f"{FOLDER}/out/"
 #: A file of a program in its command.
 FILE = re.compile(rf"(?:{re.escape(IN)}|{re.escape(OUT)})\w+")
 COMMAND = ["python", "-m", "levada.kubeflow"]
+#: What tasks of a container step are told beside its part.
+_OF_PROGRAM = {
+    "stage": ("--stage", "--look-up"),
+    "collect": (),
+    "failure": (),
+    "step": ("--publish",),
+}
 #: What the step command itself acts on.
 _FOR_THE_STEP = (
     *("cache", "secrets", "environment", "timeout", "allow_pickle", "allow_secret_output"),
@@ -125,12 +132,14 @@ class Executors:
     def _container_of(self, call: Call | None) -> Container | None:
         return None if call is None else self.step(call).container
 
-    def files(self, task: Task, call: Call) -> list[str]:
-        """What a task of a container step gives: the inputs of its program, or its outputs."""
+    def files(self, task: Task, call: Call) -> dict[str, str]:
+        """The outputs of a task that are files: the inputs of a program, or what it writes."""
         container = self._container_of(call)
-        if task.kind == "stage" or container is None:
-            return [argument.name for argument in call.arguments]
-        return [output.name for output in container.outputs]
+        if task.kind == "stage":
+            return {a.name: artifacts.staged(a.name) for a in call.arguments}
+        if task.kind == "program" and container is not None:
+            return {output.name: output.name for output in container.outputs}
+        return {}
 
     def _values(self, key: str) -> list[str]:
         """The named values that the tasks of a container use."""
@@ -177,7 +186,7 @@ class Executors:
             arguments += _of_step(self._steps[call.step], settings)
         if container is not None:
             said = json.dumps(container.as_json(), ensure_ascii=False)
-            arguments += [f"--container={said}", *(["--stage"] if task.kind == "stage" else [])]
+            arguments += [f"--container={said}", *_OF_PROGRAM[task.kind]]
         if outputs:
             arguments.append(f"--gives={_kinds(outputs)}")
         if task.taken:
@@ -195,7 +204,7 @@ class Executors:
             "command": list(COMMAND),
             "args": [
                 *map(escape, arguments),
-                *(self._paths(task, call) if container is not None and call is not None else ()),
+                *(self._paths(task, call) if call is not None else ()),
                 f"--run-id={RUN_ID}",
                 *("--executor-input", "{{$}}"),
             ],
@@ -206,10 +215,11 @@ class Executors:
 
     def _paths(self, task: Task, call: Call) -> list[str]:
         """Where KFP has the files of a program: for what stages, or for what collects them."""
-        if task.kind == "stage":
-            return [f"--file={n}={_path('outputs', n)}" for n in self.files(task, call)]
-        outputs = getattr(self._container_of(call), "outputs", ())
-        return [f"--file={o.name}={_path('inputs', artifacts.written(o.name))}" for o in outputs]
+        side, files = "outputs", self.files(task, call)
+        if task.kind == "collect":
+            outputs = getattr(self._container_of(call), "outputs", ())
+            side, files = "inputs", {o.name: artifacts.written(o.name) for o in outputs}
+        return [f"--file={name}={_path(side, key)}" for name, key in files.items()]
 
     def _program_container(self, call: Call, settings: dict[str, Any]) -> dict[str, Any]:
         """The program itself, told where KFP has its files: there is no ``/levada`` in its pod."""

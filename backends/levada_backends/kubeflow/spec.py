@@ -11,7 +11,7 @@ from levada_compiler.program.ir import Loop
 from ..block_yaml import Key, comment, dump
 from . import artifacts, executors, parameters
 from .channels import Channels
-from .dags import INDEX, OUTPUT, Builder, Given, channel, reduce_edges
+from .dags import INDEX, OUTPUT, PROGRAM_KINDS, Builder, Given, channel, reduce_edges
 from .names import plain
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = "2.1.0"
 CALL, STATUS = "levada-call", "levada-status"
 _TYPES = {CALL: "STRING", INDEX: "STRING"}
-_OUTPUT_TYPES = {"decide": "STRING", "items": "LIST"}
+_OUTPUT_TYPES = {"decide": "STRING", "stage": "STRING", "items": "LIST"}
 _LISTS = {artifacts.PARAMETER: "LIST", "Artifact": "Artifacts"}
 _PARAMETERS = {artifacts.PARAMETER: "STRING", "STRING": "STRING", "LIST": "LIST"}
 
@@ -155,7 +155,7 @@ class Spec:
         found: dict[str, tuple[Any, str]] = {}
         if task.inner is None:
             own = self.executors.lines(task.called) if task.called else ()
-            lines = (*own, *task.lines, *_collected(task))
+            lines = (*own, *self._of_program(task), *task.lines, *_collected(task))
             if task.kind != "program":
                 found[CALL] = _constant("\n".join(lines)), "STRING"
         for above in filter(None, (task.decided, task.listed)):
@@ -175,6 +175,13 @@ class Spec:
             # KFP's local runner drops the artifacts of such a DAG.
             found[CALL] = _constant("artifacts"), "STRING"
         return found
+
+    def _of_program(self, task: Task) -> list[str]:
+        """Where KFP's local runner has the files of a program, or under which name its log is."""
+        if task.program is None:
+            return []
+        is_stage = task.kind == "stage"
+        return [f"program {self.executors.named(task.program) if is_stage else task.program.name}"]
 
     def _type(self, name: str) -> str:
         own = self._parameters.get(name)
@@ -202,8 +209,9 @@ class Spec:
     def _outputs(self, task: Task) -> dict[str, str]:
         if task.call is not None:
             return self._of_call(task.call)
-        if task.kind in ("stage", "program") and task.called is not None:
-            return dict.fromkeys(self.executors.files(task, task.called), "Artifact")
+        if task.kind in PROGRAM_KINDS and task.called is not None:
+            files = dict.fromkeys(self.executors.files(task, task.called).values(), "Artifact")
+            return files | ({OUTPUT: _OUTPUT_TYPES["stage"]} if task.kind == "stage" else {})
         if task.kind in _OUTPUT_TYPES:
             return {OUTPUT: _OUTPUT_TYPES[task.kind]}
         result = self.program.result

@@ -17,7 +17,7 @@ from tests.engines.kubeflow import Kubeflow
 from tests.engines.kubeflow_server import Server
 
 AT_A_TIME = 4
-_SETTINGS = """
+SETTINGS = """
 [tool.levada.targets.kubeflow]
 image = "{image}"
 host = "{host}"
@@ -36,7 +36,7 @@ class Project:
         image = build_image(self._root, server.registry, ("pandas", "pyarrow", "pydantic"))
         (self._root / "levada.lock").unlink()  # of one image for all; steps are not looked up in it
         with (self._root / "pyproject.toml").open("a") as file:
-            file.write(_SETTINGS.format(image=image, host=server.url))
+            file.write(SETTINGS.format(image=image, host=server.url))
 
     def run(self, case: Case) -> Trace:
         """What a case did; the pipeline is deployed for it."""

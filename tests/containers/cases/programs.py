@@ -1,11 +1,11 @@
 """Container steps: images without Python and Levada, the second one without a shell too.
 
-The commands of `count`, `copy`, `measure` and `forget` have all paths, as Kubeflow needs it.
+The commands of `count`, `copy`, `measure`, `refuse` and `forget` have all paths, as Kubeflow needs it.
 """
 
 from pathlib import Path
 
-from levada import Resources, container, pipeline, step
+from levada import Resources, Retry, container, pipeline, step
 
 TOOLS = "levada.local/tools:1"
 COPIER = "levada.local/copier:1"
@@ -41,6 +41,20 @@ fail_on = container(
     inputs={"data": Path},
     outputs={"n": int},
     environment={"GREETING": "hello $(USER)"},
+)
+fail_twice = container(
+    TOOLS,
+    args=["sh", "-c", "cat /levada/in/data; exit 3"],
+    inputs={"data": Path},
+    outputs={"n": int},
+    retry=Retry(1, delay=1),
+)
+refuse = container(
+    TOOLS,
+    command=["/bin/sh", "-c"],
+    args=["cat /levada/in/data; echo 1 > /levada/out/n; exit 3"],
+    inputs={"data": Path},
+    outputs={"n": int},
 )
 forget = container(
     TOOLS,
@@ -117,6 +131,23 @@ def failing():
 def failing_later(rows: int = 1):
     """With a function, whose image hands the program its files."""
     return fail_on(data=write(rows))
+
+
+@pipeline
+def failing_twice(rows: int = 1):
+    return fail_twice(data=write(rows))
+
+
+@pipeline
+def refusing(rows: int = 1):
+    return refuse(data=write(rows))
+
+
+@pipeline
+def measuring(rows: int = 1):
+    """Two calls of one program, whose tasks have the same containers."""
+    text = read(fill(write(rows)))
+    return measure(text=text).size, measure(text="bb").size
 
 
 @pipeline
