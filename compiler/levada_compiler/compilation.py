@@ -16,10 +16,10 @@ from levada.hashing import sha256
 from .compiled import Compilation
 from .diagnostics.diagnostic import Label, Severity, Span
 from .diagnostics.reports import Reports, closest
-from .front import made_steps, outside
+from .front import made_steps, nested_steps, outside
 from .front import modules as m
 from .front.declare import Declarations, name_span
-from .front.functions import check_function, nested_declarations
+from .front.functions import check_function
 from .front.importable import bind_unimported
 from .front.source import Source
 from .lowering import (  # noqa: F401 - each registers what it lowers
@@ -174,6 +174,7 @@ class _Compiler:
                 outside.open_named(self.modules, function, kind)
         functions += self.modules.made_steps(module)
         self._check_declarations(module, functions)
+        functions += nested_steps.declared(self.declarations, module)
         pipelines = {
             function.node.name: function
             for function in functions
@@ -232,7 +233,6 @@ class _Compiler:
                     help="rename one of them: Python keeps only the last",
                 )
             seen[name] = function
-        nested_declarations(module, self.declarations, self.reports)
         made_steps.report_misplaced(self.modules, module, self.reports)
 
     def _choose(

@@ -155,6 +155,9 @@ def _report_local(frame: Frame, node: ast.Call, callee: ast.Name) -> None:
     binding = frame.scope.names.get(callee.id)
     if isinstance(binding, Lowered) and binding.poisoned:
         return
+    if binding is None and isinstance(frame.locals.get(callee.id), ast.FunctionDef):
+        frame.read(callee)
+        return
     place = frame.span(frame.locals.get(callee.id, callee))
     if callee.id not in frame.module.bindings:
         report(
