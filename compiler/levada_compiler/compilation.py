@@ -69,6 +69,7 @@ class _Compiler:
         self.declarations = Declarations(self.modules, self.reports)
         self.text = ""
         self.names: tuple[str, ...] = ()
+        self.outermost: tuple[str, ...] = ()
 
     def run(self, pipeline: str | None) -> Compilation:
         program = None
@@ -93,6 +94,7 @@ class _Compiler:
             self._files(),
             self.names,
             (*self.project.consulted, *sorted(self.modules.data_files)),
+            self.outermost,
         )
 
     # -- reading
@@ -181,6 +183,7 @@ class _Compiler:
             if self.declarations.kind(function) == "pipeline"
         }
         self.names = tuple(pipelines)
+        self.outermost = tuple(each.node.name for each in self._outermost(pipelines))
         for function in functions:
             if self.declarations.kind(function) == "step":
                 self.declarations.step(function)
@@ -249,17 +252,17 @@ class _Compiler:
                 "put `@pipeline` on the function that calls the steps",
             )
             return None
-        outermost = self._outermost(pipelines)
-        if len(outermost) == 1:
-            return outermost[0]
-        first, *others = outermost or pipelines.values()
+        if len(self.outermost) == 1:
+            return pipelines[self.outermost[0]]
+        choices = self.outermost or self.names
+        first, *others = [pipelines[each] for each in choices]
         listed = ", ".join(f"`{item}`" for item in pipelines)
         self.reports.error(
             "several-pipelines",
             name_span(first),
             f"this module declares several pipelines: {listed}",
             labels=tuple(Label(name_span(other), "this is another") for other in others),
-            help=f"name one: `{self.file}:{first.node.name}`",
+            help="name one: " + ", ".join(f"`{self.file}:{each}`" for each in choices),
         )
         return None
 
