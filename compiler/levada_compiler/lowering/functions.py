@@ -212,7 +212,7 @@ _CHANGING: Final = {
     "reverse": "make a reversed list: `xs[::-1]`",
     "clear": "start a new one",
     "update": "make a new dict: `{**a, **b}`",
-    "setdefault": "use `.get(key, default)`",
+    "setdefault": "write `d[key] = d.get(key, default)`",
     "popitem": "make a new dict without the key",
     "add": "make a new set: `{*a, x}`",
     "discard": "make a new set: `a - {x}`",
