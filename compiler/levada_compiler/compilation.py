@@ -16,10 +16,10 @@ from levada.hashing import sha256
 from .compiled import Compilation
 from .diagnostics.diagnostic import Label, Severity, Span
 from .diagnostics.reports import Reports, closest
-from .front import made_steps, outside
+from .front import made_steps, nested_steps, outside
 from .front import modules as m
 from .front.declare import Declarations, name_span
-from .front.functions import check_function, nested_declarations
+from .front.functions import check_function
 from .front.importable import bind_unimported
 from .front.source import Source
 from .lowering import (  # noqa: F401 - each registers what it lowers
@@ -69,6 +69,7 @@ class _Compiler:
         self.declarations = Declarations(self.modules, self.reports)
         self.text = ""
         self.names: tuple[str, ...] = ()
+        self.outermost: tuple[str, ...] = ()
 
     def run(self, pipeline: str | None) -> Compilation:
         program = None
@@ -96,6 +97,7 @@ class _Compiler:
                 *self.project.consulted,
                 *sorted(self.modules.data_files | self.modules.consulted),
             ),
+            self.outermost,
         )
 
     # -- reading
@@ -177,12 +179,14 @@ class _Compiler:
                 outside.open_named(self.modules, function, kind)
         functions += self.modules.made_steps(module)
         self._check_declarations(module, functions)
+        functions += nested_steps.declared(self.declarations, module)
         pipelines = {
             function.node.name: function
             for function in functions
             if self.declarations.kind(function) == "pipeline"
         }
         self.names = tuple(pipelines)
+        self.outermost = tuple(each.node.name for each in self._outermost(pipelines))
         for function in functions:
             if self.declarations.kind(function) == "step":
                 self.declarations.step(function)
@@ -235,7 +239,6 @@ class _Compiler:
                     help="rename one of them: Python keeps only the last",
                 )
             seen[name] = function
-        nested_declarations(module, self.declarations, self.reports)
         made_steps.report_misplaced(self.modules, module, self.reports)
 
     def _choose(
@@ -252,17 +255,17 @@ class _Compiler:
                 "put `@pipeline` on the function that calls the steps",
             )
             return None
-        outermost = self._outermost(pipelines)
-        if len(outermost) == 1:
-            return outermost[0]
-        first, *others = outermost or pipelines.values()
+        if len(self.outermost) == 1:
+            return pipelines[self.outermost[0]]
+        choices = self.outermost or self.names
+        first, *others = [pipelines[each] for each in choices]
         listed = ", ".join(f"`{item}`" for item in pipelines)
         self.reports.error(
             "several-pipelines",
             name_span(first),
             f"this module declares several pipelines: {listed}",
             labels=tuple(Label(name_span(other), "this is another") for other in others),
-            help=f"name one: `{self.file}:{first.node.name}`",
+            help="name one: " + ", ".join(f"`{self.file}:{each}`" for each in choices),
         )
         return None
 

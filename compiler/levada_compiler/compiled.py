@@ -16,7 +16,8 @@ class Compilation:
 
     ``program`` is None if there is an error. ``sources`` holds the text of every file that a span
     may point into, ``files`` the absolute path and ``sha256:…`` of everything that was read.
-    ``pipelines`` are the names of the module's pipelines.
+    ``pipelines`` are the names of the module's pipelines, ``outermost`` those that no other one of
+    them calls.
     """
 
     program: Program | None
@@ -25,3 +26,4 @@ class Compilation:
     files: dict[str, str]
     pipelines: tuple[str, ...]
     consulted: tuple[str, ...] = ()
+    outermost: tuple[str, ...] = ()

@@ -222,11 +222,13 @@ class Code:
     def step(self, path: str, function: str, files: Iterable[str] = ()) -> StepCode:
         """Return the code of the step ``function`` in the module at ``path``.
 
+        A step that is declared within a pipeline is ``pipeline.step``.
+
         ``files`` are the globs of the step's setting of this name; the content of what they
         match is part of the digest. Raises LookupError if the module does not define the
         function, and OSError or SyntaxError if a module that it needs cannot be read.
         """
-        module = self._module(os.path.abspath(path))
+        module = self._module_with(os.path.abspath(path), function)
         if function not in module.bindings:
             raise LookupError(f"`{function}` is not defined in {self.project.relative(path)}")
         reach = self.reach(module.path, function)
@@ -262,7 +264,7 @@ class Code:
         None of them if the module does not have the name.
         """
         found = _Found()
-        self._resolve(self._module(path), name, chain, found)
+        self._resolve(self._module_with(path, name), name, chain, found)
         return list(found.units)
 
     def preloads(self, path: str) -> list[Preload]:
@@ -453,6 +455,17 @@ class Code:
             units = code_units.read_units(path, self.tree(path))
             self._modules[path] = _Module(path, package, units)
         return self._modules[path]
+
+    def _module_with(self, path: str, name: str) -> _Module:
+        """Return a module with ``name``, also where it is ``pipeline.step``: a step within one."""
+        module = self._module(path)
+        pipeline, dot, function = name.partition(".")
+        if dot and name not in module.bindings:
+            for outer in module.bindings.get(pipeline, ())[-1:]:
+                unit = code_units.nested_unit(outer, function)
+                if unit is not None:
+                    module.bindings[name] = [unit]
+        return module
 
     def _resolve(self, module: _Module, name: str, chain: tuple[str, ...], found: _Found) -> bool:
         """Find what ``name``, with the attributes ``chain``, stands for in a module.

@@ -34,7 +34,8 @@ class Unit:
     ``references`` are the names of the module that it uses, ``inner`` the uses of what its
     functions import, ``imports`` all that it imports, and ``early`` those that run when the
     module is imported. ``reads`` are texts that name a file which it opens to read. ``statement``
-    is what is written in the source, all names of an import included.
+    is what is written in the source, all names of an import included. ``outer`` is the
+    function that a step is declared within, None for what is at the top level.
     """
 
     __slots__ = (
@@ -47,6 +48,7 @@ class Unit:
         "is_typing",
         "kind",
         "node",
+        "outer",
         "path",
         "reads",
         "reads_docstrings",
@@ -61,6 +63,7 @@ class Unit:
         self.index = index
         self.node = self.statement = node
         self.kind = _kind(node)
+        self.outer: Unit | None = None
         self.is_typing = is_typing
         self.bound: dict[str, Import | None] = {}
         self.decorators: list[ast.expr] = []
@@ -99,6 +102,52 @@ def read_units(path: str, tree: ast.Module) -> list[Unit]:
                 _Scanner(unit).scan([unit.node])
             units.append(unit)
     return units
+
+
+def nested_unit(outer: Unit, name: str) -> Unit | None:
+    """Return the function ``name`` that the function ``outer`` defines, as ``outer.name``.
+
+    Its names are those of the module: it uses no local variable of ``outer``. None if there is no
+    such function directly in the body.
+    """
+    node = nested_function(outer.node, name)
+    if node is None:
+        return None
+    unit = Unit(outer.path, outer.index, node, is_typing=outer.is_typing)
+    unit.outer = outer
+    _Scanner(unit).scan_statement(node)
+    unit.bound = {f"{outer.node.name}.{name}": None}  # type: ignore[attr-defined]
+    return unit
+
+
+def nested_function(outer: Any, name: str) -> ast.FunctionDef | None:
+    """Return the last function ``name`` directly in the body of a function or module."""
+    found: ast.FunctionDef | None = None
+    for node in outer.body if outer.__class__.__name__ in ("FunctionDef", "Module") else ():
+        if node.__class__.__name__ == "FunctionDef" and node.name == name:
+            found = node
+    return found
+
+
+def free_names(node: ast.FunctionDef) -> set[str]:
+    """Return the names that a function uses of what is around it, builtins among them.
+
+    Those of its decorators, defaults and annotations are included.
+    """
+    unit = Unit("", 0, node, is_typing=False)
+    scanner = _Scanner(unit)
+    scanner.scan_statement(node)
+    scanner.scan(unit.decorators)
+    return {name for name, _ in unit.references}
+
+
+def local_names(function: ast.FunctionDef) -> set[str]:
+    """Return the parameters of a function, and the names that its body binds."""
+    unit = Unit("", 0, function, is_typing=False)
+    scanner = _Scanner(unit)
+    for statement in function.body:
+        scanner.scan_statement(statement)
+    return {each.arg for each in _arguments(function.args)} | set(unit.bound)
 
 
 def _single(statement: Any, alias: ast.alias) -> Any:
@@ -436,6 +485,8 @@ class _Scanner:
     def visit_declaration(self, node: Any) -> None:
         declared = node.__class__.__name__.lower()
         self.scope.outer.update(dict.fromkeys(node.names, declared))
+        for name in node.names if declared == "nonlocal" else ():
+            self.use(name, (), CALLED)
 
     def visit_named_part(self, node: Any) -> None:
         """Visit what binds a plain string: an exception's name, a capture of a pattern."""

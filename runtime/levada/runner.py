@@ -569,11 +569,21 @@ def _import_function(request: StepRequest) -> Callable[..., object]:
         error.add_note(_import_hint(error.name or "", name, request.roots))
         raise
     _check_origin(module, request.roots)
-    function = getattr(module, request.step["function"], None)
+    function = _function_of(module, request.step["function"])
     if function is None:
         raise StepError(f"the module {name!r} has no function {request.step['function']!r}")
     found: Callable[..., object] = function
     return found
+
+
+def _function_of(module: ModuleType, name: str) -> Callable[..., object] | None:
+    """Return a module's function; that of ``pipeline.step`` is within a pipeline."""
+    if "." not in name:
+        found: Callable[..., object] | None = getattr(module, name, None)
+        return found
+    from levada import nested_steps
+
+    return nested_steps.function_of(module, name)
 
 
 def _check_origin(module: ModuleType, roots: list[str]) -> None:

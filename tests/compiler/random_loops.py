@@ -13,6 +13,7 @@ from levada import pipeline
 def flow(n: int, xs: list[int], ys: list[int]):
 """
 START = ["a = 1", "b = n", "out = []", "d = {}", "other = [0]"]
+START += ["groups = {}", "thirds = {k: [] for k in range(3)}"]
 
 
 class Loops:
@@ -26,7 +27,7 @@ class Loops:
         body = [*START]
         for _ in range(self.random.randrange(1, 3)):
             body += self.loop(["a", "b", "n"], 0)
-        body.append("return a" if self.returns else "return a, b, out, d, other")
+        body.append("return a" if self.returns else "return a, b, out, d, other, groups, thirds")
         return HEAD + textwrap.indent("\n".join(body), "    ") + "\n"
 
     def given(self) -> dict[str, object]:
@@ -74,6 +75,9 @@ class Loops:
                 f"out.append({value})",
                 f"d[{name}] = {value}",
                 f"d[{name} % 3] = d.get({name} % 3, 0) + 1",
+                f"groups.setdefault({name}, []).append({value})",
+                f"thirds[{name} % 3].append({value})",
+                f"thirds[{name} % 3].extend([{value}, {name}])",
                 f"other = other + [{value}]",
                 f"other += [{value}]",
             ]

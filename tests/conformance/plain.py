@@ -23,6 +23,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, get_args, get_type_hints, is_typeddict
 
+import levada
 from levada import values
 from levada.artifact import MaterializerError
 from levada.store import open_store
@@ -79,6 +80,16 @@ class Tracer:
         traced.after = lambda *_: traced  # type: ignore[attr-defined]
         traced.options = lambda **_: traced  # type: ignore[attr-defined]
         return traced
+
+    def step(self, *given: Any, **settings: Any) -> Any:
+        """``@step`` on a function within a pipeline, which is defined while that runs."""
+        declared = levada.step(*given, **settings)
+
+        def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+            path = function.__qualname__.replace(".<locals>", "")
+            return self.wrap(function, f"{function.__module__}:{path}")
+
+        return traced(declared) if given else lambda function: traced(declared(function))
 
     def _call(self, function: Callable[..., Any], key: str, given: Any, named: Any) -> Any:
         if self._inside:
@@ -137,8 +148,11 @@ def _as_annotated(hint: Any, value: Any) -> Any:
 
 def _outputs(module: ModuleType, pipeline: str, result: Any) -> list[Any]:
     """What the `return` lists: the parts of what it makes there, else one value or none."""
-    tree = ast.parse(inspect.getsource(getattr(module, pipeline)))
-    returns = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return)]
+    function = ast.parse(inspect.getsource(getattr(module, pipeline))).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    own = [node for node in function.body if not isinstance(node, ast.FunctionDef)]
+    nodes = [node for statement in own for node in ast.walk(statement)]
+    returns = [node.value for node in nodes if isinstance(node, ast.Return)]
     made = returns[-1] if returns else None
     if made is None:
         return []
@@ -158,7 +172,9 @@ def _record_steps(tracer: Tracer) -> None:
         for name, value in list(vars(module).items()):
             if not isinstance(value, FunctionType):
                 continue
-            if _is_program(value):
+            if value is levada.step:
+                setattr(module, name, tracer.step)
+            elif _is_program(value):
                 setattr(module, name, tracer.wrap(value, f"{module.__name__}:{name}"))
             elif _is_step(value):
                 key = f"{value.__module__}:{value.__name__}"

@@ -25,7 +25,14 @@ pytestmark = pytest.mark.engine
 CHOSEN = (
     *("branch_in_fan_out-0", "churn_shape-0", "dict_of_outputs-0", "effect_gate-0"),
     *("failing_expression-0", "fail_clauses-0", "failure-0", "fan_out_nested-0", "frames-0"),
-    *("large-0", "members-0", "model_parameters-0", "modules-0", "named_outputs-0"),
+    *(
+        "large-0",
+        "members-0",
+        "model_parameters-0",
+        "modules-0",
+        "named_outputs-0",
+        "nested_steps-0",
+    ),
     *(
         "parameter_types-0",
         "programs-0",

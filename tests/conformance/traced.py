@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import levada
+from levada import nested_steps
+
 if TYPE_CHECKING:
     import types
     from collections.abc import Callable
@@ -53,6 +56,12 @@ def traced(module: types.ModuleType, calls: Calls) -> dict[str, Callable[..., An
         return call
 
     folder = str(Path(str(module.__file__)).parent)
+
+    def declaring(*given: Any, **settings: Any) -> Any:
+        """``@step`` on a function within a pipeline, which is defined when it runs."""
+        declared = levada.step(*given, **settings)
+        return wrap(declared) if given else lambda function: wrap(declared(function))
+
     for owner in list(sys.modules.values()):
         if owner is not module and not str(getattr(owner, "__file__", "")).startswith(folder):
             continue
@@ -61,4 +70,16 @@ def traced(module: types.ModuleType, calls: Calls) -> dict[str, Callable[..., An
                 wrapped.setdefault(value, wrap(value))
                 steps[f"{value.__module__}:{value.__name__}"] = value
                 setattr(owner, name, wrapped[value])
-    return {key: wrapped[function] for key, function in steps.items()}
+            elif value is levada.step:
+                setattr(owner, name, declaring)
+    return Steps({key: wrapped[function] for key, function in steps.items()})
+
+
+class Steps(dict[str, "Callable[..., Any]"]):
+    """Steps by their keys; those within pipelines are defined when they are asked for."""
+
+    def __missing__(self, key: str) -> Callable[..., Any]:
+        module, _, name = key.partition(":")
+        found = nested_steps.function_of(sys.modules[module], name)
+        assert found is not None, key
+        return found

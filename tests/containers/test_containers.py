@@ -100,6 +100,13 @@ def test_the_limit_of_memory(runs: Runs) -> None:
     assert outcome["outputs"] == 1000
 
 
+def test_more_cpus_than_there_are(runs: Runs) -> None:
+    outcome, said = runs.run("all_cpus")
+    assert outcome["status"] == "succeeded", said
+    (warning,) = runs.record("use_all_cpus")["warnings"]
+    assert warning.endswith("all that the Docker engine has: resources.cpu is 4096")
+
+
 def test_the_end_by_a_signal(runs: Runs) -> None:
     """As on any machine, although it is the only process of its container."""
     found = error(runs, "signalled", "end_by_signal")

@@ -71,6 +71,9 @@ def steps_of(path: Path) -> dict[str, StepCode]:
     text = path.read_text()
     names = re.findall(r"^@\w*\.?(?:step|task)\b(?:.*\n)+?def (\w+)", text, re.MULTILINE)
     names += re.findall(r"^(\w+) = step\(", text, re.MULTILINE)
+    for pipeline, body in re.findall(r"^def (\w+)\(.*\n((?:(?: .*)?\n)*)", text, re.MULTILINE):
+        nested = re.findall(r"^    @step\b.*\n    def (\w+)", body, re.MULTILINE)
+        names += [f"{pipeline}.{name}" for name in nested]
     code = Code(project.find(str(path)))
     return {name: code.step(str(path), name) for name in names}
 

@@ -47,11 +47,13 @@ def running(
     folders: Sequence[str],
     settings: Mapping[str, Any],
     labels: Mapping[str, str],
+    cores: int,
 ) -> dict[str, Any]:
     """The container of an attempt.
 
     ``request`` is the path of its request, ``folders`` are what it may write to, mounted where
-    they are on the host. Values of secrets go into its variables, and nowhere else.
+    they are on the host, ``cores`` the CPUs of the engine. Values of secrets go into its
+    variables, and nowhere else.
     """
     secrets = {
         name: os.environ[name] for name in settings.get("secrets") or () if name in os.environ
@@ -66,7 +68,7 @@ def running(
         "Labels": dict(labels),
         "HostConfig": {
             **_STRICT,
-            **_limits(settings.get("resources") or {}),
+            **_limits(settings.get("resources") or {}, cores),
             "Mounts": [{"Type": "bind", "Source": path, "Target": path} for path in folders],
         },
     }
@@ -80,10 +82,21 @@ _STRICT: dict[str, Any] = {
 }
 
 
-def _limits(resources: Mapping[str, Any]) -> dict[str, Any]:
+def too_many_cores(settings: Mapping[str, Any], cores: int) -> str:
+    """Say that a step asks for more CPUs than the engine has; empty if it does not."""
+    wanted = (settings.get("resources") or {}).get("cpu")
+    if not wanted or not cores or _amount(wanted, 10**9) <= cores * 10**9:
+        return ""
+    has = f"{cores} CPU{'s' * (cores != 1)}"
+    return f"the step may use {has}, all that the Docker engine has: resources.cpu is {wanted}"
+
+
+def _limits(resources: Mapping[str, Any], cores: int) -> dict[str, Any]:
     limits: dict[str, Any] = {}
     if resources.get("cpu"):
-        limits["NanoCpus"] = _amount(resources["cpu"], 10**9)
+        wanted = _amount(resources["cpu"], 10**9)
+        # The engine refuses a limit beyond the CPUs that it has.
+        limits["NanoCpus"] = min(wanted, cores * 10**9) if cores else wanted
     if resources.get("memory"):
         # Without swap: what is over the limit is over it here too.
         limits["Memory"] = limits["MemorySwap"] = _amount(resources["memory"])

@@ -88,9 +88,17 @@ class ContainerEngine(Engine):
 
     def is_rootless(self) -> bool:
         """Whether root in a container is whoever runs the engine."""
-        status, body = self._ask("GET", "/info")
-        options = json.loads(body).get("SecurityOptions") or () if status == 200 else ()
+        options = self._info().get("SecurityOptions") or ()
         return any("name=rootless" in option for option in options)
+
+    def cores(self) -> int:
+        """Return how many CPUs it has; 0 if it does not say."""
+        return int(self._info().get("NCPU") or 0)
+
+    def _info(self) -> dict[str, Any]:
+        status, body = self._ask("GET", "/info")
+        found: dict[str, Any] = json.loads(body) if status == 200 else {}
+        return found
 
     def _post(self, path: str, content: dict[str, Any] | None = None) -> tuple[int, bytes]:
         data = b"" if content is None else json.dumps(content).encode()

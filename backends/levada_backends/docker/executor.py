@@ -119,6 +119,7 @@ class DockerExecutor(MachineExecutor):
         self._images = images
         self._store = _local_folder(context)
         self._folders = [self._store, *folders]
+        self._cores = engine.cores()
         self._user = "0:0" if engine.is_rootless() else f"{os.getuid()}:{os.getgid()}"
         self._running: list[_Container] = []
         self._threads: list[threading.Thread] = []
@@ -257,6 +258,8 @@ class DockerExecutor(MachineExecutor):
         request["project"] = "."  # the image's working directory
         roots = [os.path.relpath(folder, project) for folder in self._context.search]
         request["step"]["source_roots"] = roots
+        warning = container.too_many_cores(attempt.settings, self._cores)
+        request["warnings"] = [warning] if warning else []
         content = handover.content(request, running.looked_up)
         path = self._request_file(attempt)
         path.write_text(json.dumps(content), encoding="utf-8")
@@ -267,6 +270,7 @@ class DockerExecutor(MachineExecutor):
             folders=self._folders,
             settings=attempt.settings,
             labels={"dev.levada.run": self._context.run_id, "dev.levada.node": attempt.node},
+            cores=self._cores,
         )
 
     def _clean_up(self, running: _Container, name: str) -> None:

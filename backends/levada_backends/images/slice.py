@@ -330,7 +330,7 @@ class _ModuleText:
 
     def _groups(self) -> list[int]:
         """The numbers of the groups of which something is kept."""
-        numbers = {self.layout.group_of[unit] for unit in self.own}
+        numbers = {self.layout.group_of[unit.outer or unit] for unit in self.own}
         if self.layout.groups and self._is_kept(self.layout.body[0]):
             numbers.add(0)
         return sorted(numbers)
@@ -343,7 +343,10 @@ class _ModuleText:
 
     def _edits(self, statement: ast.stmt) -> Iterator[tuple[int, int, bytes]]:
         units = self.units.get(id(statement), [])
-        if not self._is_kept(statement):
+        nested = [unit for unit in self.own if units and unit.outer is units[0]]
+        if nested and not self._is_kept(statement):
+            yield from self._nested_edits(statement, nested)
+        elif not self._is_kept(statement):
             yield self._emptied(statement)
         elif any(unit in self.loads for unit in units) and not any(u in self.kept for u in units):
             loads = [file for unit in units for file in self.loads.get(unit, ())]
@@ -352,10 +355,31 @@ class _ModuleText:
             yield from self._import_edits(statement, units)
         elif units and (call := self.code.made_by(units[0])) is not None:
             yield self._settings_edit(call, call.args[:1])
-        elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            for decorator in statement.decorator_list:
-                if isinstance(decorator, ast.Call) and self.code.role_of(units[0], decorator):
-                    yield self._settings_edit(decorator, [])
+        else:
+            for unit in (*units[:1], *nested):
+                yield from self._decorator_edits(unit)
+
+    def _nested_edits(
+        self, pipeline: ast.stmt, nested: list[Unit]
+    ) -> Iterator[tuple[int, int, bytes]]:
+        """Leave of a pipeline a function that has only the steps that are kept of its body."""
+        name = getattr(pipeline, "name", "").encode()
+        at = self.starts[_first_line(pipeline) - 1]
+        head = b"\n" * (pipeline.lineno - _first_line(pipeline)) + b"def " + name + b"():"
+        steps: list[tuple[ast.stmt, Unit]] = [(unit.node, unit) for unit in nested]  # type: ignore[misc]
+        for step, unit in sorted(steps, key=lambda each: each[0].lineno):
+            first = self.starts[_first_line(step) - 1]
+            lines = self.data[at:first].count(b"\n") - head.count(b"\n")
+            yield at, first, head + b"\n" * lines
+            yield from self._decorator_edits(unit)
+            at, head = self._range(step)[1], b""
+        end = self._range(pipeline)[1]
+        yield at, end, _blank(self.data[at:end])
+
+    def _decorator_edits(self, unit: Unit) -> Iterator[tuple[int, int, bytes]]:
+        for decorator in unit.decorators:
+            if isinstance(decorator, ast.Call) and self.code.role_of(unit, decorator):
+                yield self._settings_edit(decorator, [])
 
     def _import_edits(
         self, statement: ast.Import | ast.ImportFrom, units: list[Unit]

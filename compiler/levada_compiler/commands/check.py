@@ -56,7 +56,8 @@ def command(
     chosen = [targets.load(name) for name in dict.fromkeys(names)] or None
     choice = configuration.Choice(environment, overrides)
     results = [
-        front.check(reference, chosen, every=True, choice=choice) for reference in references
+        front.check(reference, chosen, several="pipelines", choice=choice)
+        for reference in references
     ]
     diagnostics = [diagnostic for result in results for diagnostic in result.diagnostics]
     sources = {file: text for result in results for file, text in result.sources.items()}

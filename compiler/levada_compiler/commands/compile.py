@@ -51,6 +51,7 @@ def command(
 ) -> int:
     """Compile a pipeline for one or more targets.
 
+    Where no pipeline is named, all of the module are compiled that no other one of it calls.
     Nothing is written if there is an error in any of them. Without --target, the targets of
     [tool.levada.targets] in pyproject.toml.
     """

@@ -65,18 +65,18 @@ def execute(given: Options) -> int:
         raise UsageError("--check compares with files, so it needs a folder for -o")
     named = [targets.load(name) for name in dict.fromkeys(given.names)]
     choice = configuration.Choice(given.environment, given.overrides)
-    checked = front.check(given.reference, named or None, choice=choice)
+    several = "" if given.folder == "-" else "outermost"
+    checked = front.check(given.reference, named or None, several=several, choice=choice)
     messages = "" if given.as_json else _messages(checked, given.form, given.colour)
     diagnostics = render(checked.diagnostics, checked.sources, "json") if given.as_json else "[]"
-    program = checked.program
-    if checked.failed or program is None:
+    if checked.failed or checked.program is None:
         return _refuse(messages, diagnostics, given.as_json)
     chosen = _chosen(checked)
     mode = "check" if given.checking else "print" if given.folder == "-" else "write"
     product = output.Product(
         mode,
         os.path.abspath(given.folder),
-        emit(program, checked, given.folder),
+        emit(checked, given.folder),
         messages,
         diagnostics,
         given.as_json,
@@ -109,23 +109,37 @@ def _refuse(messages: str, diagnostics: str, as_json: bool) -> int:
     return 1
 
 
-def emit(program: Program, checked: front.Checked, folder: str) -> tuple[tuple[str, str, str], ...]:
-    """All files of all targets, as (target, path, text); two targets may not write one path."""
+def emit(checked: front.Checked, folder: str) -> tuple[tuple[str, str, str], ...]:
+    """All files of all pipelines and targets, as (target, path, text).
+
+    Raises UsageError where two of them write different texts to one path.
+    """
     way = {} if folder == "-" else {"project": _way_to_project(checked, folder)}
-    writers: dict[str, str] = {}
-    files = []
-    for target in checked.targets:
-        pinned = front.with_images(program, checked.pins, target)
-        emitted = target.emit(pinned, way | front.target_options(checked.options, target))
-        for path, text in sorted(emitted.items()):
-            if path in writers:
-                raise UsageError(
-                    f"the targets `{writers[path]}` and `{target.name}` both write `{path}`; "
-                    "compile them into folders of their own"
-                )
-            writers[path] = target.name
-            files.append((target.name, path, text))
-    return tuple(files)
+    found: dict[str, tuple[Target, Program, str]] = {}
+    for program, pins in checked.programs:
+        for target in checked.targets:
+            pinned = front.with_images(program, pins, target)
+            emitted = target.emit(pinned, way | front.target_options(checked.options, target))
+            for path, text in sorted(emitted.items()):
+                before = found.setdefault(path, (target, program, text))
+                if before[0] is not target or before[2] != text:
+                    raise UsageError(_both_write(path, before, target, program))
+    return tuple((target.name, path, text) for path, (target, _, text) in found.items())
+
+
+def _both_write(
+    path: str, before: tuple[Target, Program, str], target: Target, program: Program
+) -> str:
+    first, other, _ = before
+    if first is not target:
+        return (
+            f"the targets `{first.name}` and `{target.name}` both write `{path}`; "
+            "compile them into folders of their own"
+        )
+    names = " and ".join(f"`{each.function or each.name}`" for each in (other, program))
+    return (
+        f"the pipelines {names} both write `{path}`; give one of them a name by `@pipeline(name=…)`"
+    )
 
 
 def _way_to_project(checked: front.Checked, folder: str) -> str:

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A program with all that was found on the way.
+    """The programs of a module, with all that was found on the way.
 
-    ``program`` is None if there are errors. ``sources`` and the spans of ``diagnostics`` have the
-    files as the reader would name them; ``files`` maps absolute paths to digests, and
-    ``consulted`` are the paths that decided what imports mean. ``pins`` are the images that the
-    project's lock has for the program, None without a lock.
+    ``programs`` are those without errors, each with the images that the project's lock has for it,
+    None without a lock. ``sources`` and the spans of ``diagnostics`` have the files as the reader
+    would name them; ``files`` maps absolute paths to digests, and ``consulted`` are the paths that
+    decided what imports mean.
     """
 
-    program: Program | None
+    programs: tuple[tuple[Program, Pins | None], ...]
     diagnostics: tuple[Diagnostic, ...]
     sources: Mapping[str, str]
     files: Mapping[str, str]
@@ -40,7 +40,11 @@ class Checked:
     project: Project
     targets: tuple[Target, ...]
     options: Mapping[str, Mapping[str, object]]
-    pins: Pins | None
+
+    @property
+    def program(self) -> Program | None:
+        """The program, or the first of several; None if there are errors in it."""
+        return self.programs[0][0] if self.programs else None
 
     @property
     def failed(self) -> bool:
@@ -62,13 +66,14 @@ def check(
     reference: tuple[str, str | None],
     chosen: Sequence[Target] | None = (),
     *,
-    every: bool = False,
+    several: str = "",
     choice: configuration.Choice | None = None,
 ) -> Checked:
     """Compile one pipeline and ask each target about it. Never raises for bad input.
 
-    ``chosen`` None means the targets that the project's settings name. ``every`` checks all
-    pipelines of the module where none is named. ``choice`` says what the targets' options are.
+    ``chosen`` None means the targets that the project's settings name. Where no pipeline is named,
+    ``several`` takes more than one: `pipelines` all of the module, `outermost` those that no other
+    one of the module calls. ``choice`` says what the targets' options are.
     """
     from levada import project as projects
 
@@ -82,7 +87,7 @@ def check(
     choice = choice or configuration.Choice()
     options = configuration.resolve(configured, asked, choice)
     compilation = compile_file(path, pipeline)
-    wanted = compilation.pipelines if every and not pipeline else ()
+    wanted = getattr(compilation, several) if several and not pipeline else ()
     results = [compile_file(path, name) for name in wanted] if len(wanted) > 1 else [compilation]
     located, environment = configuration.located, choice.environment
     problems: list[Diagnostic] = []
@@ -96,16 +101,18 @@ def check(
                 problems += (located(one, target, project, environment) for one in found)
     sources = {file: text for result in results for file, text in result.sources.items()}
     files = {file: digest for result in results for file, digest in result.files.items()}
+    for pinned in pins:
+        files |= pinned.files if pinned else {}
+    pairs = zip(results, pins, strict=True)
     return Checked(
-        results[0].program,
+        tuple((each.program, pinned) for each, pinned in pairs if each.program is not None),
         tuple(_named(diagnostic, project) for diagnostic in _in_order(problems)),
         {_shown(file, project): text for file, text in _all(sources, problems, project)},
-        files | (pins[0].files if pins[0] else {}),
+        files,
         tuple(path for result in results for path in result.consulted),
         project,
         asked,
         options,
-        pins[0],
     )
 
 
@@ -168,15 +175,17 @@ def remember(arguments: list[str], product: output.Product, checked: Checked) ->
     if os.path.isfile(settings):
         with open(settings, "rb") as file:
             files[settings] = compile_cache.sha256(file.read())
-    project, patterns = checked.project, _data_patterns(checked.program)
+    project = checked.project
+    patterns = _data_patterns([program for program, _ in checked.programs])
     compile_cache.remember(
         arguments, product, files, project.root, list(project.search), patterns, checked.consulted
     )
 
 
-def _data_patterns(program: Program | None) -> list[str]:
-    """The globs of the data files of a program's steps."""
-    settings = [setting for step in program.steps for setting in step.settings] if program else []
+def _data_patterns(programs: list[Program]) -> list[str]:
+    """The globs of the data files of the programs' steps."""
+    steps = [step for program in programs for step in program.steps]
+    settings = [setting for step in steps for setting in step.settings]
     texts = {setting.value for setting in settings if setting.name == "files"}
     if not texts:
         return []

@@ -121,7 +121,7 @@ def compiled(
     program = checked.program
     if checked.failed or program is None:
         return None
-    files = compiling.emit(program, checked, client.folder or "-")
+    files = compiling.emit(checked, client.folder or "-")
     texts = {path: text for _, path, text in files}
     return Compiled(program.name, texts, plan.plan(program))
 

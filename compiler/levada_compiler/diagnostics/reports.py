@@ -86,3 +86,9 @@ def did_you_mean(name: str, candidates: Iterable[str], otherwise: str = "") -> s
     """``did you mean `x`?`` or ``otherwise``."""
     found = closest(name, candidates)
     return f"did you mean `{found}`?" if found else otherwise
+
+
+def listing(names: Sequence[str]) -> str:
+    """`a`, `b` and `c`."""
+    quoted = [f"`{name}`" for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"

@@ -592,7 +592,18 @@ class Folder(Walker):
             raise self._refused_call(node)
         if self.under_call is not None and self.under_call.changes(node):
             return self.under_call.changed(self, node)
+        if node.keywords:
+            self._check_keywords(node)
         return super().call(node)
+
+    def _check_keywords(self, node: ast.Call) -> None:
+        from . import keyword_arguments
+
+        function = self.function(node.func)
+        if function is not None:
+            keyword_arguments.check_function(node, function.name, self.module)
+        elif isinstance(node.func, ast.Attribute):
+            keyword_arguments.check_method(node, "", self.module)
 
     def _may_read(self, node: ast.Call, definition: m.Definition | None) -> bool:
         """Whether a call may read a file: most do not, and cost no import."""

@@ -9,7 +9,17 @@ import posixpath
 from ..program import forms
 from ..program.ir import NamedOutput, Parameter, Setting, Step, Type
 from ..slotted import dataclass, replace
-from . import constants, docstrings, enums, functions, instances, made_steps, settings, types
+from . import (
+    constants,
+    docstrings,
+    enums,
+    functions,
+    instances,
+    made_steps,
+    nested_steps,
+    settings,
+    types,
+)
 from . import modules as m
 from .not_constant import NotConstantError
 from .parameter_types import FormReader, ParameterTypeError
@@ -138,6 +148,7 @@ class Declarations:
         self.data: set[str] = set()  #: what the steps' setting `files` matches
         self._kinds: dict[ast.AST, str | None] = {}
         self._steps: dict[ast.AST, tuple[m.Function, Step]] = {}
+        self._nested: dict[ast.AST, m.Function | None] = {}
         self.provided: dict[str, Step] = {}  #: the called steps that are Levada's own, by key
         self._pipelines: dict[ast.AST, Pipeline] = {}
         self._fields: dict[str, Fields | None] = {}
@@ -322,6 +333,17 @@ class Declarations:
             self._steps[function.node] = function, self._read_step(function)
         return self._steps[function.node][1]
 
+    def nested_step(
+        self, outer: m.FunctionNode | None, module: m.Module, node: m.FunctionNode
+    ) -> m.Function | None:
+        """The step that a declaration within a pipeline makes; None where no run could find it.
+
+        That is reported once.
+        """
+        if node not in self._nested:
+            self._nested[node] = nested_steps.read(self, outer, module, node)
+        return self._nested[node]
+
     def _read_step(self, function: m.Function) -> Step:
         module, node = function.module, function.node
         making = function.making
@@ -340,7 +362,7 @@ class Declarations:
         return Step(
             key=function.key,
             module=home.name,
-            function=making.name if making is not None else node.name,
+            function=function.path,
             source_root=self.modules.project.relative(self.modules.project.source_root(home.path)),
             description=doc.description,
             parameters=tuple(self._step_parameters(function, doc.parameters)),

@@ -67,19 +67,26 @@ class Function:
     """A function of a project module.
 
     Of one that ``making`` makes a step of, ``node`` is a copy with the step's name, and ``module``
-    is where the function itself is.
+    is where the function itself is. ``pipeline`` is the one that a step is declared within.
     """
 
     module: Module
     node: FunctionNode
     making: Making | None = None
+    pipeline: FunctionNode | None = None
+
+    @property
+    def path(self) -> str:
+        """The name by which a run finds it in its module: ``function`` or ``pipeline.step``."""
+        if self.making is not None:
+            return self.making.name
+        return f"{self.pipeline.name}.{self.node.name}" if self.pipeline else self.node.name
 
     @property
     def key(self) -> str:
         """``module:function``, by which a run finds it."""
-        if self.making is not None:
-            return f"{self.making.module.name}:{self.making.name}"
-        return f"{self.module.name}:{self.node.name}"
+        module = self.module if self.making is None else self.making.module
+        return f"{module.name}:{self.path}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

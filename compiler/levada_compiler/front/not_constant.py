@@ -61,6 +61,10 @@ _CALLBACK: Final = (
     "calls a function that would have to be run",
     "write a comprehension: `[f(x) for x in xs if x]`",
 )
+_DEFAULTS: Final = (
+    "makes values when they are asked for, and a dict of a pipeline does not",
+    "start with `d = {}`, and write `d.setdefault(key, []).append(x)` or `d.get(key, 0)`",
+)
 _DYNAMIC: Final = ("is not available while compiling", "write the value, or make it in a step")
 _PATTERN: Final = (
     "is not available while compiling, since a pattern can take any time",
@@ -132,6 +136,7 @@ _REFUSALS: Final = {
     **dict.fromkeys(("builtins.print", "warnings."), _OUTPUT),
     **dict.fromkeys(("logging.", "loguru.", "structlog."), _LOG),
     "builtins.__file__": _PLACE,
+    "collections.defaultdict": _DEFAULTS,
     **dict.fromkeys(("builtins.filter", "builtins.map", "functools.reduce"), _CALLBACK),
     **dict.fromkeys(("builtins.eval", "builtins.exec", "builtins.type"), _DYNAMIC),
     **dict.fromkeys(("re.", "regex."), _PATTERN),

@@ -149,7 +149,7 @@ class _Drawing:
         return (Vertex(node.id, f"raise {name}".rstrip()),)
 
     def call(self, node: Call) -> tuple[Item, ...]:
-        function = node.step.rpartition(":")[2]
+        function = node.step.rpartition(":")[2].rpartition(".")[2]
         self.ends[node.id] = ([node.id], [node.id])
         for argument in node.arguments:
             self.data(argument.value, [node.id])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from ..diagnostics.diagnostic import Label
-from ..diagnostics.reports import did_you_mean
+from ..diagnostics.reports import did_you_mean, listing
 from ..front import types
 from ..program.ir import DictDisplay, Display, Starred
 from ..slotted import replace
@@ -284,12 +284,6 @@ class Binder:
         made = dict_display(pairs, self.span)
         assert isinstance(made.expr, DictDisplay)  # noqa: S101 - of known keys
         return replace(made, type=named("dict"))
-
-
-def listing(names: list[str]) -> str:
-    """Return `a`, `b` and `c`."""
-    quoted = [f"`{name}`" for name in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
 
 
 def header(function: m.Function) -> Span:

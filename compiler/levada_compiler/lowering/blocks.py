@@ -16,7 +16,17 @@ from ..program.ir import BoolOp, Branch, Conditional, Const, Display, Select, Va
 from ..slotted import replace
 from . import checks, flow, jumps, proven
 from .flow import FLAGS
-from .values import BOOL, Lowered, chosen, constant, display, made_of, poison, selected
+from .values import (
+    BOOL,
+    Lowered,
+    callable_value,
+    chosen,
+    constant,
+    display,
+    made_of,
+    poison,
+    selected,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +98,8 @@ def statement(frame: Frame, node: ast.stmt, rest: list[ast.stmt]) -> Handled:
     handler = _handler(type(node))
     try:
         if handler is None:
-            unsupported(frame, node)
+            if not _declares_step(frame, node):
+                unsupported(frame, node)
             return None
         return handler(frame, node, rest)
     finally:
@@ -339,7 +350,7 @@ REFUSED: Final[dict[type[ast.stmt], tuple[str, str]]] = {
     ),
     ast.AsyncWith: ("`async with`", "open the resource in the step that uses it"),
     ast.AsyncFor: ("`async for`", "use `for`: a loop over a step's output fans out by itself"),
-    ast.FunctionDef: ("`def`", "define the function at the top level, under `@step`"),
+    ast.FunctionDef: ("`def`", "put `@step` on it, or define it at the top level of the module"),
     ast.AsyncFunctionDef: ("`async def`", "define the function at the top level, under `@step`"),
     ast.ClassDef: ("`class`", "define the class at the top level"),
     ast.Global: ("`global`", "give the value to the steps as an argument"),
@@ -350,14 +361,15 @@ REFUSED: Final[dict[type[ast.stmt], tuple[str, str]]] = {
 
 def refuse_dead(frame: Frame, body: Sequence[ast.stmt]) -> None:
     """Report statements outside the language in a block that is never reached."""
-    for item in [inner for node in body for inner in ast.walk(node)]:
-        if isinstance(item, ast.stmt) and _handler(type(item)) is None:
+    inside = [inner for node in body for inner in ast.walk(node)]
+    for item in [inner for inner in inside if isinstance(inner, ast.stmt)]:
+        if _handler(type(item)) is None and not _is_declaration(frame, item):
             report_unsupported(frame, item)
 
 
 def unsupported(frame: Frame, node: ast.stmt) -> None:
     """Report a statement that is outside the language, and poison what it would have bound."""
-    if not _is_nested_declaration(frame, node):
+    if not _is_declaration(frame, node):
         report_unsupported(frame, node)
     span = frame.span(node)
     for name in assigned_names(node):
@@ -366,8 +378,19 @@ def unsupported(frame: Frame, node: ast.stmt) -> None:
         frame.bind(node.name, poison(span))
 
 
-def _is_nested_declaration(frame: Frame, node: ast.stmt) -> bool:
-    """Return whether a statement declares a step or pipeline: `nested-step` reports that."""
+def _declares_step(frame: Frame, node: ast.stmt) -> bool:
+    """Bind the step that a statement of the pipeline declares, unless no run could find it."""
+    if not (isinstance(node, ast.FunctionDef) and _is_declaration(frame, node)):
+        return False
+    outer = frame.function.node
+    step = frame.building.declarations.nested_step(outer, frame.module, node)
+    if step is not None:
+        frame.bind(node.name, callable_value(step, frame.span(node)))
+    return step is not None
+
+
+def _is_declaration(frame: Frame, node: ast.stmt) -> bool:
+    """Return whether a statement declares a step or a pipeline."""
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return False
     kind = frame.building.declarations.decorator_kind

@@ -93,6 +93,7 @@ def _call(frame: Frame, node: ast.Call) -> Lowered:
         owner = callable_or_value(frame, callee.value)
         if owner.definition is None:
             return _method(frame, node, owner, callee.attr)
+        uncallable.report_member(frame, node, callee, owner.definition)
     uncallable.report_value(frame, node, callee)
     lower_arguments(frame, node)
     return poison(frame.span(node))
@@ -158,10 +159,20 @@ def callee_of(frame: Frame, callee: ast.expr) -> m.Definition | Partial | None:
             if isinstance(owner, m.Module) and found is None:
                 unknown_member(frame, callee, owner)
             return None if isinstance(found, m.Constant) else found
-        return None
+        return _of_builtin(frame, callee)
     if isinstance(callee, ast.Name | ast.Subscript | ast.Call):
         return callable_or_value(frame, callee).definition if _is_known(frame, callee) else None
     return None
+
+
+def _of_builtin(frame: Frame, callee: ast.Attribute) -> m.External | None:
+    """Return a function of a builtin type that the evaluator has, such as ``dict.fromkeys``."""
+    owner = callee.value
+    if not isinstance(owner, ast.Name) or is_local(frame, owner.id) or owner.id not in m.BUILTINS:
+        return None
+    name = f"builtins.{owner.id}.{callee.attr}"
+    is_builtin = frame.building.modules.lookup(frame.module, owner.id) is None
+    return m.External(name) if is_builtin and name in operations.QUALIFIED else None
 
 
 def _is_known(frame: Frame, callee: ast.expr) -> bool:

@@ -18,7 +18,7 @@ from ..diagnostics.reports import Reports
 from ..front import types
 from ..program.ir import Apply, Attribute, Const, Display, Item, Lambda, Subscript
 from ..slotted import dataclass, replace
-from . import blocks, flow, jumps, loops, targets
+from . import blocks, flow, item_lists, jumps, loops, targets
 from .accumulators import REMAKING
 from .flow import BROKEN, CONTINUED, FLAGS, RESULT, RETURNED
 from .frame import NeedsTaskError
@@ -120,7 +120,7 @@ def _changed_owners(node: ast.For) -> list[ast.Name]:
 
 
 def _rereads(node: ast.For, filled: set[str]) -> bool:
-    """Return whether there is ``d[k] += x`` or ``xs.sort()``, which read what they change."""
+    """Return whether there is ``d[k] += x`` or its like, which read what they change."""
     for each in (inner for item in node.body for inner in ast.walk(item)):
         match each:
             case ast.AugAssign(target=ast.Subscript(value=ast.Name(id=name))) if name in filled:
@@ -129,6 +129,9 @@ def _rereads(node: ast.For, filled: set[str]) -> bool:
                 name in filled and method in REMAKING
             ):
                 return True
+        made = item_lists.found(each)
+        if made is not None and made.owner.id in filled:
+            return True
     return False
 
 

@@ -8,7 +8,7 @@ from levada import operations
 
 from ..diagnostics.diagnostic import Label
 from ..diagnostics.reports import did_you_mean
-from ..front import constants, types
+from ..front import constants, keyword_arguments, types
 from ..front import modules as m
 from ..front.not_constant import NotConstantError
 from ..program.ir import Apply, Instance, Method, Starred, Type
@@ -57,6 +57,7 @@ ITERATORS: Final = ("enumerate", "zip", "reversed")
 def apply(frame: Frame, node: ast.Call, name: str) -> Lowered:
     """Return the value of a call of one of the evaluator's functions, by its text name."""
     span = frame.span(node)
+    keyword_arguments.check_function(node, name)
     given = lower_arguments(frame, node, TAKING.get(name, ()))
     if given.is_poisoned:
         return poison(span)
@@ -162,6 +163,7 @@ def _dict(given: Given, span: Span) -> Lowered | None:
 def method(frame: Frame, node: ast.Call, owner: Lowered, name: str) -> Lowered:
     """Return the value of a call of a method of a plain value."""
     span = frame.span(node)
+    keyword_arguments.check_method(node, results.plain_name(owner.type))
     given = lower_arguments(frame, node)
     if owner.poisoned or given.is_poisoned:
         return poison(span)
@@ -210,7 +212,7 @@ _CHANGING: Final = {
     "reverse": "make a reversed list: `xs[::-1]`",
     "clear": "start a new one",
     "update": "make a new dict: `{**a, **b}`",
-    "setdefault": "use `.get(key, default)`",
+    "setdefault": "write `d[key] = d.get(key, default)`",
     "popitem": "make a new dict without the key",
     "add": "make a new set: `{*a, x}`",
     "discard": "make a new set: `a - {x}`",

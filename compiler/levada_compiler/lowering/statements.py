@@ -7,7 +7,7 @@ import ast
 from ..front import modules as m
 from ..front.not_constant import NotConstantError
 from ..slotted import replace
-from . import accumulators, blocks, calls, checks, targets
+from . import accumulators, blocks, calls, checks, item_lists, targets
 from .blocks import STATEMENTS, Ending
 from .expressions import arithmetic
 from .lowering import callable_or_value, expression, not_constant
@@ -110,7 +110,9 @@ def _expression(frame: Frame, node: ast.Expr, _: list[ast.stmt]) -> blocks.Handl
     if isinstance(value, ast.Constant):
         return None
     if isinstance(value, ast.Call) and (
-        accumulators.change(frame, value) or lower_barrier(frame, value)
+        accumulators.change(frame, value)
+        or item_lists.change(frame, value)
+        or lower_barrier(frame, value)
     ):
         return None
     before = frame.building.emitted

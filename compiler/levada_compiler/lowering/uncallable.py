@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 
+from levada import operations
+
 from ..diagnostics.diagnostic import Label
 from ..front import modules as m
 from ..front import outside, undefined
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from .frame import Frame
+    from .values import Partial
 
 _MAKE: Final = "make a step of it at the top level of the module, and call that"
 _HELP: Final = {
@@ -150,10 +153,32 @@ def report_value(frame: Frame, node: ast.Call, callee: ast.expr) -> None:
         report(frame, node, message, "give it a name at module level")
 
 
+def report_member(
+    frame: Frame, node: ast.Call, callee: ast.Attribute, owner: m.Definition | Partial
+) -> None:
+    """Report a call of a member of a function, a class or a builtin type."""
+    name = frame.text(callee)
+    if isinstance(owner, m.Module):
+        return  # it is said where the member is looked for
+    message, way_out = f"`{name}` cannot be called in a pipeline", f"call `{name}` in a step"
+    if isinstance(owner, m.Class):
+        message = f"`{name}` is not a step: it belongs to a class"
+        way_out += ", or write it as a function with `@step`"
+    elif isinstance(owner, m.Function):
+        message = f"the function `{frame.text(callee.value)}` has no method `{callee.attr}`"
+        way_out = f"call it: `{frame.text(callee.value)}(…)`"
+    elif any(callee.attr in methods for methods in operations.METHODS.values()):
+        way_out = f"call it on the value: `value.{callee.attr}(…)`"
+    report(frame, node, message, way_out)
+
+
 def _report_local(frame: Frame, node: ast.Call, callee: ast.Name) -> None:
     frame.used.add(callee.id)
     binding = frame.scope.names.get(callee.id)
     if isinstance(binding, Lowered) and binding.poisoned:
+        return
+    if binding is None and isinstance(frame.locals.get(callee.id), ast.FunctionDef):
+        frame.read(callee)
         return
     place = frame.span(frame.locals.get(callee.id, callee))
     if callee.id not in frame.module.bindings:

@@ -179,7 +179,8 @@ class _Verifier:
         self.check_span(step.span, f"step `{step.key}`")
         if step.key != f"{step.module}:{step.function}":
             self.report(step.span, f"the key `{step.key}` is not `{step.module}:{step.function}`")
-        if not step.module or not step.function.isidentifier():
+        path = step.function.split(".")
+        if not step.module or len(path) > 2 or not all(name.isidentifier() for name in path):
             self.report(step.span, f"`{step.key}` is not `module:function`")
         if not _DIGEST.fullmatch(step.code):
             self.report(step.span, f"`{step.code}` is not a digest of the code")

@@ -12,6 +12,11 @@ def use_memory(size: int) -> int:
     return len(bytearray(size))
 
 
+@step(resources=Resources(cpu=4096))
+def use_all_cpus() -> int | None:
+    return os.cpu_count()
+
+
 @step
 def end_by_signal() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
@@ -104,3 +109,8 @@ def waiting():
 @pipeline
 def own_image():
     return in_its_own_image()
+
+
+@pipeline
+def all_cpus():
+    return use_all_cpus()

@@ -1,0 +1,53 @@
+"""What the container of a step may use, on an engine of two CPUs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from levada_backends.docker import container
+
+IMAGE = container.StepImage("image", "image@sha256:0", "sha256:0")
+
+
+def host_config(resources: dict[str, Any], cores: int = 2) -> dict[str, Any]:
+    made = container.running(
+        IMAGE,
+        request="request.json",
+        user="0:0",
+        folders=(),
+        settings={"resources": resources},
+        labels={},
+        cores=cores,
+    )
+    found: dict[str, Any] = made["HostConfig"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("cpu", "given", "warning"),
+    [
+        (0.5, 500_000_000, ""),
+        (2, 2_000_000_000, ""),
+        ("1500m", 1_500_000_000, ""),
+        (
+            8,
+            2_000_000_000,
+            "the step may use 2 CPUs, all that the Docker engine has: resources.cpu is 8",
+        ),
+    ],
+)
+def test_no_more_cpus_than_the_engine_has(cpu: object, given: int, warning: str) -> None:
+    """The engine refuses a container with a limit beyond its CPUs."""
+    assert host_config({"cpu": cpu})["NanoCpus"] == given
+    assert container.too_many_cores({"resources": {"cpu": cpu}}, 2) == warning
+
+
+def test_an_engine_that_does_not_say_what_it_has() -> None:
+    assert host_config({"cpu": 8}, cores=0)["NanoCpus"] == 8_000_000_000
+    assert container.too_many_cores({"resources": {"cpu": 8}}, 0) == ""
+
+
+def test_memory_is_without_swap() -> None:
+    found = host_config({"memory": "64Mi"})
+    assert (found["Memory"], found["MemorySwap"]) == (64 * 2**20, 64 * 2**20)
