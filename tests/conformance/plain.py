@@ -150,8 +150,9 @@ def _outputs(module: ModuleType, pipeline: str, result: Any) -> list[Any]:
     """What the `return` lists: the parts of what it makes there, else one value or none."""
     function = ast.parse(inspect.getsource(getattr(module, pipeline))).body[0]
     assert isinstance(function, ast.FunctionDef)
-    own = [node for node in function.body if not isinstance(node, ast.FunctionDef)]
-    nodes = [node for statement in own for node in ast.walk(statement)]
+    nested = [node for node in function.body if isinstance(node, ast.FunctionDef)]
+    others = {node for each in nested for node in ast.walk(each)}
+    nodes = [node for node in ast.walk(function) if node not in others]
     returns = [node.value for node in nodes if isinstance(node, ast.Return)]
     made = returns[-1] if returns else None
     if made is None:

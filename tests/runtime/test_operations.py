@@ -112,6 +112,9 @@ def check(text: str) -> None:
         if found[0] == "raises TooLargeError":
             # Python would have refused another argument first, or the result is no constant.
             assert expected[0].startswith("raises") or len(expected[1]) > 1000, text
+        elif "has no parameter `" in found[1]:  # before the arguments are evaluated
+            # Python 3.11 ignores keyword arguments of paths.
+            assert expected[0].startswith("raises") or "Path(" in text, text
         elif found[0] not in REFUSED:
             assert found == expected, text
 

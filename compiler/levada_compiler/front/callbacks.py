@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import sys
-from contextlib import suppress
-from pathlib import Path
 
 from ..diagnostics.reports import closest, did_you_mean
 
@@ -44,7 +42,7 @@ def _check(
         _report_module(setting, name, modules, reports)
         return
     modules.consulted.add(path)
-    names = _names(path)
+    names = _names(path, modules)
     if names is not None and function not in names:
         otherwise = f"define `def {function}(context):` in it"
         _error(
@@ -74,6 +72,9 @@ def _error(reports: Reports, span: Span, message: str, way_out: str) -> None:
 
 def _modules_here(modules: m.Modules) -> list[str]:
     """The modules and packages at the top of the project's folders."""
+    from contextlib import suppress
+    from pathlib import Path
+
     found: set[str] = set()
     for folder in modules.project.search:
         with suppress(OSError):
@@ -81,11 +82,11 @@ def _modules_here(modules: m.Modules) -> list[str]:
     return sorted(name for name in found if name.isidentifier())
 
 
-def _names(path: str) -> set[str] | None:
+def _names(path: str, modules: m.Modules) -> set[str] | None:
     """The names that a module defines; None if that cannot be told from its text."""
     try:
-        tree = ast.parse(Path(path).read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = modules.code.tree(path)
+    except (OSError, SyntaxError):
         return None
     names: set[str] = set()
     pending: list[ast.AST] = [*tree.body]
