@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from levada.request import StepRequest
     from levada.store import Store
 
-#: Bytes of JSON up to which a value stands in the record itself.
-INLINE = 4096
 #: Fields of a record whose text is not Levada's own.
 _FREE_FIELDS = (
     *("parameters", "inputs", "outputs", "metrics", "params", "artifacts"),
@@ -191,8 +189,8 @@ class Attempt:
         if leaf is not None:
             return {**described, "type": leaf.type, "artifact": leaf.as_json()}
         data = canonical(tree)
-        kind = _type_of(tree)
-        if len(data) <= INLINE:
+        kind = values.tree_type(tree)
+        if len(data) <= values.INLINE:
             return {**described, "type": kind, "tree": tree}
         stored = Artifact(self.store.put_blob(data), len(data), "json", "tree", kind)
         return {**described, "type": kind, "artifact": stored.as_json()}
@@ -210,15 +208,15 @@ def output_entry(found: Artifact | Any, store: Store) -> dict[str, Any]:
     if leaf is not None:
         return {"artifact": leaf.as_json(), "display": shown_artifact(leaf, store)}
     data = canonical(found)
-    if len(data) <= INLINE:
+    if len(data) <= values.INLINE:
         return {"tree": found, "display": values.display(found, store)}
-    stored = Artifact(store.put_blob(data), len(data), "json", "tree", _type_of(found))
+    stored = Artifact(store.put_blob(data), len(data), "json", "tree", values.tree_type(found))
     return {"artifact": stored.as_json(), "display": shown_artifact(stored, store)}
 
 
 def shown_artifact(artifact: Artifact, store: Store) -> Any:
     """Give a small value as JSON; what is larger, or no JSON, as its address."""
-    if artifact.is_tree and artifact.size <= INLINE:
+    if artifact.is_tree and artifact.size <= values.INLINE:
         return values.display({"$artifact": artifact.as_json()}, store)
     return {
         "uri": store.blob_uri(artifact.digest),
@@ -234,14 +232,6 @@ def _decoded(trees: dict[str, Any], store: Store) -> dict[str, Any]:
 
 def _display(trees: dict[str, Any]) -> dict[str, Any]:
     return {name: values.display(tree) for name, tree in trees.items()}
-
-
-def _type_of(tree: Any) -> str:
-    if isinstance(tree, dict) and len(tree) == 1:
-        tag = next(iter(tree))
-        if tag.startswith("$"):
-            return f"builtins:{tag[1:]}"
-    return f"builtins:{type(tree).__name__}"
 
 
 def _shown(value: object) -> Any:

@@ -7,7 +7,7 @@ import signal
 import sys
 
 from levada import cache, data_files, failures, observations, records, tracking, values
-from levada.artifact import Artifact
+from levada.artifact import Artifact, NoField
 from levada.attempt import Attempt, output_entry
 from levada.errors import (
     Cancelled,
@@ -23,6 +23,7 @@ from levada.request import StepRequest
 from levada.resources import Usage
 from levada.step_logging import StepLogging
 from levada.store import StoreError, open_store
+from levada.trees.classes import type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -280,15 +281,21 @@ class Run:
         outputs = self.request.outputs
         for what, value in self._named(returned):
             self.attempt.check_secrets(value, what)
-        artifact = values.save(returned, self.store, self.request.allow_pickle)
-        self.attempt.returns = artifact
-        if isinstance(returned, tuple) and not hasattr(returned, "_fields") and outputs:
-            if _has_wrong_count(self.request, returned):
-                raise ReturnError(_wrong_count(self.request.key, outputs, len(returned)))
+        is_tuple = isinstance(returned, tuple) and not hasattr(returned, "_fields") and outputs
+        if _has_wrong_count(self.request, returned):
+            raise ReturnError(_wrong_count(self.request.key, outputs, len(returned)))  # type: ignore[arg-type]
+        fields = [f"_{position}" for position in range(len(outputs))] if is_tuple else outputs
+        try:
+            artifact, found = values.save_with_fields(
+                returned, self.store, self.request.allow_pickle, fields
+            )
+        except NoField:
+            raise ReturnError(_missing_output(self.request.key, outputs, returned)) from None
+        if is_tuple:
             artifact.meta = {**artifact.meta, "outputs": outputs}
-        for position, name in enumerate(outputs):
-            found = self._output(artifact, name, position)
-            self.attempt.outputs[name] = output_entry(found, self.store)
+        self.attempt.returns = artifact
+        for name, field in zip(outputs, found, strict=True):
+            self.attempt.outputs[name] = output_entry(field, self.store)
 
     def _named(self, returned: object) -> list[tuple[str, object]]:
         """Return the outputs, each with what to call it in a message."""
@@ -300,14 +307,6 @@ class Run:
             found = [(name, getattr(returned, name)) for name in has]
         named = [(f"the output `{name}`", value) for name, value in found]
         return [*named, ("the return value", returned)]
-
-    def _output(self, artifact: Artifact, name: str, position: int) -> Any:
-        field = f"_{position}" if "outputs" in artifact.meta else name
-        try:
-            return values.field(artifact, field, self.store)
-        except AttributeError:
-            key, kind = self.request.key, artifact.type.replace("builtins:", "")
-            raise ReturnError(f"{key} returned {kind}, which has no output {name!r}") from None
 
     def _print_error(self) -> None:
         error = self.attempt.error
@@ -666,6 +665,12 @@ def _has_wrong_count(request: StepRequest, returned: object) -> bool:
     """Whether a tuple has other than one value for each output."""
     is_plain = isinstance(returned, tuple) and not hasattr(returned, "_fields")
     return is_plain and bool(request.outputs) and len(returned) != len(request.outputs)  # type: ignore[arg-type]
+
+
+def _missing_output(key: str, outputs: list[str], returned: object) -> str:
+    missing = next((name for name in outputs if not hasattr(returned, name)), outputs[0])
+    kind = type_name(type(returned)).replace("builtins:", "")
+    return f"{key} returned {kind}, which has no output {missing!r}"
 
 
 def _wrong_count(key: str, outputs: list[str], count: int) -> str:

@@ -16,6 +16,7 @@ from levada.trees.encode import Encoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from levada.store import Store
@@ -30,24 +31,58 @@ __all__ = [
     "field",
     "load",
     "save",
+    "save_with_fields",
     "set_project_roots",
+    "tree_type",
     "verify",
 ]
 
+#: Bytes of JSON up to which a value stands in a record itself.
+INLINE = 4096
 _FIELDS = ("$namedtuple", "$dataclass", "$pydantic", "$made")
 
 
 def save(value: object, store: Store, allow_pickle: bool = False) -> Artifact:
     """Store a value. Raises MaterializerError if it cannot be kept exactly, or StoreError."""
+    return save_with_fields(value, store, allow_pickle, ())[0]
+
+
+def save_with_fields(
+    value: object, store: Store, allow_pickle: bool, names: Iterable[str]
+) -> tuple[Artifact, list[Artifact | Tree]]:
+    """Store a value some of whose fields (or ``_0`` of a tuple) are needed by themselves.
+
+    A field of more than INLINE bytes is stored once, and the value refers to it. Returns the
+    artifact of the value, and for each name an artifact or a tree. Raises NoField for a name that
+    the value does not have, and what :func:`save` raises.
+    """
     encoder = Encoder(store, allow_pickle=allow_pickle)
     tree = _encode(encoder, value)
-    leaf = artifact_of(tree)
-    if leaf is not None:
-        return leaf
-    data = _canonical(tree)
     meta = {"pickle": True} if encoder.pickled else {}
-    name = type_name(type(value))
-    return Artifact(store.put_blob(data), len(data), TREE_FORMAT, "tree", name, meta)
+    kind = type_name(type(value))
+    fields: list[Artifact | Tree] = []
+    for name in names:
+        holder, key = _place(tree, name, kind)
+        leaf = artifact_of(holder[key])
+        if leaf is None and len(data := _canonical(holder[key])) > INLINE:
+            leaf = _stored(data, tree_type(holder[key]), meta, store)
+            holder[key] = {ARTIFACT: leaf.as_json()}
+        fields.append(holder[key] if leaf is None else leaf)
+    whole = artifact_of(tree)
+    return whole or _stored(_canonical(tree), kind, meta, store), fields
+
+
+def _stored(data: bytes, kind: str, meta: dict[str, Any], store: Store) -> Artifact:
+    return Artifact(store.put_blob(data), len(data), TREE_FORMAT, "tree", kind, dict(meta))
+
+
+def tree_type(tree: Tree) -> str:
+    """Return the type of a value by its tree, ``module:qualname`` as artifacts have it."""
+    if _is_tagged(tree):
+        tag = next(iter(tree))
+        if tag.startswith("$"):
+            return f"builtins:{tag[1:]}"
+    return f"builtins:{type(tree).__name__}"
 
 
 def load(artifact: Artifact, store: Store, allow_pickle: bool = False) -> Any:
@@ -86,27 +121,27 @@ def field(artifact: Artifact, name: str, store: Store) -> Artifact | Tree:
     Raises NoField, an AttributeError, if what is stored has no such field: a property or a method
     needs the value itself.
     """
-    tree = tree_of(artifact, store)
-    tag, content = next(iter(tree.items())) if _is_tagged(tree) else ("", [])
-    found: Tree = None
-    if tag in _FIELDS and name in content[1]:
-        found = content[1][name]
-    elif tag == "$tuple" and name.removeprefix("_").isdecimal():
-        found = _item(content, int(name.removeprefix("_")), artifact)
-    else:
-        raise NoField(f"a stored {artifact.type} has no field {name!r}")
+    holder, key = _place(tree_of(artifact, store), name, artifact.type)
+    found = holder[key]
     leaf = artifact_of(found)
     return found if leaf is None else leaf
 
 
+def _place(tree: Tree, name: str, kind: str) -> tuple[Any, Any]:
+    """Return what holds a field of a tree, and the key or index that the field has in it."""
+    tag, content = next(iter(tree.items())) if _is_tagged(tree) else ("", [])
+    if tag in _FIELDS and name in content[1]:
+        return content[1], name
+    if tag == "$tuple" and name.removeprefix("_").isdecimal():
+        index = int(name.removeprefix("_"))
+        if index >= len(content):
+            raise NoField(f"a stored {kind} of {len(content)} items has no item {index}")
+        return content, index
+    raise NoField(f"a stored {kind} has no field {name!r}")
+
+
 def _is_tagged(tree: Tree) -> bool:
     return isinstance(tree, dict) and len(tree) == 1
-
-
-def _item(items: list[Tree], index: int, artifact: Artifact) -> Tree:
-    if index >= len(items):
-        raise NoField(f"a stored {artifact.type} of {len(items)} items has no item {index}")
-    return items[index]
 
 
 def tree_of(artifact: Artifact, store: Store) -> Tree:
