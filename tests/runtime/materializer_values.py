@@ -50,6 +50,8 @@ def scalars() -> dict[str, Any]:
         "bool": np.bool_(True),
         "str": np.str_("é"),
         "bytes": np.bytes_(b"a\0b"),
+        "str with NUL at its end": np.str_("a\0"),
+        "bytes with NULs at the end": np.bytes_(b"a\0\0"),
         "date": np.datetime64("2026-01-02"),
         "NaT in ns": np.datetime64("NaT", "ns"),
         "span": np.timedelta64(-3, "D"),
@@ -131,6 +133,20 @@ def frames() -> dict[str, Any]:
             }
         ),
         "frequency": pd.DataFrame({"a": [1, 2]}, index=two_days.rename("day")),
+        "NaN beside NA": pd.DataFrame(
+            {"a": pd.arrays.FloatingArray(np.array([1, np.nan, 2]), np.array([False, False, True]))}
+        ),
+        "arrays": pd.DataFrame(
+            {
+                "same": pd.Series([np.zeros(3), np.ones(3)], dtype=object),
+                "ragged": pd.Series([np.arange(2), None], dtype=object),
+                "texts": pd.Series(
+                    [np.array(["a"], dtype=object), np.array(["b", "c"], dtype=object)],
+                    dtype=object,
+                ),
+                "empty": pd.Series([np.zeros(0, "f4"), np.zeros(1, "f4")], dtype=object),
+            }
+        ),
         "arrow": pd.DataFrame(
             {
                 "i": pd.array([1, None], dtype="int64[pyarrow]"),
@@ -243,10 +259,18 @@ def equal_arrays(left: Any, right: Any) -> bool:
 
 
 def equal_scalars(left: Any, right: Any) -> bool:
-    return repr(left) == repr(right) and getattr(left, "dtype", 0) == getattr(right, "dtype", 0)
+    texts = [len(each) for each in (left, right) if isinstance(each, str | bytes)]
+    return (
+        len(set(texts)) < 2
+        and repr(left) == repr(right)
+        and getattr(left, "dtype", 0) == getattr(right, "dtype", 0)
+    )
 
 
 def equal_frames(left: Any, right: Any) -> bool:
+    for one, other in zip(left.items(), right.items(), strict=True):
+        masks = [getattr(each[1].array, "_mask", None) for each in (one, other)]
+        np.testing.assert_array_equal(*masks)
     pd.testing.assert_frame_equal(left, right, check_exact=True, check_freq=True)
     types = [[type(cell) for cell in left[name]] for name in left if left[name].ndim == 1]
     assert left.columns.equals(right.columns)

@@ -81,6 +81,10 @@ class Frame(pd.DataFrame):
     """A frame of a project."""
 
 
+def frequency(offset: Any) -> Any:
+    return pd.date_range("2026-01-05", periods=4, freq=offset)
+
+
 def refused() -> dict[str, tuple[Any, str]]:
     figure = Figure()
     return {
@@ -91,6 +95,9 @@ def refused() -> dict[str, tuple[Any, str]]:
         "LazyFrame": (pl.DataFrame({"a": [1]}).lazy(), r"\.collect\(\)"),
         "polars objects": (pl.DataFrame({"o": pl.Series([object()], dtype=pl.Object)}), "exactly"),
         "sparse": (pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}), "to_dense"),
+        "holidays": (frequency(pd.offsets.CDay(holidays=["2026-12-25"])), "index.freq = None"),
+        "hours": (frequency(pd.offsets.BusinessHour(start="08:00")), "index.freq = None"),
+        "an offset without a name": (frequency(pd.DateOffset(months=1)), "index.freq = None"),
         "frame of objects": (pd.DataFrame({"a": [object()]}), r"value\['a'\]"),
         "subclass of a frame": (Frame({"a": [1]}), "would lose its class"),
         "estimator of a project": (Mine(), "not of scikit-learn itself"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from levada.trees.decode import Decoder
 
 _STRINGS = "npy-strings"  # {"dtype", "shape", "values"} in canonical JSON, values in C order
-_PYTHON_KINDS = "biufcSU"  # kinds of dtype whose items are exactly bool, int, float, …
+_PYTHON_KINDS = "biufc"  # kinds of dtype whose items are exactly bool, int, float, …
 
 
 class NumpyMaterializer:
@@ -103,6 +103,8 @@ def encode_scalar(encoder: Encoder, value: Any) -> Tree | None:
     if isinstance(value, (np.longdouble, np.clongdouble)):
         # As text: the bytes of the extended formats have gaps that hold anything.
         return {"$numpy": [dtype.char, [str(value.real), str(value.imag)]]}
+    if isinstance(value, (np.str_, np.bytes_)):  # str() and item() would drop NULs at the end
+        return {"$numpy": [dtype.str, encoder.encode(value[:])]}
     if dtype.kind in _PYTHON_KINDS:
         return {"$numpy": [dtype.str, encoder.encode(value.item())]}
     if dtype.kind == "M":
@@ -135,7 +137,9 @@ def decode_scalar(decoder: Decoder, content: Tree) -> Any:
         return real if name == "g" else np.clongdouble(real) + np.clongdouble(1j) * imaginary
     if dtype.kind == "m":
         return np.array(value, dtype=np.int64).view(dtype)[()]
-    if isinstance(value, bytes) and dtype.kind not in "S":
+    if dtype.kind in "SU":  # an array would drop NULs at the end
+        return dtype.type(value)
+    if isinstance(value, bytes):
         return np.frombuffer(value, dtype=dtype)[0]
     return np.array(value, dtype=dtype)[()]
 

@@ -178,8 +178,24 @@ def _pack_index(index: Any, columns: _Columns) -> Tree:
         return {"kind": "multi", "codes": codes, "levels": levels, "names": names}
     spec = {"kind": "flat", "values": _pack_values(index.array, columns, "index"), "names": names}
     if getattr(index, "freq", None) is not None and not isinstance(index, pd.PeriodIndex):
-        spec["freq"] = index.freqstr
+        spec["freq"] = _pack_frequency(index)
     return spec
+
+
+def _pack_frequency(index: Any) -> str:
+    """Return the name of an index's offset, if the name gives the same offset again."""
+    name: str = index.freqstr
+    again = index.copy()
+    try:
+        again.freq = pd.tseries.frequencies.to_offset(name)
+    except ValueError:
+        again.freq = None
+    if again.freq != index.freq:
+        raise MaterializerError(
+            f"an index with the frequency {index.freq!r} cannot be kept: its name {name!r} does not"
+            " say all of it (holidays, times); write `index.freq = None` before you return it"
+        )
+    return name
 
 
 def _pack_values(array: Any, columns: _Columns, name: str) -> Tree:
@@ -337,11 +353,9 @@ _MASKED = (
 
 
 def _pack_masked(array: Any, columns: _Columns, name: str) -> Tree:
-    return {
-        "kind": "masked",
-        "dtype": str(array.dtype),
-        "column": columns.add(pa.array(array), name),
-    }
+    """Keep NaN beside NA: pandas' own way to Arrow and back makes one of the other."""
+    values = pa.array(array._data, mask=array._mask, from_pandas=False)
+    return {"kind": "masked", "dtype": str(array.dtype), "column": columns.add(values, name)}
 
 
 def _is_arrow(dtype: Any) -> bool:
@@ -367,12 +381,33 @@ def _pack_object(array: Any, columns: _Columns, name: str) -> Tree:
             return {"kind": "text", "column": columns.add(pa.array(items, pa.large_string()), name)}
         except UnicodeEncodeError:
             pass  # Lone surrogates: JSON escapes them.
+    if (arrays := _pack_arrays(items, columns, name)) is not None:
+        return arrays
     encoder = Encoder(None)
     try:
         cells = [canonical(encoder.encode(item)).decode() for item in items]
     except MaterializerError as error:
         raise error.inside(f"[{name!r}]") from error.__cause__
     return {"kind": "json", "column": columns.add(pa.array(cells, pa.large_string()), name)}
+
+
+def _pack_arrays(items: Any, columns: _Columns, name: str) -> Tree:
+    """Keep cells that are flat arrays of one dtype (embeddings) as lists; None for any others."""
+    found = [item for item in items if item is not None]
+    if not found or {type(item) for item in found} != {np.ndarray}:
+        return None
+    dtypes = {item.dtype for item in found}
+    dtype = next(iter(dtypes))
+    if len(dtypes) > 1 or any(item.ndim != 1 for item in found):
+        return None
+    if _is_number(dtype):
+        kind: Any = pa.from_numpy_dtype(dtype)
+    elif dtype.kind == "O" and all(type(each) is str for item in found for each in item):
+        kind = pa.large_string()
+    else:
+        return None
+    values = pa.array(list(items), pa.large_list(kind), from_pandas=False)
+    return {"kind": "arrays", "dtype": dtype.str, "column": columns.add(values, name)}
 
 
 _PACKERS = (
@@ -524,7 +559,11 @@ def _unpack_string(spec: Tree, table: Any) -> Any:
 
 def _unpack_masked(spec: Tree, table: Any) -> Any:
     dtype: Any = pd.api.types.pandas_dtype(spec["dtype"])
-    return dtype.__from_arrow__(table.column(spec["column"]))
+    column = table.column(spec["column"])
+    mask = np.array(column.is_null().to_numpy())
+    empty = False if dtype.numpy_dtype.kind == "b" else 0
+    values = np.array(column.fill_null(empty).to_numpy(), dtype=dtype.numpy_dtype)
+    return dtype.construct_array_type()(values, mask)
 
 
 def _unpack_arrow(spec: Tree, table: Any) -> Any:
@@ -549,11 +588,19 @@ def _unpack_json(spec: Tree, table: Any) -> Any:
     return cells
 
 
+def _unpack_arrays(spec: Tree, table: Any) -> Any:
+    cells = _objects(table, spec)
+    for position, cell in enumerate(cells):
+        cells[position] = None if cell is None else np.array(cell, dtype=spec["dtype"])
+    return cells
+
+
 def _unpack_text(spec: Tree, table: Any) -> Any:
     return _objects(table, spec)
 
 
 _UNPACKERS = {
+    "arrays": _unpack_arrays,
     "number": _unpack_number,
     "complex": _unpack_complex,
     "moment": _unpack_moment,
