@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from levada_compiler.commands import building
 from levada_compiler.compilation import compile_file
 
 MODULE = """\
@@ -69,3 +70,21 @@ def test_it_is_where_the_file_is_opened_and_once(tmp_path: Path) -> None:
     )
     (found,) = compile_file(str(path)).diagnostics
     assert (found.span.file, found.span.line, found.span.column) == ("reading.py", 2, 17)
+
+
+def test_no_image_is_built_without_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "data.csv").touch()
+    path = tmp_path / "flow.py"
+    path.write_text(MODULE.format(body="open('data.csv').read()", settings=""))
+    given = building.Options(reference=(str(path), None), dry_run=True)
+    assert building.execute(given) == 1
+    assert "error[undeclared-file]: `data.csv`" in capsys.readouterr().err
+
+
+def test_an_image_that_is_named_may_have_any_file(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "data.csv").touch()
+    path = tmp_path / "flow.py"
+    path.write_text(MODULE.format(body="open('data.csv').read()", settings="image='team/steps:1'"))
+    assert [each.id for each in compile_file(str(path)).diagnostics] == []

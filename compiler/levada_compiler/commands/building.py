@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from levada_compiler import output
+from levada_compiler.diagnostics.diagnostic import Severity
 from levada_compiler.render import render
 from levada_compiler.render.cells import width
 from levada_compiler.render.colours import CHOICES, palette
@@ -73,6 +74,10 @@ def execute(given: Options) -> int:
     checked = front.check(given.reference, ())
     if checked.failed or checked.program is None:
         return _refuse(checked.diagnostics, checked.sources, given.as_json, given.colour)
+    missing = [each for each in checked.diagnostics if each.id == "undeclared-file"]
+    if missing:  # a warning of the compiler's: here the image is made that lacks them
+        found = [replace(each, severity=Severity.ERROR) for each in missing]
+        return _refuse(found, checked.sources, given.as_json, given.colour)
     return image_session.guarded(lambda: _build(given, checked))
 
 

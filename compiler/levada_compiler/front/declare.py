@@ -404,8 +404,9 @@ class Declarations:
         self.files.update(code.files)
         declared = {name for item in files for name in self.modules.code.data_files(item)}
         self.data |= declared
-        for unit in code.reads:
-            self._check_reads(unit, declared)
+        if not any(item.name == "image" for item in step.settings):  # which may have any file
+            for unit in code.reads:
+                self._check_reads(unit, declared)
         return replace(step, code=code.digest, imports=tuple(code.imports), logs=code.logs)
 
     def _check_reads(self, unit: Unit, declared: set[str]) -> None:
