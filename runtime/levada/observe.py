@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: Folders whose files count only where the project's own code opens them.
-_SYSTEM = ("/usr/", "/lib", "/etc/", "/bin/", "/sbin/")
+_SYSTEM = ("/usr/", "/lib/", "/lib64/", "/etc/", "/bin/", "/sbin/")
 #: What is there says nothing about the step's data.
 _NEVER = ("/proc/", "/sys/", "/dev/fd/", "/dev/shm/")  # noqa: S108
 _INSTALLED = ("/site-packages/", "/dist-packages/")

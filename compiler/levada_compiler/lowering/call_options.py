@@ -68,8 +68,8 @@ class LocalFolder(Folder):
             node,
             f"`{ast.unparse(node)}` has no value before the run",
             module=self.module,
-            help="no engine takes a setting from the run: write a constant, or an `if` with a "
-            "call for each value; in a loop over constants the loop's variables may be used",
+            help="settings are part of the compiled file: write a constant, or an `if` with a call "
+            "for each value; in a loop over constants the loop's variables may be used",
         )
 
 
