@@ -14,7 +14,7 @@ import time
 
 from levada import environment, input_classes, observations, records, values
 from levada.artifact import Artifact, ArtifactError
-from levada.store import digest_of
+from levada.store import StoreError, digest_of
 from levada.trees.canonical import canonical
 
 TYPE_CHECKING = False
@@ -257,14 +257,18 @@ def _faults(
         if not values.verify(artifact, store):
             text = f"what it gave is missing from the store or damaged: {artifact.digest}"
             return [{"part": "blob", "text": text}]
-    return _refusals(entry, request) or observations.changes(
-        entry["observed"],
-        places_of(request),
-        store,
-        key=key,
-        environment=os.environ,
-        known_variables=known_variables(request),
-    )
+    try:
+        return _refusals(entry, request) or observations.changes(
+            entry["observed"],
+            places_of(request),
+            store,
+            key=key,
+            environment=os.environ,
+            known_variables=known_variables(request),
+            class_digest=lambda name: input_classes.digest(name, request),
+        )
+    except StoreError:
+        return [{"part": "blob", "text": "what the step read is missing from the store"}]
 
 
 def _refusals(entry: dict[str, Any], request: StepRequest) -> list[dict[str, Any]]:

@@ -271,7 +271,7 @@ class Code:
         """Return what importing the module at ``path`` imports of distributions first, in order.
 
         The list ends where a module of the project does something that a later import may depend
-        on: any statement but an import, a definition and the assignment of what is no call. None
+        on: any statement but an import, a plain definition and the assignment of a constant. None
         of them for a module that is not one of the project's files.
         """
         is_local = any(path.startswith(folder + os.sep) for folder in self.project.search)
@@ -314,16 +314,26 @@ class Code:
 
     def _may_matter_to_imports(self, unit: Unit) -> bool:
         """Whether a statement may change what an import after it does."""
-        if unit.kind in ("function", "class") or self.made_by(unit) is not None:
+        if self.made_by(unit) is not None:
             return False
         node: Any = unit.node
-        if unit.kind != "variable":
-            return getattr(node, "value", None).__class__.__name__ != "Constant"
-        import ast
+        if unit.kind not in ("function", "class"):
+            return node.__class__.__name__ == "AugAssign" or not self._is_plain(unit, node)
+        decorators = [each for each in unit.decorators if not self.role_of(unit, each)]
+        if not all(self._is_pure_decorator(unit, each) for each in decorators):
+            return True
+        if unit.kind == "function":
+            return not all(self._is_pure(unit, each) for each in _defaults(node.args))
+        has_hook = bool(node.keywords) or any(_has_hook(base) for base in self._bases(unit))
+        return has_hook or not all(self._is_plain_member(unit, each) for each in node.body)
 
-        targets = getattr(node, "targets", None) or [getattr(node, "target", node)]
-        is_plain = all(isinstance(target, ast.Name) for target in targets)
-        return not is_plain or any(isinstance(each, ast.Call) for each in ast.walk(node))
+    def _is_plain_member(self, unit: Unit, statement: Any) -> bool:
+        """Whether a statement of a class body runs nothing that has an effect."""
+        name = statement.__class__.__name__
+        if name in ("FunctionDef", "AsyncFunctionDef"):
+            decorators = [d for d in statement.decorator_list if d.__class__.__name__ == "Call"]
+            return all(self._is_pure(unit, each) for each in decorators)
+        return name == "Pass" or (name != "ClassDef" and self._is_plain(unit, statement))
 
     def data_files(self, pattern: str) -> list[str]:
         """Return the files that a glob or a folder matches: POSIX paths relative to the root."""
@@ -956,6 +966,10 @@ def _visible_settings(call: Any) -> list[ast.keyword]:
 def _called(function: ast.expr, like: ast.Call, keywords: list[ast.keyword]) -> ast.Call:
     """Make a call of ``function``; ``like`` any call, whose class it has without importing ast."""
     return like.__class__(func=function, args=[], keywords=keywords)
+
+
+def _defaults(arguments: Any) -> list[Any]:
+    return [*arguments.defaults, *(each for each in arguments.kw_defaults if each is not None)]
 
 
 def _has_hook(unit: Unit) -> bool:

@@ -221,7 +221,7 @@ class Command:
         name, project = step["module"], self._project
         path = project.locate(name) or project.environment.locate(name)
         compiled = step["code"]
-        step["code"] = None
+        step["code"], step["read_at"] = None, time_ns()
         if path is None:
             return
         try:

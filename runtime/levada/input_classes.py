@@ -71,10 +71,11 @@ def digests(request: StepRequest, store: Store) -> dict[str, str]:
 
     It is that of all of the project that the class reaches, or of the distributions that it is of.
     """
-    return {name: _digest(name, request) for name in names(request.inputs.values(), store)}
+    return {name: digest(name, request) for name in names(request.inputs.values(), store)}
 
 
-def _digest(name: str, request: StepRequest) -> str:
+def digest(name: str, request: StepRequest) -> str:
+    """Return the digest of the code of a class of the project, or of a distribution."""
     module, _, qualname = name.partition(":")
     code = _code(request)
     path = code.project.locate(module)

@@ -3,7 +3,8 @@
 The JSON form (of ``levada.cache/2`` and, without hashes of variables, of records)::
 
     {"files": {"data/train.csv": [2048, "<stamp>", "sha256:…"], "missing.yaml": null},
-     "folders": {"data": "sha256:…"}, "modules": {"plugins/csv.py": "sha256:…"},
+     "folders": {"data": "sha256:…"}, "patterns": {"* data/*/x.csv": "sha256:…"},
+     "modules": {"plugins/csv.py": "sha256:…"}, "classes": {"shapes:Square": "sha256:…"},
      "variables": {"MODE": "3f2a…"}, "connections": ["db:5432"], "unseen": ["…"]}
 
 Names are POSIX paths relative to the project, absolute for what is not below it. A file is
@@ -19,12 +20,12 @@ import os
 import stat
 
 from levada.hashing import sha256
-from levada.observe import ALL_VARIABLES, variables_of
+from levada.observe import ALL_VARIABLES, listing, variables_of
 from levada.store import digest_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, TypedDict
 
     from levada.observe import Observer
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
     FileState = tuple[int, str, str | None] | None
 
 #: The parts of the JSON form.
-PARTS = ("files", "folders", "modules", "variables", "connections", "unseen")
+PARTS = (
+    *("files", "folders", "patterns", "modules", "classes", "variables", "connections", "unseen"),
+)
 #: Bytes from which a file is not read to compare it.
 HUGE = 1 << 30
 _CHUNK = 1 << 20
@@ -59,7 +62,6 @@ _CLIENTS = frozenset(
         *("pyodbc", "turbodbc"),
     )
 )
-_IGNORED_NAMES = ("__pycache__", ".levada")
 
 
 class Places:
@@ -69,7 +71,7 @@ class Places:
 
     def __init__(self, project: str) -> None:
         self.project = os.path.abspath(project)
-        found = (os.environ.get("TMPDIR"), "/tmp", "/var/tmp")  # noqa: S108
+        found = (os.environ.get("TMPDIR"), "/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
         self.temporary = tuple(f"{folder.rstrip('/')}/" for folder in found if folder)
 
     def name(self, place: str) -> str:
@@ -95,19 +97,21 @@ def describe(
     key: str,
     imports: Iterable[str],
     known_variables: Iterable[str],
+    class_digest: Callable[[str], str],
 ) -> dict[str, Any]:
     """Return the JSON form of what an observer has seen, by the state of now.
 
     ``key`` is the cache's, which the hashes of variables depend on; ``imports`` are the outside
-    modules of the step's code; ``known_variables`` count otherwise and are left out.
+    modules of the step's code; ``known_variables`` count otherwise and are left out;
+    ``class_digest`` gives the digest of the code of a class by its name.
     """
     unseen = dict(observer.unseen)
     clients = sorted(_CLIENTS & {module.partition(".")[0] for module in imports})
     unseen |= {f"{name} may connect to a server without Python seeing it": None for name in clients}
     files = _files(observer, places, unseen)
     folders = {
-        places.name(place): listing(place)
-        for place in observer.folders
+        places.name(place): digest
+        for place, digest in observer.folders.items()
         if not places.is_temporary(place + "/") or _is_older(place, observer.began)
     }
     names = {
@@ -120,7 +124,9 @@ def describe(
     return {
         "files": files,
         "folders": dict(sorted(folders.items())),
+        "patterns": _patterns(observer, places),
         "modules": {places.name(place): _content(place) for place in sorted(observer.modules)},
+        "classes": {name: class_digest(name) for name in sorted(observer.classes)},
         "variables": has_all
         | {name: _hash(key, name, observer.environment) for name in sorted(names)},
         "connections": sorted(observer.connections),
@@ -149,7 +155,7 @@ def shown(observed: dict[str, Any]) -> dict[str, Any]:
 
 def is_of_its_place(observed: dict[str, Any]) -> bool:
     """Whether it can be compared only where the step runs: in its image, with its variables."""
-    return any(observed.get(part) for part in ("files", "folders", "modules", "variables"))
+    return any(observed.get(part) for part in PARTS[:-2])
 
 
 def changes(
@@ -160,8 +166,12 @@ def changes(
     key: str,
     environment: Mapping[str, str],
     known_variables: Iterable[str],
+    class_digest: Callable[[str], str],
 ) -> list[Reason]:
-    """Say what is not as it was observed, at most ten of it; nothing if all of it is."""
+    """Say what is not as it was observed, at most ten of it; nothing if all of it is.
+
+    The arguments are those of :func:`describe`. Raises StoreError.
+    """
     found: list[Reason] = []
     for name, state in _stored_files(observed["files"], store).items():
         if len(found) >= _MOST_REASONS:
@@ -172,6 +182,14 @@ def changes(
         if listing(places.path(name)) != digest:
             text = f"the folder {name} has other files than before"
             found.append({"part": "folders", "text": text, "name": name})
+    for name, digest in observed["patterns"].items():
+        if _matches(places, name) != digest:
+            text = f"glob({name.partition(' ')[2]!r}) finds other files than before"
+            found.append({"part": "patterns", "text": text, "name": name})
+    for name, digest in observed["classes"].items():
+        if class_digest(name) != digest:
+            text = f"the class {name}, of which an input holds pickles, changed"
+            found.append({"part": "classes", "text": text, "name": name})
     for name, digest in observed["modules"].items():
         if _content(places.path(name)) != digest:
             text = f"the module {name}, which the step imports by name, changed"
@@ -211,6 +229,20 @@ def named_files(texts: Iterable[str], began: int) -> list[str]:
     return found
 
 
+def changed_modules(observer: Observer, since: int) -> list[str]:
+    """Return the paths of imported modules of the project that changed after a time."""
+    import sys
+
+    files = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
+    return sorted(
+        file
+        for file in files
+        if file.startswith(observer.roots)
+        and not observer.is_ignored(file)
+        and not _is_older(file, since)
+    )
+
+
 def of_project(observer: Observer, places: Places) -> list[str]:
     """Return the names of the files of the project that were opened and are there, sorted."""
     opened = {os.path.normpath(place) for place in observer.files if place not in observer.written}
@@ -222,18 +254,30 @@ def of_project(observer: Observer, places: Places) -> list[str]:
     )
 
 
-def listing(place: str) -> str | None:
-    """Return the digest of the names in a folder, None if it is not there."""
-    try:
-        names = [name for name in os.listdir(place) if name not in _IGNORED_NAMES]
-    except OSError:
-        return None
-    return digest_of("\0".join(sorted(names)).encode("utf-8", "surrogateescape"))
+def _patterns(observer: Observer, places: Places) -> dict[str, str]:
+    found = {}
+    for text in sorted(observer.patterns):
+        kind, _, place = text.partition(" ")
+        if not places.is_temporary(place):
+            name = f"{kind} {places.name(place)}"
+            found[name] = _matches(places, name)
+    return found
+
+
+def _matches(places: Places, name: str) -> str:
+    """Return the digest of the names that a pattern matches now."""
+    import glob
+
+    kind, _, pattern = name.partition(" ")
+    found = glob.glob(places.path(pattern), recursive=kind == "**")
+    names = sorted(places.name(place) for place in found)
+    return digest_of("\0".join(names).encode("utf-8", "surrogateescape"))
 
 
 def _files(observer: Observer, places: Places, unseen: dict[str, None]) -> dict[str, FileState]:
     states: dict[str, FileState] = {}
-    written = {os.path.normpath(place) for place in observer.written}
+    extended = {os.path.normpath(place) for place in observer.extended}
+    written = {os.path.normpath(place) for place in observer.written} - extended
     for place in sorted({os.path.normpath(place) for place in observer.files}):
         if place in written or place in observer.modules or observer.is_ignored(place):
             continue
@@ -248,10 +292,12 @@ def _files(observer: Observer, places: Places, unseen: dict[str, None]) -> dict[
         if not stat.S_ISREG(found.st_mode):
             if place not in _HARMLESS_DEVICES:
                 unseen[f"{place} is not a file, and what was read from it is gone"] = None
-        elif found.st_mtime_ns >= observer.began:
+        elif place in extended:
+            unseen[f"{place} was written, and read besides"] = None
+        elif found.st_ctime_ns >= observer.began:
             if not places.is_temporary(place):
                 unseen[f"{place} changed while the step ran"] = None
-        elif not places.is_temporary(place) or found.st_ctime_ns < observer.began:
+        else:
             states[places.name(place)] = _state(place, found)
     return states
 
@@ -316,7 +362,7 @@ def _is_older(place: str, began: int) -> bool:
         found = os.stat(place)
     except OSError:
         return False
-    return max(found.st_mtime_ns, found.st_ctime_ns) < began
+    return found.st_ctime_ns < began
 
 
 def _stored_files(files: dict[str, Any], store: Store) -> dict[str, FileState]:

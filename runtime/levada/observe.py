@@ -15,6 +15,8 @@ import os
 import sys
 import time
 
+from levada.store import digest_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,22 +26,30 @@ if TYPE_CHECKING:
 #: Folders whose files count only where the project's own code opens them.
 _SYSTEM = ("/usr/", "/lib/", "/lib64/", "/etc/", "/bin/", "/sbin/")
 #: What is there says nothing about the step's data.
-_NEVER = ("/proc/", "/sys/", "/dev/fd/", "/dev/shm/")  # noqa: S108
+_NEVER = ("/proc/", "/sys/", "/dev/fd/")
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 _SOURCES = (".py", ".pyc")
-#: Modules of Python that read a module's source, to show it and not to run it.
-_SHOWING = ("linecache.py", "tokenize.py", "inspect.py", "traceback.py")
-#: Modules of Python through which code reads variables and files on behalf of its caller.
+#: Modules of Python through which code is imported by a computed name.
 _IMPORTING_BY_NAME = ("/importlib/__init__.py", "/runpy.py", "/pkgutil.py")
+_IMPORT_SYSTEM = ("<frozen importlib", "<frozen runpy", "<frozen zipimport")
 _FROZEN = "<frozen "
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _UNIX_FAMILY = 1
 #: Variables that differ between runs and machines and that no step's result should depend on.
 _VOLATILE = frozenset(("_", "COLUMNS", "HOSTNAME", "LINES", "OLDPWD", "PWD", "SHLVL"))
-_VOLATILE_PREFIXES = ("AIRFLOW", "_AIRFLOW", "KFP_", "KUBERNETES_", "LEVADA_", "PYTEST_")
+_VOLATILE_PREFIXES = ("AIRFLOW", "_AIRFLOW", "KFP_", "KUBERNETES_", "LEVADA_")
 ALL_VARIABLES = "*"
+#: Names in a listed folder that say nothing about the step's data.
+_IGNORED_NAMES = ("__pycache__", ".levada")
 #: Loaded once processes were started that do not have this one's hook.
-_SPAWNING = frozenset(("multiprocessing.popen_spawn_posix", "multiprocessing.popen_forkserver"))
+_SPAWNING = frozenset(
+    (
+        *("joblib.externals.loky.backend.popen_loky_posix", "loky.backend.popen_loky_posix"),
+        *("multiprocessing.popen_forkserver", "multiprocessing.popen_spawn_posix"),
+    )
+)
+#: What separates the words of a shell's command line, besides blanks.
+_SHELL = str.maketrans(";|&<>()=", "        ")
 
 
 class Observer:
@@ -47,9 +57,11 @@ class Observer:
 
     ``roots`` are the folders of the project and its modules, and ``ignored`` others whose files do
     not count, all absolute. After :meth:`stop` the other attributes say what was read, paths
-    absolute: ``files`` and ``modules`` (of the project, imported by a computed name), ``written``,
-    ``folders``, ``variables``, ``connections`` (``host:port``) and ``unseen``, reasons why not all
-    could be seen. ``environment`` is that of before the step, ``began`` the time in nanoseconds.
+    absolute: ``files`` and ``modules`` (of the project, imported by a computed name), ``written``
+    and ``extended`` (written without dropping what was there), ``folders`` with the digest of their
+    names then, ``patterns`` of ``glob``, ``classes`` that pickles name, ``variables``,
+    ``connections`` (``host:port``) and ``unseen``, reasons why not all could be seen.
+    ``environment`` is that of before the step, ``began`` the time in nanoseconds.
     """
 
     def __init__(self, roots: list[str], ignored: list[str]) -> None:
@@ -59,7 +71,10 @@ class Observer:
         self.files: dict[str, None] = {}
         self.modules: dict[str, None] = {}
         self.written: dict[str, None] = {}
-        self.folders: dict[str, None] = {}
+        self.extended: dict[str, None] = {}
+        self.folders: dict[str, str | None] = {}
+        self.patterns: dict[str, None] = {}
+        self.classes: dict[str, None] = {}
         self.variables: dict[str, None] = {}
         self.connections: dict[str, None] = {}
         self.unseen: dict[str, None] = {}
@@ -73,6 +88,7 @@ class Observer:
             "open": self._opened,
             "pickle.find_class": self._found_class,
             "sqlite3.connect": self._opened_database,
+            "glob.glob": self._matched,
             "os.listdir": self._listed,
             "os.scandir": self._listed,
             "os.remove": self._removed,
@@ -102,7 +118,7 @@ class Observer:
         if not _is_watched():
             self.note("unseen", "os.environ was replaced by the step")
         if not _SPAWNING.isdisjoint(sys.modules):
-            self.note("unseen", "processes that were started by spawn or forkserver, not by fork")
+            self.note("unseen", "processes that were started afresh and not forked")
         if self._relay is not None:
             self._take_relayed(self._relay)
             os.close(self._relay)
@@ -117,18 +133,17 @@ class Observer:
         def hear(event: str, arguments: tuple[Any, ...]) -> None:
             if event == "open" and self.is_on:
                 path, flags = arguments[0], arguments[2]
-                if path in files and not flags & _WRITES:
-                    return
-                if (
-                    path.__class__ is str
-                    and not flags & _WRITES
-                    and not self._is_forked
-                    and path[:1] == "/"
-                    and not path.endswith(_SOURCES)
-                    and not path.startswith(slow)
-                ):
-                    files[path] = None
-                    return
+                if path.__class__ is str and not flags & _WRITES:
+                    if path in files:
+                        return
+                    if (
+                        path[:1] == "/"
+                        and not self._is_forked
+                        and not path.endswith(_SOURCES)
+                        and not path.startswith(slow)
+                    ):
+                        files[path] = None
+                        return
             if event in events and self.is_on:
                 try:
                     events[event](*arguments)
@@ -140,21 +155,21 @@ class Observer:
     def _note_fork(self) -> None:
         self._is_forked = True
 
-    def note(self, kind: str, name: str) -> None:
+    def note(self, kind: str, name: str, value: str | None = None) -> None:
         """Keep a name in one of the dictionaries; in a forked process also tell its parent."""
-        names: dict[str, None] = getattr(self, kind)
-        if name in names:
+        names: dict[str, str | None] = getattr(self, kind)
+        if name in names and names[name] == value:
             return
-        names[name] = None
+        names[name] = value
         if self._is_forked:
-            self._tell(kind, name)
+            self._tell(kind, name, value)
 
-    def _tell(self, kind: str, name: str) -> None:
+    def _tell(self, kind: str, name: str, value: str | None) -> None:
         import json
 
         if self._relay is None or os.fstat(self._relay).st_ino != self._relay_inode:
             return  # the step has closed it
-        os.write(self._relay, (json.dumps([kind, name]) + "\n").encode())
+        os.write(self._relay, (json.dumps([kind, name, value]) + "\n").encode())
 
     def _take_relayed(self, relay: int) -> None:
         size = os.fstat(relay).st_size
@@ -163,8 +178,8 @@ class Observer:
         import json
 
         for line in os.pread(relay, size, 0).splitlines():
-            kind, name = json.loads(line)
-            getattr(self, kind)[name] = None
+            kind, name, value = json.loads(line)
+            getattr(self, kind)[name] = value
 
     def _opened(self, path: object, _mode: object, flags: object) -> None:
         if path.__class__ is int:
@@ -180,9 +195,14 @@ class Observer:
         if not flags & _WRITES:
             self.note("files", place)
             return
-        keeps = flags & os.O_RDWR and not flags & os.O_TRUNC
-        if (place in self.files or (keeps and place not in self.written)) and os.path.isfile(place):
-            self.note("unseen", f"{place} was read and then written")
+        self._note_written(place, keeps=not flags & os.O_TRUNC, reads=bool(flags & os.O_RDWR))
+
+    def _note_written(self, place: str, *, keeps: bool, reads: bool = False) -> None:
+        if place not in self.written and os.path.isfile(place):
+            if place in self.files or (keeps and reads):
+                self.note("unseen", f"{place} was read and then written")
+            elif keeps:
+                self.note("extended", place)
         self.note("written", place)
 
     def _counts(self, place: str) -> bool:
@@ -200,8 +220,8 @@ class Observer:
     def _is_of_module(self, path: str) -> bool:
         """Whether a source or its bytecode is opened to import or to show it; notes plugins."""
         frame: FrameType | None = sys._getframe(4)  # below the hook
-        if frame is None or not frame.f_code.co_filename.startswith(_FROZEN):
-            return frame is not None and frame.f_code.co_filename.endswith(_SHOWING)
+        if frame is None or not frame.f_code.co_filename.startswith(_IMPORT_SYSTEM):
+            return _is_shown(frame)
         source = _source_of(_absolute(path))
         if not source.startswith(self.roots) or "/site-packages/" in source:
             return True
@@ -213,7 +233,7 @@ class Observer:
         """Whether an import is one that the syntax of the project does not show."""
         is_found = False
         importer: FrameType | None = frame
-        while importer is not None and importer.f_code.co_filename.startswith(_FROZEN):
+        while importer is not None and importer.f_code.co_filename.startswith(_IMPORT_SYSTEM):
             is_found |= importer.f_code.co_name == "_find_and_load"
             importer = importer.f_back
         if importer is None or not is_found:
@@ -230,36 +250,46 @@ class Observer:
         instruction = importer.f_code.co_code[importer.f_lasti]
         return instruction not in (opcode.opmap["IMPORT_NAME"], opcode.opmap.get("IMPORT_FROM"))
 
-    def _found_class(self, module: str, _name: str) -> None:
-        """Note the module of a class that a pickle names, if it is one of the project."""
+    def _found_class(self, module: str, name: str) -> None:
+        """Note a class or function of the project that a pickle names."""
         source = _source_of(getattr(sys.modules.get(module), "__file__", None) or "")
         if source.startswith(self.roots) and not any(part in source for part in _INSTALLED):
-            self.note("modules", source)
+            self.note("classes", f"{module}:{name}")
 
     def _opened_database(self, database: object) -> None:
         text = os.fsdecode(database) if isinstance(database, (str, bytes, os.PathLike)) else ""
-        if text and text != ":memory:" and not text.startswith("file:"):
+        text = text.removeprefix("file:").partition("?")[0]
+        if text and text != ":memory:":
             self._note_opened(text, 0)
+
+    def _matched(self, pattern: object, recursive: object = False) -> None:
+        text = _absolute(os.fsdecode(pattern))  # type: ignore[arg-type]
+        if self._counts(text):
+            self.note("patterns", f"{'**' if recursive else '*'} {text}")
 
     def _listed(self, path: object = None) -> None:
         if isinstance(path, int):
-            return
+            path = os.readlink(f"/proc/self/fd/{path}")
         place = os.path.normpath(_absolute(os.fsdecode(path) if path else "."))  # type: ignore[arg-type]
         if place not in self.folders and self._counts(place) and not self._is_import_system():
-            self.note("folders", place)
+            self.folders[place] = None  # listing it is an event too
+            self.note("folders", place, listing(place))
 
     def _is_import_system(self) -> bool:
         caller = sys._getframe(3).f_code.co_filename
-        return caller.startswith(_FROZEN) or "/importlib/" in caller
+        return caller.startswith((*_IMPORT_SYSTEM, f"{_LIBRARY}importlib/"))
 
-    def _removed(self, path: object, *_: object) -> None:
-        place = _absolute(os.fsdecode(path))  # type: ignore[arg-type]
+    def _removed(self, path: object, folder: object = -1) -> None:
+        name = os.fsdecode(path)  # type: ignore[arg-type]
+        if isinstance(folder, int) and folder >= 0:
+            name = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)
+        place = _absolute(name)
         if place in self.files and place not in self.written:
             self.note("unseen", f"{place} was read and then removed")
 
     def _renamed(self, source: object, target: object, *_: object) -> None:
         self._removed(source)
-        self.note("written", _absolute(os.fsdecode(target)))  # type: ignore[arg-type]
+        self._note_written(_absolute(os.fsdecode(target)), keeps=False)  # type: ignore[arg-type]
 
     def _looked_up(self, host: object, port: object, *_: object) -> None:
         if isinstance(host, (str, bytes)):
@@ -276,8 +306,8 @@ class Observer:
 
     # ---------------------------------------------------------------- other processes
 
-    def _started_process(self, _program: object, words: Any, _folder: object, given: Any) -> None:
-        self._note_process(words, inherits=given is None)
+    def _started_process(self, _program: object, words: Any, folder: Any, given: Any) -> None:
+        self._note_process(words, inherits=given is None, folder=folder)
 
     def _spawned(self, program: object, words: Any, *_: object) -> None:
         self._note_process([program, *words], inherits=True)
@@ -285,12 +315,14 @@ class Observer:
     def _ran_command(self, command: object) -> None:
         self._note_process(command, inherits=True)
 
-    def _note_process(self, words: Any, *, inherits: bool) -> None:
+    def _note_process(self, words: Any, *, inherits: bool, folder: Any = None) -> None:
         """Note the files among the arguments of a program; it may read all variables."""
         is_one = isinstance(words, (str, bytes, os.PathLike))
+        start = _absolute(os.fsdecode(folder)) if folder else os.getcwd()
         for each in [words] if is_one else words:
             for word in _words(os.fsdecode(each)):
-                if os.path.isfile(place := _absolute(word)) and self._counts(place):
+                place = os.path.join(start, word)
+                if os.path.isfile(place) and self._counts(place):
                     self.note("files", place)
         if inherits and self._asks():
             self.note("variables", ALL_VARIABLES)
@@ -300,14 +332,18 @@ class Observer:
         return self.is_project(sys._getframe(1))
 
     def is_project(self, frame: FrameType | None) -> bool:
-        """Whether the first frame that is not of Python's library is one of the project."""
+        """Whether the first frame that is not of Python's library is one of the project.
+
+        Code that was made from a text counts with who runs it, and a thread of nothing but
+        library code with the project, which has started it.
+        """
         while frame is not None:
             file = frame.f_code.co_filename
             is_installed = any(part in file for part in _INSTALLED)
-            if is_installed or not file.startswith((_FROZEN, _LIBRARY, __file__)):
+            if is_installed or not file.startswith(("<", _LIBRARY, __file__)):
                 return file.startswith(self.roots) and not is_installed
             frame = frame.f_back
-        return False
+        return True
 
 
 class _ObservedEnvironment(os._Environ):  # type: ignore[type-arg]
@@ -376,6 +412,24 @@ def _is_of_runtime(frame: FrameType) -> bool:
     return any(str(each.f_globals.get("__name__")).startswith("levada.") for each in frames)
 
 
+def _is_shown(frame: FrameType | None) -> bool:
+    """Whether a source is opened to show its lines, in a traceback or a warning."""
+    while frame is not None and frame.f_code.co_filename.startswith(("<", _LIBRARY)):
+        if frame.f_code.co_filename == f"{_LIBRARY}linecache.py":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def listing(place: str) -> str | None:
+    """Return the digest of the names in a folder, None if it is not there."""
+    try:
+        names = [name for name in os.listdir(place) if name not in _IGNORED_NAMES]
+    except OSError:
+        return None
+    return digest_of("\0".join(sorted(names)).encode("utf-8", "surrogateescape"))
+
+
 def _source_of(path: str) -> str:
     """Return the source of a file of bytecode; a source is its own."""
     folder, name = os.path.split(path)
@@ -395,4 +449,4 @@ def _own_prefix() -> list[str]:
 
 def _words(text: str) -> list[str]:
     """Return an argument and, of an option or a command line, its parts."""
-    return [text, *(word.strip("'\"") for word in text.replace("=", " ").split())]
+    return [text, *(word.strip("'\"") for word in text.translate(_SHELL).split())]

@@ -17,7 +17,8 @@ class StepRequest:
 
     ``step`` holds module, function, source_roots (absolute or relative to ``project``), code,
     imports, outputs and settings, the file where it is known, and of a container step its
-    ``container`` part (see ``levada.programs``). ``inputs`` are trees by
+    ``container`` part (see ``levada.programs``), and ``read_at`` where the code was read from files
+    that may change: when that was, in nanoseconds since the epoch. ``inputs`` are trees by
     parameter and ``sources`` the expressions that gave them; ``parameters`` are the run's, as
     trees. ``secrets`` are the variables of the secrets of all steps of the run, as far as they are
     known here; their values may be in this process too. ``git`` is that of the run.

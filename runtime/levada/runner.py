@@ -6,7 +6,16 @@ import os
 import signal
 import sys
 
-from levada import cache, data_files, failures, observations, records, tracking, values
+from levada import (
+    cache,
+    data_files,
+    failures,
+    input_classes,
+    observations,
+    records,
+    tracking,
+    values,
+)
 from levada.artifact import Artifact, NoField
 from levada.attempt import Attempt, output_entry
 from levada.errors import (
@@ -333,7 +342,10 @@ class Run:
         if self._observed is None:
             return observations.nothing()
         observer, texts = self._observed
+        read_at = self.request.step.get("read_at")
         try:
+            for path in observations.changed_modules(observer, read_at) if read_at else ():
+                observer.unseen[f"{path} changed after the run had begun"] = None
             observer.files |= dict.fromkeys(observations.named_files(texts, observer.began))
             found = observations.describe(
                 observer,
@@ -341,6 +353,7 @@ class Run:
                 key="" if self.attempt.looked_up is None else self.attempt.looked_up.key,
                 imports=self.request.step.get("imports") or (),
                 known_variables=cache.known_variables(self.request),
+                class_digest=lambda name: input_classes.digest(name, self.request),
             )
         except Exception as error:  # noqa: BLE001  an audit hook of the step may raise anything
             text = f"comparing what it read failed: {type(error).__name__}: {error}"

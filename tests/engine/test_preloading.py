@@ -58,7 +58,10 @@ def said(folder: Path, source: str, script: str = SCRIPT) -> list[str]:
         ("import os; file = open(os.devnull)", "False"),
         ("import socket; connection = socket.socket()", "False"),
         ("import random; random.seed(1)", "False"),
-        ("import random; generator = random.Random(1)", "True"),
+        ("import random; generator = random.Random(1)", "False"),
+        ("import random; generator = random.Random()", "False"),
+        ("import uuid; session = uuid.uuid4()", "False"),
+        ("import joblib", "True"),
         ("import tempfile; folder = tempfile.mkdtemp()", "False"),
         ("import tempfile; file = tempfile.TemporaryFile(); file.close()", "False"),
         ("open('/tmp/written', 'w').close()", "False"),
@@ -112,6 +115,16 @@ PRELOADS = {
     "a call": ("import yaml\nyaml.add_constructor('!x', 1)\nimport numpy", ["yaml"]),
     "what another module does": ("import acts\nimport numpy", ["polars"]),
     "a package's own": ("import package.inner\nimport numpy", ["polars", "yaml", "numpy"]),
+    "the body of a class": ("import os\nclass K:\n    os.environ['A'] = '1'\nimport numpy", []),
+    "a plain class": (
+        "from dataclasses import dataclass\n@dataclass\nclass K:\n    a: int = 1\n"
+        "    def f(self): return open('x')\nimport numpy",
+        ["numpy"],
+    ),
+    "a decorator": ("import yaml\n@yaml.note\ndef f(): pass\nimport numpy", ["yaml"]),
+    "a default": ("import os\ndef f(a=os.putenv('A', '1')): pass\nimport numpy", []),
+    "a metaclass": ("class K(metaclass=M): pass\nimport numpy", []),
+    "an assignment to what is there": ("import os\nE = os.environ\nE |= {}\nimport numpy", []),
     "a choice": ("try:\n    import cudf\nexcept ImportError:\n    import pandas", []),
     "an import in a function": ("def f():\n    import numpy", []),
     "for type checkers": (

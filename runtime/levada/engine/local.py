@@ -64,6 +64,7 @@ class LocalExecutor(MachineExecutor):
         self, context: RunContext, on_log: Callable[[Attempt, str], None] | None = None
     ) -> None:
         super().__init__(context, on_log)
+        self._read_at = time.time_ns()  # the code of the steps was, just before
         self._bare: ServerClient | None = None
         self._preloads = Preloads(context)
         #: by what they preload, the last used last; None where nothing can be forked from it
@@ -121,7 +122,9 @@ class LocalExecutor(MachineExecutor):
         self._running[running.number] = running
         if not server.is_ready:
             running.deadline = _deadline(attempt)
-        content = handover.content(self._context.request(attempt), running.looked_up)
+        request = self._context.request(attempt)
+        request["step"]["read_at"] = self._read_at
+        content = handover.content(request, running.looked_up)
         server.order("start", running.number, content)
 
     def _servers(self) -> list[ServerClient]:

@@ -16,7 +16,8 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from types import FrameType
     from typing import Any, Self
 
     from levada.code import Preload
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _FORK_SAFE_THREADS = ("jemalloc_bg_thd",)
 #: Audit events of an import that leaves something that all forked processes would share.
 _SHARED = ("tempfile.mkdtemp", "tempfile.mkstemp", "socket.bind", "socket.connect")
+_LIBRARY = os.path.dirname(os.__file__) + "/"
+_MINDING_FORKS = ("/tempfile.py", "/multiprocessing/process.py")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -32,8 +35,9 @@ def preload(imports: Iterable[Preload], roots: list[str]) -> bool:
     """Import the modules in order, as a step below ``roots`` does; whether forking is safe now.
 
     It is not if an import failed, printed, wrote a file, made a temporary file or a connection,
-    left a file open, started a thread, seeded Python's random numbers, changed the working folder,
-    the import path or a signal's handler, or imported a module of the project.
+    left a file open, started a thread, made or seeded a generator of random numbers, asked for
+    random bytes, changed the working folder, the import path or a signal's handler, or imported
+    a module of the project.
     """
     if not sys.platform.startswith("linux") or not hasattr(os, "memfd_create"):
         return False
@@ -60,33 +64,51 @@ def renew_randomness() -> None:
 class _Watch:
     """Notes what an import shares with all processes that are forked after it.
 
-    A seed is one such thing: each forked process has Python's generator seeded anew.
+    A seed is one such thing: each forked process has Python's own generator seeded anew, and
+    others not at all. An identifier that is made of random bytes is another.
     """
 
     def __init__(self) -> None:
         self.is_on = False
         self.has_seen = False
-        self._seed = random.seed
+        self._kept = [
+            (owner, name, getattr(owner, name))
+            for owner, name in ((random, "seed"), (random.Random, "seed"), (os, "urandom"))
+        ]
 
     def __enter__(self) -> Self:
         sys.addaudithook(self)
-        random.seed = self._note_seed
+        for owner, name, function in self._kept:
+            setattr(owner, name, self._noting(function))
         self.is_on = True
         return self
 
     def __exit__(self, *_: object) -> None:
-        random.seed = self._seed
+        for owner, name, function in self._kept:
+            setattr(owner, name, function)
         self.is_on = False
 
-    def _note_seed(self, *arguments: Any, **named: Any) -> None:
-        self.has_seen = True
-        self._seed(*arguments, **named)
+    def _noting(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.has_seen = self.has_seen or not _is_made_anew(sys._getframe(1))
+            return function(*arguments, **named)
+
+        return call
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self.is_on and (
             event in _SHARED or (event == "open" and _writes(arguments[0], arguments[2]))
         ):
             self.has_seen = True
+
+
+def _is_made_anew(frame: FrameType | None) -> bool:
+    """Whether it is Python's library that asks, which minds forks: for names of temporary files."""
+    while frame is not None and frame.f_code.co_filename.startswith(("<frozen ", _LIBRARY)):
+        if frame.f_code.co_filename.endswith(_MINDING_FORKS):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _writes(path: object, flags: object) -> bool:
