@@ -13,6 +13,7 @@ from levada import (
     input_classes,
     observations,
     records,
+    step_function,
     tracking,
     values,
 )
@@ -36,8 +37,7 @@ from levada.trees.classes import type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from types import ModuleType
+    from collections.abc import Callable
     from typing import Any
 
     from levada.store import Store
@@ -208,7 +208,11 @@ class Run:
     def _fail(self, error: BaseException) -> None:
         if self.attempt.error is None:
             request = self.request
-            places = [*request.roots, request.project, *_package_folder(request.step["module"])]
+            places = [
+                *request.roots,
+                request.project,
+                *step_function.package_folder(request.step["module"]),
+            ]
             described = failures.describe(error, places)
             if isinstance(error, StepError) and not isinstance(error, InputError):
                 described["permanent"] = True
@@ -227,10 +231,10 @@ class Run:
             observer = self._observer()
             observer.start()
             try:
-                function = _import_function(request)
-                self.attempt.line = _first_line(function)
+                function = step_function.import_function(request)
+                self.attempt.line = step_function.first_line(function)
                 inputs = _inputs(request, self.store)
-                texts = [*_texts(function), *_named_by(inputs)]
+                texts = [*step_function.texts_in(function), *_named_by(inputs)]
                 returned = self._tracked(function, inputs)
             finally:
                 observer.stop()
@@ -262,7 +266,7 @@ class Run:
     def _tracked(self, function: Callable[..., object], inputs: dict[str, Any]) -> object:
         self.attempt.begin_tracking()
         try:
-            return _call(function, inputs)
+            return step_function.call(function, inputs)
         finally:
             self.attempt.end_tracking()
 
@@ -500,25 +504,6 @@ def _load(request: StepRequest, name: str, tree: Any, store: Store) -> Any:
         raise
 
 
-def _first_line(function: Callable[..., object]) -> int | None:
-    """Return the line that a function starts at, with its decorators; None if it has no code."""
-    line: int | None = getattr(getattr(function, "__code__", None), "co_firstlineno", None)
-    return line
-
-
-def _texts(function: Callable[..., object]) -> list[str]:
-    """Return the texts in the code of a function, and of the functions in it."""
-    codes, found = [getattr(function, "__code__", None)], []
-    while getattr(function, "__wrapped__", None) is not None:
-        function = function.__wrapped__  # type: ignore[attr-defined]
-        codes.append(getattr(function, "__code__", None))
-    while codes:
-        constants = getattr(codes.pop(), "co_consts", ())
-        found += [each for each in constants if isinstance(each, str)]
-        codes += [each for each in constants if hasattr(each, "co_consts")]
-    return found
-
-
 def _named_by(inputs: dict[str, Any]) -> list[str]:
     """Return the texts and paths among the inputs of a step, at most one level deep."""
     given = list(inputs.values())
@@ -534,12 +519,12 @@ def _check_type(request: StepRequest, function: Callable[..., object], returned:
     declared = return_types.declared_return(function)
     if declared is ... or isinstance(returned, Artifact) or _has_wrong_count(request, returned):
         return
-    inner = _innermost(function)
+    inner = step_function.innermost(function)
     names = getattr(inner, "__globals__", {})
     found = return_types.find_mismatch(returned, declared, names)
     if found is None:
         return
-    place = _definition(inner)
+    place = step_function.definition(inner)
     where = f" in line {place[1]}" if place else ""
     what = f"has `{found.found}` at {found.place}" if found.place else f"is `{found.found}`"
     wanted = f", where `{found.declared}` is declared" if found.place else ""
@@ -550,128 +535,6 @@ def _check_type(request: StepRequest, function: Callable[..., object], returned:
     )
     error.place = place
     raise error
-
-
-def _innermost(function: Any) -> Any:
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
-    return function
-
-
-def _definition(function: Any) -> tuple[str, int, str] | None:
-    """Return the file, the line of the ``def`` (after decorators) and the name of a function."""
-    import linecache
-
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return None
-    first = code.co_firstlineno
-    lines = linecache.getlines(code.co_filename)[first - 1 :]
-    skipped = next((n for n, line in enumerate(lines) if line.lstrip().startswith("def ")), 0)
-    return code.co_filename, first + skipped, code.co_name
-
-
-def _import_function(request: StepRequest) -> Callable[..., object]:
-    from importlib import import_module
-
-    name = request.step["module"]
-    try:
-        module = import_module(name)
-    except ModuleNotFoundError as error:
-        error.add_note(_import_hint(error.name or "", name, request.roots))
-        raise
-    _check_origin(module, request.roots)
-    function = _function_of(module, request.step["function"])
-    if function is None:
-        raise StepError(f"the module {name!r} has no function {request.step['function']!r}")
-    found: Callable[..., object] = function
-    return found
-
-
-def _function_of(module: ModuleType, name: str) -> Callable[..., object] | None:
-    """Return a module's function; that of ``pipeline.step`` is within a pipeline."""
-    if "." not in name:
-        found: Callable[..., object] | None = getattr(module, name, None)
-        return found
-    from levada import nested_steps
-
-    return nested_steps.function_of(module, name)
-
-
-def _check_origin(module: ModuleType, roots: list[str]) -> None:
-    """A project's ``random.py`` is not what is imported where Python's own is loaded already."""
-    top = module.__name__.partition(".")[0]
-    if module.__name__ == "levada.run_values":  # its functions are steps of Levada's own
-        return
-    if top not in sys.stdlib_module_names and top != "levada":
-        return
-    place = os.path.realpath(getattr(module, "__file__", None) or os.sep)
-    if not any(place.startswith(os.path.realpath(root) + os.sep) for root in roots):
-        raise StepError(
-            f"the step's module is called {top!r}, as one that Python has loaded before; rename it"
-        )
-
-
-def _package_folder(name: str) -> list[str]:
-    """Return the folder of the package that a step's module is in, as far as it is imported."""
-    top = sys.modules.get(name.partition(".")[0])
-    return list(getattr(top, "__path__", ()))
-
-
-def _import_hint(missing: str, module: str, roots: list[str]) -> str:
-    if missing and (module == missing or module.startswith(missing + ".")):
-        places = ", ".join(roots)
-        return f"the step's module was looked for in {places} and in what {sys.executable} has"
-    return f"{missing!r} is not installed here; name its distribution in requirements=[…]"
-
-
-def _call(function: Callable[..., object], inputs: dict[str, Any]) -> object:
-    """Call with the inputs by name, but those by position that have no name for a caller."""
-    code = _code_with(function, inputs)
-    if code is None:
-        return function(**inputs)
-    named = dict(inputs)
-    parameters = code.co_varnames
-    count = code.co_argcount
-    place = count + code.co_kwonlyargcount
-    variadic, keywords = bool(code.co_flags & 0x04), bool(code.co_flags & 0x08)
-    extra = tuple(named.pop(parameters[place], ())) if variadic else ()
-    if keywords:
-        named |= named.pop(parameters[place + variadic], {})
-    by_position = count if extra or _takes_no_names(function) else code.co_posonlyargcount
-    first = []
-    for name in parameters[:by_position]:
-        if name not in named:  # what follows has to be given by name
-            break
-        first.append(named.pop(name))
-    return function(*first, *extra, **named)
-
-
-def _code_with(function: Callable[..., object], names: Iterable[str]) -> Any:
-    """Return the innermost code that has parameters of these names, else the innermost one.
-
-    A decorator that uses functools.wraps hides the parameters of the function; of a step that is
-    made of a function without source only the parameters of what calls it are known.
-    """
-    found: list[Any] = []
-    wrapped: Any = function
-    while wrapped is not None:
-        if (code := getattr(wrapped, "__code__", None)) is not None:
-            found.insert(0, code)
-        wrapped = getattr(wrapped, "__wrapped__", None)
-    return next((code for code in found if set(names) <= _parameters(code)), (found or [None])[0])
-
-
-def _parameters(code: Any) -> set[str]:
-    count = code.co_argcount + code.co_kwonlyargcount
-    variable = bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
-    return set(code.co_varnames[: count + variable])
-
-
-def _takes_no_names(function: Callable[..., object]) -> bool:
-    """Whether it is of the form ``def wrapper(*args)``."""
-    code = getattr(function, "__code__", None)
-    return code is not None and code.co_flags & 0x0C == 0x04 and code.co_argcount == 0
 
 
 def _has_wrong_count(request: StepRequest, returned: object) -> bool:

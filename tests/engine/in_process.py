@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from levada import failures, runner, values
+from levada import failures, step_function, values
 from levada.engine.executor import Attempt, Ended, Executor
 from levada.store import Store
 
@@ -65,7 +65,7 @@ class InProcessExecutor(Executor):
             return {"status": "cancelled", "error": {"kind": "cancelled", "message": "cancelled"}}
         inputs = {name: values.decode(tree, self._store) for name, tree in attempt.inputs.items()}
         try:
-            returned = runner._call(self._functions[attempt.step["function"]], inputs)
+            returned = step_function.call(self._functions[attempt.step["function"]], inputs)
         except Exception as error:  # noqa: BLE001
             permanent = bool(getattr(error, "permanent", False))
             described = failures.describe(error, ()) | {"permanent": permanent}
