@@ -25,7 +25,15 @@ import signal
 import socket
 import warnings  # noqa: F401
 
-from levada import cache, environment, handover, materializers, request, runner  # noqa: F401
+from levada import (  # noqa: F401
+    cache,
+    environment,
+    handover,
+    materializers,
+    request,
+    return_types,
+    runner,
+)
 
 from . import preloading, processes
 
