@@ -11,7 +11,7 @@ from ..diagnostics.diagnostic import Label
 from ..front.not_constant import NotConstantError
 from ..slotted import replace
 from . import checks, flow
-from .expressions import arithmetic, is_local
+from .expressions import is_local
 from .lowering import callable_or_value, expression
 from .values import Accumulated, Lowered, display, elements, known_pairs, poison
 
@@ -284,13 +284,3 @@ def _replace_item(
     made = display("list", tuple(items), span)
     append(frame, binding, display("list", (), span), target)  # what must not be changed says so
     frame.scope.cells[binding.cell] = replace(held, frames=((made,),))
-
-
-def augment_item(frame: Frame, node: ast.AugAssign) -> None:
-    """Lower ``d[key] += value``."""
-    assert isinstance(node.target, ast.Subscript)  # noqa: S101 - the caller has looked
-    loaded = ast.copy_location(
-        ast.Subscript(node.target.value, node.target.slice, ast.Load()), node.target
-    )
-    left, right = expression(frame, loaded), expression(frame, node.value)
-    set_item(frame, node.target, arithmetic(frame, node, node.op, left, right))

@@ -12,7 +12,7 @@ import ast
 from ..diagnostics.diagnostic import Label
 from ..slotted import dataclass, replace
 from . import accumulators, flow
-from .expressions import is_local
+from .expressions import arithmetic, is_local
 from .lowering import expression
 from .values import Accumulated, display, known_pairs, poison
 
@@ -103,6 +103,23 @@ def change(frame: Frame, node: ast.Call) -> bool:
     return True
 
 
+def augment(frame: Frame, node: ast.AugAssign) -> None:
+    """Lower ``d[key] += value``: of a list it changes the list, whatever else its name is."""
+    target = node.target
+    assert isinstance(target, ast.Subscript)  # noqa: S101 - the caller has looked
+    loaded = ast.copy_location(ast.Subscript(target.value, target.slice, ast.Load()), target)
+    left, right = expression(frame, loaded), expression(frame, node.value)
+    if left.type.name == "list" and isinstance(target.value, ast.Name):
+        item: ast.expr = ast.Starred(node.value, ast.Load())
+        if isinstance(node.value, ast.List) and len(node.value.elts) == 1:
+            item = node.value.elts[0]
+        place = _Uses(frame.function.node, target.value.id).other_name()
+        if place is not None:
+            _refuse_shared(frame, node, Change(target.value, target.slice, None, item), place)
+            right = poison(frame.span(node))
+    accumulators.set_item(frame, target, arithmetic(frame, node, node.op, left, right))
+
+
 def _lower(frame: Frame, node: ast.Call, made: Change) -> None:
     """Lower the change as an assignment; the key and the item are evaluated once."""
     starred = made.item if isinstance(made.item, ast.Starred) else None
@@ -182,7 +199,7 @@ def _refuse_list(frame: Frame, node: ast.Call, made: Change) -> None:
     )
 
 
-def _refuse_shared(frame: Frame, node: ast.Call, made: Change, place: ast.AST) -> None:
+def _refuse_shared(frame: Frame, node: ast.AST, made: Change, place: ast.AST) -> None:
     is_made = isinstance(getattr(place, "ctx", None), ast.Store)
     label = "may hold lists that have other names" if is_made else "is used here"
     frame.reports.error(
@@ -225,6 +242,22 @@ class _Uses:
                 return None
         changes = (made for each in use if (made := found(each)) is not None)
         return self.changed if any(made.owner is use[-1] for made in changes) else self.read
+
+    def other_name(self) -> ast.AST | None:
+        """Return a use by which a list in the value has another name; None without.
+
+        It was put in under that name, or was given one before the last change.
+        """
+        if self.other:
+            return self.other[0][-1]
+        last = max(map(_position, self.changed))
+        for use in self.read:
+            is_named = isinstance(use[-2], ast.Subscript) and isinstance(use[-3], ast.Assign)
+            loops = [each for each in use if isinstance(each, ast.For)]
+            is_repeated = any(loop in each for each in self.changed for loop in loops)
+            if is_named and (is_repeated or _position(use) < last):
+                return use[-1]
+        return None
 
     def problem(self) -> ast.AST | None:
         """Return a use by which a list may have another name when it is changed; None without."""

@@ -71,7 +71,7 @@ def _annotated(frame: Frame, node: ast.AnnAssign, _: list[ast.stmt]) -> blocks.H
 
 def _augmented(frame: Frame, node: ast.AugAssign, _: list[ast.stmt]) -> blocks.Handled:
     if isinstance(node.target, ast.Subscript):
-        accumulators.augment_item(frame, node)
+        item_lists.augment(frame, node)
         return None
     if not isinstance(node.target, ast.Name):
         targets.refuse(frame, node.target, "an attribute", "change values in a step")
