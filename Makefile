@@ -16,7 +16,7 @@ demo: .venv/.demo  ## Compile the example for Airflow, then run it here on real 
 test: test-alone test-engines  ## The whole suite, with the generated DAGs in real Airflows.
 
 test-alone: .venv/.dev  ## The tests that need no engine, in as many processes as there are cores.
-	$(BIN)/python -m pytest -m "not engine" -n auto
+	$(BIN)/python -m pytest -m "not engine" -n auto --timeout 600
 
 test-engines: .venv/.dev engines  ## The tests that need an engine, one after the other.
 	$(BIN)/python -m pytest -m engine --durations=25

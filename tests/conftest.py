@@ -1,7 +1,10 @@
 """What all tests share: the fixtures of the engines, and how properties are tried."""
 
 import os
+import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no fault of what is tested.
@@ -16,3 +19,11 @@ collect_ignore = (
     if os.environ.get("LEVADA_KUBEFLOW_SERVER")
     else ["conformance/test_kubeflow_server.py", "targets/kubeflow/test_server.py"]
 )
+
+
+@pytest.fixture
+def heard_hangups() -> Iterator[None]:
+    """Have processes that the test starts hear SIGHUP, also where nohup started the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

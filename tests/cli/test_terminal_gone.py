@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Project
 
 SLOW = """
@@ -49,6 +51,7 @@ def wait_for(path: Path) -> None:
 ARGUMENTS = ("run", "pipeline.py", "--store", "store", "--run-id", "one")
 
 
+@pytest.mark.usefixtures("heard_hangups")
 def test_a_closed_terminal_cancels_the_run(project: Project) -> None:
     project.write("pipeline.py", SLOW)
     child, terminal = pty.fork()

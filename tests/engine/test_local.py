@@ -260,6 +260,7 @@ def interruptible(folder: Path, body: str) -> Project:
     return Project(folder, CLEAN_UP.format(folder=folder, body=body))
 
 
+@pytest.mark.usefixtures("heard_hangups")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_cancels_and_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
     project = interruptible(tmp_path, "time.sleep(600)")
