@@ -128,7 +128,7 @@ class Observer:
     def _hook(self) -> Callable[[str, tuple[Any, ...]], None]:
         """Return the hook. It is called for each file that is opened: that path is a short one."""
         files, events = self.files, self._events
-        slow = (*self._never, *_SYSTEM, _LIBRARY)
+        slow = (*self._never, *_SYSTEM, *_PYTHON)
 
         def hear(event: str, arguments: tuple[Any, ...]) -> None:
             if event == "open" and self.is_on:
@@ -211,7 +211,7 @@ class Observer:
             return False
         if place.startswith(self.roots):
             return True
-        return not place.startswith((*_SYSTEM, _LIBRARY)) or self._asks()
+        return not place.startswith((*_SYSTEM, *_PYTHON)) or self._asks()
 
     def is_ignored(self, place: str) -> bool:
         """Whether a path is never the step's data, whoever asks for it."""
@@ -341,7 +341,8 @@ class Observer:
             file = frame.f_code.co_filename
             is_installed = any(part in file for part in _INSTALLED)
             if is_installed or not file.startswith(("<", _LIBRARY, __file__)):
-                return file.startswith(self.roots) and not is_installed
+                is_own = file.startswith(self.roots) and not file.startswith(_RUNTIME)
+                return is_own and not is_installed
             frame = frame.f_back
         return True
 
@@ -383,6 +384,8 @@ class _Current:
 
 _current = _Current()
 _LIBRARY = os.path.dirname(os.__file__) + "/"
+_RUNTIME = os.path.dirname(__file__) + "/"
+_PYTHON = (_LIBRARY, sys.base_prefix.rstrip("/") + "/lib/")
 
 
 def _watch_environment(observer: Observer) -> None:

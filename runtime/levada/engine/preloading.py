@@ -157,7 +157,11 @@ def _open_files() -> set[tuple[str, str]]:
 
 def _project_modules(roots: list[str]) -> bool:
     """Whether a module of the project is loaded: it has the name of one that a library imports."""
-    files = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
+    files = [
+        getattr(module, "__file__", None) or ""
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] != "levada"  # Levada's own checkout is a project too
+    ]
     return any(
         file.startswith(f"{root}/") and "/site-packages/" not in file[len(root) :]
         for file in files
