@@ -54,6 +54,7 @@ def test_what_is_there(tmp_path: Path, reference: str) -> None:
             "neither here nor installed",
             "did you mean `notifications`?",
         ),
+        ('on_failure="notices:page"', "warning", "neither here nor installed", "levada run"),
         ('on_failure="nowhere:page"', "warning", "neither here nor installed", "levada run"),
         ('sla="1h", on_sla_miss="team.alerts:late"', "error", "`on_sla_miss` names `late`", ""),
     ],

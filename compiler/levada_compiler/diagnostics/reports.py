@@ -74,11 +74,11 @@ class Reports:
         )
 
 
-def closest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that ``name`` was probably meant to be."""
+def closest(name: str, candidates: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The candidate that ``name`` was probably meant to be, of at least this likeness (0 to 1)."""
     from difflib import get_close_matches
 
-    found = get_close_matches(name, sorted(set(candidates)), n=1, cutoff=0.6)
+    found = get_close_matches(name, sorted(set(candidates)), n=1, cutoff=likeness)
     return found[0] if found else None
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: The settings whose value is ``module:function``.
 SETTINGS = ("on_failure", "on_sla_miss")
+#: The likeness from which a name is taken for another one misspelt: `late` is not `lateness`.
+_MISSPELT = 0.85
 
 
 def check(found: Iterable[Setting], modules: m.Modules, reports: Reports) -> None:
@@ -58,7 +60,7 @@ def _report_module(setting: Setting, name: str, modules: m.Modules, reports: Rep
     if is_built_in or modules.project.environment.has(name):  # without Python source
         return
     message = f"`{setting.name}` names the module `{name}`, which is neither here nor installed"
-    near = closest(name, _modules_here(modules))
+    near = closest(name, _modules_here(modules), _MISSPELT)
     if near is not None:
         _error(reports, setting.span, message, f"did you mean `{near}`?")
         return
