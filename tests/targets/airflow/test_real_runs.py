@@ -192,7 +192,7 @@ def said_lines(file: Path) -> list[str]:
 
 def wait_for(found: Callable[[], list[str] | bool]) -> list[str]:
     """What is there in the end."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not (lines := found()) and time.monotonic() < deadline:
         time.sleep(0.5)
     return list(lines or ())
