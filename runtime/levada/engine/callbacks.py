@@ -15,6 +15,7 @@ from contextlib import suppress
 from levada import failures
 
 from . import events
+from .definitions import calls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ class Callbacks:
         self._project = project
         self._search = search
         self._context = context
-        self._calls = dict(_calls(plan["body"]))
+        self._settings = {form["id"]: form["settings"] for form in calls(plan["body"])}
         self._started: list[subprocess.Popen[bytes]] = []
 
     def take(self, event: Event) -> None:
         """Call the function of a step that has failed, after its last attempt."""
         if event.kind == events.NODE_FAILED:
-            reference = self._calls.get(event.node or "", {}).get("on_failure")
+            reference = self._settings.get(event.node or "", {}).get("on_failure")
             map_index = list(event.map_index or ()) or None
             place = {"node": event.node, "map_index": map_index, "attempt": event.attempt}
             self._start(reference, event.details["error"], place)
@@ -111,18 +112,6 @@ def call() -> None:
         if described["frames"]:
             _say("\n".join(described["traceback"]))
         sys.exit(1)
-
-
-def _calls(nodes: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """The settings of all calls, by node."""
-    found = []
-    for node in nodes:
-        if node["kind"] == "call":
-            found.append((node["id"], node["settings"]))
-        parts = [part for part in node.values() if isinstance(part, list)]
-        for part in parts:
-            found += _calls([each for each in part if isinstance(each, dict) and "kind" in each])
-    return found
 
 
 def _say(text: str) -> None:

@@ -26,6 +26,17 @@ REGIONS = {
 }
 
 
+def calls(body: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the forms of the calls in a region of a plan, at any depth."""
+    pending = [*body]
+    while pending:
+        form = pending.pop()
+        if form["kind"] == "call":
+            yield form
+        for region in REGIONS[form["kind"]]:
+            pending += form[region] or ()
+
+
 class Definition:
     """A node of a plan."""
 

@@ -16,6 +16,7 @@ from levada.store import StoreError, open_store
 
 from . import events
 from .callbacks import Callbacks
+from .definitions import calls
 from .events import Event
 from .interpreter import Interpreter
 from .local import LocalExecutor
@@ -111,7 +112,9 @@ class Run:
         self._store = store
         self._project = project
         self._cache = cache
-        self._git = git.describe(project, store, self._hidden().values())
+        #: the values of the secrets of all steps that this process has
+        self._hidden = [*secret_variables(secrets_of(plan), os.environ).values()]
+        self._git = git.describe(project, store, self._hidden)
         given = resolve(plan["parameters"], parameters)
         self._trees = {name: values.encode(value, store) for name, value in given.items()}
         self._started = time.time_ns()
@@ -193,19 +196,15 @@ class Run:
         }
         return Callbacks(self._plan, self._project, self._search(), given)
 
-    def _hidden(self) -> dict[str, str]:
-        """The values, by variable, of the secrets of all steps that this process has."""
-        return secret_variables(secrets_of(self._plan), os.environ)
-
     def _shown_parameters(self) -> dict[str, Any]:
         """The parameters as people see them."""
         shown: dict[str, Any] = values.display(self._trees, self._store)
-        masked: dict[str, Any] = redact_json(shown, self._hidden().values())
+        masked: dict[str, Any] = redact_json(shown, self._hidden)
         return masked
 
     def _masking(self, on_event: Callable[[Event], None]) -> Callable[[Event], None]:
         """Mask secrets in what events say; records and logs have none."""
-        secrets = list(self._hidden().values())
+        secrets = self._hidden
 
         def masked(event: Event) -> None:
             details = event.details
@@ -299,7 +298,7 @@ class Run:
     def _new_outcome(self, run_id: str) -> Outcome:
         pipeline = self._plan["pipeline"]
         outcome = Outcome(pipeline, run_id, records.run_path(pipeline, run_id), self._store)
-        outcome.secrets = list(self._hidden().values())
+        outcome.secrets = self._hidden
         return outcome
 
     def _write_outcome(self, outcome: Outcome) -> None:
@@ -372,22 +371,9 @@ class _Interrupts:
 
 
 def secrets_of(plan: dict[str, Any]) -> set[str]:
-    """The variables of the secrets of a plan: those of its steps, and those of single calls."""
-    found = {name for step in plan["steps"].values() for name in _secrets(step["settings"])}
-    left = [plan["body"]]
-    while left:
-        for node in left.pop():
-            found.update(_secrets(node.get("settings") or {}))
-            left += [part for part in node.values() if isinstance(part, list) and _are_nodes(part)]
-    return found
-
-
-def _secrets(settings: dict[str, Any]) -> list[str]:
-    return list(settings.get("secrets") or ())
-
-
-def _are_nodes(found: list[Any]) -> bool:
-    return all(isinstance(each, dict) and "kind" in each for each in found)
+    """Return the variables of the secrets of a plan: those of its steps, and of single calls."""
+    settings = [form["settings"] for form in (*plan["steps"].values(), *calls(plan["body"]))]
+    return {name for each in settings for name in each.get("secrets") or ()}
 
 
 def cpu_count() -> int:
