@@ -112,22 +112,32 @@ class Attempt:
         else:
             self.artifacts[entry["name"]] = entry["artifact"]
 
-    def begin_tracking(self) -> None:
-        """Take what this process and the processes that it starts log from now on."""
+    def open_relay(self) -> Relay:
+        """Make and return what the processes that the step starts hand things over by."""
         folder = relay.folder(self.store.log_path(self.request.folder))
         self._relay = relay.Relay(folder)
         with suppress(OSError):  # the disk is full: the record will say so, if anything does
             self._relay.open(self.request)
-        os.environ[tracking.ATTEMPT] = self._relay.path
+        return self._relay
+
+    def begin_tracking(self) -> None:
+        """Take what this process and the processes that it starts log from now on."""
+        if self._relay is not None:
+            os.environ[tracking.ATTEMPT] = self._relay.path
         tracking.begin(self)
 
     def end_tracking(self) -> None:
-        """Take what other processes have logged, and no more."""
+        """Take no more of what this process logs."""
         tracking.end()
         os.environ.pop(tracking.ATTEMPT, None)
-        if self._relay is not None:
-            for kind, entry in self._relay.close():
+
+    def close_relay(self) -> list[Any]:
+        """Take what other processes have logged, and return what they have observed."""
+        handed = [] if self._relay is None else list(self._relay.close())
+        for kind, entry in handed:
+            if kind != relay.OBSERVED:
                 self._take(kind, entry)
+        return [entry for kind, entry in handed if kind == relay.OBSERVED]
 
     # ---------------------------------------------------------------- the record
 

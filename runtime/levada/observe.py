@@ -4,8 +4,8 @@ An audit hook (PEP 578) notes what is opened, listed, connected to and started, 
 ``os.environ`` which variables the project's code reads. Everything is compared with the state that
 it has once the step has ended: so a hook costs little, and a digest is taken only once.
 
-Processes that the step forks have the hook too and report to this process. It is not seen what code
-outside of Python opens (``polars.read_csv``), but for files that a text input of the step or a
+Processes that the step forks have the hook too and report to this process. Files that code outside
+of Python opens (``polars.read_csv``) are not seen, except those that a text input of the step or a
 text in its function names.
 """
 
@@ -15,17 +15,20 @@ import os
 import sys
 import time
 
+from levada.relay import OBSERVED
 from levada.store import digest_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
     from typing import Any
 
+    from levada.relay import Relay
+
 #: Folders whose files count only where the project's own code opens them.
 _SYSTEM = ("/usr/", "/lib/", "/lib64/", "/etc/", "/bin/", "/sbin/")
-#: What is there says nothing about the step's data.
+#: Folders whose files are never the step's data.
 _NEVER = ("/proc/", "/sys/", "/dev/fd/")
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 _SOURCES = (".py", ".pyc")
@@ -56,15 +59,17 @@ class Observer:
     """Notes what this process reads between :meth:`start` and :meth:`stop`.
 
     ``roots`` are the folders of the project and its modules, and ``ignored`` others whose files do
-    not count, all absolute. After :meth:`stop` the other attributes say what was read, paths
-    absolute: ``files`` and ``modules`` (of the project, imported by a computed name), ``written``
-    and ``extended`` (written without dropping what was there), ``folders`` with the digest of their
-    names then, ``patterns`` of ``glob``, ``classes`` that pickles name, ``variables``,
-    ``connections`` (``host:port``) and ``unseen``, reasons why not all could be seen.
-    ``environment`` is that of before the step, ``began`` the time in nanoseconds.
+    not count, all absolute. Forked processes hand over what they read by ``relay``.
+
+    The other attributes say what was read, paths absolute: ``files`` and ``modules`` (of the
+    project, imported by a computed name), ``written`` and ``extended`` (written without dropping
+    what was there), ``folders`` with the digest of their names then, ``patterns`` of ``glob``,
+    ``classes`` that pickles name, ``variables``, ``connections`` (``host:port``) and ``unseen``,
+    reasons why not all could be seen. ``environment`` is that of before the step, ``began`` the
+    time in nanoseconds.
     """
 
-    def __init__(self, roots: list[str], ignored: list[str]) -> None:
+    def __init__(self, roots: list[str], ignored: list[str], relay: Relay) -> None:
         self.roots = tuple(f"{root}/" for root in roots)
         self.began = time.time_ns()
         self.environment = dict(os.environ)
@@ -82,8 +87,7 @@ class Observer:
         self._hosts: dict[str, str] = {}
         self.is_on = False
         self._is_forked = False
-        self._relay: int | None = None
-        self._relay_inode = 0
+        self._relay = relay
         self._events: dict[str, Callable[..., None]] = {
             "open": self._opened,
             "pickle.find_class": self._found_class,
@@ -104,24 +108,23 @@ class Observer:
 
     def start(self) -> None:
         """Note everything from now on."""
-        if hasattr(os, "memfd_create"):  # what forked processes write to
-            self._relay = os.memfd_create("levada-observed")
-            self._relay_inode = os.fstat(self._relay).st_ino
         self.is_on = True
         os.register_at_fork(after_in_child=self._note_fork)
         sys.addaudithook(self._hook())
         _watch_environment(self)
 
     def stop(self) -> None:
-        """Note nothing more, and take what forked processes have noted."""
+        """Note nothing more."""
         self.is_on = False
         if not _is_watched():
             self.note("unseen", "os.environ was replaced by the step")
         if not _SPAWNING.isdisjoint(sys.modules):
             self.note("unseen", "processes that were started afresh and not forked")
-        if self._relay is not None:
-            self._take_relayed(self._relay)
-            os.close(self._relay)
+
+    def take(self, observed: Iterable[tuple[str, str, str | None]]) -> None:
+        """Add what forked processes have noted and handed over."""
+        for kind, name, value in observed:
+            self.note(kind, name, value)
 
     # ---------------------------------------------------------------- noting
 
@@ -162,24 +165,7 @@ class Observer:
             return
         names[name] = value
         if self._is_forked:
-            self._tell(kind, name, value)
-
-    def _tell(self, kind: str, name: str, value: str | None) -> None:
-        import json
-
-        if self._relay is None or os.fstat(self._relay).st_ino != self._relay_inode:
-            return  # the step has closed it
-        os.write(self._relay, (json.dumps([kind, name, value]) + "\n").encode())
-
-    def _take_relayed(self, relay: int) -> None:
-        size = os.fstat(relay).st_size
-        if not size:
-            return
-        import json
-
-        for line in os.pread(relay, size, 0).splitlines():
-            kind, name, value = json.loads(line)
-            getattr(self, kind)[name] = value
+            self._relay.send(OBSERVED, [kind, name, value])
 
     def _opened(self, path: object, _mode: object, flags: object) -> None:
         if path.__class__ is int:

@@ -1,7 +1,8 @@
-"""What the processes that a step starts hand over to the attempt: metrics, parameters, artifacts.
+"""What the processes that a step starts hand over to the attempt: what they log and what they read.
 
 The attempt's process has a folder with two files: ``attempt.json`` says which attempt it is, and
-``tracked.jsonl`` takes a line for each thing that another process logs. A forked process has the
+``tracked.jsonl`` takes a line for each thing that another process logs, and for each file or
+variable that a forked process reads (``levada.observe``). A forked process has the
 attempt in its memory. One that is started afresh (spawn, forkserver, joblib's loky, a script) finds
 ``attempt.json`` by the variable LEVADA_ATTEMPT, which it inherits.
 """
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from levada.request import StepRequest
     from levada.tracking import Tracker
 
+#: The kind of what a process has observed. Other kinds are those of a tracker.
+OBSERVED = "observed"
 _ATTEMPT, _TRACKED = "attempt.json", "tracked.jsonl"
 #: What the tracker of an attempt does not need of its request; inputs may be large.
 _LEFT_OUT = {"inputs": None, "sources": None, "git": None, "environment": None}

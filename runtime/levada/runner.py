@@ -237,7 +237,8 @@ class Run:
                 texts = [*step_function.texts_in(function), *_named_by(inputs)]
                 returned = self._tracked(function, inputs)
             finally:
-                observer.stop()
+                observer.stop()  # before the relay is closed: its files are no data of the step
+                observer.take(self.attempt.close_relay())
             self._observed = (observer, texts)
             self._warn_of_files(observer)
             if request.settings.get("check_types") is not False:
@@ -247,7 +248,8 @@ class Run:
     def _observer(self) -> Observer:
         request, folder = self.request, getattr(self.store, "root", None)
         ignored = [] if folder is None else [str(folder)]
-        return Observer([os.path.abspath(request.project), *request.roots], ignored)
+        roots = [os.path.abspath(request.project), *request.roots]
+        return Observer(roots, ignored, self.attempt.open_relay())
 
     def _warn_of_files(self, observer: Observer) -> None:
         """Warn about files of the project that an image of the step would not have."""

@@ -27,7 +27,7 @@ _FORK_SAFE_THREADS = ("jemalloc_bg_thd",)
 #: Audit events of an import that leaves something that all forked processes would share.
 _SHARED = ("tempfile.mkdtemp", "tempfile.mkstemp", "socket.bind", "socket.connect")
 _LIBRARY = os.path.dirname(os.__file__) + "/"
-_MINDING_FORKS = ("/tempfile.py", "/multiprocessing/process.py")
+_FORK_SAFE_MODULES = ("/tempfile.py", "/multiprocessing/process.py")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -90,7 +90,7 @@ class _Watch:
 
     def _noting(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
-            self.has_seen = self.has_seen or not _is_made_anew(sys._getframe(1))
+            self.has_seen = self.has_seen or not _is_fork_safe(sys._getframe(1))
             return function(*arguments, **named)
 
         return call
@@ -102,10 +102,10 @@ class _Watch:
             self.has_seen = True
 
 
-def _is_made_anew(frame: FrameType | None) -> bool:
-    """Whether it is Python's library that asks, which minds forks: for names of temporary files."""
+def _is_fork_safe(frame: FrameType | None) -> bool:
+    """Whether a module of Python's library asks that handles forks itself, as ``tempfile`` does."""
     while frame is not None and frame.f_code.co_filename.startswith(("<frozen ", _LIBRARY)):
-        if frame.f_code.co_filename.endswith(_MINDING_FORKS):
+        if frame.f_code.co_filename.endswith(_FORK_SAFE_MODULES):
             return True
         frame = frame.f_back
     return False
