@@ -213,15 +213,11 @@ class Attempt:
 
 
 def output_entry(found: Artifact | Any, store: Store) -> dict[str, Any]:
-    """Describe one named output: the artifact or the tree, and what to show of it."""
+    """Describe one named output (see `values.save_with_fields`): what it is, and what to show."""
     leaf = artifact_of(found)
     if leaf is not None:
         return {"artifact": leaf.as_json(), "display": shown_artifact(leaf, store)}
-    data = canonical(found)
-    if len(data) <= values.INLINE:
-        return {"tree": found, "display": values.display(found, store)}
-    stored = Artifact(store.put_blob(data), len(data), "json", "tree", values.tree_type(found))
-    return {"artifact": stored.as_json(), "display": shown_artifact(stored, store)}
+    return {"tree": found, "display": values.display(found, store)}
 
 
 def shown_artifact(artifact: Artifact, store: Store) -> Any:

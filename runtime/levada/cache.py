@@ -19,7 +19,7 @@ from levada.trees.canonical import canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from levada.request import StepRequest
@@ -69,8 +69,11 @@ class Lookup:
         }
 
 
-def parts_of(request: StepRequest, store: Store) -> dict[str, Any]:
-    """Give what the key is made of, each part by its digest or its text. Raises StoreError."""
+def parts_of(request: StepRequest, classes: Iterable[str]) -> dict[str, Any]:
+    """Give what the key is made of, each part by its digest or its text.
+
+    ``classes`` are those of the inputs, by name (see ``levada.input_classes``).
+    """
     described = environment_of(request)
     parts = {
         "step": request.key,
@@ -81,8 +84,8 @@ def parts_of(request: StepRequest, store: Store) -> dict[str, Any]:
     }
     if request.settings.get("environment"):
         parts["variables"] = digest_of(canonical(_sorted(request.settings["environment"])))
-    if classes := input_classes.digests(request, store):
-        parts["classes"] = classes
+    if digests := {name: input_classes.digest(name, request) for name in classes}:
+        parts["classes"] = digests
     return parts
 
 
@@ -113,13 +116,16 @@ def lookup(request: StepRequest, store: Store, *, here: bool = True) -> Lookup:
 
     ``here`` says whether the step would run in this file system with these variables.
     """
-    if not here and input_classes.names(request.inputs.values(), store):
+    is_off = request.settings.get("cache") is False
+    # Inputs may be large: they are read only where the answer depends on them.
+    classes = [] if is_off else input_classes.names(request.inputs.values(), store)
+    if classes and not here:
         found = Lookup("", {}, None, [])
         found.is_open = True
         return found
-    parts = parts_of(request, store)
+    parts = parts_of(request, classes)
     found = Lookup(key_of(parts), parts, None, [])
-    if request.settings.get("cache") is False:
+    if is_off:
         found.reasons = [{"part": "cache", "text": "the cache is off"}]
         return found
     if request.step.get("code") is None:

@@ -66,16 +66,11 @@ def _tagged(leaf: Artifact, store: Store) -> Any:
         return None
 
 
-def digests(request: StepRequest, store: Store) -> dict[str, str]:
-    """Return the digest of the code of each class by its name.
+def digest(name: str, request: StepRequest) -> str:
+    """Return the digest of the code of a class.
 
     It is that of all of the project that the class reaches, or of the distributions that it is of.
     """
-    return {name: digest(name, request) for name in names(request.inputs.values(), store)}
-
-
-def digest(name: str, request: StepRequest) -> str:
-    """Return the digest of the code of a class of the project, or of a distribution."""
     module, _, qualname = name.partition(":")
     code = _code(request)
     path = code.project.locate(module)

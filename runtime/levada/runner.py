@@ -257,7 +257,7 @@ class Run:
         if os.environ.get("LEVADA_IMAGE"):  # it had them
             return
         read = observations.of_project(observer, cache.places_of(request))
-        patterns = request.settings.get("files") or ()
+        patterns = (request.settings.get("files") or ()) if read else ()
         declared = {name for each in patterns for name in data_files.find(request.project, each)}
         undeclared = [name for name in read if name not in declared]
         if undeclared:

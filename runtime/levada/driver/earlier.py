@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from levada import cache, records, values
+from levada import cache, input_classes, records, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def look_up(store: Store, request: StepRequest, run_id: str) -> cache.Lookup | N
         name: record[name] for name in ("returns", "outputs", "metrics", "params", "artifacts")
     }
     entry["from"] = {name: record[name] for name in ("run_id", "node", "map_index", "attempt")}
-    parts = cache.parts_of(request, store)
+    parts = cache.parts_of(request, input_classes.names(request.inputs.values(), store))
     return cache.Lookup(cache.key_of(parts), parts, entry, [])
 
 
