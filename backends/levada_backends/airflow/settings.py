@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from levada.settings import FOR_THE_COMMAND
 from levada_compiler.program.plan import merged_settings
 
 from .source_text import CallText, ListText, Text, call, literal
@@ -14,12 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from levada_compiler.program.ir import Call, Program, Setting
-
-#: What the step command itself acts on.
-FOR_THE_STEP = (
-    *("cache", "secrets", "environment", "timeout", "allow_pickle", "allow_secret_output"),
-    *("check_types", "requirements", "files"),
-)
 
 #: Seconds that a step has beyond its timeout to end and to write its record.
 GRACE = 60
@@ -50,7 +45,7 @@ class Settings:
         """The arguments of a step's task, in the order to be written."""
         own = self.of(node)
         arguments: dict[str, Text] = {}
-        wanted = (*FOR_THE_STEP, "image") if node.step in self._programs else FOR_THE_STEP
+        wanted = (*FOR_THE_COMMAND, "image") if node.step in self._programs else FOR_THE_COMMAND
         inner = {name: own[name] for name in wanted if name in own}
         if inner:
             arguments["settings"] = literal(inner)

@@ -13,6 +13,7 @@ import json
 import re
 
 from levada.programs import FOLDER
+from levada.settings import FOR_THE_COMMAND
 from levada_compiler.program.ir import Call, walk
 from levada_compiler.program.plan import merged_settings
 
@@ -45,11 +46,6 @@ _OF_PROGRAM = {
     "failure": (),
     "step": ("--publish",),
 }
-#: What the step command itself acts on.
-_FOR_THE_STEP = (
-    *("cache", "secrets", "environment", "timeout", "allow_pickle", "allow_secret_output"),
-    *("check_types", "requirements", "files"),
-)
 #: KFP's local runner fills it in; on a cluster it stays as it is, and the pod's label says the run.
 RUN_ID = "{{$.pipeline_job_uuid}}"
 RUN_LABEL = "metadata.labels['pipeline/runid']"
@@ -322,7 +318,7 @@ def retry_policy(settings: dict[str, Any]) -> dict[str, Any]:
 def _of_step(step: Step, settings: dict[str, Any]) -> Iterator[str]:
     if step.outputs:
         yield f"--outputs={','.join(output.name for output in step.outputs)}"
-    wanted = (*_FOR_THE_STEP, "image") if step.container else _FOR_THE_STEP
+    wanted = (*FOR_THE_COMMAND, "image") if step.container else FOR_THE_COMMAND
     inner = {name: settings[name] for name in wanted if name in settings}
     if inner:
         yield f"--settings={json.dumps(inner, ensure_ascii=False)}"

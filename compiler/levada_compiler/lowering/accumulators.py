@@ -62,16 +62,21 @@ def _refuse(frame: Frame, node: ast.Call, name: ast.Name) -> bool:
     owner = expression(frame, name)
     for argument in node.args:
         expression(frame, argument.value if isinstance(argument, ast.Starred) else argument)
-    if owner.poisoned:
-        return True
-    frame.reports.error(
-        "shared-list",
-        frame.span(node),
-        f"`{name.id}` cannot be changed: this pipeline did not create it",
-        labels=(Label(owner.expr.span, "this is where it comes from"),),
-        help=f"start one of your own (`{name.id} = []`) and append to that",
-    )
+    way_out = f"start one of your own (`{name.id} = []`) and append to that"
+    report_not_own(frame, node, owner, f"`{name.id}`", way_out)
     return True
+
+
+def report_not_own(frame: Frame, node: ast.AST, owner: Lowered, what: str, way_out: str) -> None:
+    """Report a change of what the pipeline did not make; ``owner`` is where it comes from."""
+    if not owner.poisoned:
+        frame.reports.error(
+            "shared-list",
+            frame.span(node),
+            f"{what} cannot be changed: this pipeline did not create it",
+            labels=(Label(owner.expr.span, "this is where it comes from"),),
+            help=way_out,
+        )
 
 
 def _refuse_count(frame: Frame, node: ast.Call) -> bool:

@@ -164,16 +164,9 @@ def _replace(frame: Frame, node: ast.Call, name: str, given: tuple[Lowered, Lowe
 
 
 def _refuse(frame: Frame, node: ast.Call, made: Change) -> bool:
-    owner = expression(frame, made.owner)
-    if not owner.poisoned:
-        name, _, value = made.text().partition(" = ")
-        frame.reports.error(
-            "shared-list",
-            frame.span(node),
-            f"a list in `{made.owner.id}` cannot be changed: this pipeline did not create it",
-            labels=(Label(owner.expr.span, "this is where it comes from"),),
-            help=f"start with a dict of your own (`{made.owner.id} = {{}}`): `{name} = {value}`",
-        )
+    owner, name = expression(frame, made.owner), made.owner.id
+    way_out = f"start with a dict of your own (`{name} = {{}}`): `{made.text()}`"
+    accumulators.report_not_own(frame, node, owner, f"a list in `{name}`", way_out)
     return True
 
 
