@@ -6,7 +6,6 @@ pods. Without LEVADA_KUBEFLOW_SERVER nothing here is run.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,14 +18,6 @@ from tests.conformance.engines.pods import Runs
 from tests.conformance.trace import differences
 from tests.engines.kubeflow import Kubeflow
 from tests.engines.kubeflow_server import Server
-
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.skipif(
-        not os.environ.get("LEVADA_KUBEFLOW_SERVER"),
-        reason="it takes long: `make conformance-kubeflow-server`",
-    ),
-]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,6 @@ from tests.engines import kubeflow_command
 from tests.engines.kubeflow import Kubeflow
 from tests.engines.kubeflow_server import Server
 
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.skipif(
-        not os.environ.get("LEVADA_KUBEFLOW_SERVER"),
-        reason="it takes long: `make conformance-kubeflow-server`",
-    ),
-]
 #: The program gets the image of the steps, for the cluster has no other; it sees no Levada.
 PIPELINE = '''\
 from levada import container, pipeline, step

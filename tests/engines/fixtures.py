@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,10 +34,18 @@ ENGINES = {
 }
 
 
+_ON_REQUEST = pytest.mark.skipif(
+    not os.environ.get("LEVADA_KUBEFLOW_SERVER"),
+    reason="it takes long: `make conformance-kubeflow-server`",
+)
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark each test that needs an engine: `make test-alone` leaves these out."""
     if ENGINES.intersection(getattr(item, "fixturenames", ())):
         item.add_marker(pytest.mark.engine)
+    if "kubeflow_server" in getattr(item, "fixturenames", ()):
+        item.add_marker(_ON_REQUEST)
 
 
 @pytest.hookimpl(trylast=True)

@@ -6,7 +6,6 @@ What the client asks for is shown by `test_client`, without a server; here a ser
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,13 +21,6 @@ from tests.engines import kubeflow_command
 from tests.engines.kubeflow import Kubeflow
 from tests.engines.kubeflow_server import Server
 
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.skipif(
-        not os.environ.get("LEVADA_KUBEFLOW_SERVER"),
-        reason="it takes long: `make conformance-kubeflow-server`",
-    ),
-]
 PIPELINE = """\
 import time
 
