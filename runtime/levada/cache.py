@@ -2,8 +2,8 @@
 
 A key covers the step's code, the versions of the packages that it reaches, its inputs, its
 environment variables and the names of its outputs. It is the same on every engine. What a step
-read besides is not known before it ran: each entry of a key says it, fields of the context and
-what was observed (``levada.observations``), and the entry counts only if all of it is the same.
+reads besides is known only after it ran. Each entry of a key has it: fields of the context and
+what was observed (``levada.observations``). An entry is used only if all of it is the same now.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Lookup:
 
     ``entry`` is what the cache holds, None for a miss. ``reasons`` says why it is a miss: each
     has ``part`` and ``text``, and ``before`` and ``after`` where there are two states to compare.
-    ``is_open``: there is an entry, and only the step's own process can tell whether it counts.
+    ``is_open`` is True if only the step's own process can tell whether there is a hit.
     """
 
     __slots__ = ("entry", "is_open", "key", "parts", "reasons")
@@ -242,7 +242,7 @@ def _sorted(value: Any) -> Any:
 def _faults(
     entry: dict[str, Any], key: str, request: StepRequest, store: Store
 ) -> Sequence[Mapping[str, Any]]:
-    """Why an entry cannot be used."""
+    """Say why an entry cannot be used; nothing if it can."""
     if entry.get("schema") != SCHEMA:
         return [{"part": "entry", "text": "the cache's entry is damaged"}]
     for name, digest in (entry.get("reads") or {}).items():
@@ -278,13 +278,13 @@ def _faults(
 
 
 def _refusals(entry: dict[str, Any], request: StepRequest) -> list[dict[str, Any]]:
-    """Why the settings of the step do not let it be answered by an entry."""
+    """Say why the settings of the step do not allow an entry to be used."""
     setting, observed = request.settings.get("cache"), entry["observed"]
     if isinstance(setting, (int, float)) and not isinstance(setting, bool):
         age = time.time() - entry["created"]
         if age <= setting:
             return []
-        text = f"the result is {_span(age)} old, and the step says cache: at most {_span(setting)}"
+        text = f"the result is {_span(age)} old; the step's cache setting allows {_span(setting)}"
         return [{"part": "age", "text": text}]
     if setting is True:
         return []

@@ -84,7 +84,7 @@ def _versions(
 
 
 def _version(distribution: Distribution) -> str:
-    """Return the version, and of what has no release to its name what tells two of it apart."""
+    """Return the version, with a commit or a digest if it does not come from an index."""
     mark = distribution.commit[:12] or distribution.files_digest[:12]
     return f"{distribution.version}+{mark}" if mark else distribution.version
 

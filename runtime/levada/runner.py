@@ -263,7 +263,7 @@ class Run:
         if undeclared:
             more = f" and {len(undeclared) - 3} more" if len(undeclared) > 3 else ""
             names = ", ".join(undeclared[:3])
-            request.warnings.append(f"read {names}{more}, which no `files` of the step names")
+            request.warnings.append(f"read {names}{more}, which the step's `files` do not name")
 
     def _tracked(self, function: Callable[..., object], inputs: dict[str, Any]) -> object:
         self.attempt.begin_tracking()

@@ -424,7 +424,7 @@ class Declarations:
             self.reports.warning(
                 "undeclared-file",
                 module.span(node),
-                f"`{name}` is read here, and no `files` of the step names it",
+                f"`{name}` is read here, but the step's `files` do not name it",
                 help=f'add `files=["{name}"]` to the step: its image has only files that are named',
             )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ServerClient:
     """A server process, started when this is made.
 
-    ``is_ready`` says whether it forks what it is told to start at once.
+    ``is_ready`` is False while it is busy with an import and starts nothing.
     """
 
     def __init__(self) -> None:

@@ -64,7 +64,7 @@ class LocalExecutor(MachineExecutor):
         self, context: RunContext, on_log: Callable[[Attempt, str], None] | None = None
     ) -> None:
         super().__init__(context, on_log)
-        self._read_at = time.time_ns()  # the code of the steps was, just before
+        self._read_at = time.time_ns()  #: when the code of the steps was read, or just after
         self._bare: ServerClient | None = None
         self._preloads = Preloads(context)
         #: by what they preload, the last used last; None where nothing can be forked from it
