@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import sqlite3
 import sys
 from collections import Counter
@@ -20,6 +21,10 @@ TEN_STEPS = PIPELINES / "ten_steps.py"
 TEN_STEPS_KFP = PIPELINES / "ten_steps_kfp.py"
 STEPS = 50  # of a local run
 MANY_STEPS = 1000  # of a large compile
+PANDAS = PIPELINES / "pandas_steps.py"
+PANDAS_STEPS = 10
+MANY_FILES = PIPELINES / "many_files.py"
+SAVED_OUTPUTS = PIPELINES / "saved_outputs.py"
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,10 @@ class Benchmark:
 
 
 def all_benchmarks() -> list[Benchmark]:
-    return [compile_cold(), compile_warm(), compile_many(), run_cold(), run_cached()]
+    return [
+        *(compile_cold(), compile_warm(), compile_many(), run_cold(), run_cached()),
+        *(run_pandas(), open_files(), save_outputs()),
+    ]
 
 
 def compile_cold() -> Benchmark:
@@ -94,11 +102,12 @@ def compile_many() -> Benchmark:
 
 
 def run_cold() -> Benchmark:
+    chain = _text(generate.levada_calls(STEPS))
     return Benchmark(
         "run-50",
         f"local run of {STEPS} trivial steps in a chain, nothing cached",
         [
-            _levada_run("{fresh}", cached=False),
+            _levada_run("{fresh}", chain, STEPS, cached=False),
             _metaflow_run(),
             _zenml_run(cached=False),
             _forks_floor(),
@@ -110,13 +119,77 @@ def run_cold() -> Benchmark:
 
 
 def run_cached() -> Benchmark:
+    chain = _text(generate.levada_calls(STEPS))
     return Benchmark(
         "run-50-cached",
         f"the same {STEPS} steps again, all cached",
-        [_levada_run("{work}", cached=True), _zenml_run(cached=True), _python_floor()],
+        [
+            _levada_run("{work}", chain, STEPS, cached=True),
+            _zenml_run(cached=True),
+            _python_floor(),
+        ],
         [Aim(seconds=0.3)],
         runs=5,
         warm_ups=2,  # the first fills the cache
+    )
+
+
+def run_pandas() -> Benchmark:
+    loop = f'i=0; while [ $i -lt {PANDAS_STEPS} ]; do "$0" -c "$1" || exit 1; i=$((i+1)); done'
+    code = "import pandas; pandas.Series([1, 1]).sum()"
+    return Benchmark(
+        "run-pandas",
+        f"local run of {PANDAS_STEPS} steps that use pandas, nothing cached",
+        [
+            _levada_run("{fresh}", PANDAS.read_text(), PANDAS_STEPS, cached=False),
+            Subject(
+                f"floor: {PANDAS_STEPS} bare processes that use pandas",
+                ["sh", "-c", loop, sys.executable, code],
+                _nothing,
+            ),
+        ],
+        [],
+        runs=5,
+    )
+
+
+def open_files() -> Benchmark:
+    """The time of the step's own code: what has been read is digested after it."""
+    module = {"many_files.py": MANY_FILES.read_text()}
+    code = "import many_files; print(many_files.seconds_to_read())"
+    return Benchmark(
+        "open-10000",
+        "a step that does nothing but open 10,000 files, as it sees it itself",
+        [
+            Subject(
+                "levada run",
+                [LEVADA, "run", "many_files.py", "--json"],
+                _unchecked,
+                env={"LEVADA_STORE": "{fresh}/store"},
+                files=module,
+                reported=_output,
+            ),
+            Subject(
+                "floor: the same function in a bare process",
+                [sys.executable, "-c", code],
+                _unchecked,
+                env={"PYTHONPATH": "{work}"},
+                files=module,
+                reported=float,
+            ),
+        ],
+        [Aim("floor: the same function in a bare process", times=1 / 1.1)],
+        runs=7,
+    )
+
+
+def save_outputs() -> Benchmark:
+    return Benchmark(
+        "save-outputs",
+        "a step that returns 27 MB of numbers as 8 named outputs, or as one list",
+        [_saved("levada run, 8 outputs", "eight"), _saved("levada run, one list", "one")],
+        [Aim("levada run, one list", times=1 / 1.2)],
+        runs=5,
     )
 
 
@@ -142,20 +215,20 @@ def _kfp_compile(module: str, steps: list[str], files: dict[str, str] | None = N
     )
 
 
-def _levada_run(store: str, *, cached: bool) -> Subject:
+def _levada_run(store: str, module: str, steps: int, *, cached: bool) -> Subject:
     def check(places: Places, _printed: str) -> None:
         runs = Path(places.fill(store), "store/runs").glob("*/*")
         newest = max(runs, key=lambda run: run.stat().st_mtime_ns, default=None)
         records = newest.glob("*/**/record.json") if newest else []
         found = Counter(json.loads(record.read_text())["cache"]["hit"] for record in records)
-        _expect("steps, by whether cached", dict(found), {cached: STEPS})
+        _expect("steps, by whether cached", dict(found), {cached: steps})
 
     return Subject(
         "levada run",
-        [LEVADA, "run", "{work}/chain.py", "--json"],
+        [LEVADA, "run", "chain.py", "--json"],
         check,
         env={"LEVADA_STORE": f"{store}/store", "LEVADA_CACHE_DIR": f"{store}/cache"},
-        files={"chain.py": _text(generate.levada_calls(STEPS))},
+        files={"chain.py": module},
     )
 
 
@@ -232,6 +305,31 @@ def _forks_floor() -> Subject:
 def _processes_floor() -> Subject:
     loop = f'i=0; while [ $i -lt {STEPS} ]; do "$0" -c pass || exit 1; i=$((i+1)); done'
     return Subject(f"floor: {STEPS} x python -c pass", ["sh", "-c", loop, sys.executable], _nothing)
+
+
+def _saved(name: str, pipeline: str) -> Subject:
+    def check(places: Places, _printed: str) -> None:
+        records = list(Path(places.fresh, "store/runs").glob(f"{pipeline}/*/*/**/record.json"))
+        _expect("records", len(records), 1)
+
+    return Subject(
+        name,
+        [LEVADA, "run", f"saved_outputs.py:{pipeline}"],
+        check,
+        env={"LEVADA_STORE": "{fresh}/store"},
+        files={"saved_outputs.py": SAVED_OUTPUTS.read_text()},
+    )
+
+
+def _output(printed: str) -> float:
+    """The number that a run returned, among what it says of its steps."""
+    found = re.search(r'"outputs": ([\d.e-]+)', printed)
+    _expect("an output", bool(found), wanted=True)
+    return float(found[1])
+
+
+def _unchecked(_places: Places, _printed: str) -> None:
+    """What it prints is read as the time."""
 
 
 def _nothing(_places: Places, printed: str) -> None:
