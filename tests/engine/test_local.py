@@ -553,3 +553,49 @@ def main():
     assert outcome.status == "succeeded"
     found = [project.record(outcome, node)["start"] for node in ("look", "look_2", "look_3")]
     assert found == ["fresh", start, start]  # the first has variables that an import may look at
+
+
+MEASURING = """
+from levada import step
+from levada.materializers import register
+
+class Celsius:
+    def __init__(self, degrees):
+        self.degrees = degrees
+
+class CelsiusMaterializer:
+    name = "celsius"
+    def handles(self, value):
+        return type(value) is Celsius
+    def save(self, value, sink):
+        sink.write(str(value.degrees).encode())
+    def load(self, source):
+        return Celsius(int(source.read()))
+
+@step
+def measure():
+    return Celsius(21)
+"""
+SHOWING = "from levada import step\n@step\ndef show(value) -> int:\n    return value.degrees\n"
+
+
+def _measured_and_shown(folder: Path, measuring: str, **modules: str) -> engine.Outcome:
+    for name, source in {"measuring": measuring, "showing": SHOWING, **modules}.items():
+        (folder / f"{name}.py").write_text(source)
+    imports = "from measuring import measure\nfrom showing import show\n"
+    return Project(folder, f"{imports}@pipeline\ndef main():\n    return show(measure())\n").run()
+
+
+def test_a_materializer_is_found_where_the_class_of_the_value_is(tmp_path: Path) -> None:
+    """The step that takes the value does not import it."""
+    outcome = _measured_and_shown(tmp_path, f"{MEASURING}\nregister(CelsiusMaterializer())\n")
+    assert outcome.as_json()["outputs"] == 21
+
+
+def test_a_materializer_that_only_the_producer_imports(tmp_path: Path) -> None:
+    given = MEASURING.replace("return Celsius(21)", "import given\n    return Celsius(21)")
+    registers = "import measuring\nmeasuring.register(measuring.CelsiusMaterializer())\n"
+    outcome = _measured_and_shown(tmp_path, given, given=registers)
+    assert outcome.error is not None
+    said = "Call `levada.materializers.register` in the module that defines the class"
+    assert said in outcome.error["message"]

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
-from levada.artifact import Artifact, MaterializerError
+from levada.artifact import Artifact, CorruptArtifact, MaterializerError
 from levada.store import DamagedBlob
-from levada.trees.classes import builtin_base, type_name
+from levada.trees.classes import builtin_base, find_class, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -199,10 +200,32 @@ def load_leaf(artifact: Artifact, store: Store, decoder: Decoder) -> object:
             f"a stored {artifact.type} is a pickle, and loading a pickle runs the code in it;"
             " write @step(allow_pickle=True) on the step that takes it, if you trust its maker"
         )
-    return _by_name(artifact.materializer).load(Source(artifact, store, decoder))
+    return _of(artifact).load(Source(artifact, store, decoder))
 
 
-def _by_name(name: str) -> Materializer:
+def _of(artifact: Artifact) -> Materializer:
+    """Find the materializer that an artifact names.
+
+    The step that loads a value need not have imported the module that registers it: if that is the
+    module of the value's class, it is imported now, as for any class of the project.
+    """
+    name = artifact.materializer
+    found = _by_name(name)
+    if found is None and ":" in artifact.type:
+        with suppress(MaterializerError, CorruptArtifact):
+            find_class(artifact.type)
+        found = _by_name(name)
+    if found is None:
+        raise MaterializerError(
+            f"a stored {artifact.type} was saved by the materializer {name!r}, which nothing here"
+            " registers. Call `levada.materializers.register` in the module that defines the class,"
+            " import the module that calls it in the module of the step that takes the value, or"
+            " install the distribution that has the materializer"
+        )
+    return found
+
+
+def _by_name(name: str) -> Materializer | None:
     if name == "tree":
         return _TREE
     for materializer in _registered:
@@ -211,13 +234,7 @@ def _by_name(name: str) -> Materializer:
     if name in _NAMES:
         found: Materializer = _module(_NAMES[name]).BY_NAME[name]
         return found
-    for materializer in _installed_materializers():
-        if materializer.name == name:
-            return materializer
-    raise MaterializerError(
-        f"the materializer {name!r} is not known here; import the module that registers it, or"
-        " install the distribution that has it"
-    )
+    return next((each for each in _installed_materializers() if each.name == name), None)
 
 
 class _TreeMaterializer:
