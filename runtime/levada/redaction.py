@@ -255,6 +255,26 @@ def find_secret(value: object, secrets: Mapping[str, str]) -> tuple[str, str] | 
     return None
 
 
+def secrets_in_parameters(
+    parameters: Mapping[str, object], secrets: Mapping[str, str]
+) -> list[str]:
+    """Return a sentence for each parameter of a run that holds a secret's value.
+
+    Parameters are kept in the store in clear, and engines show them.
+    """
+    problems = []
+    for name, value in parameters.items():
+        if found := find_secret(value, secrets):
+            variable, place = found
+            at = f" at {place}" if place else ""
+            problems.append(
+                f"the parameter `{name}` holds the value of the secret {variable}{at}, and would be"
+                " kept in the store in clear: read the secret in the steps that need it instead"
+                " (secrets={…}), or do not declare as a secret what is none"
+            )
+    return problems
+
+
 def _stands_in(text: str | bytes | bytearray, form: str, encoded: bytes) -> bool:
     if isinstance(text, str):
         return form in text if len(form) >= SHORTEST_PART else form == text

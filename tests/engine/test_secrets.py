@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from levada.engine.parameters import ParameterError
 
 from tests.engine.project import Project, statuses
 
@@ -143,3 +144,14 @@ def test_a_secret_that_only_a_call_has_is_masked(tmp_path: Path) -> None:
     one = Project(tmp_path, source)
     outcome = one.run()
     assert one.log(outcome, "use") == "***\n"
+
+
+@pytest.mark.parametrize("given", [TOKEN, {"url": [f"db://u:{TOKEN}@host"]}])
+def test_a_parameter_that_holds_a_secret_is_refused(tmp_path: Path, given: object) -> None:
+    steps = LOGIN.format(value="1", settings="")
+    one = Project(tmp_path, steps + "@pipeline\ndef main(given: object):\n    return login()\n")
+    with pytest.raises(ParameterError) as refused:
+        one.run({"given": given})
+    assert "`given` holds the value of the secret TOKEN" in str(refused.value)
+    assert not Path(one.store, "runs").exists()
+    assert one.run({"given": "public"}).status == "succeeded"

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from levada import environment, expressions, git, records, values
 from levada.failures import of_expression as describe
-from levada.redaction import redact_error, redact_json, secret_variables
+from levada.redaction import redact_error, redact_json, secret_variables, secrets_in_parameters
 from levada.store import StoreError, open_store
 
 from . import events
@@ -21,7 +21,7 @@ from .events import Event
 from .interpreter import Interpreter
 from .local import LocalExecutor
 from .outcome import Outcome, error_of, summarise
-from .parameters import resolve
+from .parameters import ParameterError, resolve
 from .run_context import RunContext
 
 TYPE_CHECKING = False
@@ -112,10 +112,13 @@ class Run:
         self._store = store
         self._project = project
         self._cache = cache
+        secrets = secret_variables(secrets_of(plan), os.environ)
         #: the values of the secrets of all steps that this process has
-        self._hidden = [*secret_variables(secrets_of(plan), os.environ).values()]
+        self._hidden = [*secrets.values()]
         self._git = git.describe(project, store, self._hidden)
         given = resolve(plan["parameters"], parameters)
+        if problems := secrets_in_parameters(given, secrets):
+            raise ParameterError(problems)
         self._trees = {name: values.encode(value, store) for name, value in given.items()}
         self._started = time.time_ns()
 
