@@ -19,7 +19,7 @@ test-alone: .venv/.dev  ## The tests that need no engine, in as many processes a
 	$(BIN)/python -m pytest -m "not engine" -n auto --timeout 600
 
 test-engines: .venv/.dev engines  ## The tests that need an engine, one after the other.
-	$(BIN)/python -m pytest -m engine --durations=25
+	$(BIN)/python -m pytest -m engine --durations=25 --maxfail=10
 
 engines: .venv/.dev  ## Install the engines that tests use, outside the tree (LEVADA_ENGINES).
 	$(BIN)/python -m tests.engines.airflow install

@@ -130,17 +130,13 @@ class DriverRun(Run):
     """A run whose attempts are Jobs."""
 
     def __init__(self, snapshot: Snapshot, store: Store, project: str) -> None:
-        self._plan = snapshot.plan
+        run = snapshot.run
+        trees = run["parameters"]["trees"]
+        super().__init__(snapshot.plan, trees, store, project, engine=run["engine"], git=run["git"])
         self._driver = snapshot.driver
-        self._store = store
-        self._project = project
-        self._cache = True
-        self._engine = snapshot.run["engine"]
-        self._git = snapshot.run["git"]
-        self._trees = snapshot.run["parameters"]["trees"]
         self._created = snapshot.created
         self._started = int(self._created * 1e9)
-        self._id = snapshot.run["run_id"]
+        self._id = run["run_id"]
 
     def drive(self, api: Api, owner: dict[str, Any]) -> Outcome:
         """Go on with the run to its end."""

@@ -70,9 +70,21 @@ def run(
     """
     opened = open_store(store) if isinstance(store, str) else store
     root = os.path.abspath(project if isinstance(project, str) else project.root)
-    return Run(plan, parameters, opened, root, cache, executor).run(
-        run_id, max_parallel, on_event or (lambda _: None), trigger, logs=logs
+    secrets = secret_variables(secrets_of(plan), os.environ)
+    given = resolve(plan["parameters"], parameters)
+    if problems := secrets_in_parameters(given, secrets):
+        raise ParameterError(problems)
+    made = Run(
+        plan,
+        {name: values.encode(value, opened) for name, value in given.items()},
+        opened,
+        root,
+        engine={"name": "local"} | ({"executor": executor.name} if executor else {}),
+        git=git.describe(root, opened, secrets.values()),
+        cache=cache,
+        executors=executor,
     )
+    return made.run(run_id, max_parallel, on_event or (lambda _: None), trigger, logs=logs)
 
 
 def new_run_id() -> str:
@@ -93,33 +105,30 @@ class Executors:
 
 
 class Run:
-    """One run of a plan on this machine."""
+    """One run of a plan on this machine; ``trees`` are its parameters."""
 
     def __init__(
         self,
         plan: dict[str, Any],
-        parameters: dict[str, Any],
+        trees: dict[str, Any],
         store: Store,
         project: str,
-        cache: bool,
-        executors: Executors | None,
+        *,
+        engine: dict[str, Any],
+        git: dict[str, Any] | None,
+        cache: bool = True,
+        executors: Executors | None = None,
     ) -> None:
         self._plan = plan
-        self._executors = executors
-        self._engine = {"name": "local"}
-        if executors is not None:
-            self._engine["executor"] = executors.name
+        self._trees = trees
         self._store = store
         self._project = project
+        self._engine = engine
+        self._git = git
         self._cache = cache
-        secrets = secret_variables(secrets_of(plan), os.environ)
+        self._executors = executors
         #: the values of the secrets of all steps that this process has
-        self._hidden = [*secrets.values()]
-        self._git = git.describe(project, store, self._hidden)
-        given = resolve(plan["parameters"], parameters)
-        if problems := secrets_in_parameters(given, secrets):
-            raise ParameterError(problems)
-        self._trees = {name: values.encode(value, store) for name, value in given.items()}
+        self._hidden = [*secret_variables(secrets_of(plan), os.environ).values()]
         self._started = time.time_ns()
 
     def run(
