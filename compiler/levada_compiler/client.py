@@ -11,6 +11,7 @@ the chosen environment and the project's root. Whatever cannot be done it raises
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -230,6 +231,18 @@ def poll(
         pause = least if now != before else min(pause * 1.25, most)
         before = now
         time.sleep(pause)
+
+
+def refuse_large(parameters: Mapping[str, object], largest: int, why: str) -> None:
+    """Raise ClientError if the parameters of a run, as JSON, have more bytes than ``largest``."""
+    sizes = {name: len(json.dumps(value).encode()) for name, value in parameters.items()}
+    size = sum(sizes.values())
+    if size > largest:
+        name = max(sizes, key=lambda each: sizes[each])
+        raise ClientError(
+            f"the parameters have {size:,} bytes, {sizes[name]:,} of them `{name}`: {why}",
+            "give the address of a file, and let a step read it",
+        )
 
 
 def text_option(options: Mapping[str, object], name: str, default: str = "") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from levada_compiler.client import ClientError
+from levada_compiler.client import ClientError, refuse_large
 
 from .escaping import as_json, is_replaced
 from .parameters import inexact
@@ -32,20 +32,8 @@ def as_given(text: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
             _refuse_replaced(name, value)
             _refuse_inexact(name, value)
             found[name] = float(value) if kind == "float" else value
-    _refuse_large(found)
+    refuse_large(found, LARGEST, "KFP hands them to a process as an argument of 128 KiB")
     return found
-
-
-def _refuse_large(found: Mapping[str, Any]) -> None:
-    sizes = {name: len(json.dumps(value).encode()) for name, value in found.items()}
-    size = sum(sizes.values())
-    if size > LARGEST:
-        largest = max(sizes, key=lambda name: sizes[name])
-        raise ClientError(
-            f"the parameters have {size:,} bytes, {sizes[largest]:,} of them `{largest}`: KFP hands"
-            " them to a process as an argument of 128 KiB",
-            "give the address of a file, and let a step read it",
-        )
 
 
 def _declared(text: str) -> dict[str, str]:

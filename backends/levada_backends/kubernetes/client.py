@@ -28,6 +28,7 @@ from levada_compiler.client import (
     Run,
     RunState,
     StepState,
+    refuse_large,
     text_option,
 )
 from urllib3.exceptions import HTTPError
@@ -46,6 +47,8 @@ _MANAGER = "levada"
 #: Seconds that a request, and a pod that only reads the store, may take.
 _TIMEOUT = 30
 _READER_SECONDS = 120
+#: Bytes of all parameters: Linux limits a variable to 128 KiB, with its name.
+_LARGEST = 124 * 1024
 
 
 class KubernetesClient(Client):
@@ -153,6 +156,9 @@ class KubernetesClient(Client):
 
     def submit(self, compiled: Compiled, request: Request) -> Run:
         """Make a Job of the CronJob's template, with the parameters."""
+        refuse_large(
+            request.parameters, _LARGEST, "the driver gets them as a variable of at most 128 KiB"
+        )
         variables = {"LEVADA_PARAMS": json.dumps(dict(request.parameters))}
         return self._submit(compiled.pipeline, request.run_id, variables)
 

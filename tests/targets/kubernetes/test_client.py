@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from levada_backends.kubernetes.target import TARGET
-from levada_compiler.client import Compiled, NotDeployedError, Request, Run
+from levada_compiler.client import ClientError, Compiled, NotDeployedError, Request, Run
 from levada_compiler.compilation import compile_file
 from levada_compiler.program import plan
 
@@ -59,6 +59,11 @@ def test_from_a_deploy_to_a_retry(options: dict[str, object], space: Namespace) 
     assert {change.status for change in client.deploy(chain)} == {"unchanged"}
     client.verify(chain)
 
+    with pytest.raises(ClientError, match=r"the parameters have 130,0\d\d bytes, .* `folder`"):
+        client.submit(chain, Request({"folder": "x" * 130_000}))
+    longest = client.submit(chain, Request({"folder": "x" * 126_900}))
+    assert client.find("chain", longest.run_id) == longest
+    client.cancel(longest)
     run = client.submit(chain, Request({"folder": "client", "count": 2}))
     seen = [state.status for state in client.follow(run)]
     assert seen[-1] == "succeeded"
