@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import skops.io
 from levada import materializers, values
 from levada.artifact import Artifact, CorruptArtifact, MaterializerError
 from levada.materializers import paths
 from levada.store import Store, open_store
 from matplotlib.figure import Figure
+from numpy.lib.npyio import DataSource
 from PIL import Image
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
@@ -179,6 +181,16 @@ def test_a_crafted_estimator_runs_nothing(store: Store) -> None:
         values.load(crafted(store, output.getvalue(), "skops", "sklearn"), store)
 
 
+def test_a_part_of_an_estimator_that_does_something_is_not_made(store: Store) -> None:
+    """NumPy's DataSource removes the folder that it names when it is deleted."""
+    estimator = LogisticRegression()
+    estimator.extra_ = DataSource.__new__(DataSource)
+    estimator.extra_._istmpdest = False
+    data = skops.io.dumps(estimator)
+    with pytest.raises(MaterializerError, match=r"names numpy\.lib\.npyio\.DataSource"):
+        values.load(crafted(store, data, "skops", "sklearn"), store)
+
+
 @pytest.mark.parametrize(
     "entries",
     [
@@ -188,6 +200,10 @@ def test_a_crafted_estimator_runs_nothing(store: Store) -> None:
         [["link", "a", "/etc"], ["file", "b", "DIGEST", 1, False]],
         [["link", "a", "../.."]],
         [["link", "d/a", "../../x"]],
+        [["folder", "d/e"], ["link", "d/e/f", "../.."], ["link", "out", "d/e/f/../../x"]],
+        [["link", "a", "b/../.."], ["link", "b", "c"], ["folder", "c"]],
+        [["link", "a", "b"], ["file", "a/c", "DIGEST", 1, False]],
+        [["file", "a", "DIGEST", 1, False], ["folder", "a/b"]],
         [["file", "a", "DIGEST", 1, False], ["file", "a", "DIGEST", 1, False]],
         [["device", "a"]],
         {"a": 1},
@@ -282,6 +298,15 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(
     (tmp_path / "folder" / "link").symlink_to(target)
     with pytest.raises(MaterializerError, match="outside of the folder"):
         values.save(tmp_path / "folder", store)
+
+
+def test_links_within_a_folder_are_kept(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "a/b").mkdir(parents=True)
+    for link, target in {"x": "a/b/y/z", "a/b/y": "../..", "z": "loop", "loop": "z"}.items():
+        (folder / link).symlink_to(target)
+    loaded = values.load(values.save(folder, store), store)
+    assert (loaded / "x").readlink() == Path("a/b/y/z")
 
 
 def test_a_pipe_is_refused(store: Store, tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from levada.store import Store
 
 FOLDER_FORMAT = "folder"
+#: Links that Linux follows on the way to one file.
+_MOST_LINKS = 40
 _workspace: tuple[int, str] | None = None  # the process that it belongs to, and the folder
 
 
@@ -76,7 +78,14 @@ def _save(path: str, sink: Sink) -> None:
     sink.meta = {"name": _stable_name(os.path.basename(os.path.abspath(path)))}
     if stat.S_ISDIR(state.st_mode):
         sink.format = FOLDER_FORMAT
-        sink.write(canonical(list(_entries(path, "", sink.store))))
+        entries = list(_entries(path, "", sink.store))
+        if leaving := _leaving(entries):
+            name, target = leaving
+            raise MaterializerError(
+                f"{os.path.join(path, name)!r} is a link to {target!r}, which is outside of the"
+                " folder or absolute; copy what it leads to into the folder"
+            )
+        sink.write(canonical(entries))
     elif stat.S_ISREG(state.st_mode):
         sink.format = "file"
         if state.st_mode & stat.S_IXUSR:
@@ -109,7 +118,7 @@ def _entries(root: str, inside: str, store: Store) -> Iterator[list[Any]]:
     for entry in entries:
         name = f"{inside}/{entry.name}" if inside else entry.name
         if entry.is_symlink():
-            yield ["link", name, _link(root, name)]
+            yield ["link", name, os.readlink(entry.path)]
         elif entry.is_dir():
             below = list(_entries(root, name, store))
             yield from below or [["folder", name]]
@@ -123,26 +132,31 @@ def _entries(root: str, inside: str, store: Store) -> Iterator[list[Any]]:
             )
 
 
-def _link(root: str, name: str) -> str:
-    """Give where a link leads. Raises MaterializerError if that is outside of the folder."""
-    target = os.readlink(os.path.join(root, name))
-    if not _stays_inside(name, target):
-        raise MaterializerError(
-            f"{os.path.join(root, name)!r} is a link to {target!r}, which is outside of the folder"
-            " or absolute; copy what it leads to into the folder"
-        )
-    return target
+def _leaving(entries: list[list[Any]]) -> tuple[str, str] | None:
+    """Return the name and the target of a link that leads out of the folder, if there is one."""
+    links = {entry[1]: entry[2] for entry in entries if entry[0] == "link"}
+    return next((link for link in links.items() if _leads_out(link[0], links)), None)
 
 
-def _stays_inside(name: str, target: str) -> bool:
-    if target.startswith("/") or "\0" in target or not target:
-        return False
-    depth = name.count("/")
-    for part in target.split("/"):
-        depth += -1 if part == ".." else part not in ("", ".")
-        if depth < 0:
-            return False
-    return True
+def _leads_out(name: str, links: dict[str, str]) -> bool:
+    """Follow a link as the system does, through other links of the folder."""
+    place, parts, followed = name.split("/")[:-1], [name.rpartition("/")[2]], 0
+    while parts and followed <= _MOST_LINKS:
+        part = parts.pop(0)
+        if part == "..":
+            if not place:
+                return True
+            place.pop()
+        elif part not in ("", "."):
+            place.append(part)
+            target = links.get("/".join(place))
+            if target is not None:
+                if not target or target.startswith("/") or "\0" in target:
+                    return True
+                place.pop()
+                parts[:0] = target.split("/")
+                followed += 1
+    return False
 
 
 def _is_safe(name: str) -> bool:
@@ -154,8 +168,10 @@ def _load_folder(entries: object, store: Store, target: str) -> None:
     """Make the folder. Links come last, so that nothing is ever written through one."""
     os.mkdir(target)
     checked = [_checked(entry) for entry in entries] if isinstance(entries, list) else None
-    if checked is None or len({entry[1] for entry in checked}) != len(checked):
+    if checked is None or not _is_tree(checked):
         raise CorruptArtifact("a stored folder does not list its files")
+    if leaving := _leaving(checked):
+        raise CorruptArtifact(f"a stored folder has a link that leaves it: {str(leaving)[:200]}")
     for kind, name, *rest in sorted(checked, key=lambda entry: entry[0] == "link"):
         path = f"{target}/{name}"
         os.makedirs(path if kind == "folder" else os.path.dirname(path), exist_ok=True)
@@ -165,11 +181,19 @@ def _load_folder(entries: object, store: Store, target: str) -> None:
             os.symlink(rest[0], path)
 
 
+def _is_tree(entries: list[list[Any]]) -> bool:
+    """Whether no name is there twice, and nothing is within a file or a link."""
+    names = {entry[1] for entry in entries}
+    leaves = {entry[1] for entry in entries if entry[0] != "folder"}
+    above = {name[:at] for name in names for at, letter in enumerate(name) if letter == "/"}
+    return len(names) == len(entries) and not leaves & above
+
+
 def _checked(entry: Any) -> list[Any]:
     match entry:
         case ["file", str(name), str(), int(), bool()] | ["folder", str(name)] if _is_safe(name):
             return list(entry)
-        case ["link", str(name), str(target)] if _is_safe(name) and _stays_inside(name, target):
+        case ["link", str(name), str()] if _is_safe(name):
             return list(entry)
     raise CorruptArtifact(f"a stored folder cannot hold {str(entry)[:200]}")
 

@@ -1,4 +1,4 @@
-"""Scikit-learn estimators by skops, with trusted types pinned to what scikit-learn is made of.
+"""Scikit-learn estimators by skops, with trusted types limited to what they are made of.
 
 skops names objects by their address and dates its files, so its bytes differ from run to run; both
 are replaced, and the same estimator gives the same bytes.
@@ -18,10 +18,29 @@ from levada.artifact import CorruptArtifact, MaterializerError
 from levada.trees.classes import type_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from levada.materializers import Sink, Source
 
-_TRUSTED_PACKAGES = ("numpy", "scipy", "sklearn")
-_NEVER = ("numpy.distutils", "numpy.f2py", "numpy.testing", "sklearn.utils._testing")
+#: Of this, classes of any kind may be parts of an estimator, except in the modules of _NEVER.
+_TRUSTED_PACKAGE = "sklearn"
+_NEVER = (
+    *("sklearn.conftest", "sklearn.datasets", "sklearn.externals", "sklearn.tests"),
+    *("sklearn.utils._mocking", "sklearn.utils._testing", "sklearn.utils._test_common"),
+)
+_UNTRUSTED = tuple(f"{module}." for module in _NEVER)
+#: Of NumPy and SciPy only classes of these kinds are parts of estimators. Others do something when
+#: they are made or deleted: ``numpy.lib.npyio.DataSource`` removes a folder.
+_TRUSTED_BASES = {
+    "numpy": (
+        *("numpy:generic", "numpy:ndarray", "numpy:dtype", "numpy.random:BitGenerator"),
+        *("numpy.random:Generator", "numpy.random:RandomState", "numpy.random:SeedSequence"),
+    ),
+    "scipy": (
+        *("scipy.interpolate:BSpline", "scipy.interpolate:interp1d", "scipy.sparse:sparray"),
+        *("scipy.sparse:spmatrix", "scipy.spatial:KDTree", "scipy.spatial:cKDTree"),
+    ),
+}
 _SCHEMA = "schema.json"
 # Where a vectorizer remembers the address of what it checked last; no address is 0.
 _ADDRESS = "_stop_words_id"
@@ -44,7 +63,9 @@ class SklearnMaterializer:
             data = skops.io.dumps(value)
         except Exception as error:  # skops raises whatever the parts' __getstate__ does.
             raise _refusal(value, f"{type(error).__name__}: {error}") from error
-        foreign = [name for name in skops.io.get_untrusted_types(data=data) if not _is_pinned(name)]
+        foreign = [
+            name for name in skops.io.get_untrusted_types(data=data) if not _is_trusted(name)
+        ]
         if foreign:
             raise _refusal(value, f"it holds {', '.join(foreign)}")
         sink.write(_normalised(data))
@@ -56,7 +77,7 @@ class SklearnMaterializer:
             named = skops.io.get_untrusted_types(data=data)
         except Exception as error:  # Any malformed archive; skops has no error of its own for it.
             raise CorruptArtifact(f"a stored estimator is not what it says: {error}") from error
-        foreign = [name for name in named if not _is_pinned(name)]
+        foreign = [name for name in named if not _is_trusted(name)]
         if foreign:
             raise MaterializerError(
                 f"a stored {source.artifact.type} names {', '.join(foreign)}, which is not of"
@@ -75,15 +96,25 @@ def _refusal(value: object, reason: str) -> MaterializerError:
     )
 
 
-def _is_pinned(name: str) -> bool:
-    """Whether a name is that of a class of scikit-learn, SciPy or NumPy: no function is trusted."""
+def _is_trusted(name: str) -> bool:
+    """Whether a name is that of a class that estimators are made of: no function is trusted."""
     module, _, attribute = name.rpartition(".")
-    if module.partition(".")[0] not in _TRUSTED_PACKAGES or module.startswith(_NEVER):
+    package = module.partition(".")[0]
+    if package not in (_TRUSTED_PACKAGE, *_TRUSTED_BASES) or f"{module}.".startswith(_UNTRUSTED):
         return False
     try:
-        return isinstance(getattr(import_module(module), attribute, None), type)
+        found = getattr(import_module(module), attribute, None)
     except ImportError:
         return False
+    if not isinstance(found, type) or hasattr(found, "__del__"):
+        return False
+    return package == _TRUSTED_PACKAGE or issubclass(found, tuple(_bases(package)))
+
+
+def _bases(package: str) -> Iterator[type]:
+    for name in _TRUSTED_BASES[package]:
+        module, _, attribute = name.partition(":")
+        yield getattr(import_module(module), attribute)
 
 
 def _normalised(data: bytes) -> bytes:
