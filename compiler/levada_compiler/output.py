@@ -8,6 +8,7 @@ that hits the cache runs only this module and :mod:`.compile_cache`.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 TYPE_CHECKING = False
@@ -102,6 +103,8 @@ def read(folder: str, paths: dict[str, bytes]) -> dict[str, bytes | None]:
     for path in paths:
         place = os.path.join(folder, path)
         try:
+            if not is_replaceable(place):
+                raise OutputError(f"`{display_path(place)}` is not a regular file")
             with open(place, "rb") as file:
                 found[path] = file.read()
         except FileNotFoundError:
@@ -109,6 +112,17 @@ def read(folder: str, paths: dict[str, bytes]) -> dict[str, bytes | None]:
         except OSError as error:
             raise OutputError(_cannot("read", place, error)) from error
     return found
+
+
+def is_replaceable(place: str) -> bool:
+    """Whether a file may be made here or put in the place of what there is: no device, no pipe.
+
+    Of a folder the answer is True as well: reading it says what is wrong.
+    """
+    if not os.path.exists(place):
+        return True
+    mode = os.stat(place).st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def write(folder: str, contents: dict[str, bytes], before: dict[str, bytes | None]) -> None:

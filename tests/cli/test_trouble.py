@@ -109,6 +109,20 @@ def test_folders_made_for_nothing_are_removed(project: Project) -> None:
     assert not (project.folder / "a").exists()
 
 
+def test_what_is_no_file_is_written_to_and_never_replaced(project: Project) -> None:
+    pipe = project.folder / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True)
+    done = project.levada("graph", "pipeline.py", "-o", "pipe")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert reader.communicate(timeout=30)[0].startswith("flowchart TD")
+    assert pipe.is_fifo()
+    os.mkfifo(project.folder / "small.ir.json")
+    done = project.levada("compile", "pipeline.py", "-t", "ir", "-o", ".")
+    assert done.stderr == "error: `small.ir.json` is not a regular file\n"
+    assert (project.folder / "small.ir.json").is_fifo()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written(project: Project) -> None:
     out = project.folder / "out"

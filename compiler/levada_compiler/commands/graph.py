@@ -46,6 +46,10 @@ def command(
     if not place or place == "-":
         sys.stdout.write(picture)
         return 0
+    if not output.is_replaceable(place):  # /dev/stdout, /dev/null, a pipe
+        with open(place, "w", encoding="utf-8") as file:
+            file.write(picture)
+        return 0
     folder, name = os.path.split(os.path.abspath(place))
     contents = {name: picture.encode()}
     output.write(folder, contents, output.read(folder, contents))
