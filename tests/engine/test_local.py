@@ -599,3 +599,13 @@ def test_a_materializer_that_only_the_producer_imports(tmp_path: Path) -> None:
     assert outcome.error is not None
     said = "Call `levada.materializers.register` in the module that defines the class"
     assert said in outcome.error["message"]
+
+
+def test_a_large_log_is_passed_on_in_parts(tmp_path: Path) -> None:
+    """So the command line needs no more memory for it, however long a line is."""
+    body = "print('é' * 1_500_000)\nfor n in range(200_000): print('line', n)\nprint('€', end='')"
+    project = one_step(tmp_path, f"{body}\nreturn 1")
+    outcome = project.run(logs=True)
+    texts = [e.details["text"] for e in project.events if e.kind == "log" and e.node == "work"]
+    assert max(len(text.encode()) for text in texts) <= 1 << 20
+    assert "".join(texts) == project.log(outcome, "work")

@@ -13,7 +13,7 @@ from .lost import record_lost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from levada.request import StepRequest
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 GRACE = 10.0
 #: Seconds between two looks at the logs of what runs.
 _LOG_INTERVAL = 0.1
+#: Bytes of a log that are in memory at a time.
+_PART = 1 << 20
 
 
 def with_image(request: StepRequest) -> StepRequest | None:
@@ -64,20 +66,37 @@ class Running:
         """End it at once, whatever it does."""
         raise NotImplementedError
 
-    def printed(self, *, last: bool) -> str:
-        """What was printed since the last look: whole lines, but for the last."""
+    def printed(self, *, last: bool) -> Iterator[str]:
+        """Yield what was printed since the last look, in parts that bound the memory they take.
+
+        A part is of whole lines, but for the last of all and for what is a line of its own size.
+        """
+        while data := self._read(last=last):
+            self.offset += len(data)
+            yield data.decode("utf-8", "replace")
+
+    def _read(self, *, last: bool) -> bytes:
         if self.log is None:
-            return ""
+            return b""
         try:
             with open(self.log, "rb") as file:
                 file.seek(self.offset)
-                data = file.read()
+                data = file.read(_PART)
         except OSError:
-            return ""
-        if not last:
-            data = data[: data.rfind(b"\n") + 1]
-        self.offset += len(data)
-        return data.decode("utf-8", "replace")
+            return b""
+        is_end = len(data) < _PART
+        lines = data[: data.rfind(b"\n") + 1]
+        if is_end:
+            return data if last else lines
+        return lines or data[: _last_character(data)]
+
+
+def _last_character(data: bytes) -> int:
+    """Return where the last character begins, which may go on after these bytes."""
+    at = len(data) - 1
+    while at > len(data) - 4 and data[at] & 0xC0 == 0x80:
+        at -= 1
+    return at
 
 
 class WakeUp:
@@ -200,5 +219,6 @@ class MachineExecutor(Executor):
             self._pass_on_log(running, last=False)
 
     def _pass_on_log(self, running: Running, *, last: bool) -> None:
-        if self._on_log is not None and (text := running.printed(last=last)):
-            self._on_log(running.attempt, text)
+        if self._on_log is not None:
+            for text in running.printed(last=last):
+                self._on_log(running.attempt, text)
