@@ -106,6 +106,12 @@ LARGE = {
     "doubled sums": b"    a = n\n" + b"    a = a + a\n" * 60 + b"    return f(a)\n",
     "a wide format": b"    return f(f'{1:>999999999999}')\n",
     "a large loop": b"    return [f(i) for i in range(10**12)]\n",
+    "a loop over more than a machine's word": b"    return [f(i) for i in range(10**30)]\n",
+    "a range as arguments": b"    return f(*range(10**9))\n",
+    "a range in a list": b"    return f([*range(10**9)])\n",
+    "a range added to a list": b"    xs = []\n    xs.extend(range(10**9))\n    return f(xs)\n",
+    "ranges zipped": b"    return [f(i) for i in zip(range(10**9), range(10**9))]\n",
+    "a wide format with zeros": b"    return f(f'{1:>" + b"0" * 30 + b"999999999}')\n",
     "loops in loops": b"    for i in range(500):\n        for j in range(500):\n            pass\n",
     "pipelines in pipelines": b"    p0()\n    p0()\n"
     + b"".join(
@@ -123,6 +129,47 @@ LARGE = {
 def test_large_input_is_answered(body: bytes, tmp_path: Path) -> None:
     (tmp_path / "hostile.py").write_bytes(HEADER + body)
     compile_file(str(tmp_path / "hostile.py"), "flow")
+
+
+LIMITED = """
+from typing import Annotated
+from pydantic import Field
+from levada import pipeline, step
+
+@step
+def f(x):
+    return x
+
+@pipeline
+def flow(n: Annotated[str, Field(pattern=r"{pattern}")] = "{default}"):
+    return f(n)
+"""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "default", "problem"),
+    [
+        ("(a+)+$", "a" * 40 + "!", "takes longer than 1 s to match"),
+        ("a{99999999999999999999}", "a", None),
+    ],
+)
+def test_patterns_of_parameters(
+    pattern: str, default: str, problem: str | None, tmp_path: Path
+) -> None:
+    source = LIMITED.replace("{pattern}", pattern).replace("{default}", default)
+    (tmp_path / "hostile.py").write_text(source)
+    found = compile_file(str(tmp_path / "hostile.py"), "flow").diagnostics
+    assert [problem in item.message for item in found] == ([] if problem is None else [True])
+
+
+def test_an_enumeration_of_many_members(tmp_path: Path) -> None:
+    members = "".join(f"    M{number} = {number}\n" for number in range(2_000))
+    source = HEADER.decode().replace("n=1", "n: E = E.M1").replace("@step", "class E(Enum):\n@step")
+    source = source.replace("class E(Enum):\n", f"class E(Enum):\n{members}\n\n", 1)
+    path = tmp_path / "hostile.py"
+    path.write_text(f"from enum import Enum\n{source}    return f(n)\n")
+    (parameter,) = compile_file(str(path)).program.parameters  # type: ignore[union-attr]
+    assert len(parameter.type.values) == 2_000
 
 
 @pytest.mark.parametrize(

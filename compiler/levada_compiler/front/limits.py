@@ -152,5 +152,5 @@ def _is_pattern(value: object) -> bool:
 
     try:
         return isinstance(value, str) and bool(re.compile(value))
-    except re.error:
+    except (re.error, OverflowError, RecursionError):
         return False

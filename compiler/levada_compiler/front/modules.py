@@ -168,6 +168,8 @@ class Module:
         self.folded: dict[str, object] = {}  #: constants whose value is known (by ``constants``)
         #: the same where functions and classes of the project are values
         self.folded_with_definitions: dict[str, object] = {}
+        self._changed_attributes: set[str] | None = None
+        self._class_bodies: dict[ast.ClassDef, dict[str, list[ast.stmt]]] = {}
         self._bind(tree.body, certain=True)
 
     @property
@@ -180,6 +182,26 @@ class Module:
     def span(self, node: ast.AST) -> Span:
         """The range of ``node`` in this module."""
         return self.source.span(node)
+
+    def changed_attributes(self) -> set[str]:
+        """The attributes that any code of the module assigns or deletes, of whatever object."""
+        if self._changed_attributes is None:
+            self._changed_attributes = {
+                node.attr
+                for node in ast.walk(self.tree)
+                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del)
+            }
+        return self._changed_attributes
+
+    def bound_in(self, node: ast.ClassDef) -> dict[str, list[ast.stmt]]:
+        """The statements of a class body by the names that they bind."""
+        if node not in self._class_bodies:
+            found: dict[str, list[ast.stmt]] = {}
+            for statement in node.body:
+                for name in _bound_in_class(statement):
+                    found.setdefault(name, []).append(statement)
+            self._class_bodies[node] = found
+        return self._class_bodies[node]
 
     def _bind(self, body: list[ast.stmt], *, certain: bool) -> None:
         for node in body:
@@ -268,16 +290,11 @@ def _opens_files(node: ast.With) -> bool:
 
 def _assignment(owner: Class, name: str) -> Constant | None:
     """What the body of a class binds ``name`` to; ``value`` is None unless it is one assignment."""
-    bound = [node for node in owner.node.body if name in _bound_in_class(node)]
+    bound = owner.module.bound_in(owner.node).get(name)
     if not bound:
         return None
     value = bound[0].value if isinstance(bound[0], ast.Assign | ast.AnnAssign) else None
-    changed = any(
-        isinstance(node, ast.Attribute)
-        and isinstance(node.ctx, ast.Store | ast.Del)
-        and node.attr == name
-        for node in ast.walk(owner.module.tree)
-    )
+    changed = name in owner.module.changed_attributes()
     plain = len(bound) == 1 and _is_plain_target(bound[0]) and not changed
     full = f"{owner.node.name}.{name}"
     return Constant(owner.module, full, value if plain else None, bound[0], owner)

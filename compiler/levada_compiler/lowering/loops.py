@@ -33,6 +33,7 @@ from .flow import BROKEN, CONTINUED, FLAGS, RETURNED, forget_completed
 from .lowering import callable_or_value
 from .values import (
     ANY,
+    MAX_ITERATIONS,
     Accumulated,
     Contents,
     Lowered,
@@ -43,20 +44,17 @@ from .values import (
     made_of,
     named,
     poison,
+    range_length,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Final
 
     from ..diagnostics.diagnostic import Span
     from ..program.ir import Expr, Node
     from .frame import Frame
     from .values import Binding
-
-#: How many iterations a loop over a constant may have.
-MAX_ITERATIONS: Final = 10_000
 
 
 def _for(frame: Frame, node: ast.For, _: list[ast.stmt]) -> blocks.Handled:
@@ -116,7 +114,8 @@ def check_items(frame: Frame, node: ast.expr, items: Lowered) -> bool:
             "a set has no order: the loop goes over it in sorted order",
             help="write `sorted(…)`, or loop over a list, to say which order is meant",
         )
-    count = len(items.static) if isinstance(items.static, range) else len(items.parts or ())
+    known = items.static
+    count = range_length(known) if isinstance(known, range) else len(items.parts or ())
     if count > MAX_ITERATIONS:
         frame.reports.error(
             "pipeline-too-large",

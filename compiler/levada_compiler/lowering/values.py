@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from ..diagnostics.diagnostic import Span
 
+#: How many iterations a loop over a constant may have, and how many items of a range are known.
+MAX_ITERATIONS: Final = 10_000
+
 ANY: Final = Type("any")
 BOOL: Final = Type("bool", text="bool")
 INT: Final = Type("int", text="int")
@@ -285,8 +288,19 @@ def _with_definitions(value: list[object] | tuple[object, ...], span: Span) -> L
     return Lowered(Const(None, span), Type(kind, text=kind), parts=parts, has_callables=True)
 
 
+def range_length(numbers: range) -> int:
+    """Return how many numbers a range has; ``len`` refuses what is longer than a machine's word."""
+    towards = 1 if numbers.step > 0 else -1
+    return max(0, (numbers.stop - numbers.start + numbers.step - towards) // numbers.step)
+
+
 def elements(value: Lowered, span: Span) -> tuple[Lowered, ...] | None:
-    """Return the items of a value whose length is known; None for any other."""
+    """Return the items of a value whose length is known; None for any other.
+
+    Those of a long range are left to the run, which has a budget for them.
+    """
+    if isinstance(value.static, range) and range_length(value.static) > MAX_ITERATIONS:
+        return None
     if value.parts is not None:
         return value.parts
     if value.pairs is not None:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Final
 
+#: Seconds that a pattern of a parameter may take.
+_MATCH_SECONDS = 1.0
+
 
 class ParameterError(ValueError):
     """Parameters that the pipeline does not take. ``problems`` has a sentence for each."""
@@ -199,13 +202,38 @@ def _text_violations(value: str, schema: dict[str, Any], path: str) -> Iterator[
     if len(value) > schema.get("maxLength", len(value)):
         yield path, f"has more than {schema['maxLength']} characters"
     if "pattern" in schema:
-        import re
-
-        if not re.search(schema["pattern"], value):
-            yield path, f"does not match {schema['pattern']}"
+        try:
+            if not _is_found(schema["pattern"], value):
+                yield path, f"does not match {schema['pattern']}"
+        except TimeoutError:
+            yield path, f"takes longer than {_MATCH_SECONDS:g} s to match {schema['pattern']}"
     form = _FORMATS.get(schema.get("format") or schema.get("contentEncoding", ""))
     if form is not None:
         yield from _form_violations(value, schema, path, form)
+
+
+def _is_found(pattern: str, text: str) -> bool:
+    """Search a text. Raises TimeoutError: a pattern such as `(a+)+$` may take for ever.
+
+    Only the main thread can be interrupted; elsewhere there is no limit.
+    """
+    import re
+    import signal
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        return re.search(pattern, text) is not None
+    handler = signal.signal(signal.SIGALRM, _give_up)
+    signal.setitimer(signal.ITIMER_REAL, _MATCH_SECONDS)
+    try:
+        return re.search(pattern, text) is not None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+
+
+def _give_up(*_: object) -> None:
+    raise TimeoutError
 
 
 #: The forms of ``levada.forms`` that are a text, by what their schema says.

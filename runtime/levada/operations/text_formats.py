@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 #: Decimal digits of an integer that is made a text, or made of one: more takes quadratic time.
 MAX_DIGITS: Final = 4300
 _BITS_A_DIGIT = 3.32
+_WORD = 10**18
 _BINARY_FORMATS: Final = ("b", "o", "x", "X")
 _CONVERSIONS: Final[dict[str, Callable[[Any], str]]] = {"s": str, "r": repr, "a": ascii}
 
@@ -100,15 +101,14 @@ def _pay_for_spec(value: Any, spec: str, budget: Budget) -> None:
 
 def _width(spec: str) -> int:
     """Return the sum of the numbers in a format: its widths and precisions."""
-    total = 0
-    digits = ""
+    total = number = 0
     for character in f"{spec} ":
         if character.isdecimal():
-            digits += character
-        elif digits:
-            # Python refuses what is longer than a machine's word before it makes anything.
-            total += int(digits) if len(digits) <= 18 else 0
-            digits = ""
+            number = min(number * 10 + int(character), _WORD)
+        else:
+            # Python refuses what is larger than a machine's word before it makes anything.
+            total += number if number < _WORD else 0
+            number = 0
     return total
 
 
