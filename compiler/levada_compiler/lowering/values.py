@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from ..front import instances, types
 from ..front import modules as m
 from ..front.declare import holds_definition
@@ -331,11 +333,12 @@ def detached(value: Lowered) -> Lowered:
 def joined(parts: tuple[Lowered, ...], span: Span) -> Lowered:
     """Return lists joined in order; neighbouring displays become one."""
     flat: list[Lowered] = []
-    for part in parts:
-        if part.parts is not None and flat and flat[-1].parts is not None:
-            flat[-1] = display("list", (*flat[-1].parts, *part.parts), span)
-        else:
-            flat.append(part)
+    for is_display, group in itertools.groupby(parts, lambda part: part.parts is not None):
+        neighbours = list(group)
+        if is_display and len(neighbours) > 1:
+            items = tuple(item for part in neighbours for item in part.parts or ())
+            neighbours = [display("list", items, span)]
+        flat += neighbours
     if not flat:
         return replace(display("list", (), span), fresh=True)
     if len(flat) == 1:
