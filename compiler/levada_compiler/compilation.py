@@ -12,6 +12,7 @@ import os
 from levada import project as projects
 from levada.code import Code
 from levada.hashing import sha256
+from levada.regular_files import regular
 
 from .compiled import Compilation
 from .diagnostics.diagnostic import Label, Severity, Span
@@ -367,7 +368,7 @@ class _Compiler:
     def _add_source(self, file: str, sources: dict[str, str]) -> None:
         try:
             path = self.project.absolute(file)
-            with open(path, encoding="utf-8", errors="replace") as stream:
+            with open(path, encoding="utf-8", errors="replace", opener=regular) as stream:
                 sources[file] = stream.read()
         except (OSError, ValueError):
             return
@@ -393,7 +394,7 @@ def _called(function: m.FunctionNode) -> Iterator[str]:
 
 def _file_digest(path: str) -> str | None:
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=regular) as stream:
             return f"sha256:{sha256(stream.read()).hexdigest()}"
     except (OSError, ValueError):
         return None

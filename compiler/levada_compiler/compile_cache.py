@@ -17,6 +17,8 @@ import marshal
 import os
 import sys
 
+from levada.regular_files import regular
+
 from .output import Product
 
 TYPE_CHECKING = False
@@ -142,7 +144,7 @@ def _make_room(folder: str) -> None:
 def _unchanged(files: dict[str, str], folders: dict[str, list[str]]) -> bool:
     for path, digest in files.items():
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=regular) as file:
                 if sha256(file.read()) != digest:
                     return False
         except OSError:
@@ -165,7 +167,7 @@ def _digests(root: str, globs: dict[tuple[str, str], list[str]]) -> dict[str, st
 
 
 def _digest(path: str) -> str:
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         return sha256(file.read())
 
 

@@ -11,6 +11,8 @@ import os
 import sys
 from importlib import import_module
 
+from levada.regular_files import regular
+
 from .usage import UsageError
 
 TYPE_CHECKING = False
@@ -114,7 +116,7 @@ def _entry_points(folder: str) -> Iterator[str]:
         if name.endswith((".dist-info", ".egg-info")):
             path = os.path.join(folder, name, "entry_points.txt")
             try:
-                with open(path, encoding="utf-8") as file:
+                with open(path, encoding="utf-8", opener=regular) as file:
                     yield file.read()
             except (OSError, UnicodeDecodeError):
                 continue

@@ -38,6 +38,7 @@ import os
 
 from levada import code_dump, code_units, data_files
 from levada.hashing import sha256
+from levada.regular_files import regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ class Code:
         Raises OSError, and SyntaxError where it is not text in the encoding that it declares.
         """
         if path not in self._texts:
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=regular) as file:
                 self._texts[path] = _decode(file.read(), path)
         return self._texts[path]
 
@@ -388,7 +389,7 @@ class Code:
             parts = []
             for name in environment.sources(path):
                 file = os.path.join(folder, *name.split("/"))
-                with open(file, "rb") as opened:
+                with open(file, "rb", opener=regular) as opened:
                     parts += [name.encode("utf-8", "surrogateescape"), opened.read()]
                 self.library_files[file] = None
             self._libraries[key] = _sha256(*parts)
@@ -451,7 +452,7 @@ class Code:
         names = sorted({name for pattern in patterns for name in self.data_files(pattern)})
         data = []
         for name in names:
-            with open(os.path.join(self.project.root, name), "rb") as file:
+            with open(os.path.join(self.project.root, name), "rb", opener=regular) as file:
                 data.append(_sha256(name.encode("utf-8", "surrogateescape"), file.read()))
         return data
 

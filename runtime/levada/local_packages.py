@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from levada import distributions, module_search, pyproject
+from levada.regular_files import regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def _members(folder: str) -> list[str] | None:
     """Return the members of the uv workspace whose root is ``folder``, None if it is not one."""
     path = os.path.join(folder, pyproject.FILE)
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             if b"workspace" not in file.read():  # parsing costs more, on each way up
                 return None
     except OSError:
@@ -292,7 +293,7 @@ def declared(document: dict[str, Any]) -> list[str]:
 
 def _requirements_file(folder: str) -> list[str]:
     try:
-        with open(os.path.join(folder, _REQUIREMENTS), encoding="utf-8") as file:
+        with open(os.path.join(folder, _REQUIREMENTS), encoding="utf-8", opener=regular) as file:
             lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError):
         return []

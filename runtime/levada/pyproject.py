@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from levada.regular_files import regular
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -22,7 +24,7 @@ class ProjectError(Exception):
 def read(path: str) -> dict[str, Any]:
     """Return the document at ``path``, empty if there is no file. Raises ProjectError."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             content = file.read()
     except FileNotFoundError:
         return {}
@@ -62,5 +64,5 @@ def _place(message: str, path: str) -> tuple[str, int]:
     words = place.replace(",", " ").rstrip(")").split()
     if words[:1] == ["line"]:
         return text, int(words[1])
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         return text, max(1, len(file.read().splitlines()))

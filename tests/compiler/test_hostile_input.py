@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -179,6 +180,27 @@ def test_an_enumeration_of_many_members(tmp_path: Path) -> None:
 def test_what_is_not_a_file(name: str, rule: str, tmp_path: Path) -> None:
     compilation = compile_file(f"{tmp_path}/{name}")
     assert [item.id for item in compilation.diagnostics] == [rule]
+
+
+@pytest.mark.parametrize("name", ["flow.py", "pyproject.toml", "params.json"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "flow.py").write_bytes(HEADER + b"    return f(n)\n")
+    (tmp_path / "params.json").touch()
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    command = [str(Path(sys.executable).parent / "levada"), "run", "flow.py"]
+    done = subprocess.run(
+        [*command, "--params-file", "params.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode in (1, 2)
+    assert "not a regular file" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 SIDE_EFFECTS = """

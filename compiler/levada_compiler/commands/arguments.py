@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import click
+from levada.regular_files import regular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,12 +63,18 @@ def value(text: str, schema: dict[str, Any]) -> Any:
     return _literal(text)
 
 
+#: Where a shell hands over what a command prints, `<(…)`, or its own input.
+_GIVEN = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+
+
 def read_file(path: str | None) -> dict[str, Any]:
     """The parameters of a JSON, a YAML or a TOML file, by its suffix."""
     if path is None:
         return {}
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(
+            path, encoding="utf-8", opener=None if path.startswith(_GIVEN) else regular
+        ) as file:
             text = file.read()
     except OSError as error:
         reason = error.strerror or str(error)

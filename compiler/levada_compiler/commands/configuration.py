@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from levada.regular_files import regular
+
 from levada_compiler.diagnostics.diagnostic import Span
 from levada_compiler.slotted import dataclass, replace
 from levada_compiler.usage import UsageError
@@ -93,7 +95,7 @@ def located(
     if not named:
         return diagnostic
     try:
-        with open(os.path.join(project.root, file), encoding="utf-8") as opened:
+        with open(os.path.join(project.root, file), encoding="utf-8", opener=regular) as opened:
             lines = opened.read().splitlines()
     except OSError:
         lines = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from importlib import import_module
 
+from levada.regular_files import regular
+
 from levada_compiler import compile_cache, output, targets
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
 from levada_compiler.slotted import dataclass, replace
@@ -142,7 +144,7 @@ def _all(
         file = diagnostic.span.file
         path = project.absolute(file)
         if file not in found and os.path.isfile(path):
-            with open(path, "rb") as opened:
+            with open(path, "rb", opener=regular) as opened:
                 found[file] = opened.read().decode("utf-8", "replace")
     return list(found.items())
 
@@ -173,7 +175,7 @@ def remember(arguments: list[str], product: output.Product, checked: Checked) ->
     files = dict(checked.files)
     settings = os.path.join(checked.project.root, "pyproject.toml")
     if os.path.isfile(settings):
-        with open(settings, "rb") as file:
+        with open(settings, "rb", opener=regular) as file:
             files[settings] = compile_cache.sha256(file.read())
     project = checked.project
     patterns = _data_patterns([program for program, _ in checked.programs])
