@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
@@ -16,5 +15,7 @@ def regular(path: str | os.PathLike[str], flags: int) -> int:
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # of a folder `open` says so itself
         return descriptor
+    import errno
+
     os.close(descriptor)
     raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
