@@ -26,6 +26,8 @@ failure::
 
 from __future__ import annotations
 
+import json
+
 from levada_compiler.program.expression_text import (
     ExpressionWriter,
     failing_nodes,
@@ -210,7 +212,7 @@ class Builder:
         self.values = {node.id: node for node in values}
         #: what the names of values and the like stand for; a container knows those it needs
         self.definitions = self.writer.definitions()
-        size = sum(len(name) + len(text) for name, text in self.definitions.items())
+        size = len(json.dumps(json.dumps(self.definitions)))  # as a driver gets them
         self.are_told = size > VALUES_BYTES
         #: node id -> the tasks that are over when the node is
         self._over: dict[str, list[Task]] = {}

@@ -128,3 +128,24 @@ def test_a_large_pipeline_is_cut_into_dags_that_fit(tmp_path: Path) -> None:
     assert len(dags) > 3
     assert max(len(json.dumps(dag)) for dag in dags) < 128 * 1024
     assert len(re.findall("step: many:add", text)) == 1000
+
+
+def test_what_a_container_knows_fits_in_an_argument(tmp_path: Path) -> None:
+    """Of named values and of steps there may be more, and all is text in text for a driver."""
+    steps = "".join(
+        f"@step\ndef work_{number}(x: str) -> str:\n    return x\n\n\n" for number in range(700)
+    )
+    values = "".join(f"    v{number} = x + {'é' * 60 + chr(34) * 20!r}\n" for number in range(300))
+    calls = "".join(f"    work_{number}(v{number % 300})\n" for number in range(700))
+    module = tmp_path / "wide.py"
+    module.write_text(
+        "from levada import pipeline, step\n\n\n"
+        f"{steps}@pipeline\ndef wide(x: str = ''):\n{values}{calls}"
+    )
+    program = compile_file(module).program
+    assert program is not None
+    (text,) = TARGET.emit(program, OPTIONS).values()
+    pipeline = next(iter(yaml.load_all(text, yaml.CSafeLoader)))
+    containers = [e["container"] for e in pipeline["deploymentSpec"]["executors"].values()]
+    assert len(containers) > 2
+    assert max(len(json.dumps(one)) for one in containers) < 128 * 1024
