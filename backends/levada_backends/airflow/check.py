@@ -200,11 +200,17 @@ def _texts(program: Program) -> Iterator[Diagnostic]:
     """What a task is told has to fit in one argument of its process."""
     writer = ExpressionWriter(program)
     definitions = writer.definitions()
+    around: dict[str, list[str]] = {}  #: node -> the expressions of the loops that it is in
+    for loop in (node for node in walk(program.body) if isinstance(node, Loop)):
+        own = [writer.text(expression) for expression in loop.expressions()]
+        for node in walk(loop.body):
+            around.setdefault(node.id, []).extend(own)
     for node in walk(program.body):
+        loops = around.get(node.id, [])
         found = [(writer.text(expression), span) for expression, span in _expressions(node)]
-        texts = [text for text, _ in found]
+        texts = [*loops, *(text for text, _ in found)]
         size = len(json.dumps([texts, used(definitions, texts)]))
-        if found and size > TEXT_BYTES:
+        if found and size > TEXT_BYTES >= len(json.dumps(loops)):  # else the loop is too long
             yield Diagnostic(
                 "airflow-text-too-long",
                 f"what this task computes with is {size:,} bytes long, too long for its request",
