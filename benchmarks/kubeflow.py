@@ -24,7 +24,7 @@ SHAPES = {
     "distinct steps": (generate.levada_module, generate.kfp_module),
     "one step": (generate.levada_calls, generate.kfp_calls),
 }
-CALL = "step chain:add_one\ninput x=1"
+CALL = {"step": "chain:add_one", "sources": {"x": "1"}}
 
 
 def _executor_input(output: str) -> str:
@@ -122,9 +122,12 @@ def _keeps(steps: int):
 
 
 def _containers() -> list[Subject]:
-    levada = ["{bin}/python", "-m", "levada.kubeflow", "step", "--pipeline=chain", "--path=."]
-    levada += ["--step=chain:add_one sha256:0", "--gives=output:parameter", "--run-id=r"]
-    levada += ["--executor-input", _executor_input("output")]
+    steps = {"chain:add_one": {"code": "sha256:0"}}
+    kubeflow = {"gives": {"output": "parameter"}, "steps": steps}
+    request = {"do": "step", "pipeline": "chain", "run_id": "r", "paths": ["."]}
+    request["kubeflow"] = kubeflow
+    levada = ["{bin}/python", "-m", "levada.kubeflow", json.dumps(request)]
+    levada += [_executor_input("output")]
     kfp = ["{bin}/python", "-m", "kfp.dsl.executor_main", "--component_module_path", "chain.py"]
     kfp += ["--executor_input", _executor_input("Output"), "--function_to_execute", "add_one"]
     return [

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Self
 
-_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
+#: It starts like a name, so it is no number and no date, and has neither ": " nor " #".
+_PLAIN = re.compile(r"(?:-?[A-Za-z_]|[/(])(?:[!-9;-~]|:(?=[!-~])| (?=[!\"$-~]))*")
 _WORDS = frozenset(("y", "n", "yes", "no", "true", "false", "on", "off", "null"))
 _BEYOND_ASCII = re.compile(r"[^\n -~]")
 #: What no literal block can hold. It takes 2 ms to compile, so not before it is needed.

@@ -1,5 +1,7 @@
 """``python -m levada`` and ``levada-step``: what an engine runs in a step's process.
 
+Its one argument is a request (see ``levada.task_request``).
+
 Exit codes: 0 done or cached, 1 failed, 2 wrong usage, 65 failed and would fail again, 66 cached
 where that ends a pod, 130 on an interrupt, 143 on SIGTERM. The last line of stdout is the result as
 JSON.
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import NoReturn
 
-    from levada.arguments import Arguments
     from levada.command import Command
+    from levada.task_request import TaskRequest
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -27,7 +29,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def end(run: Callable[[], int]) -> NoReturn:
     """Run something and end the process with the exit code that it gives."""
-    code = _checked(run)
+    code = checked(run)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -38,16 +40,19 @@ def end(run: Callable[[], int]) -> NoReturn:
 
 
 def _main(words: list[str]) -> int:
-    from levada import arguments
+    from levada import task_request
+    from levada.errors import UsageError
 
     if words[:1] in (["--help"], ["-h"]):
-        sys.stdout.write(arguments.USAGE + "\n")
+        sys.stdout.write(task_request.USAGE)
         return 0
-    return _run(arguments.Arguments(words, os.environ))
+    if len(words) != 1:
+        raise UsageError(f"give one argument, a request, not {len(words)}; see --help")
+    return _run(task_request.read(words[0], os.environ))
 
 
-def _checked(run: Callable[[], int]) -> int:
-    """Run it; what is wrong with the command, the project or the store is a sentence."""
+def checked(run: Callable[[], int]) -> int:
+    """Run it; what is wrong with the request, the project or the store is a sentence."""
     from levada.errors import UsageError
     from levada.project import ProjectError
     from levada.store import StoreError
@@ -62,13 +67,13 @@ def _checked(run: Callable[[], int]) -> int:
         return 1
 
 
-def _run(arguments: Arguments) -> int:
+def _run(request: TaskRequest) -> int:
     from levada.command import Command
 
-    command = Command(arguments, dict(os.environ))
+    command = Command(request, dict(os.environ))
     code = command.run()
     if command.answer is not None:
-        _answer(command, arguments.option("result"))
+        _answer(command, request.result)
     return code
 
 

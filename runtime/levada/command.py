@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any, TypeVar
 
-    from levada.arguments import Arguments, LoopArguments
     from levada.expressions import Scope, Variable
+    from levada.task_request import Loop, TaskRequest
 
     T = TypeVar("T")
 
@@ -43,43 +43,68 @@ CACHED = 66
 class Command:
     """One command for one run, its place in the store settled and ``run.json`` written.
 
-    ``answer`` is what goes to the last line of stdout, None if there is nothing to say.
+    An error of one of the types in ``unreached`` says that the task was not reached: it is shown,
+    and no record is written of it.
+
+    ``answer`` is what the task gives, None if there is nothing to say; it goes to the last line of
+    stdout. ``program_folder`` is where a container step's inputs are staged.
     """
 
-    def __init__(self, arguments: Arguments, variables: dict[str, str]) -> None:
+    def __init__(
+        self,
+        request: TaskRequest,
+        variables: dict[str, str],
+        unreached: tuple[type[BaseException], ...] = (),
+    ) -> None:
         """Settle them. Raises UsageError, ProjectError and StoreError."""
-        self.arguments = arguments
+        self.request = request
         self.answer: Any = None
         self.unfinished_line = False
         self.program_folder = programs.FOLDER
+        self._unreached = unreached
         self._mapped_before: list[tuple[int, ...]] = []
         self._pinned = variables.get("LEVADA_CODE_PINNED") == "1"
-        self._project = _project(arguments)
-        self._store = open_store(_store_url(arguments, self._project))
-        self._pipeline = arguments.needed("pipeline")
-        self._run_id = arguments.needed("run-id")
-        own = (arguments.object("settings") or {}).get("secrets") or ()
-        self._secrets = [*secret_variables([*own, *arguments.secrets], variables).values()]
-        given = arguments.object("params")
+        self._project = _project(request)
+        self.store = open_store(_store_url(request, self._project))
+        own = (request.step.get("settings") or {}).get("secrets") or ()
+        self._secrets = [*secret_variables([*own, *request.secrets], variables).values()]
         self._run = stored_run.register(
-            self._store,
-            self._pipeline,
-            self._run_id,
-            given,
-            engine=arguments.engine,
-            source=arguments.source,
+            self.store,
+            request.pipeline,
+            request.run_id,
+            request.params,
+            engine=request.engine,
+            source=request.source,
             project=self._project.root,
             secrets=self._secrets,
         )
         self._parameters = self._run["parameters"]["trees"]
-        if given is not None:
-            self._parameters = {name: values.encode(value) for name, value in given.items()}
+        if request.params is not None:
+            self._parameters = {name: values.encode(v) for name, v in request.params.items()}
         values.set_project_roots(self._project.search)
         sys.path[:0] = [folder for folder in self._project.search if folder not in sys.path]
 
-    def run(self) -> int:
-        """Do it; gives the exit code."""
-        modes = {
+    def run(self, action: Callable[[], int] | None = None) -> int:
+        """Do what the request says, or ``action`` in its place; gives the exit code.
+
+        First come the values that the request has checked. Whatever fails has a record.
+        """
+        try:
+            with runner.Signals(restore=False):
+                if self.request.checks and self.request.do != "items":
+                    self._evaluate_checks(self.scope())
+                return (action or self.act)()
+        except (UsageError, StoreError):
+            raise
+        except self._unreached as error:
+            _say(f"not reached: {error}")
+            return FAILED
+        except BaseException as error:  # noqa: BLE001  whatever an expression raises, and signals
+            return self._fail(error)
+
+    def act(self) -> int:
+        """Do what the request says; gives the exit code. For the action of ``run``."""
+        tasks = {
             "step": self._step,
             "decide": self._decide,
             "items": self._items,
@@ -87,22 +112,25 @@ class Command:
             "check": self._check,
             "raise": self._raise,
         }
-        try:
-            with runner.Signals(restore=False):
-                if self.arguments.checks and self.arguments.mode != "items":
-                    self._evaluate_checks(self._scope())
-                return modes[self.arguments.mode]()
-        except (UsageError, StoreError):
-            raise
-        except BaseException as error:  # noqa: BLE001  whatever an expression raises, and signals
-            return self._fail(error)
+        return tasks[self.request.do]()
 
-    # ---------------------------------------------------------------- the modes
+    @property
+    def place(self) -> tuple[str, str, str, tuple[int, ...]]:
+        """The pipeline, the run, the node and the map index of the task, as records have them."""
+        request = self.request
+        return request.pipeline, request.run_id, request.node or "outputs", request.map_index
+
+    @property
+    def nodes(self) -> stored_run.StoredNodes:
+        """What the run's nodes have left in the store."""
+        return stored_run.StoredNodes(self.store, self.request.pipeline, self.request.run_id)
+
+    # ---------------------------------------------------------------- the tasks
 
     def _step(self) -> int:
-        arguments, request = self.arguments, self._step_request()
-        record = runner.take_from_cache(request) if arguments.look_up else None
-        if arguments.stage and record is None:
+        request = self.step_request()
+        record = runner.take_from_cache(request) if self.request.look_up else None
+        if self.request.stage and record is None:
             runner.stage(request, self.program_folder)
             return DONE
         if record is None:
@@ -114,35 +142,34 @@ class Command:
         if record["cache"]["hit"]:
             for warning in record["warnings"]:
                 _say(f"warning: {warning}")
-            _say(f"cached: {cache.explain(record, self._store)[0]['text']}")
+            _say(f"cached: {cache.explain(record, self.store)[0]['text']}")
         self.answer = self._result(record, request.folder)
-        if arguments.ends_pod and record["cache"]["hit"]:
+        if self.request.ends_pod and record["cache"]["hit"]:
             stored_attempt.tell_result(self.answer)
             return CACHED
         return DONE
 
     def _decide(self) -> int:
-        self.answer = expressions.truth(self.arguments.needed("expression"), self._scope())
+        self.answer = expressions.truth(self.request.expression, self.scope())
         self._note_success(self.answer)
         return DONE
 
     def _items(self) -> int:
-        node = self.arguments.needed("node")
-        self._mapped_before = records.map_indexes(self._store, self._pipeline, self._run_id, node)
-        found = list(self._iterations(self._new_scope(), 0, (), ""))
+        pipeline, run_id, node, outer = self.place
+        self._mapped_before = records.map_indexes(self.store, pipeline, run_id, node)
+        found = list(self._iterations(self.scope(), len(outer), outer, ""))
         self.answer = [{"index": index, "label": label} for index, label in found]
         self._note_success(len(found))
         return DONE
 
     def _outputs(self) -> int:
-        scope = self._scope()
-        results = self.arguments.results
-        kind = (self.arguments.option("returns") or "value") if results else "none"
+        scope, results = self.scope(), self.request.outputs
+        kind = self.request.returns if results else "none"
         trees = {name: expressions.tree(text, scope) for name, text in results.items()}
         document = {
             "schema": records.OUTCOME_SCHEMA,
-            "pipeline": self._pipeline,
-            "run_id": self._run_id,
+            "pipeline": self.request.pipeline,
+            "run_id": self.request.run_id,
             "status": records.SUCCEEDED,
             "finished": records.timestamp(),
             "seconds": self._seconds(),
@@ -153,8 +180,8 @@ class Command:
             "error": None,
             "resources": {},
         }
-        records.write_outcome(self._store, redact_json(document, self._secrets))
-        shown = {name: values.display(tree, self._store) for name, tree in trees.items()}
+        records.write_outcome(self.store, redact_json(document, self._secrets))
+        shown = {name: values.display(tree, self.store) for name, tree in trees.items()}
         answer = records.returned(kind, list(shown), list(shown.values()))
         self.answer = {"outputs": shown, "return": answer}
         return DONE
@@ -166,51 +193,49 @@ class Command:
         return DONE
 
     def _raise(self) -> int:
-        scope, arguments = self._scope(), self.arguments
-        guard = arguments.option("handled")
-        if guard:
-            error = expressions.handled(guard, scope)
+        scope, request = self.scope(), self.request
+        if request.handled:
+            error = expressions.handled(request.handled, scope)
         else:
-            given = [expressions.value(text, scope) for text in arguments.raised_with]
-            error = failures.raised(arguments.classes, given)
+            given = [expressions.value(text, scope) for text in request.arguments]
+            error = failures.raised(request.classes, given)
         return self._record_failure(error)
 
     def _evaluate_checks(self, scope: Scope) -> None:
         """Evaluate the values that Python has evaluated before it comes to this node."""
-        for name in self.arguments.checks:
+        for name in self.request.checks:
             expressions.named(name, scope)
 
     # ---------------------------------------------------------------- the step
 
-    def _step_request(self) -> runner.StepRequest:
-        scope = self._scope()
-        request = self._request(self._step_json())
-        texts = self.arguments.inputs
-        given = {name: self._input(name, text, scope) for name, text in texts.items()}
-        request.inputs = expressions.spread(given, self._store)
-        request.sources = dict(texts)
+    def step_request(self) -> runner.StepRequest:
+        """Return the request with its inputs computed: what the attempt of the step is given."""
+        scope, given = self.scope(), self.request
+        request = self._attempt_request(self._step_json())
+        inputs = {
+            name: given.inputs[name] if name in given.inputs else expressions.tree(text, scope)
+            for name, text in {**dict.fromkeys(given.inputs, ""), **given.sources}.items()
+        }
+        request.inputs = expressions.spread(inputs, self.store)
+        request.sources = dict(given.sources)
         return request
 
-    def _input(self, _name: str, text: str, scope: Scope) -> Any:
-        """Give an input as a tree; an engine may have it already."""
-        return expressions.tree(text, scope)
-
     def _step_json(self) -> dict[str, Any]:
-        arguments = self.arguments
+        given = self.request.step
         step: dict[str, Any] = {
-            "module": arguments.module,
-            "function": arguments.function,
+            "module": given["module"],
+            "function": given["function"],
             "source_roots": list(self._project.search),
-            "code": arguments.option("code"),
-            "imports": arguments.names("imports") or [],
-            "outputs": arguments.names("outputs") or [],
-            "settings": arguments.object("settings") or {},
+            "code": given.get("code"),
+            "imports": given.get("imports") or [],
+            "outputs": given.get("outputs") or [],
+            "settings": given.get("settings") or {},
             "warnings": [],
         }
-        part = arguments.object("container")
+        part = given.get("container")
         if part is not None:
             return step | {"container": part, "code": programs.digest(part), "imports": []}
-        if not (self._pinned and step["code"] and arguments.names("imports") is not None):
+        if not (self._pinned and step["code"] and given.get("imports") is not None):
             self._read_code(step)
         return step
 
@@ -235,31 +260,30 @@ class Command:
             text = f"the code here ({found.digest}) is not what was compiled ({compiled})"
             step["warnings"].append(text)
 
-    def _request(
+    def _attempt_request(
         self, step: dict[str, Any], item: tuple[int, ...] | None = None
     ) -> runner.StepRequest:
-        arguments = self.arguments
-        node = arguments.option("node") or "outputs"
-        map_index = () if arguments.mode == "items" else arguments.map_index
+        """Return a request without inputs, for this task or for one item that it lists."""
+        pipeline, run_id, node, map_index = self.place
         map_index = map_index if item is None else item
-        taken = records.attempts(self._store, self._pipeline, self._run_id, node, map_index)
-        attempt = arguments.attempt
+        taken = records.attempts(self.store, pipeline, run_id, node, map_index)
+        attempt = self.request.attempt
         if attempt in taken:  # the engine starts it over: records are never changed
             attempt = taken[-1] + 1
         return runner.StepRequest(
-            pipeline=self._pipeline,
-            run_id=self._run_id,
+            pipeline=pipeline,
+            run_id=run_id,
             node=node,
             map_index=map_index,
             attempt=attempt,
             warnings=step.pop("warnings", None),
             step=step,
             parameters=self._parameters,
-            store=self._store.url,
-            engine=arguments.engine,
+            store=self.store.url,
+            engine=self.request.engine,
             git=self._run.get("git"),
             project=self._project.root,
-            secrets=self.arguments.secrets,
+            secrets=self.request.secrets,
         )
 
     def _result(self, record: dict[str, Any], folder: str) -> dict[str, Any]:
@@ -267,7 +291,7 @@ class Command:
         metrics = {metric["name"]: metric["value"] for metric in record["metrics"]}
         return {
             "outputs": {name: entry["display"] for name, entry in record["outputs"].items()},
-            "return": shown_artifact(returned, self._store),
+            "return": shown_artifact(returned, self.store),
             "digest": returned.digest,
             "record": records.record_path(folder),
             **({"metrics": metrics} if metrics else {}),
@@ -276,15 +300,14 @@ class Command:
     # ---------------------------------------------------------------- loops
 
     def _new_scope(self) -> Scope:
-        nodes = stored_run.StoredNodes(self._store, self._pipeline, self._run_id)
-        definitions = self.arguments.definitions
-        return expressions.Scope(self._parameters, nodes, self._store, definitions=definitions)
+        definitions = self.request.values
+        return expressions.Scope(self._parameters, self.nodes, self.store, definitions=definitions)
 
-    def _scope(self, loops: Sequence[LoopArguments] | None = None) -> Scope:
-        """Give the scope of this iteration of the loops around the node, or of the outer ones."""
+    def scope(self, loops: Sequence[Loop] | None = None) -> Scope:
+        """Return the scope of this iteration of the loops around the node, or of the outer ones."""
         scope = self._new_scope()
-        loops = self.arguments.loops if loops is None else loops
-        for loop, wanted in zip(loops, self.arguments.map_index, strict=False):
+        loops = self.request.loops if loops is None else loops
+        for loop, wanted in zip(loops, self.request.map_index, strict=False):
             found = expressions.iterations(loop.target, loop.items, loop.where, scope)
             for index, variables in enumerate(found):
                 if index == wanted:
@@ -298,11 +321,11 @@ class Command:
         self, scope: Scope, depth: int, index: tuple[int, ...], label: str
     ) -> Iterator[tuple[str, str]]:
         """Give the index path and the label of each innermost iteration, in order."""
-        if depth == len(self.arguments.loops):
+        if depth == len(self.request.loops):
             yield ".".join(map(str, index)), label[: item_labels.LONGEST]
             return
-        loop = self.arguments.loops[depth]
-        is_last = depth + 1 == len(self.arguments.loops)
+        loop = self.request.loops[depth]
+        is_last = depth + 1 == len(self.request.loops)
         is_own = is_last and not loop.only
 
         def listed() -> list[dict[str, Variable]]:
@@ -313,14 +336,14 @@ class Command:
         for number, variables in enumerate(self._of_item(listed, index, is_own)):
             inner, path = scope.within(variables), (*index, number)
             if all(self._stays(loop, n, inner, path, is_last) for n in range(len(loop.only))):
-                text = item_labels.label(variables, self._store)
+                text = item_labels.label(variables, self.store)
                 joined = f"{label},{text}" if label else text
                 yield from self._iterations(inner, depth + 1, path, joined)
 
     def _stays(
-        self, loop: LoopArguments, n: int, scope: Scope, path: tuple[int, ...], is_last: bool
+        self, loop: Loop, n: int, scope: Scope, path: tuple[int, ...], is_last: bool
     ) -> bool:
-        """Whether an item passes an ``--if``; the last one of all is what the node decides."""
+        """Whether an item passes an ``if``; the last one of all is what the node decides."""
         is_own = is_last and n + 1 == len(loop.only)
 
         def truth() -> list[bool]:
@@ -334,11 +357,11 @@ class Command:
     def _of_item(
         self, evaluate: Callable[[], list[T]], index: tuple[int, ...], is_own: bool
     ) -> list[T]:
-        """Evaluate; with ``--fail-items`` an error is one of this item alone, and gives nothing.
+        """Evaluate; with ``fail_items`` an error is one of this item alone, and gives nothing.
 
         Only the node's own clause is recorded: for what stands before it another node has done so.
         """
-        if not self.arguments.fail_items:
+        if not self.request.fail_items:
             return evaluate()
         try:
             found = evaluate()
@@ -352,14 +375,14 @@ class Command:
             self._note_success(len(found), index)
         return found
 
-    # ---------------------------------------------------------------- records of the modes
+    # ---------------------------------------------------------------- records of the other tasks
 
     def _note_success(self, value: object, item: tuple[int, ...] | None = None) -> None:
         """Write a record only where an attempt failed before: it has to count no more."""
-        request = self._request(self._mode_json(), item)
+        request = self._attempt_request(self._task_json(), item)
         if request.attempt > 1:
-            attempt = Attempt(request, self._store)
-            attempt.returns = values.save(value, self._store)
+            attempt = Attempt(request, self.store)
+            attempt.returns = values.save(value, self.store)
             attempt.write(records.SUCCEEDED)
 
     def _fail(self, error: BaseException, item: tuple[int, ...] | None = None) -> int:
@@ -368,7 +391,7 @@ class Command:
         return self._record_failure(found, item)
 
     def _record_failure(self, error: dict[str, Any], item: tuple[int, ...] | None = None) -> int:
-        attempt = Attempt(self._request(self._mode_json(), item), self._store)
+        attempt = Attempt(self._attempt_request(self._task_json(), item), self.store)
         attempt.error = dict(error)
         cancelled = attempt.error["kind"] == "cancelled"
         attempt.error["permanent"] = not cancelled
@@ -377,9 +400,9 @@ class Command:
         _say(f"{shown['type']}: {shown['message']}")
         return _exit_code(attempt.error)
 
-    def _mode_json(self) -> dict[str, Any]:
-        arguments = self.arguments
-        module, function = arguments.module or "levada", arguments.function or arguments.mode
+    def _task_json(self) -> dict[str, Any]:
+        step = self.request.step
+        module, function = step.get("module") or "levada", step.get("function") or self.request.do
         return {"module": module, "function": function, "settings": {}, "code": None}
 
     def _seconds(self) -> float:
@@ -399,21 +422,21 @@ def _exit_code(error: dict[str, Any]) -> int:
     return PERMANENT if error["permanent"] else FAILED
 
 
-def _project(arguments: Arguments) -> Project:
+def _project(request: TaskRequest) -> Project:
     """Settle the project and go there: relative paths mean the same on every engine."""
-    given = arguments.option("store")
+    given = request.store
     if given and "://" not in given:
         os.environ["LEVADA_STORE"] = os.path.abspath(os.path.expanduser(given))
-    root = os.path.abspath(arguments.option("project") or ".")
+    root = os.path.abspath(request.project)
     if not os.path.isdir(root):
         raise UsageError(f"the project's folder {root} is not there")
     os.chdir(root)
-    paths = [os.path.join(root, path) for path in arguments.paths]
+    paths = [os.path.join(root, path) for path in request.paths]
     return Project(root, [*paths, root, os.path.join(root, "src")])
 
 
-def _store_url(arguments: Arguments, project: Project) -> str:
-    given = arguments.option("store")
+def _store_url(request: TaskRequest, project: Project) -> str:
+    given = request.store
     if given:
         return given if "://" in given else os.environ["LEVADA_STORE"]
     configured = project.settings.get("store")

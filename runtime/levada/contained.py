@@ -1,6 +1,6 @@
 """``python -m levada.contained``: an attempt in a container of its own, as its first process.
 
-    python -m levada.contained run REQUEST     the attempt of a file (see ``levada.handover``)
+    python -m levada.contained run FILE        the attempt of a file (see ``levada.handover``)
     python -m levada.contained stored PATH     the attempt at a path of the store, in a pod
     python -m levada.contained stage PATH      only hand the inputs of a container step over
     python -m levada.contained describe        what the image has, as a line of JSON
@@ -16,6 +16,8 @@ import os
 import signal
 import sys
 
+from levada.__main__ import checked
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +31,10 @@ def main(words: list[str]) -> int:
     if words[:1] == ["describe"]:
         return _describe()
     if words[:1] == ["stored"]:
-        return _run_stored(words[1])
+        return checked(lambda: _run_stored(words[1]))
     if words[:1] == ["stage"]:
-        from levada import stored_attempt
-
-        return stored_attempt.stage(stored_attempt.read(words[1])[0])
-    return _supervised(lambda: _run(words[1]))
+        return checked(lambda: _stage(words[1]))
+    return _supervised(lambda: checked(lambda: _run(words[1])))
 
 
 def _describe() -> int:
@@ -53,6 +53,12 @@ def _run(path: str) -> int:
     with open(path, "rb") as file:
         text = file.read()
     return handover.run(*handover.read(text))
+
+
+def _stage(path: str) -> int:
+    from levada import stored_attempt
+
+    return stored_attempt.stage(stored_attempt.read(path)[0])
 
 
 def _run_stored(path: str) -> int:

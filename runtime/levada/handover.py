@@ -1,6 +1,7 @@
 """An attempt on its way from an engine to the process that runs it, as JSON.
 
-With the request goes what the engine found in the cache, so that the process need not look again.
+It is a request in its computed form (``levada.task_request``). Its field ``looked_up`` has what the
+engine found in the cache, so that the process need not look again.
 """
 
 from __future__ import annotations
@@ -14,24 +15,29 @@ if TYPE_CHECKING:
 
 
 def content(request: dict[str, Any], looked_up: Lookup | None) -> dict[str, Any]:
-    """What to hand over: the request as JSON and the miss, if the cache was asked."""
-    found = looked_up and [looked_up.key, looked_up.parts, looked_up.reasons]
-    return {"request": request, "looked_up": found}
+    """Return what to hand over: the request as JSON, with the miss if the cache was asked."""
+    if looked_up is None:
+        return request
+    names = ("key", "parts", "reasons")
+    return {**request, "looked_up": {name: getattr(looked_up, name) for name in names}}
 
 
 def read(text: bytes) -> tuple[StepRequest, Lookup | None]:
-    """What was handed over."""
-    import json
+    """Read what was handed over. Raises UsageError."""
+    from levada.task_request import json_object
 
+    return parse(json_object(text.decode(), "the request"))
+
+
+def parse(given: dict[str, Any]) -> tuple[StepRequest, Lookup | None]:
+    """Return the request that was handed over, and what the cache had. Raises UsageError."""
     from levada.cache import Lookup
     from levada.request import StepRequest
 
-    given = json.loads(text)
-    looked_up = None
-    if given["looked_up"] is not None:
-        key, parts, reasons = given["looked_up"]
-        looked_up = Lookup(key, parts, None, reasons)
-    return StepRequest.from_json(given["request"]), looked_up
+    found = given.get("looked_up")
+    request = {name: value for name, value in given.items() if name != "looked_up"}
+    looked_up = found and Lookup(found["key"], found["parts"], found.get("entry"), found["reasons"])
+    return StepRequest.from_json(request), looked_up
 
 
 def run(request: StepRequest, looked_up: Lookup | None, start: str = "fresh") -> int:

@@ -1,13 +1,13 @@
-"""``python -m levada.kubeflow``: what a task of Kubeflow Pipelines runs.
+"""``python -m levada.kubeflow REQUEST EXECUTOR-INPUT``: what a task of Kubeflow Pipelines runs.
 
 KFP gives what it knows of the task as one JSON argument, the *executor input*, and reads the file
 that this names when the task is over, the *executor output*. It reads that strictly: what is not in
 the schema, NaN or a null fails a task whose work is done. Both are messages of
 ``api/v2alpha1/pipeline_spec.proto`` in https://github.com/kubeflow/pipelines.
 
-What the task is to do stands in one input, a word and the rest of the line each:
-``node train``, ``for d in params.depths``, ``input data=load``. Exit codes are those of ``python -m
-levada``.
+What the task is to do is a request (``levada.task_request``) in two parts. REQUEST has what all
+tasks of a component have in common, the input ``levada-call`` what this one has besides. What only
+Kubeflow needs is in the field ``kubeflow``. Exit codes are those of ``python -m levada``.
 """
 
 from __future__ import annotations
@@ -19,18 +19,71 @@ import signal
 import sys
 from time import time_ns
 
-from levada import command, expressions, programs, records, stored_run
+from levada import command, expressions, programs, records
 from levada.errors import InputError, UsageError
 from levada.kubeflow_report import Report, artifact_name, parameter_names
 from levada.materializers import paths
+from levada.task_request import (
+    FLAG,
+    NUMBER,
+    OBJECT,
+    OBJECT_OF_STRINGS,
+    STRING,
+    STRINGS,
+    TaskRequest,
+    check_fields,
+    index_path,
+    json_object,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypedDict
 
-    from levada.arguments import Arguments, LoopArguments
-    from levada.expressions import Scope, Variable
+    from levada.task_request import Form
+
+    class OrderJson(TypedDict):
+        """What cuts off later iterations of a loop whose iterations run one after the other.
+
+        ``depth`` is the number of loops around, that one counted; ``nodes`` are the nodes whose
+        failure in an earlier iteration is the end of the loop.
+        """
+
+        depth: int
+        nodes: list[str]
+
+    class KubeflowJson(TypedDict, total=False):
+        """The field ``kubeflow`` of a request.
+
+        ``role`` is that of a task that is not what the request says: one of a container step, or
+        one that only fails if something before it has failed. ``steps`` has what the container
+        knows of each step. ``takes`` and ``gives`` are KFP's inputs and outputs with their kinds,
+        ``parameters`` the run's parameters with the types to read them as, ``item`` the input with
+        the map index. ``files`` are the places that KFP has for the files of a program, ``program``
+        the task that runs it; for one that stages, its component.
+
+        ``unless`` names the nodes whose failure cuts the task off, ``ordered`` those that do so
+        from an earlier iteration. With ``caught`` its own failure is only in its record.
+        ``collected`` has the bytes that KFP's lists of its outputs may have; a list of items that
+        is ``never_empty`` has one even where the loop has none.
+        """
+
+        role: str
+        steps: dict[str, dict[str, Any]]
+        takes: dict[str, str]
+        gives: dict[str, str]
+        parameters: dict[str, str]
+        item: str
+        files: dict[str, str]
+        program: str
+        retries: int
+        unless: list[str]
+        ordered: list[OrderJson]
+        caught: bool
+        collected: dict[str, int]
+        never_empty: bool
+
 
 CALL = "levada-call"
 OUTPUT = "Output"
@@ -41,137 +94,111 @@ NO_ITEMS = "nothing to do: the loop has no items"
 #: What a task that stages gives as its output: whether the program has to run.
 MISSED, CACHED = "missed", "cached"
 STATUS = "levada-status"
-#: The kinds of the tasks that run after a program: if it succeeded, and however it ended.
-COLLECT, FAILURE = "collect", "failure"
+#: The roles of the tasks of a container step: before its program, after it if it succeeded and
+#: however it ended, and the one that gives KFP what the record has.
+STAGE, COLLECT, FAILURE, PUBLISH = "stage", "collect", "failure", "publish"
+#: The role of a task that fails if something before it has failed.
+END = "end"
 #: What stands before the JSON of what the pipeline returned, in the log of its last task.
 RETURNED = "the pipeline returned: "
-PARAMETER = ":parameter"
+PARAMETER = "parameter"
+ROLES = (STAGE, COLLECT, FAILURE, PUBLISH, END)
+_FIELDS: dict[str, Form] = {
+    "role": (lambda value: value in ROLES, f"one of {', '.join(ROLES)}"),
+    **dict.fromkeys(("steps", "collected"), OBJECT),
+    **dict.fromkeys(("takes", "gives", "parameters", "files"), OBJECT_OF_STRINGS),
+    **dict.fromkeys(("item", "program"), STRING),
+    "retries": NUMBER,
+    "unless": STRINGS,
+    "ordered": (
+        lambda value: (
+            isinstance(value, list)
+            and all(isinstance(each, dict) and each.keys() == {"depth", "nodes"} for each in value)
+        ),
+        "a list of objects with `depth` and `nodes`",
+    ),
+    **dict.fromkeys(("caught", "never_empty"), FLAG),
+}
 _ESCAPED = re.compile("%(7B|24|25)")
 
 
 class Task:
     """What KFP and the compiled pipeline say of this task.
 
-    ``words`` is the command line for :mod:`levada.arguments`; ``unless`` names the nodes whose
-    failure cuts the task off; ``ordered`` has for each loop in order around it the depth, and the
-    nodes whose failure in an earlier iteration does so. With ``caught`` its own failure is only in
-    its record. ``collected`` has the bytes that KFP's lists of its outputs may have. ``kind`` is
-    what the compiler calls the task; one that ``publishes`` gives what is in the record of a
-    container step.
+    ``own`` is the field ``kubeflow`` of its request, ``input`` the executor input.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
         """Read them. Raises UsageError."""
-        self.retries = 0
-        self._taken: list[str] = []
-        #: of a container step, where KFP has the files of its program
-        self.files: dict[str, str] = {}
-        #: of a container step, the task that runs its program; where it is staged, its component
-        self.program = ""
-        self.publishes = False
-        self.unless = ""
-        self.ordered: list[tuple[int, list[str]]] = []
-        self.caught = False
-        self.is_never_empty = False
-        self.collected: dict[str, int] = {}
-        self._kinds: dict[str, str] = {}
-        self._item = ""
-        self._steps: dict[str, list[str]] = {}
-        mode, *rest = words
-        self.kind = self.mode = unescaped(mode)
-        found = self._own(rest)
-        self.input = _object(self._text, "--executor-input")
+        if len(words) != 2:
+            raise UsageError(f"give a request and the executor input, not {len(words)} words")
+        common = unescaped(json_object(words[0], "the request"))
+        self.input = json_object(words[1], "the executor input")
         self._values = self.input.get("inputs", {}).get("parameterValues", {})
-        called = self._called()
-        self.words = [self.mode, *found, *called, *self._run(), *self._parameters()]
+        call = unescaped(self._values.get(CALL) or {})
+        if not isinstance(call, dict):
+            raise UsageError(f"the input {CALL} wants an object, not {json.dumps(call)[:80]}")
+        self._content = _merged(common, call)
+        self.own: KubeflowJson = self._content.pop("kubeflow", {})
+        check_fields(self.own, _FIELDS, "kubeflow.")
+        self.do: str = self._content.get("do", "step")
+        self.role: str = self.own.get("role", "")
+        self.retries: int = self.own.get("retries", 0)
+        self.is_caught: bool = self.own.get("caught", False)
 
-    def _own(self, words: list[str]) -> list[str]:
-        """Take the options that only this module knows; give the others.
+    def request(self, variables: dict[str, str]) -> TaskRequest:
+        """Return what ``python -m levada`` would be asked to do. Raises UsageError."""
+        content = {**self._content, "run_id": self._run_id(variables)}
+        if "step" in content:
+            content["step"] = step = self._step(content["step"])
+            content.setdefault("node", step["function"])  # as most are called
+        item = str(self._values.get(self.own.get("item", ""), ""))
+        content["map_index"] = index_path(item, "the item")
+        if self.own.get("parameters"):
+            content["params"] = self._parameters()
+        if not content["map_index"]:
+            # In a loop KFP's local runner gives the item for whatever comes from outside of it.
+            content["inputs"] = self._inputs()
+        content["engine"] = {
+            "name": "kubeflow",
+            **json_object(variables.get("LEVADA_ENGINE") or "{}", "LEVADA_ENGINE"),
+        }
+        given: Any = content
+        return TaskRequest(given, variables)
 
-        The executor input is KFP's own: what is escaped in it is a part of it, and is read there.
+    def _step(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return the step with the digest of its code and what that imports.
+
+        A call only names the step: its component knows the rest, of all steps that it runs.
         """
-        others = []
-        self._text = self._run_id = ""
-        while words:
-            escaped = words.pop(0)
-            word = unescaped(escaped)
-            name, _, value = word.partition("=")
-            if name == "--executor-input":
-                self._text = escaped.partition("=")[2] or (words.pop(0) if words else "")
-            elif name == "--takes":
-                self._taken = [word.removesuffix(PARAMETER) for word in value.split(",")]
-            elif name == "--gives":
-                continue  # the executor input has them; here they tell containers apart
-            elif name == "--publish":
-                self.publishes = True
-            elif name == "--parameters":
-                self._kinds = _object(value, name)
-            elif name == "--step":
-                key, *said = value.split(" ")
-                self._steps[key] = said
-            elif name == "--source":
-                os.environ["LEVADA_SOURCE"] = value
-            elif name == "--file":
-                file, _, path = value.partition("=")
-                self.files[file] = path
-            elif name == "--item":
-                self._item = value
-            elif name == "--run-id":
-                self._run_id = value
-            else:
-                others.append(word)
-        return others
+        if "key" not in given:
+            return given
+        key, known = given["key"], self.own.get("steps", {})
+        if key not in known:
+            raise UsageError(f"the container knows no step {key}: it is not in `kubeflow.steps`")
+        module, _, function = key.partition(":")
+        rest = {name: value for name, value in given.items() if name != "key"}
+        return {"module": module, "function": function, "imports": [], **rest, **known[key]}
 
-    def _called(self) -> list[str]:
-        """The lines of the call as options."""
-        words = []
-        for line in unescaped(str(self._values.get(CALL, ""))).splitlines():
-            word, _, rest = line.partition(" ")
-            if word == "step":
-                words += self._step(rest)
-            elif word == "retries":
-                self.retries = int(rest)
-            elif word == "unless":
-                self.unless = rest
-            elif word == "ordered":
-                depth, _, nodes = rest.partition(" ")
-                self.ordered.append((int(depth), nodes.split(",")))
-            elif word == "caught":
-                self.caught = True
-            elif word == "program":
-                self.program = rest
-            elif word == "never-empty":
-                self.is_never_empty = True
-            elif word == "collected":
-                pairs = (pair.rpartition(":") for pair in rest.split(","))
-                self.collected = {name: int(size) for name, _, size in pairs}
-            elif word:
-                words.append(f"--{word}={rest}")
-        if not any(word.startswith("--node=") for word in words) and ":" in self.mode:
-            words.append(f"--node={self.mode.partition(':')[2]}")  # as most are called
-        return words
-
-    def _step(self, key: str) -> list[str]:
-        """The step, the digest of its code, and what that imports, as the container knows them."""
-        if key not in self._steps:
-            raise UsageError(f"the container knows no step {key}: there is no --step of it")
-        self.mode = key
-        code, *imports = self._steps[key]
-        return [f"--code={code}", f"--imports={','.join(imports)}"]
-
-    def _run(self) -> list[str]:
-        run = self._run_id
-        if not run or "{{" in run:  # a cluster does not fill it in
-            run = os.environ.get("LEVADA_RUN_ID", "")
-        if not run:
+    def _run_id(self, variables: dict[str, str]) -> str:
+        found = str(self._content.get("run_id", ""))
+        if not found or "{{" in found:  # a cluster does not fill it in
+            found = variables.get("LEVADA_RUN_ID", "")
+        if not found:
             raise UsageError("Kubeflow did not say which run this is: LEVADA_RUN_ID is not set")
-        item = "" if self.has_no_item else str(self._values.get(self._item, ""))
-        return [f"--run-id={run}", *([f"--map-index={item}"] if item else [])]
+        return found
+
+    def _inputs(self) -> dict[str, Any]:
+        """Return the trees of inputs that KFP gives; the others are to be read from the store."""
+        takes = self.own.get("takes", {})
+        names = [name for name, kind in takes.items() if kind == PARAMETER]
+        texts = {name: str(self._values.get(name) or "") for name in names}
+        return {name: json.loads(text) for name, text in texts.items() if text}
 
     @property
     def has_no_item(self) -> bool:
         """Whether it is in a loop over nothing, and has nothing to do."""
-        return bool(self._values.get(self._item) == NO_ITEM)
+        return bool(self._values.get(self.own.get("item")) == NO_ITEM)
 
     @property
     def failure(self) -> str:
@@ -179,26 +206,41 @@ class Task:
         status = self._values.get(STATUS)
         error = status.get("error") if isinstance(status, dict) else None
         message = str(error.get("message") or "") if isinstance(error, dict) else ""
-        said = f"the program failed: KFP's log of the task `{self.program}` has what it printed"
+        program = self.own.get("program", "")
+        said = f"the program failed: KFP's log of the task `{program}` has what it printed"
         return f"{said} ({message.strip()})" if message.strip() else said
 
-    def taken(self, name: str) -> str:
-        """What KFP gave for an input, as JSON; nothing if it is to be read from the store."""
-        return str(self._values.get(name, "")) if name in self._taken else ""
-
-    def _parameters(self) -> list[str]:
-        if not self._kinds:
-            return []
-        missing = [name for name in self._kinds if name not in self._values]
+    def _parameters(self) -> dict[str, Any]:
+        kinds = self.own.get("parameters", {})
+        missing = [name for name in kinds if name not in self._values]
         if missing:
             raise UsageError(f"the run was not given {', '.join(missing)}")
-        given = {name: exact(self._values[name], kind) for name, kind in self._kinds.items()}
-        return [f"--params={json.dumps(given)}"]
+        return {name: exact(self._values[name], kind) for name, kind in kinds.items()}
 
 
-def unescaped(text: str) -> str:
-    """A text as it was before the compiler escaped what KFP, Argo or Kubernetes would replace."""
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+def _merged(common: dict[str, Any], call: dict[str, Any]) -> dict[str, Any]:
+    """Return what all tasks of a component have with what the call of one has, one level deep."""
+    found = dict(common)
+    if isinstance(call.get("step"), str):
+        call = {**call, "step": {"key": call["step"]}}
+    for name, value in call.items():
+        both = isinstance(found.get(name), dict) and isinstance(value, dict)
+        found[name] = {**found[name], **value} if both else value
+    return found
+
+
+def unescaped(value: Any) -> Any:
+    """Return a JSON value as it was before the compiler escaped it, and KFP made numbers doubles.
+
+    In its texts is escaped what KFP, Argo or Kubernetes would replace.
+    """
+    if isinstance(value, str):
+        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
+    if isinstance(value, dict):
+        return {unescaped(name): unescaped(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [unescaped(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def exact(value: Any, kind: str) -> Any:
@@ -214,31 +256,47 @@ def exact(value: Any, kind: str) -> Any:
     return value
 
 
-class KubeflowCommand(command.Command):
-    """A command of a task: its answer is for KFP."""
+class KubeflowCommand:
+    """What a task runs: ``python -m levada`` does what is asked, and this gives KFP the answer.
 
-    def __init__(self, task: Task, arguments: Arguments, variables: dict[str, str]) -> None:
-        super().__init__(arguments, variables)
+    ``output`` is what to write as the executor output.
+    """
+
+    def __init__(self, task: Task, variables: dict[str, str]) -> None:
+        """Settle them. Raises UsageError, ProjectError and StoreError."""
         self._task = task
+        self._command = command.Command(task.request(variables), variables, unreached=(InputError,))
         self.output: dict[str, Any] = {}
+
+    def run(self) -> int:
+        """Run it; gives the exit code."""
+        actions = {
+            STAGE: self._stage,
+            COLLECT: self._collect,
+            FAILURE: self._note_program_failed,
+            PUBLISH: self._publish,
+        }
+        return self._command.run(actions.get(self._task.role, self._act))
 
     def is_cut_off(self) -> bool:
         """Whether something failed that keeps this task from being reached."""
-        index = self.arguments.map_index
-        nodes = stored_run.StoredNodes(self._store, self._pipeline, self._run_id)
-        if any(nodes.failed_before(names, index[:depth]) for depth, names in self._task.ordered):
+        index = self._command.request.map_index
+        nodes, own = self._command.nodes, self._task.own
+        ordered = [(each["nodes"], each["depth"]) for each in own.get("ordered", ())]
+        if any(nodes.failed_before(names, index[:depth]) for names, depth in ordered):
             return True
-        if not self._task.unless:
+        unless = ", ".join(map(repr, own.get("unless", ())))
+        if not unless:
             return False
-        return bool(expressions.truth(f"failed({self._task.unless})", self._scope()))
+        is_cut_off: bool = expressions.truth(f"failed({unless})", self._command.scope())
+        return is_cut_off
 
     def is_final(self) -> bool:
         """Whether there is no attempt after this one."""
-        return len(records.attempts(self._store, *self._place())) > self._task.retries
+        return len(self._attempts()) > self._task.retries
 
-    def _place(self) -> tuple[str, str, str, tuple[int, ...]]:
-        node = self.arguments.option("node") or ""
-        return self._pipeline, self._run_id, node, self.arguments.map_index
+    def _attempts(self) -> list[int]:
+        return records.attempts(self._command.store, *self._command.place)
 
     def is_given_up(self) -> bool:
         """Whether this is a retry after a permanent error; it is recorded as one that is not run.
@@ -246,12 +304,12 @@ class KubeflowCommand(command.Command):
         KFP's ``retryPolicy`` cannot tell failures apart. A multiple of all attempts that it makes
         is the end of them: what comes then was asked for by somebody, and is run.
         """
-        numbers = records.attempts(self._store, *self._place())
+        numbers, store = self._attempts(), self._command.store
         is_first = len(numbers) % (self._task.retries + 1) == 0
-        if is_first or self._task.kind == FAILURE:
+        if is_first or self._task.role == FAILURE:
             return False
-        path = records.attempt_path(*self._place(), numbers[-1])
-        record = records.read_record(self._store, path) or {}
+        path = records.attempt_path(*self._command.place, numbers[-1])
+        record = records.read_record(store, path) or {}
         error = record.get("error") or {}
         if not error.get("permanent"):
             return False
@@ -261,31 +319,69 @@ class KubeflowCommand(command.Command):
         now = records.timestamp()
         times = {"started": now, "finished": now, "seconds": 0.0}
         own = {"attempt": numbers[-1] + 1, "resources": {}, "warnings": [said]}
-        records.write_record(self._store, {**record, **times, **own})
+        records.write_record(store, {**record, **times, **own})
         return True
 
-    def _step(self) -> int:
-        if self._task.publishes:
-            return self._publish()
-        if self._task.kind == FAILURE:
-            return self._note_program_failed()
-        if self.arguments.stage:
-            return self._stage()
-        if self._task.kind == COLLECT:
-            self._find_outputs()
-        code = super()._step()
-        if code == command.DONE and self._task.kind != COLLECT:
-            self._report(records.read_document(self._store, self.answer["record"]) or {})
+    # ---------------------------------------------------------------- what KFP is given
+
+    def _act(self) -> int:
+        code = self._command.act()
+        gives: dict[str, Callable[[Any], None]] = {
+            "step": self._give_record,
+            "decide": self._give_side,
+            "items": self._give_indexes,
+            "outputs": self._give_returned,
+        }
+        if code == command.DONE and self._task.do in gives:
+            gives[self._task.do](self._command.answer)
         return code
+
+    def _give_record(self, answer: Any) -> None:
+        self._report(records.read_document(self._command.store, answer["record"]) or {})
+
+    def _give_side(self, answer: Any) -> None:
+        self._give("then" if answer else "otherwise")
+
+    def _give_indexes(self, answer: Any) -> None:
+        self._give([item["index"] for item in answer] or nothing(self._task)[OUTPUT])
+
+    def _give_returned(self, answer: Any) -> None:
+        shown = {artifact_name(name): value for name, value in answer["outputs"].items()}
+        given = Report(self._task.input, {}, self._command.store)
+        self.output = {
+            "artifacts": {n: given.entry(n, shown[n]) for n in given.names if n in shown}
+        }
+        if shown:
+            sys.stdout.write(f"{RETURNED}{json.dumps(answer['return'])}\n")
 
     def _report(self, record: dict[str, Any]) -> None:
         """Give KFP what a record has."""
-        report = Report(self._task.input, record, self._store)
+        report = Report(self._task.input, record, self._command.store)
         self.output = {"artifacts": report.artifacts()}
         self._give_all(report.parameters(self._shares()))
 
+    def _shares(self) -> dict[str, int]:
+        """Return the bytes that each output may have in KFP's list of what all items gave."""
+        collected = self._task.own.get("collected", {})
+        if not collected:
+            return {}
+        *outer, loop = self._command.request.loops
+        scope = self._command.scope(outer)
+        found = expressions.iterations(loop.target, loop.items, loop.where, scope)
+        count = sum(1 for _ in found)
+        return {name: size // count for name, size in collected.items()}
+
+    def _give(self, value: object) -> None:
+        self._give_all({OUTPUT: value})
+
+    def _give_all(self, values: dict[str, Any]) -> None:
+        if values:
+            self.output["parameterValues"] = values
+
+    # ---------------------------------------------------------------- container steps
+
     def _publish(self) -> int:
-        record = records.latest_success(self._store, *self._place())
+        record = records.latest_success(self._command.store, *self._command.place)
         if record is None:
             sys.stderr.write("not reached: the program has left no record of a success\n")
             return command.FAILED
@@ -296,11 +392,11 @@ class KubeflowCommand(command.Command):
         """Write the record of a program that failed: what would have collected has not run."""
         from levada.engine.lost import PROGRAM_FAILED, record_lost
 
-        if records.attempts(self._store, *self._place()):
+        if self._attempts():
             return command.DONE
         record_lost(
-            self._step_request(),
-            self._store,
+            self._command.step_request(),
+            self._command.store,
             looked_up=None,
             status=1 << 8,
             end=PROGRAM_FAILED,
@@ -317,14 +413,14 @@ class KubeflowCommand(command.Command):
         """
         from shutil import move
 
-        self.program_folder = paths.new_folder()
-        os.environ[programs.RAN_IN] = self.program_folder  # the key of the cache is as at the end
-        code = super()._step()
-        is_cached = self.answer is not None
+        folder = self._command.program_folder = paths.new_folder()
+        os.environ[programs.RAN_IN] = folder  # the key of the cache is as at the end
+        code = self._command.act()
+        is_cached = self._command.answer is not None
         is_staged = code == command.DONE and not is_cached
-        for name, path in self._task.files.items() if is_staged else ():
+        for name, path in self._task.own.get("files", {}).items() if is_staged else ():
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            move(f"{self.program_folder}/in/{name}", path)
+            move(f"{folder}/in/{name}", path)
         self._make_folder()
         self.output = {"artifacts": _empty_artifacts(self._task)}
         self._give(CACHED if is_cached else MISSED)
@@ -337,13 +433,14 @@ class KubeflowCommand(command.Command):
         folder of a task stands beside that of any other.
         """
         file = self._task.input.get("outputs", {}).get("outputFile", "")
-        if not self._task.program or not os.path.isabs(file):
+        program = self._task.own.get("program")
+        if not program or not os.path.isabs(file):
             return
         own, name = os.path.split(file)
-        folder = os.path.join(os.path.dirname(own), self._task.program)
+        folder = os.path.join(os.path.dirname(own), program)
         os.makedirs(folder, exist_ok=True)
         os.chmod(folder, 0o777)  # noqa: S103  the program may be another user
-        part = self.arguments.object("container") or {}
+        part = self._command.request.step.get("container") or {}
         listed = {
             each: {"artifacts": [{"name": each, "uri": f"{folder}/{each}", "metadata": {}}]}
             for each in part.get("outputs", ())
@@ -351,74 +448,15 @@ class KubeflowCommand(command.Command):
         with open(os.path.join(folder, name), "w", encoding="utf-8") as output:
             json.dump({"artifacts": listed}, output)
 
-    def _find_outputs(self) -> None:
-        """Have what a program wrote, and KFP brought here, where it would be elsewhere."""
+    def _collect(self) -> int:
+        """Write the record, with what the program wrote and KFP brought here."""
         folder = paths.new_folder()
         os.mkdir(f"{folder}/out")
-        for name, path in self._task.files.items():
+        for name, path in self._task.own.get("files", {}).items():
             if os.path.lexists(path):
                 os.symlink(path, f"{folder}/out/{name}")
-        os.environ[programs.RAN_IN] = folder
-
-    def _shares(self) -> dict[str, int]:
-        """Bytes that each output may have in KFP's list of what all items gave."""
-        if not self._task.collected:
-            return {}
-        *outer, loop = self.arguments.loops
-        count = sum(1 for _ in self._variables(loop, self._scope(outer)))
-        return {name: size // count for name, size in self._task.collected.items()}
-
-    def _variables(self, loop: LoopArguments, scope: Scope) -> Iterator[dict[str, Variable]]:
-        return expressions.iterations(loop.target, loop.items, loop.where, scope)
-
-    def _input(self, _name: str, text: str, scope: Any) -> Any:
-        # In a loop KFP's local runner gives the item for whatever comes from outside of it.
-        given = "" if self.arguments.map_index else self._task.taken(_name)
-        return json.loads(given) if given else super()._input(_name, text, scope)
-
-    def _decide(self) -> int:
-        code = super()._decide()
-        self._give("then" if self.answer else "otherwise")
-        return code
-
-    def _items(self) -> int:
-        """Give the index path of each iteration of the innermost loop, within those around it."""
-        found = self._variables(self.arguments.loops[-1], self._scope())
-        outer = self.arguments.map_index
-        indexes = [".".join(map(str, (*outer, n))) for n, _ in enumerate(found)]
-        self.answer = indexes
-        self._note_success(len(indexes))
-        self._give(indexes or nothing(self._task)[OUTPUT])
-        return command.DONE
-
-    def _outputs(self) -> int:
-        code = super()._outputs()
-        shown = {artifact_name(name): value for name, value in self.answer["outputs"].items()}
-        given = Report(self._task.input, {}, self._store)
-        self.output = {
-            "artifacts": {n: given.entry(n, shown[n]) for n in given.names if n in shown}
-        }
-        if shown:
-            sys.stdout.write(f"{RETURNED}{json.dumps(self.answer['return'])}\n")
-        return code
-
-    def _give(self, value: object) -> None:
-        self._give_all({OUTPUT: value})
-
-    def _give_all(self, values: dict[str, Any]) -> None:
-        if values:
-            self.output["parameterValues"] = values
-
-    def _request(self, step: dict[str, Any], item: tuple[int, ...] | None = None) -> Any:
-        if item is None and self.arguments.mode == "items":
-            item = self.arguments.map_index
-        return super()._request(step, item)
-
-    def _fail(self, error: BaseException, item: tuple[int, ...] | None = None) -> int:
-        if isinstance(error, InputError):  # it is not this node that failed
-            sys.stderr.write(f"not reached: {error}\n")
-            return command.FAILED
-        return super()._fail(error, item)
+        os.environ[programs.RAN_IN] = folder  # where it would be elsewhere
+        return self._command.act()
 
 
 def nothing(task: Task) -> dict[str, Any]:
@@ -426,21 +464,11 @@ def nothing(task: Task) -> dict[str, Any]:
 
     Where there is no item to decide about, a merge of both sides still has to find one.
     """
-    if task.mode == "decide":
+    if task.do == "decide":
         return {OUTPUT: "otherwise" if task.has_no_item else "neither"}
-    if task.mode == "items":
-        return {OUTPUT: [NO_ITEM] if task.is_never_empty else []}
+    if task.do == "items":
+        return {OUTPUT: [NO_ITEM] if task.own.get("never_empty") else []}
     return dict.fromkeys(parameter_names(task.input), "")
-
-
-def _object(text: str, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{name} is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise UsageError(f"{name} wants a JSON object, not {text[:80]}")
-    return found
 
 
 def write_output(task: Task, output: dict[str, Any]) -> None:
@@ -464,24 +492,18 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def _run(task: Task) -> int:
-    from levada.arguments import Arguments
-
     if task.has_no_item:
         sys.stderr.write(f"{NO_ITEMS}\n")
         return _without_result(task)
-    words = task.words
-    if task.mode == "end":  # only what has failed before it counts
-        words = ["decide", *words[1:], "--expression=True"]
-    arguments = Arguments(words, os.environ)
-    arguments.engine = {"name": "kubeflow", **arguments.engine}
-    found = KubeflowCommand(task, arguments, dict(os.environ))
+    found = KubeflowCommand(task, dict(os.environ))
     if found.is_cut_off():
-        what = task.unless or ", ".join(nodes[0] for _, nodes in task.ordered)
-        sys.stderr.write(f"not reached: one of {what} failed\n")
-        return _without_result(task) if task.caught else command.PERMANENT
-    if task.mode == "end":
+        firsts = [each["nodes"][0] for each in task.own.get("ordered", ())]
+        nodes = ", ".join(task.own.get("unless") or firsts)
+        sys.stderr.write(f"not reached: one of {nodes} failed\n")
+        return _without_result(task) if task.is_caught else command.PERMANENT
+    if task.role == END:
         return command.DONE
-    return _caught(task, found) if task.caught else _attempt(task, found)
+    return _caught(task, found) if task.is_caught else _attempt(task, found)
 
 
 def _attempt(task: Task, found: KubeflowCommand) -> int:

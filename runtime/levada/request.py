@@ -1,9 +1,14 @@
-"""What one attempt of a step is: which function, with which inputs, for which run."""
+"""What one attempt of a step is: which function, with which inputs, for which run.
+
+It is the computed form of a task's request (``levada.task_request``).
+"""
 
 from __future__ import annotations
 
 import os
 
+from levada import task_request
+from levada.errors import UsageError
 from levada.records import attempt_path
 from levada.redaction import secret_variables
 
@@ -84,7 +89,14 @@ class StepRequest:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> StepRequest:
-        """Read the JSON form. Raises TypeError for a field that is missing or unknown."""
+        """Read the JSON form. Raises UsageError for a field that is missing, unknown or wrong."""
+        task_request.check(data)
+        for name in ("pipeline", "run_id", "node", "step", "store"):
+            if not data.get(name):
+                raise UsageError(f"the field `{name}` is missing")
+        for name in data:
+            if name not in cls.__slots__:
+                raise UsageError(f"the field `{name}` is not of a request with computed inputs")
         return cls(**data)
 
     def as_json(self) -> dict[str, Any]:

@@ -189,15 +189,20 @@ def test_a_pod_or_a_worker_has_the_same_code(folder: Folder) -> None:
     assert compiled.returncode == 0, compiled.stderr
     program = json.loads((folder.path / "jobs" / "o" / "flow.ir.json").read_text())
     assert program["search"] == [".", "../lib/bq/src"]
-    inputs = {"bq_components:query": ["sql='a'"], "acme.steps:double": ["count=1"]}
-    inputs |= {"flow:add": ["one=1", "much=2"], "flow:secret": ["args=(1,)", "kwargs={'by': 2}"]}
+    sources = {
+        "bq_components:query": {"sql": "'a'"},
+        "acme.steps:double": {"count": "1"},
+        "flow:add": {"one": "1", "much": "2"},
+        "flow:secret": {"args": "(1,)", "kwargs": "{'by': 2}"},
+    }
     codes = {step["key"]: step["code"] for step in program["steps"]}
-    for key, given in inputs.items():
-        arguments = [word for text in given for word in ("--input", text)]
-        paths = [word for path in program["search"] for word in ("--path", path)]
-        run = ["--pipeline", "flow", "--run-id", "r", "--node", key.partition(":")[2]]
-        place = ["--project", ".", "--store", "store", "--params", "{}", "--code", codes[key]]
-        done = folder.python("-m", "levada", key, *run, *place, *paths, *arguments)
+    for key, given in sources.items():
+        module, _, function = key.partition(":")
+        place = {"pipeline": "flow", "run_id": "r", "node": function, "store": "store"}
+        place |= {"project": ".", "paths": program["search"], "params": {}}
+        step = {"module": module, "function": function, "code": codes[key]}
+        request = {**place, "step": step, "sources": given}
+        done = folder.python("-m", "levada", json.dumps(request))
         assert done.returncode == 0, done.stderr
         record = json.loads(done.stdout.splitlines()[-1])["record"]
         document = json.loads((folder.path / "jobs" / "store" / record).read_text())

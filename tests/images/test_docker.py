@@ -59,10 +59,11 @@ def run_step(docker: Docker, image: str, store: Path) -> dict[str, object]:
     store.mkdir()
     store.chmod(0o777)
     limits = ["--rm", "--read-only", "--network", "none", "--user", "65532", "--cap-drop", "ALL"]
-    step = ["pipeline:greet", "--pipeline", "hello", "--run-id", "r1", "--node", "greet"]
-    words = [*step, "--store", "/store", "--input", "name='moon'", "--params", "{}"]
+    place = {"pipeline": "hello", "run_id": "r1", "node": "greet", "store": "/store"}
+    step = {"module": "pipeline", "function": "greet"}
+    request = json.dumps({**place, "step": step, "sources": {"name": "'moon'"}, "params": {}})
     done = docker.run(
-        *("run", *limits, "--volume", f"{store}:/store", image, "python", "-m", "levada", *words),
+        *("run", *limits, "--volume", f"{store}:/store", image, "python", "-m", "levada", request),
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -110,7 +111,7 @@ def test_scripts_and_settings_of_the_image(
     strict = ["run", "--rm", "--read-only", "--network", "none", image]
     assert docker.run(*strict, "greet").stdout == "hello you\n"
     assert docker.run(*strict, "greet-script").stdout == "script\n"
-    assert "usage: levada-step" in docker.run(*strict, "levada-step", "--help").stdout
+    assert "usage: python -m levada" in docker.run(*strict, "levada-step", "--help").stdout
     program = """
 import importlib.metadata, os, sys, greeting, levada
 print(os.getuid(), os.getcwd(), sys.prefix, greeting.__cached__ in greeting.__spec__.cached)

@@ -19,13 +19,21 @@ def test_a_step_runs_in_its_image(docker: Docker, folder: Folder, tmp_path: Path
     store = tmp_path / "store"
     store.mkdir(mode=0o777)
     store.chmod(0o777)
-    for step, inputs in (("two", []), ("one", ["--input", "number=two"])):
+    for step, sources in (("two", {}), ("one", {"number": "two"})):
+        request = {
+            "pipeline": "flow",
+            "run_id": "r",
+            "node": step,
+            "store": "/store",
+            "paths": ["."],
+            "step": {"module": "pipeline", "function": step},
+            "sources": sources,
+        }
         done = docker.run(
             *("run", "--rm", "--read-only", "--network", "none", "--tmpfs", "/tmp"),
             *("--env", "LEVADA_CODE_PINNED=0", "--volume", f"{store}:/store"),
             references[f"pipeline:{step}"],
-            *("python", "-m", "levada", f"pipeline:{step}", "--pipeline", "flow"),
-            *("--run-id", "r", "--node", step, "--path", ".", "--store", "/store", *inputs),
+            *("python", "-m", "levada", json.dumps(request)),
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -196,9 +196,10 @@ def test_the_code_in_an_image_runs_by_the_paths_of_the_plan(jobs: Jobs, tmp_path
         path = root / "app" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    paths = [word for folder in spec.search for word in ("--path", folder)]
-    command = [sys.executable, "-m", "levada", "pipeline:plus", *paths, "--input", "number=2"]
-    command += ["--pipeline", "flow", "--run-id", "r", "--node", "plus", "--params", "{}"]
+    place = {"pipeline": "flow", "run_id": "r", "node": "plus", "paths": list(spec.search)}
+    step = {"module": "pipeline", "function": "plus"}
+    request = {**place, "step": step, "sources": {"number": "2"}, "params": {}}
+    command = [sys.executable, "-m", "levada", json.dumps(request)]
     variables = {"LEVADA_PROJECT": f"{root}{spec.project}", "LEVADA_STORE": str(tmp_path / "store")}
     done = subprocess.run(
         command, env=os.environ | variables, capture_output=True, text=True, check=False

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import levada
 import pytest
 from jsonschema import Draft202012Validator
 from levada import cache, records
 from levada.store import open_store
+from levada.task_request import TaskRequest
 
 PROJECT = Path(__file__).parent / "cases" / "attempts"
 SCHEMAS = Path(levada.__file__).parent / "schemas"
@@ -36,27 +38,44 @@ class Engine:
         return subprocess.Popen(
             [sys.executable, "-m", "levada", *words],
             env=self.variables | variables,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def call(self, *words: str, code: int = 0, **variables: str) -> str:
+    def call(self, *words: str, code: int = 0, given: str = "", **variables: str) -> str:
         process = self.start(*words, **variables)
-        self.out, self.err = process.communicate(timeout=60)
+        self.out, self.err = process.communicate(given, timeout=60)
         assert process.returncode == code, self.out + self.err
         return self.out
 
-    def step(self, function: str, *words: str, code: int = 0, node: str = "", **variables: str):
-        """Run a step as the node of its name; gives the answer, None without one."""
-        module, _, name = function.rpartition(":")
-        place = ("--pipeline", "p", "--node", node or name)
-        out = self.call(f"{module or 'jobs'}:{name}", *place, *words, code=code, **variables)
-        return json.loads(out.splitlines()[-1]) if code == 0 else None
+    def step(
+        self,
+        key: str,
+        *,
+        node: str = "",
+        code: int = 0,
+        step: dict[str, Any] | None = None,
+        **more: Any,
+    ) -> Any:
+        """Run a step as the node of its name; gives the answer, None without one.
 
-    def mode(self, mode: str, *words: str, code: int = 0, node: str = "if_1", **variables: str):
-        place = ("--pipeline", "p", *(("--node", node) if mode != "outputs" else ()))
-        out = self.call(mode, *place, *words, code=code, **variables)
+        Names in capitals are variables, others are fields of the request.
+        """
+        module, _, function = key.rpartition(":")
+        step = {"module": module or "jobs", "function": function, **(step or {})}
+        return self._ask({"node": node or function, "step": step}, code, more)
+
+    def mode(self, do: str, *, node: str = "if_1", code: int = 0, **more: Any) -> Any:
+        place = {"node": node} if do != "outputs" else {}
+        return self._ask({"do": do, **place}, code, more)
+
+    def _ask(self, request: dict[str, Any], code: int, more: dict[str, Any]) -> Any:
+        fields = {name: value for name, value in more.items() if not name.isupper()}
+        variables = {name: value for name, value in more.items() if name.isupper()}
+        asked = json.dumps({"pipeline": "p", **request, **fields})
+        out = self.call(asked, code=code, **variables)
         return json.loads(out.splitlines()[-1]) if code == 0 else None
 
     def folder(self, node: str, attempt: int = 1, run: str = "manual%201%2F%C3%A4") -> Path:
@@ -67,6 +86,12 @@ class Engine:
 
     def log(self, node: str) -> str:
         return (self.folder(node) / "log").read_text()
+
+
+def step_of(function: str, node: str = "n", **fields: Any) -> str:
+    """The request of a step, as JSON."""
+    step = {"module": "jobs", "function": function}
+    return json.dumps({"pipeline": "p", "node": node, "step": step, **fields})
 
 
 @pytest.fixture
@@ -83,7 +108,7 @@ def engine(tmp_path):
 
 class TestAnswer:
     def test_a_value(self, engine):
-        answer = engine.step("count", "--input", "n=params.n", LEVADA_PARAMS='{"n": 3}')
+        answer = engine.step("count", sources={"n": "params.n"}, LEVADA_PARAMS='{"n": 3}')
         assert answer["return"] == [0, 1, 2]
         assert answer["outputs"] == {}
         assert answer["record"] == "runs/p/manual%201%2F%C3%A4/count/1/record.json"
@@ -99,16 +124,16 @@ class TestAnswer:
         ],
     )
     def test_named_outputs(self, engine, function, names, outputs):
-        inputs = {"report": ("--input", "auc=0.5"), "fit": ("--input", "depth=2")}
-        words = inputs.get(function, ())
-        assert engine.step(function, *words, "--outputs", names)["outputs"] == outputs
+        sources = {"report": {"auc": "0.5"}, "fit": {"depth": "2"}}.get(function, {})
+        answer = engine.step(function, sources=sources, step={"outputs": names.split(",")})
+        assert answer["outputs"] == outputs
 
     def test_a_large_value_is_given_by_its_address(self, engine):
-        answer = engine.step("count", "--input", "n=2000")
+        answer = engine.step("count", sources={"n": "2000"})
         assert answer["return"].keys() == {"uri", "digest", "type", "size"}
 
     def test_a_file_with_the_answer(self, engine, tmp_path):
-        answer = engine.step("pair", "--result", str(tmp_path / "answer.json"))
+        answer = engine.step("pair", result=str(tmp_path / "answer.json"))
         assert json.loads((tmp_path / "answer.json").read_text()) == answer
 
     def test_it_is_the_last_line_whatever_the_step_prints(self, engine):
@@ -123,7 +148,7 @@ class TestAnswer:
 
     def test_the_output_can_be_closed_or_left_open(self, engine):
         assert engine.step("closes_its_output")["return"] == 1
-        process = engine.start("jobs:leaves_a_process", "--pipeline", "p", "--node", "n")
+        process = engine.start(step_of("leaves_a_process"))
         out, _ = process.communicate(timeout=4.5)
         assert (process.returncode, out.splitlines()[0]) == (0, "over")
 
@@ -132,10 +157,15 @@ class TestAnswer:
         assert engine.record("surrogates")["params"] == {"name": "\udcff"}
 
     def test_arguments_of_every_kind(self, engine):
-        inputs = ["first=1", "second=2", "rest=(3, 4)", "third=5", "more={'x': 6}"]
-        words = [word for text in inputs for word in ("--input", text)]
-        assert engine.step("any_arguments", *words)["return"] == [1, 2, [3, 4], 5, {"x": 6}]
-        assert engine.step("any_arguments", "--input", "first=1")["return"] == [1, 2, [], 3, {}]
+        sources = {"first": "1", "second": "2", "rest": "(3, 4)", "third": "5", "more": "{'x': 6}"}
+        assert engine.step("any_arguments", sources=sources)["return"] == [
+            1,
+            2,
+            [3, 4],
+            5,
+            {"x": 6},
+        ]
+        assert engine.step("any_arguments", sources={"first": "1"})["return"] == [1, 2, [], 3, {}]
 
     def test_relative_paths_are_those_of_the_project(self, engine):
         assert engine.step("reads_a_file")["return"] == "next to the project"
@@ -143,136 +173,141 @@ class TestAnswer:
 
 class TestOtherNodes:
     def test_outputs_come_from_the_records_of_the_run(self, engine):
-        engine.step("count", "--input", "n=3")
-        assert engine.step("add", "--input", "xs=count")["return"] == 3
+        engine.step("count", sources={"n": "3"})
+        assert engine.step("add", sources={"xs": "count"})["return"] == 3
 
     def test_loops_are_counted_by_the_map_index(self, engine):
-        loop = ("--for", "x in [5, 6, 5]", "--where", "x == 5")
+        loop = {"loops": [{"for": "x in [5, 6, 5]", "where": ["x == 5"]}]}
         for index in ("0", "1"):
-            engine.step("double", *loop, "--input", "x=x", LEVADA_MAP_INDEX=index)
-        collected = "xs=[double[x] for x in [5, 6, 5] if x == 5]"
-        assert engine.step("add", "--input", collected)["return"] == 20
-        assert engine.step("add", "--input", "xs=double", node="add_all")["return"] == 20
+            engine.step("double", sources={"x": "x"}, **loop, LEVADA_MAP_INDEX=index)
+        collected = "[double[x] for x in [5, 6, 5] if x == 5]"
+        assert engine.step("add", sources={"xs": collected})["return"] == 20
+        assert engine.step("add", sources={"xs": "double"}, node="add_all")["return"] == 20
 
     def test_nested_loops(self, engine):
-        loops = ("--for", "x in [1, 2]", "--for", "y in range(x)")
+        loops = {"loops": [{"for": "x in [1, 2]"}, {"for": "y in range(x)"}]}
         for index in ("0.0", "1.0", "1.1"):
-            engine.step("double", *loops, "--map-index", index, "--input", "x=x * 10 + y")
-        text = "xs=flat([[double[x, y] for y in range(x)] for x in [1, 2]])"
-        assert engine.step("add", "--input", text)["return"] == 20 + 40 + 42
+            engine.step("double", sources={"x": "x * 10 + y"}, **loops, LEVADA_MAP_INDEX=index)
+        text = "flat([[double[x, y] for y in range(x)] for x in [1, 2]])"
+        assert engine.step("add", sources={"xs": text})["return"] == 20 + 40 + 42
         assert engine.record("double/[1.1]")["map_index"] == [1, 1]
 
     def test_the_latest_attempt_that_succeeded_counts(self, engine):
-        engine.step("fails", "--input", "x=1", node="n", code=1)
-        engine.step("double", "--input", "x=1", node="n", LEVADA_TRY="2")
-        assert engine.step("double", "--input", "x=n")["return"] == 4
+        engine.step("fails", sources={"x": "1"}, node="n", code=1)
+        engine.step("double", sources={"x": "1"}, node="n", LEVADA_TRY="2")
+        assert engine.step("double", sources={"x": "n"})["return"] == 4
 
     def test_an_attempt_is_never_written_over(self, engine):
         for value in ("1", "2"):
-            engine.step("double", "--input", f"x={value}", LEVADA_TRY="1")
+            engine.step("double", sources={"x": value}, LEVADA_TRY="1")
         assert engine.record("double", 2)["inputs"]["x"]["tree"] == 2
 
     def test_a_node_that_failed_is_a_clear_error(self, engine):
-        engine.step("fails", "--input", "x=1", code=1)
-        engine.step("double", "--input", "x=fails", code=65)
+        engine.step("fails", sources={"x": "1"}, code=1)
+        engine.step("double", sources={"x": "fails"}, code=65)
         assert "`fails` gave nothing: it failed (ZeroDivisionError" in engine.err
         assert engine.record("double")["error"]["permanent"] is True
 
     def test_a_node_that_was_not_run_is_a_clear_error(self, engine):
-        engine.step("double", "--input", "x=elsewhere", code=65)
+        engine.step("double", sources={"x": "elsewhere"}, code=65)
         assert "`elsewhere` is not a parameter, node or variable here" in engine.err
 
 
 class TestModes:
     def test_decide_takes_the_truth_of_the_value(self, engine):
-        engine.step("report", "--input", "auc=0.95", "--outputs", "label,auc")
-        assert engine.mode("decide", "--expression", "report.auc > 0.9 and report.label") is True
-        assert engine.mode("decide", "--expression", "[]") is False
+        engine.step("report", sources={"auc": "0.95"}, step={"outputs": ["label", "auc"]})
+        assert engine.mode("decide", expression="report.auc > 0.9 and report.label") is True
+        assert engine.mode("decide", expression="[]") is False
 
     def test_decide_within_a_loop(self, engine):
-        words = ("--for", "d in params.ds", "--expression", "d > 4", "--map-index", "1")
-        assert engine.mode("decide", *words, LEVADA_PARAMS='{"ds": [4, 8]}') is True
+        words = {"loops": [{"for": "d in params.ds"}], "expression": "d > 4", "map_index": [1]}
+        assert engine.mode("decide", **words, LEVADA_PARAMS='{"ds": [4, 8]}') is True
 
     def test_an_error_in_a_condition_is_a_failure_of_its_node(self, engine):
-        engine.mode("decide", "--expression", "1 / 0", code=65)
+        engine.mode("decide", expression="1 / 0", code=65)
         assert engine.record("if_1")["error"]["type"] == "ZeroDivisionError"
-        assert engine.mode("decide", "--expression", "failed('if_1')", node="if_2") is True
-        assert engine.mode("decide", "--expression", "True") is True  # started over
-        assert engine.mode("decide", "--expression", "failed('if_1')", node="if_2") is False
+        assert engine.mode("decide", expression="failed('if_1')", node="if_2") is True
+        assert engine.mode("decide", expression="True") is True  # started over
+        assert engine.mode("decide", expression="failed('if_1')", node="if_2") is False
 
     def test_failed_is_about_one_iteration(self, engine):
-        loop = ("--for", "x in [0, 1]")
-        engine.step("fails", *loop, "--map-index", "0", "--input", "x=x", code=1)
-        engine.step("double", *loop, "--map-index", "1", "--input", "x=x", node="fails")
-        asks = [(*loop, "--map-index", index) for index in ("0", "1")]
-        found = [engine.mode("decide", *ask, "--expression", "failed('fails')") for ask in asks]
+        loop = {"loops": [{"for": "x in [0, 1]"}]}
+        engine.step("fails", map_index=[0], sources={"x": "x"}, **loop, code=1)
+        engine.step("double", map_index=[1], sources={"x": "x"}, **loop, node="fails")
+        asks = [{**loop, "LEVADA_MAP_INDEX": index} for index in ("0", "1")]
+        found = [engine.mode("decide", expression="failed('fails')", **ask) for ask in asks]
         assert found == [True, False]
-        assert engine.mode("decide", "--expression", "failed('fails')") is True
-        assert engine.mode("decide", "--expression", "failed('not_started')") is False
+        assert engine.mode("decide", expression="failed('fails')") is True
+        assert engine.mode("decide", expression="failed('not_started')") is False
 
     def test_failed_counts_loops_and_not_their_variables(self, engine):
-        loops = ("--for", "i, d in enumerate([7, 8])", "--for", "k in [0, 1]")
+        loops = {"loops": [{"for": "i, d in enumerate([7, 8])"}, {"for": "k in [0, 1]"}]}
         for index, code in (("0.0", 0), ("0.1", 1)):
             function = "double" if code == 0 else "fails"
-            place = (*loops, "--map-index", index, "--input", "x=k")
-            engine.step(function, *place, node="n", code=code)
-        asks = [(*loops, "--map-index", index) for index in ("0.0", "0.1")]
-        found = [engine.mode("decide", *ask, "--expression", "failed('n')") for ask in asks]
+            place = {**loops, "sources": {"x": "k"}, "LEVADA_MAP_INDEX": index}
+            engine.step(function, **place, node="n", code=code)
+        asks = [{**loops, "LEVADA_MAP_INDEX": index} for index in ("0.0", "0.1")]
+        found = [engine.mode("decide", expression="failed('n')", **ask) for ask in asks]
         assert found == [False, True]
 
     def test_items(self, engine):
-        words = ("--for", "d in params.ds", "--where", "d > 2")
-        found = engine.mode("items", *words, LEVADA_PARAMS='{"ds": [1, 4, 8]}')
+        words = {"loops": [{"for": "d in params.ds", "where": ["d > 2"]}]}
+        found = engine.mode("items", **words, LEVADA_PARAMS='{"ds": [1, 4, 8]}')
         assert found == [{"index": "0", "label": "d=4"}, {"index": "1", "label": "d=8"}]
 
     def test_items_that_an_if_leaves_out_keep_their_indexes(self, engine):
-        words = ("--for", "x in [1, 2]", "--if", "x > 1", "--for", "y in 'ab'", "--if", "y != 'a'")
-        assert engine.mode("items", *words) == [{"index": "1.1", "label": "x=2,y=b"}]
+        words = {
+            "loops": [
+                {"for": "x in [1, 2]", "if": ["x > 1"]},
+                {"for": "y in 'ab'", "if": ["y != 'a'"]},
+            ]
+        }
+        assert engine.mode("items", **words) == [{"index": "1.1", "label": "x=2,y=b"}]
 
     def test_an_item_that_cannot_be_decided_fails_alone(self, engine):
-        words = ("--for", "x in [1, None, 3]", "--if", "x > 2", "--fail-items")
-        assert engine.mode("items", *words) == [{"index": "2", "label": "x=3"}]
+        words = {"loops": [{"for": "x in [1, None, 3]", "if": ["x > 2"]}], "fail_items": True}
+        assert engine.mode("items", **words) == [{"index": "2", "label": "x=3"}]
         assert engine.record("if_1/[1]")["error"]["type"] == "TypeError"
-        asked = ("--for", "x in [1, None, 3]", "--if", "failed('if_1')")
-        assert engine.mode("items", *asked, node="try_1") == [{"index": "1", "label": "x=None"}]
+        asked = {"loops": [{"for": "x in [1, None, 3]", "if": ["failed('if_1')"]}]}
+        assert engine.mode("items", **asked, node="try_1") == [{"index": "1", "label": "x=None"}]
 
     def test_what_another_node_decides_is_left_out_without_a_record(self, engine):
-        words = ("--for", "x in [1, None]", "--if", "x > 0", "--if", "x < 9", "--fail-items")
-        assert engine.mode("items", *words) == [{"index": "0", "label": "x=1"}]
+        words = {"loops": [{"for": "x in [1, None]", "if": ["x > 0", "x < 9"]}], "fail_items": True}
+        assert engine.mode("items", **words) == [{"index": "0", "label": "x=1"}]
         assert not (engine.folder("if_1").parent / "[1]").exists()
 
     def test_an_inner_loop_fails_for_its_outer_item(self, engine):
-        words = ("--for", "x in [None, [5]]", "--for", "y in x", "--fail-items")
-        assert engine.mode("items", *words) == [{"index": "1.0", "label": "x=[5],y=5"}]
+        words = {"loops": [{"for": "x in [None, [5]]"}, {"for": "y in x"}], "fail_items": True}
+        assert engine.mode("items", **words) == [{"index": "1.0", "label": "x=[5],y=5"}]
         assert engine.record("if_1/[0]")["status"] == "failed"
 
     def test_an_item_that_can_be_decided_now_has_not_failed(self, engine):
-        words = ("--for", "x in params.xs", "--if", "x > 0", "--fail-items")
-        engine.mode("items", *words, LEVADA_PARAMS='{"xs": [null]}')
-        engine.mode("items", *words, LEVADA_PARAMS='{"xs": [1]}')
-        asked = ("--for", "x in params.xs", "--if", "failed('if_1')")
-        assert engine.mode("items", *asked, node="try_1") == []
+        words = {"loops": [{"for": "x in params.xs", "if": ["x > 0"]}], "fail_items": True}
+        engine.mode("items", **words, LEVADA_PARAMS='{"xs": [null]}')
+        engine.mode("items", **words, LEVADA_PARAMS='{"xs": [1]}')
+        asked = {"loops": [{"for": "x in params.xs", "if": ["failed('if_1')"]}]}
+        assert engine.mode("items", **asked, node="try_1") == []
 
     def test_an_item_that_a_step_gave_is_shown(self, engine):
-        engine.step("double", "--input", "x=4", node="double")
-        words = ("--for", "x in [double]")
-        assert engine.mode("items", *words) == [{"index": "0", "label": "x=8"}]
+        engine.step("double", sources={"x": "4"}, node="double")
+        words = {"loops": [{"for": "x in [double]"}]}
+        assert engine.mode("items", **words) == [{"index": "0", "label": "x=8"}]
 
     def test_items_that_hold_what_steps_gave(self, engine):
-        engine.step("pair", "--outputs", "0,1")
-        words = ("--for", "x in [[pair._0, (pair._1, 2)], {'a': pair._0, 1: [{3}]}]")
-        assert engine.mode("items", *words) == [
+        engine.step("pair", step={"outputs": ["0", "1"]})
+        words = {"loops": [{"for": "x in [[pair._0, (pair._1, 2)], {'a': pair._0, 1: [{3}]}]"}]}
+        assert engine.mode("items", **words) == [
             {"index": "0", "label": 'x=[1, ["two", 2]]'},
             {"index": "1", "label": 'x={"a": 1, "1": ["{3}"]}'},
         ]
 
     def test_no_items(self, engine):
-        assert engine.mode("items", "--for", "d in []") == []
+        assert engine.mode("items", loops=[{"for": "d in []"}]) == []
 
     def test_outputs_end_the_run(self, engine):
-        engine.step("pair", "--outputs", "0,1")
-        words = ("--output", "one=pair._0", "--output", "both=[pair._1]", "--returns", "tuple")
-        assert engine.mode("outputs", *words) == {
+        engine.step("pair", step={"outputs": ["0", "1"]})
+        words = {"outputs": {"one": "pair._0", "both": "[pair._1]"}, "returns": "tuple"}
+        assert engine.mode("outputs", **words) == {
             "outputs": {"one": 1, "both": ["two"]},
             "return": [1, ["two"]],
         }
@@ -283,7 +318,7 @@ class TestModes:
 
     def test_the_last_end_of_a_run_counts(self, engine):
         for number in range(1, 12):
-            engine.mode("outputs", "--output", f"n={number}")
+            engine.mode("outputs", outputs={"n": str(number)})
         store = open_store(str(engine.store))
         (run,) = engine.store.glob("runs/p/*")
         assert records.read_outcome(store, "p", "manual 1/ä")["outputs"] == [11]
@@ -292,7 +327,7 @@ class TestModes:
 
     def test_the_first_that_is_heard_of_a_run_is_its_document(self, engine):
         given = {"name": "airflow", "dag_id": "p", "trigger": "scheduled"}
-        engine.mode("items", "--for", "d in []", LEVADA_ENGINE=json.dumps(given))
+        engine.mode("items", loops=[{"for": "d in []"}], LEVADA_ENGINE=json.dumps(given))
         engine.step("pair", LEVADA_PARAMS='{"later": 1}')
         run = json.loads(next(engine.store.glob("runs/p/*/run.json")).read_text())
         assert (run["trigger"], run["engine"]) == ("scheduled", given)
@@ -301,7 +336,7 @@ class TestModes:
 
 class TestFailures:
     def test_the_traceback_has_the_users_frames_only(self, engine):
-        engine.step("fails", "--input", "x=1", code=1)
+        engine.step("fails", sources={"x": "1"}, code=1)
         error = engine.record("fails")["error"]
         assert [frame["function"] for frame in error["frames"]] == ["fails", "divide"]
         assert [frame["file"] for frame in error["frames"]] == ["jobs.py", "jobs_library.py"]
@@ -337,13 +372,13 @@ class TestFailures:
         assert record["error"]["permanent"] is (code == 65)
 
     def test_outputs_that_are_not_there(self, engine):
-        engine.step("returns_too_few", "--outputs", "0,1", code=65)
+        engine.step("returns_too_few", step={"outputs": ["0", "1"]}, code=65)
         assert "returned 1 values" in engine.record("returns_too_few")["error"]["message"]
-        engine.step("count", "--input", "n=1", "--outputs", "model", code=65)
+        engine.step("count", sources={"n": "1"}, step={"outputs": ["model"]}, code=65)
         assert "has no output 'model'" in engine.record("count")["error"]["message"]
 
     def test_a_deep_recursion_is_cut(self, engine):
-        engine.step("recurses", "--input", "n=0", code=1)
+        engine.step("recurses", sources={"n": "0"}, code=1)
         error = engine.record("recurses")["error"]
         assert error["type"] == "RecursionError"
         assert len(error["traceback"]) < 500
@@ -351,17 +386,17 @@ class TestFailures:
 
     def test_an_attempt_that_dies_without_a_record_has_failed(self, engine):
         engine.step("dies", code=7)
-        assert engine.mode("decide", "--expression", "failed('dies')") is True
+        assert engine.mode("decide", expression="failed('dies')") is True
 
     def test_a_timeout(self, engine):
-        engine.step("sleeps", "--settings", '{"timeout": 1}', code=1)
+        engine.step("sleeps", step={"settings": {"timeout": 1}}, code=1)
         record = engine.record("sleeps")
         assert record["error"]["kind"] == "timeout"
         assert "cleaned up" in engine.log("sleeps")
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
     def test_a_signal_ends_with_a_record(self, engine, number, code):
-        process = engine.start("jobs:sleeps", "--pipeline", "p", "--node", "sleeps")
+        process = engine.start(step_of("sleeps", node="sleeps"))
         assert process.stdout is not None
         assert process.stdout.readline() == "sleeping\n"
         process.send_signal(number)
@@ -372,44 +407,95 @@ class TestFailures:
 
     def test_a_store_that_is_a_file(self, engine, tmp_path):
         (tmp_path / "file").write_text("")
-        engine.call(
-            *("jobs:pair", "--pipeline", "p", "--node", "n"),
-            code=1,
-            LEVADA_STORE=str(tmp_path / "file"),
-        )
+        engine.call(step_of("pair"), code=1, LEVADA_STORE=str(tmp_path / "file"))
         assert "Traceback" not in engine.err
 
 
 class TestUsage:
     @pytest.mark.parametrize(
-        ("words", "message"),
+        ("fields", "message"),
         [
-            (["jobs"], "MODULE:FUNCTION"),
-            (["jobs:pair", "--node", "n"], "--pipeline is missing"),
-            (["jobs:pair", "--pipeline", "p", "--node", "n", "--bogus"], "no option"),
-            (["jobs:pair", "--pipeline", "p", "--node"], "wants a value"),
-            (["jobs:pair", "--pipeline", "p", "--node", "n", "--input", "x"], "NAME=EXPRESSION"),
-            (
-                ["jobs:pair", "--pipeline", "p", "--node", "n", "--where", "1"],
-                "belongs to the --for",
-            ),
-            (
-                ["jobs:pair", "--pipeline", "p", "--node", "n", "--for", "x in y"],
-                "--map-index wants",
-            ),
-            (["jobs:pair", "--pipeline", "p", "--node", "n", "--params", "[1]"], "JSON object"),
-            (["jobs:pair", "--pipeline", "p", "--node", "n", "--attempt", "0"], "number from 1"),
-            (["items", "--pipeline", "p", "--node", "n"], "at least one --for"),
-            (["decide", "--pipeline", "p", "--node", "n"], "--expression is missing"),
+            ({"pipeline": None}, 'the field `pipeline` is missing: "step" wants it'),
+            ({"bogus": 1}, "there is no field `bogus`; there are `do`, `pipeline`,"),
+            ({"do": "run"}, "the field `do` wants one of step, decide, items, outputs,"),
+            ({"step": {"function": "pair"}}, "the field `step.module` is missing"),
+            ({"step": {"moduel": "jobs"}}, "there is no field `step.moduel`"),
+            ({"step": {"outputs": "a"}}, '`step.outputs` wants a list of strings, not "a"'),
+            ({"step": "jobs:pair"}, "the field `step` wants an object"),
+            ({"sources": {"x": 1}}, "`sources` wants an object whose values are strings"),
+            ({"loops": ["x in y"]}, "the field `loops` wants a list of objects"),
+            ({"loops": [{"where": ["1"]}]}, "the field `loops[0].for` is missing"),
+            ({"loops": [{"for": "x"}]}, '`loops[0].for` wants "VARIABLE in EXPRESSION"'),
+            ({"loops": [{"for": "x in y"}]}, "`map_index` wants 1 number, one for each"),
+            ({"map_index": "0"}, "the field `map_index` wants a list of whole numbers"),
+            ({"params": [1]}, "the field `params` wants an object, not [1]"),
+            ({"attempt": 0}, "the field `attempt` wants a number from 1, not 0"),
+            ({"attempt": True}, "the field `attempt` wants a number from 1, not true"),
+            ({"stage": "yes"}, "the field `stage` wants true or false"),
+            ({"git": {}}, "the field `git` is only of requests with computed inputs"),
+            ({"do": "items"}, 'the field `loops` is missing: "items" wants it'),
+            ({"do": "items", "loops": [{"for": "x in y"}], "map_index": [0]}, "no loop of 1 left"),
+            ({"do": "decide"}, 'the field `expression` is missing: "decide" wants it'),
         ],
     )
-    def test_a_command_line_that_means_nothing(self, engine, words, message):
+    def test_a_request_that_means_nothing(self, engine, fields, message):
+        engine.call(step_of("pair", **fields), code=2)
+        assert message in engine.err
+        assert "Traceback" not in engine.err
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ((), "give one argument, a request, not 0; see --help"),
+            (("jobs:pair", "--node"), "give one argument, a request, not 2"),
+            (("jobs:pair",), "the request is not JSON"),
+            (("[1]",), "the request wants a JSON object, not [1]"),
+            (("@missing.json",), "the request cannot be read from missing.json"),
+        ],
+    )
+    def test_what_is_no_request(self, engine, words, message):
         engine.call(*words, code=2)
         assert message in engine.err
         assert "Traceback" not in engine.err
 
+    @pytest.mark.parametrize(
+        ("variable", "value", "message"),
+        [
+            ("LEVADA_MAP_INDEX", "x", 'LEVADA_MAP_INDEX wants numbers such as "2" or "0.1"'),
+            ("LEVADA_TRY", "0", "LEVADA_TRY wants a number from 1"),
+            ("LEVADA_PARAMS", "[1]", "LEVADA_PARAMS wants a JSON object"),
+            ("LEVADA_ENGINE", "{", "LEVADA_ENGINE is not JSON"),
+        ],
+    )
+    def test_a_variable_that_means_nothing(self, engine, variable, value, message):
+        engine.call(step_of("pair"), code=2, **{variable: value})
+        assert message in engine.err
+
+    def test_a_request_in_a_file_or_on_stdin(self, engine, tmp_path):
+        file = tmp_path / "request.json"
+        file.write_text(step_of("pair"))
+        for words, given in ((f"@{file}", ""), ("-", step_of("pair"))):
+            out = engine.call(words, given=given)
+            assert json.loads(out.splitlines()[-1])["return"] == [1, "two"]
+
+    def test_the_request_comes_before_variables(self, engine):
+        fields = {"run_id": "mine", "attempt": 3, "map_index": [0], "params": {"d": 1}}
+        variables = {"LEVADA_RUN_ID": "other", "LEVADA_TRY": "2", "LEVADA_PARAMS": '{"d": 2}'}
+        loops = [{"for": "x in [1]"}]
+        answer = engine.step("whereabouts", loops=loops, **fields, **variables)
+        assert answer["return"] == ["p", "mine", "whereabouts", [0], 3, {"d": 1}]
+
+    def test_an_input_that_is_a_tree(self, engine):
+        """It is taken as it is; the others are computed."""
+        answer = engine.step("any_arguments", inputs={"first": [7]}, sources={"second": "2"})
+        assert answer["return"] == [[7], 2, [], 3, {}]
+
     def test_help(self, engine):
-        assert engine.call("--help").startswith("usage: levada-step MODULE:FUNCTION")
+        """Its example is a request that can be read."""
+        text = engine.call("--help")
+        assert text.startswith("usage: python -m levada REQUEST\n")
+        example = text[text.index("\n{") : text.index("\n}") + 2]
+        assert TaskRequest(json.loads(example), {}).loops[0].items == "limits"
 
 
 class TestRecord:
@@ -427,17 +513,17 @@ class TestRecord:
         assert record["artifacts"]["weights"]["format"] == "json"
 
     def test_context(self, engine):
-        words = ("--for", "x in [1]", "--map-index", "0", "--attempt", "2", "--params", '{"d": 3}')
-        found = engine.step("whereabouts", *words)["return"]
+        words = {"loops": [{"for": "x in [1]"}], "map_index": [0], "attempt": 2, "params": {"d": 3}}
+        found = engine.step("whereabouts", **words)["return"]
         assert found == ["p", "manual 1/ä", "whereabouts", [0], 2, {"d": 3}]
 
     def test_the_environment_setting(self, engine):
-        words = ("--settings", '{"environment": {"MODE": "fast"}}')
-        assert engine.step("configured", *words)["return"] == "fast"
+        words = {"step": {"settings": {"environment": {"MODE": "fast"}}}}
+        assert engine.step("configured", **words)["return"] == "fast"
 
     def test_secrets_are_masked_everywhere(self, engine):
-        words = ("--settings", '{"secrets": {"TOKEN": "vault/token"}}')
-        engine.step("leak", *words, code=1, TOKEN="correct-horse")
+        words = {"step": {"settings": {"secrets": {"TOKEN": "vault/token"}}}}
+        engine.step("leak", **words, code=1, TOKEN="correct-horse")
         everything = engine.out + engine.err + engine.log("leak")
         everything += (engine.folder("leak") / "record.json").read_text()
         assert "correct-horse" not in everything
@@ -450,31 +536,31 @@ class TestRecord:
         assert "correct-horse" not in everything
 
     def test_a_failure_before_the_step_is_masked(self, engine):
-        words = ("--class", "builtins.ValueError", "--argument", "'no correct-horse'")
-        engine.mode("raise", *words, code=65, TOKEN="correct-horse", LEVADA_SECRETS="TOKEN")
+        words = {"classes": ["builtins.ValueError"], "arguments": ["'no correct-horse'"]}
+        engine.mode("raise", **words, code=65, TOKEN="correct-horse", LEVADA_SECRETS="TOKEN")
         assert "no ***" in engine.err
         assert engine.record("if_1")["error"]["args"] == ["no ***"]
 
     def test_a_secret_that_is_a_word_of_levada_does_no_harm(self, engine):
-        words = ("--settings", '{"secrets": {"TOKEN": "vault/token"}}')
+        words = {"step": {"settings": {"secrets": {"TOKEN": "vault/token"}}}}
         for secret in ("succeeded", "jobs", "sha256", "abc"):
             node = f"pair_{secret}"
-            assert engine.step("pair", *words, node=node, TOKEN=secret)["return"] == [1, "two"]
+            assert engine.step("pair", **words, node=node, TOKEN=secret)["return"] == [1, "two"]
             assert engine.record(node)["status"] == "succeeded"
 
     def test_a_secret_that_is_missing(self, engine):
-        words = ("--settings", '{"secrets": {"TOKEN": "vault/token"}}')
-        engine.step("leak", *words, code=65)
+        words = {"step": {"settings": {"secrets": {"TOKEN": "vault/token"}}}}
+        engine.step("leak", **words, code=65)
         assert "set the environment variable TOKEN" in engine.record("leak")["error"]["message"]
 
     def test_peak_memory_is_that_of_the_step(self, engine):
-        engine.step("allocates", "--input", "megabytes=64")
+        engine.step("allocates", sources={"megabytes": "64"})
         used = engine.record("allocates")["resources"]
         assert used["peak_memory_bytes"] > 64 << 20
         assert used["cpu_user_seconds"] >= 0
 
     def test_code_that_is_not_what_was_compiled_is_a_warning(self, engine):
-        engine.step("pair", "--code", f"sha256:{0:064}")
+        engine.step("pair", step={"code": f"sha256:{0:064}"})
         record = engine.record("pair")
         assert "is not what was compiled" in record["warnings"][0]
         assert "warning: the code here" in engine.log("pair")
@@ -483,21 +569,21 @@ class TestRecord:
     def test_the_start_of_a_digest_tells_the_code_too(self, engine):
         engine.step("pair")
         digest = engine.record("pair")["code"]["digest"]
-        engine.step("pair", "--code", digest[:19], node="again")
+        engine.step("pair", step={"code": digest[:19]}, node="again")
         assert engine.record("again")["warnings"] == []
 
 
 class TestCache:
-    def run(self, engine, number: int, *words: str, function: str = "double", **variables: str):
-        engine.step(function, *words, LEVADA_RUN_ID=f"r{number}", **variables)
+    def run(self, engine, number: int, function: str = "double", **more: Any):
+        engine.step(function, LEVADA_RUN_ID=f"r{number}", **more)
         record = engine.record(function, run=f"r{number}")
         reasons = cache.explain(record, open_store(str(engine.store)))
         return record["cache"]["hit"], [(reason["part"], reason["text"]) for reason in reasons]
 
     def test_a_hit_and_why(self, engine):
-        first = self.run(engine, 1, "--input", "x=1")
+        first = self.run(engine, 1, sources={"x": "1"})
         assert first == (False, [("run", "there is no earlier run of this node")])
-        second = self.run(engine, 2, "--input", "x=1")
+        second = self.run(engine, 2, sources={"x": "1"})
         assert second == (True, [("cache", "the same step gave this in run r1")])
         assert (
             engine.record("double", run="r2")["returns"]
@@ -505,32 +591,32 @@ class TestCache:
         )
 
     def test_an_input_that_changed(self, engine):
-        self.run(engine, 1, "--input", "x=1")
-        assert self.run(engine, 2, "--input", "x=2") == (False, [("inputs", "input x changed")])
+        self.run(engine, 1, sources={"x": "1"})
+        assert self.run(engine, 2, sources={"x": "2"}) == (False, [("inputs", "input x changed")])
 
     def test_variables_that_changed(self, engine):
-        texts = [f'{{"environment": {{"MODE": "{mode}"}}}}' for mode in ("slow", "fast")]
-        self.run(engine, 1, "--settings", texts[0], function="configured")
-        hit, reasons = self.run(engine, 2, "--settings", texts[1], function="configured")
+        texts = [{"environment": {"MODE": mode}} for mode in ("slow", "fast")]
+        self.run(engine, 1, step={"settings": texts[0]}, function="configured")
+        hit, reasons = self.run(engine, 2, step={"settings": texts[1]}, function="configured")
         assert (hit, [part for part, _ in reasons]) == (False, ["variables"])
 
     def test_a_blob_that_is_gone_or_damaged_is_a_miss(self, engine):
-        self.run(engine, 1, "--input", "x=1")
+        self.run(engine, 1, sources={"x": "1"})
         digest = engine.record("double", run="r1")["returns"]["digest"].removeprefix("sha256:")
         (blob,) = engine.store.glob(f"blobs/**/*{digest[2:]}")
         blob.unlink()
-        hit, reasons = self.run(engine, 2, "--input", "x=1")
+        hit, reasons = self.run(engine, 2, sources={"x": "1"})
         assert (hit, reasons[0][0]) == (False, "blob")
-        assert self.run(engine, 3, "--input", "x=1")[0] is True
+        assert self.run(engine, 3, sources={"x": "1"})[0] is True
         blob.chmod(0o644)
         blob.write_bytes(b"3")
-        hit, reasons = self.run(engine, 4, "--input", "x=1")
+        hit, reasons = self.run(engine, 4, sources={"x": "1"})
         assert (hit, reasons[0][0]) == (False, "blob")
 
     def test_off(self, engine):
         for number in (1, 2):
             hit, reasons = self.run(
-                engine, number, "--input", "x=1", "--settings", '{"cache": false}'
+                engine, number, sources={"x": "1"}, step={"settings": {"cache": False}}
             )
             assert (hit, reasons) == (False, [("cache", "the cache is off")])
         assert not list(engine.store.glob("cache/*"))
@@ -541,29 +627,29 @@ class TestCache:
         assert (hit, reasons[0][0]) == (False, "context")
 
     def test_a_failure_is_not_remembered(self, engine):
-        engine.step("fails", "--input", "x=1", code=1)
+        engine.step("fails", sources={"x": "1"}, code=1)
         assert not list(engine.store.glob("cache/*"))
 
 
 def test_a_program_that_has_run_before(engine, tmp_path):
     """Its outputs are collected even if the cache has them; staging may look there first."""
     part = {"command": ["/bin/count"], "args": None, "outputs": {"n": "int"}}
-    words = ("--container", json.dumps(part), "--settings", json.dumps({"image": "tools:1"}))
+    words = {"step": {"container": part, "settings": {"image": "tools:1"}}}
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "n").write_text("3")
     ran = {"LEVADA_PROGRAM_FOLDER": str(tmp_path)}
     for run in ("first", "second"):
-        assert engine.step("count", *words, LEVADA_RUN_ID=run, **ran)["return"] == 3
+        assert engine.step("count", **words, LEVADA_RUN_ID=run, **ran)["return"] == 3
         assert not engine.record("count", run=run)["cache"]["hit"]
     reasons = engine.record("count", run="second")["cache"]["reasons"]
     assert reasons == [{"part": "cache", "text": "the program ran before the cache was looked at"}]
-    reused = engine.step("count", *words, "--stage", "--look-up", LEVADA_RUN_ID="third", **ran)
+    reused = engine.step("count", stage=True, look_up=True, **words, LEVADA_RUN_ID="third", **ran)
     assert reused["return"] == 3
     assert engine.record("count", run="third")["cache"]["hit"]
     (warning,) = engine.record("count", run="third")["warnings"]
     assert "the image tools:1, whose digest is not known here" in warning
     ran["LEVADA_PROGRAM_ERROR"] = "the program ended with exit code 3"
-    engine.step("count", *words, code=1, LEVADA_RUN_ID="fourth", **ran)
+    engine.step("count", **words, code=1, LEVADA_RUN_ID="fourth", **ran)
     assert engine.record("count", run="fourth")["error"]["message"] == ran["LEVADA_PROGRAM_ERROR"]
 
 
@@ -572,20 +658,20 @@ def test_a_program_in_a_pod_that_the_cache_answers(engine, tmp_path, length, is_
     """The exit code keeps the pod's other containers from starting; its message is the result."""
     outputs = dict.fromkeys(("a", "b"), "str")
     part = {"command": ["/bin/tell"], "args": None, "outputs": outputs}
-    pinned = json.dumps({"image": f"tools@sha256:{'0' * 64}"})
-    words = ("--container", json.dumps(part), "--settings", pinned, "--outputs", "a,b")
+    pinned = {"image": f"tools@sha256:{'0' * 64}"}
+    words: dict[str, Any] = {"step": {"container": part, "settings": pinned, "outputs": ["a", "b"]}}
     said = tmp_path / "termination-log"
     said.write_text("old")
     (tmp_path / "out").mkdir()
     for name in outputs:
         (tmp_path / "out" / name).write_text(name * length)
     ran = {"LEVADA_PROGRAM_FOLDER": str(tmp_path), "LEVADA_TERMINATION_LOG": str(said)}
-    look_up = ("--stage", "--look-up", "--ends-pod")
-    engine.step("tell", *words, LEVADA_RUN_ID="first", **ran)
+    look_up = {"stage": True, "look_up": True, "ends_pod": True}
+    engine.step("tell", **words, LEVADA_RUN_ID="first", **ran)
     assert said.read_text() == "old"
     result = tmp_path / "result.json"
-    words += (*look_up, "--result", str(result))
-    engine.step("tell", *words, code=66, LEVADA_RUN_ID="second", **ran)
+    words |= {**look_up, "result": str(result)}
+    engine.step("tell", **words, code=66, LEVADA_RUN_ID="second", **ran)
     record = engine.record("tell", run="second")
     assert (record["status"], record["cache"]["hit"]) == ("succeeded", True)
     assert record["warnings"] == []

@@ -28,7 +28,11 @@ class Tasks:
         self.output = folder / "out" / "executor_output.json"
 
     def input(
-        self, call: str, artifacts: tuple[str, ...], small: tuple[str, ...], given: dict[str, Any]
+        self,
+        call: dict[str, Any],
+        artifacts: tuple[str, ...],
+        small: tuple[str, ...],
+        given: dict[str, Any],
     ) -> dict[str, Any]:
         """The executor input, as the driver makes it."""
         values = {"levada-call": call, **given}
@@ -54,9 +58,10 @@ class Tasks:
 
     def run(
         self,
-        mode: str,
-        *lines: str,
-        words: tuple[str, ...] = (),
+        call: dict[str, Any],
+        kubeflow: dict[str, Any] | None = None,
+        *,
+        common: dict[str, Any] | None = None,
         artifacts: tuple[str, ...] = (),
         small: tuple[str, ...] = (),
         code: int = 0,
@@ -64,13 +69,18 @@ class Tasks:
         variables: dict[str, str] | None = None,
         **given: Any,
     ) -> Any:
-        """Run a task; gives its executor output, None if it wrote none."""
+        """Run a task; gives its executor output, None if it wrote none.
+
+        ``kubeflow`` and ``common`` are what its component says.
+        """
         self.output.unlink(missing_ok=True)
-        executor_input = json.dumps(self.input("\n".join(lines), artifacts, small, given))
-        command = [sys.executable, "-m", "levada.kubeflow", mode, "--pipeline=p", *words]
-        command.append(f"--run-id={run_id}")
+        call = json.loads(json.dumps(call), parse_int=float)  # as KFP has it
+        request = {"do": call.pop("do", "step"), "pipeline": "p", "run_id": run_id}
+        steps = {call["step"]: {}} if "step" in call else {}
+        request |= {**(common or {}), "kubeflow": {"steps": steps, **(kubeflow or {})}}
+        executor_input = json.dumps(self.input(call, artifacts, small, given))
         done = subprocess.run(
-            [*command, "--executor-input", executor_input],
+            [sys.executable, "-m", "levada.kubeflow", json.dumps(request), executor_input],
             cwd=PROJECT,
             env={
                 "PATH": os.environ["PATH"],
@@ -97,15 +107,35 @@ def tasks(tmp_path: Path) -> Tasks:
     return Tasks(tmp_path)
 
 
-CURVE = ("--outputs=curve",)
-REPORT = ("--outputs=page,curve,model",)
+def step(key: str, node: str = "", more: dict[str, Any] | None = None, **sources: str) -> Any:
+    """What the call of a step says."""
+    own = {"node": node} if node else {}
+    return {"step": f"tasks:{key}", **own, "sources": sources, **(more or {})}
+
+
+def decide(node: str, expression: str, **more: Any) -> Any:
+    """What the request of a decision says."""
+    return {"do": "decide", "node": node, "expression": expression, **more}
+
+
+def items(node: str, *loops: str, **more: Any) -> Any:
+    """What the request of a list of items says."""
+    return {"do": "items", "node": node, "loops": [{"for": loop} for loop in loops], **more}
+
+
+def returned(**outputs: str) -> Any:
+    """What the request of the pipeline's outputs says."""
+    return {"do": "outputs", "outputs": outputs}
+
+
+CURVE = {"step": {"outputs": ["curve"]}}
+REPORT = {"step": {"outputs": ["page", "curve", "model"]}}
+CAUGHT = {"kubeflow": {"caught": True}}
 ARTIFACTS = ("page", "curve", "model", "metrics")
 
 
 def test_outputs_are_artifacts_of_kubeflow(tasks: Tasks) -> None:
-    found = tasks.run(
-        "tasks:report", "node report", "input auc=0.5", words=REPORT, artifacts=ARTIFACTS
-    )
+    found = tasks.run(step("report", auc="0.5"), common=REPORT, artifacts=ARTIFACTS)
     assert list(found) == ["artifacts"]
     shown = {name: each["artifacts"][0] for name, each in found["artifacts"].items()}
     assert list(shown) == list(ARTIFACTS)
@@ -121,15 +151,15 @@ def test_outputs_are_artifacts_of_kubeflow(tasks: Tasks) -> None:
 def test_kubeflow_reads_what_is_written(tasks: Tasks, kubeflow: Kubeflow) -> None:
     """Strictly, by its own message."""
     answers = [
-        tasks.run("tasks:report", "node report", "input auc=1", words=REPORT, artifacts=ARTIFACTS),
-        tasks.run("tasks:same", "node s", "input value=2**70", artifacts=("output", "metrics")),
-        tasks.run("tasks:same", "node t", 'input value=float("nan")', artifacts=("output",)),
-        tasks.run("tasks:same", "node u", "input value=None", artifacts=("output",)),
-        tasks.run("tasks:same", "node v", 'input value="\\ud800"', artifacts=("output",)),
-        tasks.run("tasks:roc", "node r", words=CURVE, artifacts=("curve", "metrics")),
-        tasks.run("decide", "node if_1", "expression 1 > 2"),
-        tasks.run("items", "node for_x", "for x in [1, 2]"),
-        tasks.run("outputs", "output a=report", "output 0=s", artifacts=("a", "output_0")),
+        tasks.run(step("report", auc="1"), common=REPORT, artifacts=ARTIFACTS),
+        tasks.run(step("same", "s", value="2**70"), artifacts=("output", "metrics")),
+        tasks.run(step("same", "t", value='float("nan")'), artifacts=("output",)),
+        tasks.run(step("same", "u", value="None"), artifacts=("output",)),
+        tasks.run(step("same", "v", value='"\\ud800"'), artifacts=("output",)),
+        tasks.run(step("roc", "r"), common=CURVE, artifacts=("curve", "metrics")),
+        tasks.run(decide("if_1", "1 > 2")),
+        tasks.run(items("for_x", "x in [1, 2]")),
+        tasks.run(returned(a="report", **{"0": "s"}), artifacts=("a", "output_0")),
     ]
     assert None not in answers
     assert kubeflow.outputs(answers) == [""] * len(answers)
@@ -139,14 +169,14 @@ def test_kubeflow_reads_what_is_written(tasks: Tasks, kubeflow: Kubeflow) -> Non
 
 def test_what_the_pipeline_returns_is_in_the_log(tasks: Tasks) -> None:
     """The client has it from there; as JSON in ASCII, which any value can be written as."""
-    tasks.run("tasks:same", "node s", 'input value="\\ud800"', artifacts=("output",))
-    tasks.run("outputs", "output a=s", "output b=s", "returns tuple", artifacts=("a", "b"))
+    tasks.run(step("same", "s", value='"\\ud800"'), artifacts=("output",))
+    tasks.run({**returned(a="s", b="s"), "returns": "tuple"}, artifacts=("a", "b"))
     assert tasks.said == 'the pipeline returned: ["\\ud800", "\\ud800"]\n'
 
 
 def test_a_curve_is_what_the_ui_plots(tasks: Tasks) -> None:
     """Its thresholds are numbers, and what Levada says of it stays."""
-    found = tasks.run("tasks:roc", "node roc", words=CURVE, artifacts=("curve",))
+    found = tasks.run(step("roc"), common=CURVE, artifacts=("curve",))
     metadata = found["artifacts"]["curve"]["artifacts"][0]["metadata"]
     thresholds = [point["confidenceThreshold"] for point in metadata["confidenceMetrics"]]
     assert thresholds == [sys.float_info.max, 0.5]
@@ -156,8 +186,8 @@ def test_a_curve_is_what_the_ui_plots(tasks: Tasks) -> None:
 @pytest.mark.parametrize(("classes", "is_shown"), [(50, True), (250, False)])
 def test_plots_fit_in_what_kubeflow_hands_on(tasks: Tasks, classes: int, is_shown: bool) -> None:
     """A task that takes an artifact gets all of its metadata within an argument of 128 KiB."""
-    call = ("node large", "input points=20000", f"input classes={classes}")
-    found = tasks.run("tasks:large", *call, words=CURVE, artifacts=("curve",))
+    call = step("large", points="20000", classes=str(classes))
+    found = tasks.run(call, common=CURVE, artifacts=("curve",))
     metadata = found["artifacts"]["curve"]["artifacts"][0]["metadata"]
     assert ("confusionMatrix" in metadata) == is_shown
     assert ("more than KFP takes" in tasks.said) != is_shown
@@ -170,15 +200,15 @@ def test_plots_fit_in_what_kubeflow_hands_on(tasks: Tasks, classes: int, is_show
 
 def test_names_of_kubeflows_own_are_left_to_it(tasks: Tasks) -> None:
     """Its UI shows no metrics of an artifact whose `display_name` is a number."""
-    call = ("node large", "input points=1", "input classes=1")
-    found = tasks.run("tasks:large", *call, words=CURVE, artifacts=("curve", "metrics"))
+    call = step("large", points="1", classes="1")
+    found = tasks.run(call, common=CURVE, artifacts=("curve", "metrics"))
     metadata = found["artifacts"]["metrics"]["artifacts"][0]["metadata"]
     assert list(metadata) == ["auc", "display_name__", "display_name_", "store_session_info_"]
     assert "`display_name` of `metrics` is `display_name__` in KFP" in tasks.said
 
 
 def test_what_is_logged_is_one_artifact(tasks: Tasks) -> None:
-    found = tasks.run("tasks:logs", "node l", "input size=5000", artifacts=("page", "logged"))
+    found = tasks.run(step("logs", "l", size="5000"), artifacts=("page", "logged"))
     logged = found["artifacts"]["logged"]["artifacts"][0]["metadata"]
     assert logged["notes"]["value"] == '["\N{FULLWIDTH DOLLAR SIGN}(A)", 5000]'
     assert logged["page"]["uri"].startswith("file://")
@@ -186,12 +216,12 @@ def test_what_is_logged_is_one_artifact(tasks: Tasks) -> None:
 
 
 def test_a_page_is_shown_however_large_it_is(tasks: Tasks) -> None:
-    found = tasks.run("tasks:same", "node n", 'input value="x" * 5000', artifacts=("output",))
+    found = tasks.run(step("same", "n", value='"x" * 5000'), artifacts=("output",))
     assert not Path(found["artifacts"]["output"]["artifacts"][0]["uri"]).exists()
     TYPES["output"] = "Markdown"
     try:
-        text = 'input value="x" * 5000 + "\\ud800"'
-        found = tasks.run("tasks:same", "node m", text, artifacts=("output",))
+        text = '"x" * 5000 + "\\ud800"'
+        found = tasks.run(step("same", "m", value=text), artifacts=("output",))
     finally:
         del TYPES["output"]
     shown = found["artifacts"]["output"]["artifacts"][0]
@@ -199,195 +229,220 @@ def test_a_page_is_shown_however_large_it_is(tasks: Tasks) -> None:
 
 
 def test_a_loop_over_nothing_has_an_item_for_which_nothing_is_done(tasks: Tasks) -> None:
-    loop = ("node for_x", "for x in []")
-    assert tasks.run("items", *loop)["parameterValues"] == {"Output": []}
-    assert tasks.run("items", *loop, "never-empty")["parameterValues"] == {"Output": ["none"]}
+    loop = items("for_x", "x in []")
+    never_empty = {"kubeflow": {"never_empty": True}}
+    assert tasks.run(loop)["parameterValues"] == {"Output": []}
+    assert tasks.run(loop | never_empty)["parameterValues"] == {"Output": ["none"]}
     before = sorted(tasks.store.rglob("*"))
-    given: dict[str, Any] = {"words": ("--item=i",), "i": "none"}
-    step = tasks.run("tasks:same", "for x in []", small=("output",), artifacts=("all",), **given)
-    assert step["parameterValues"] == {"output": ""}
-    assert step["artifacts"]["all"]["artifacts"][0]["uri"].endswith("/all")
-    decided = tasks.run("decide", "node if_1", "for x in []", "expression x > 1", **given)
+    given: dict[str, Any] = {"kubeflow": {"item": "i"}, "i": "none"}
+    call = step("same", more={"loops": loop["loops"]})
+    found = tasks.run(call, small=("output",), artifacts=("all",), **given)
+    assert found["parameterValues"] == {"output": ""}
+    assert found["artifacts"]["all"]["artifacts"][0]["uri"].endswith("/all")
+    decided = tasks.run(decide("if_1", "x > 1", loops=loop["loops"]), **given)
     assert decided == {"parameterValues": {"Output": "otherwise"}}
-    inner = ("items", "node for_y", "for x in []", "for y in x")
-    assert tasks.run(*inner, **given) == {"parameterValues": {"Output": []}}
-    assert tasks.run(*inner, "never-empty", **given) == {"parameterValues": {"Output": ["none"]}}
-    assert tasks.run("end", "node try_1", "for x in []", 'unless "same"', **given) == {}
+    inner = items("for_y", "x in []", "y in x")
+    assert tasks.run(inner, **given) == {"parameterValues": {"Output": []}}
+    assert tasks.run(inner | never_empty, **given) == {"parameterValues": {"Output": ["none"]}}
+    end = {"item": "i", "role": "end", "unless": ["same"]}
+    assert tasks.run({"do": "check", "node": "try_1"}, end, i="none") == {}
     assert sorted(tasks.store.rglob("*")) == before
 
 
 def test_what_is_too_large_for_a_list_of_all_items_is_not_in_it(tasks: Tasks) -> None:
     """The bytes of a list are shared by its items; whoever wants a value reads it in the store."""
-    loop = ("for x in [1, 2, 1234567890]", "input value=x", "collected output:30")
+    more = {"loops": [{"for": "x in [1, 2, 1234567890]"}]}
+    call = step("same", value="x", more=more | {"kubeflow": {"collected": {"output": 30}}})
     for index, text in enumerate(["1", "2", ""]):
-        given: dict[str, Any] = {"words": ("--item=i",), "i": str(index)}
-        found = tasks.run("tasks:same", "node same", *loop, small=("output",), **given)
+        found = tasks.run(call, {"item": "i"}, small=("output",), i=str(index))
         assert found["parameterValues"] == {"output": text}
     assert [record["map_index"] for record in tasks.records("same")] == [[0], [1], [2]]
 
 
 def test_decisions_and_items_are_parameters(tasks: Tasks) -> None:
-    tasks.run("tasks:same", "node same", "input value=[3, 4]")
+    tasks.run(step("same", value="[3, 4]"))
     given = {"parameterValues": {"Output": "then"}}
-    assert tasks.run("decide", "node if_1", "expression same[1] == 4") == given
-    items = tasks.run("items", "node for_x", "for x in same", "where x > 3")
-    assert items == {"parameterValues": {"Output": ["0"]}}
+    assert tasks.run(decide("if_1", "same[1] == 4")) == given
+    loops = [{"for": "x in same", "where": ["x > 3"]}]
+    found = tasks.run({"do": "items", "node": "for_x", "loops": loops})
+    assert found == {"parameterValues": {"Output": ["0"]}}
 
 
 def test_an_inner_loop_lists_within_the_item_of_the_outer_one(tasks: Tasks) -> None:
-    lines = ("node for_y", "for x in [[1], [2, 3]]", "for y in x")
-    found = tasks.run("items", *lines, words=("--item=levada-index",), **{"levada-index": "1"})
+    call = items("for_y", "x in [[1], [2, 3]]", "y in x")
+    found = tasks.run(call, {"item": "levada-index"}, **{"levada-index": "1"})
     assert found == {"parameterValues": {"Output": ["1.0", "1.1"]}}
 
 
 def test_a_call_says_which_step_it_is_of(tasks: Tasks) -> None:
     """Containers are shared; the node is called as the function where nothing else is said."""
-    known = ("--step=tasks:same sha256:0 numpy", "--step=tasks:raises sha256:1")
-    call = ("step tasks:same", "input value=3")
-    given = tasks.run("step", *call, words=known, small=("output",))
+    steps = {"tasks:same": {"code": "sha256:0", "imports": ["numpy"]}, "tasks:raises": {}}
+    known = {"steps": steps}
+    given = tasks.run(step("same", value="3"), known, small=("output",))
     assert given == {"artifacts": {}, "parameterValues": {"output": "3"}}
-    tasks.run("step", "step tasks:same", "node same_2", "input value=same", words=known)
-    tasks.run("step", "step tasks:roc", words=known, code=2)
+    tasks.run(step("same", "same_2", value="same"), known)
+    tasks.run(step("roc"), known, code=2)
     assert "knows no step tasks:roc" in tasks.said
     assert [tasks.records(node)[0]["step"] for node in ("same", "same_2")] == ["tasks:same"] * 2
 
 
+@pytest.mark.parametrize(
+    ("call", "kubeflow", "message"),
+    [
+        ({"do": "check", "node": "n", "unles": []}, {}, "there is no field `unles`"),
+        ({"do": "check", "node": 1}, {}, "the field `node` wants a string, not 1"),
+        ({"do": "check", "node": "n"}, {"caught": 1}, "`kubeflow.caught` wants true or false"),
+        ({"do": "check", "node": "n"}, {"role": "r"}, "`kubeflow.role` wants one of stage,"),
+        (
+            {"do": "check", "node": "n"},
+            {"ordered": [["a"]]},
+            "`kubeflow.ordered` wants a list of objects with `depth` and `nodes`",
+        ),
+        ({"do": "check", "node": "n"}, {"once": True}, "there is no field `kubeflow.once`"),
+    ],
+)
+def test_a_request_that_means_nothing(
+    tasks: Tasks, call: dict[str, Any], kubeflow: dict[str, Any], message: str
+) -> None:
+    tasks.run(call, kubeflow, code=2)
+    assert message in tasks.said
+
+
 def test_a_failure_is_one(tasks: Tasks) -> None:
-    assert tasks.run("tasks:raises", "node raises", 'input text="no"', code=1) is None
+    assert tasks.run(step("raises", text='"no"'), code=1) is None
     assert [record["status"] for record in tasks.records("raises")] == ["failed"]
 
 
 def test_what_comes_after_a_failure_was_not_reached(tasks: Tasks) -> None:
     """It has no record of its own: it is not what failed."""
-    tasks.run("tasks:raises", "node raises", 'input text="no"', code=1)
-    tasks.run("tasks:same", "node same", "input value=raises", code=1)
+    tasks.run(step("raises", text='"no"'), code=1)
+    tasks.run(step("same", value="raises"), code=1)
     assert "not reached" in tasks.said
     assert tasks.records("same") == []
 
 
 def test_a_caught_failure_is_only_in_its_record(tasks: Tasks) -> None:
-    lines = ("node raises", 'input text="no"', "caught")
-    found = tasks.run("tasks:raises", *lines, artifacts=("output",))
+    found = tasks.run(step("raises", text='"no"', more=CAUGHT), artifacts=("output",))
     assert found["artifacts"]["output"]["artifacts"][0]["metadata"] == {}  # for who takes it
     assert [record["status"] for record in tasks.records("raises")] == ["failed"]
-    decided = tasks.run("decide", "node try_1.except", 'expression failed("raises")')
+    decided = tasks.run(decide("try_1.except", 'failed("raises")'))
     assert decided == {"parameterValues": {"Output": "then"}}
 
 
 def test_a_caught_failure_is_retried_first(tasks: Tasks) -> None:
-    lines = ("node raises", 'input text="no"', "caught")
+    more = {"kubeflow": {"caught": True, "retries": 2}}
     for code in (1, 1, 0):
-        tasks.run("tasks:raises", *lines, "retries 2", code=code)
+        tasks.run(step("raises", text='"no"', more=more), code=code)
     assert len(tasks.records("raises")) == 3
 
 
 def test_a_permanent_one_is_not(tasks: Tasks) -> None:
-    tasks.run("tasks:raises_for_good", "node r", "caught", "retries 2")
+    more = {"kubeflow": {"caught": True, "retries": 2}}
+    tasks.run(step("raises_for_good", "r", more=more))
     assert len(tasks.records("r")) == 1
 
 
 def test_a_retry_after_a_permanent_error_runs_nothing(tasks: Tasks) -> None:
     """KFP retries all the same. After its last attempt only a person can have asked for one."""
     for code, is_run in ((65, True), (65, False), (65, False), (65, True)):
-        tasks.run("tasks:raises_for_good", "node r", "retries 2", code=code)
+        tasks.run(step("raises_for_good", "r", {"kubeflow": {"retries": 2}}), code=code)
         assert ("Traceback" in tasks.said) == is_run
         assert ("not run again: attempt" in tasks.said) != is_run
     found = tasks.records("r")
     assert [record["attempt"] for record in found] == [1, 2, 3, 4]
     assert {record["error"]["message"] for record in found} == {"no use"}
-    tasks.run("tasks:raises", "node s", 'input text="no"', "retries 1", code=1)
-    tasks.run("tasks:raises", "node s", 'input text="no"', "retries 1", code=1)
+    for _ in range(2):
+        call = step("raises", "s", {"kubeflow": {"retries": 1}}, text='"no"')
+        tasks.run(call, code=1)
     assert "Traceback" in tasks.said
 
 
 def test_what_is_small_is_a_parameter(tasks: Tasks) -> None:
     """As JSON in which nothing is replaced; what is large is read from the store."""
     for text, expected in (("5", "5"), ('"$(A) {{b}}"', '"\\u0024(A) \\u007b{b}}"')):
-        given = tasks.run(
-            "tasks:same", f"node n{len(text)}", f"input value={text}", small=("output",)
-        )
+        node = f"n{len(text)}"
+        given = tasks.run(step("same", node, value=text), small=("output",))
         assert given["parameterValues"] == {"output": expected}
-        taken = tasks.run("decide", "node d", f"expression n{len(text)} == {text}")
+        taken = tasks.run(decide("d", f"{node} == {text}"))
         assert taken["parameterValues"] == {"Output": "then"}
-    given = tasks.run("tasks:same", "node large", 'input value="x" * 5000', small=("output",))
+    given = tasks.run(step("same", "large", value='"x" * 5000'), small=("output",))
     assert given["parameterValues"] == {"output": ""}
-    cut = ("node later", 'unless "raises"', "caught")
-    tasks.run("tasks:raises", "node raises", 'input text="no"', "caught")
-    assert tasks.run("tasks:same", *cut, small=("output",)) == {"parameterValues": {"output": ""}}
+    cut = {"kubeflow": {"unless": ["raises"], "caught": True}}
+    tasks.run(step("raises", text='"no"', more=CAUGHT))
+    found = tasks.run(step("same", "later", cut), small=("output",))
+    assert found == {"parameterValues": {"output": ""}}
 
 
 def test_nothing_is_replaced_in_metadata(tasks: Tasks) -> None:
     """Another task is given it in an argument."""
-    given = tasks.run(
-        "tasks:same", "node n", 'input value=["$(A)", "{{{b}}"]', artifacts=("output",)
-    )
+    given = tasks.run(step("same", "n", value='["$(A)", "{{{b}}"]'), artifacts=("output",))
     shown = given["artifacts"]["output"]["artifacts"][0]["metadata"]["value"]
     assert shown == '["\N{FULLWIDTH DOLLAR SIGN}(A)", "{ { {b}}"]'
 
 
 def test_an_input_is_what_kubeflow_gives(tasks: Tasks) -> None:
     """Without a look at the store, and with the same digest; in a loop it is the store's."""
-    tasks.run("tasks:same", "node first", "input value=[7]")
-    words = ("--takes=value:parameter",)
-    tasks.run("tasks:same", "node a", "input value=nothing", words=words, value="[7]")
-    tasks.run("tasks:same", "node b", "input value=first", words=words, value="")
-    loop = ("for x in [1]", "input value=first")
-    item = {"words": (*words, "--item=levada-index"), "levada-index": "0", "value": "[8]"}
-    tasks.run("tasks:same", "node c", *loop, **item)
+    tasks.run(step("same", "first", value="[7]"))
+    takes = {"takes": {"value": "parameter"}}
+    tasks.run(step("same", "a", value="nothing"), takes, value="[7]")
+    tasks.run(step("same", "b", value="first"), takes, value="")
+    loop = step("same", "c", {"loops": [{"for": "x in [1]"}]}, value="first")
+    item = {"levada-index": "0", "value": "[8]"}
+    tasks.run(loop, {**takes, "item": "levada-index"}, **item)
     given = [tasks.records(node)[0]["inputs"]["value"] for node in "abc"]
     assert [one["digest"] for one in given] == [given[0]["digest"]] * 3
 
 
 def test_a_killed_step_is_caught_too(tasks: Tasks) -> None:
-    tasks.run("tasks:is_killed", "node killed", "caught")
-    decided = tasks.run("decide", "node try_1.except", 'expression failed("killed")')
+    tasks.run(step("is_killed", "killed", CAUGHT))
+    decided = tasks.run(decide("try_1.except", 'failed("killed")'))
     assert decided == {"parameterValues": {"Output": "then"}}
 
 
 @pytest.mark.parametrize(
-    ("mode", "line", "output"),
+    ("call", "output"),
     [
-        ("tasks:nothing", "", {}),
-        ("decide", "expression True", {"parameterValues": {"Output": "neither"}}),
-        ("items", "for x in [1]", {"parameterValues": {"Output": []}}),
+        (step("nothing", "later"), {}),
+        (decide("later", "True"), {"parameterValues": {"Output": "neither"}}),
+        (items("later", "x in [1]"), {"parameterValues": {"Output": []}}),
     ],
 )
 def test_what_a_failure_cuts_off_does_nothing(
-    tasks: Tasks, mode: str, line: str, output: dict[str, Any]
+    tasks: Tasks, call: dict[str, Any], output: dict[str, Any]
 ) -> None:
-    tasks.run("tasks:raises", "node raises", 'input text="no"', "caught")
-    assert tasks.run(mode, "node later", line, 'unless "raises"', "caught") == output
+    tasks.run(step("raises", text='"no"', more=CAUGHT))
+    assert tasks.run(call | {"kubeflow": {"unless": ["raises"], "caught": True}}) == output
     assert tasks.records("later") == []
 
 
 def test_an_end_fails_if_something_before_it_failed(tasks: Tasks) -> None:
-    tasks.run("end", "node try_1", 'unless "close"')
-    tasks.run("tasks:raises", "node close", 'input text="no"', code=1)
-    tasks.run("end", "node try_1", 'unless "close"', code=65)
+    end = {"do": "check", "node": "try_1", "kubeflow": {"unless": ["close"]}}
+    tasks.run(end, {"role": "end"})
+    tasks.run(step("raises", "close", text='"no"'), code=1)
+    tasks.run(end, {"role": "end"}, code=65)
 
 
 def test_parameters_are_as_they_were_given(tasks: Tasks) -> None:
     kinds = {"count": "int", "rate": "float", "sizes": "list[int]", "table": "json"}
     given = {"count": 3.0, "rate": 2, "sizes": [1.0, 2.0], "table": '{"z": 1, "a": [1.5, 2]}'}
-    words = (f"--parameters={json.dumps(kinds)}",)
-    tasks.run("tasks:same", "node same", "input value=params.table", words=words, **given)
+    tasks.run(step("same", value="params.table"), {"parameters": kinds}, **given)
     run = json.loads((tasks.store / "runs" / "p" / "run-1" / "run.json").read_text())
     exact = {"count": 3, "rate": 2.0, "sizes": [1, 2], "table": {"z": 1, "a": [1.5, 2]}}
     assert json.dumps(run["parameters"]["display"]) == json.dumps(exact)
 
 
 def test_escaped_text_arrives_as_it_was(tasks: Tasks) -> None:
-    tasks.run("tasks:same", "node same", 'input value="%7B{$.x}} %24(HOME) %257B 5%"')
+    tasks.run(step("same", value='"%7B{$.x}} %24(HOME) %257B 5%"'))
     text = "{{$.x}} $(HOME) %7B 5%"
-    found = tasks.run("decide", "node if_1", f"expression same == {kubeflow_escaped(text)}")
+    found = tasks.run(decide("if_1", f"same == {kubeflow_escaped(text)}"))
     assert found == {"parameterValues": {"Output": "then"}}
 
 
 def test_what_looks_escaped_is_read_back_once(tasks: Tasks) -> None:
     """Of the call, and not at all of a parameter."""
-    kinds = ('--parameters={"given": "str"}',)
-    call = ("node same", 'input value=f"%257B%2524%2525 {params.given}"')
-    found = tasks.run("tasks:same", *call, words=kinds, small=("output",), given="%7B%24%25")
+    kinds = {"parameters": {"given": "str"}}
+    call = step("same", value='f"%257B%2524%2525 {params.given}"')
+    found = tasks.run(call, kinds, small=("output",), given="%7B%24%25")
     assert found == {"artifacts": {}, "parameterValues": {"output": '"%7B%24%25 %7B%24%25"'}}
 
 
@@ -398,14 +453,15 @@ def kubeflow_escaped(text: str) -> str:
 def test_the_run_is_the_one_that_the_pod_says(tasks: Tasks) -> None:
     """A cluster does not fill in the placeholder; the pod's label is in the environment."""
     placeholder = "{{$.pipeline_job_uuid}}"
-    tasks.run("tasks:nothing", "node n", code=2, run_id=placeholder)
+    tasks.run(step("nothing", "n"), code=2, run_id=placeholder)
     assert "which run this is" in tasks.said
-    tasks.run("tasks:nothing", "node n", run_id=placeholder, variables={"LEVADA_RUN_ID": "run-1"})
+    variables = {"LEVADA_RUN_ID": "run-1"}
+    tasks.run(step("nothing", "n"), run_id=placeholder, variables=variables)
     assert [record["run_id"] for record in tasks.records("n")] == ["run-1"]
 
 
 def test_a_missing_parameter_is_an_error(tasks: Tasks) -> None:
-    tasks.run("tasks:nothing", "node n", words=('--parameters={"depth": "int"}',), code=2)
+    tasks.run(step("nothing", "n"), {"parameters": {"depth": "int"}}, code=2)
     assert "was not given depth" in tasks.said
 
 
@@ -424,35 +480,33 @@ class Program:
 
     def __init__(self, tasks: Tasks, run_id: str, text: str = "ab") -> None:
         part = {"command": ["/bin/count"], "args": None, "outputs": {"n": "int"}}
-        self._words = (
-            "--step=tools:count sha256:1",
-            "--settings=" + json.dumps({"image": "tools:1"}),
-            "--container=" + json.dumps(part),
-        )
-        self._lines = ("step tools:count", f"input text={json.dumps(text)}")
+        self._common = {"step": {"settings": {"image": "tools:1"}, "container": part}}
+        self._sources = {"text": json.dumps(text)}
         self._tasks, self._run_id = tasks, run_id
         self.given = tasks.folder / "given" / "text"
 
     def stage(self) -> str:
         """Whether the program has to run."""
-        words = ("--stage", "--look-up", f"--file=text={self.given}")
-        found = self._run("stage", "program count-program", words=words, artifacts=("text",))
+        common = {**self._common, "stage": True, "look_up": True}
+        files = {"text": str(self.given)}
+        own = {"program": "count-program", "files": files}
+        found = self._run("stage", own, common=common, artifacts=("text",))
         return str(found["parameterValues"]["Output"])
 
     def collect(self, written: str) -> None:
         """Take what the program wrote."""
         file = self._tasks.folder / "n"
         file.write_text(written)
-        self._run("collect", words=(f"--file=n={file}",))
+        self._run("collect", {"files": {"n": str(file)}})
 
     def end(self, status: dict[str, Any] | None = None) -> None:
         """What runs when the program is over, however it ended."""
         own = {} if status is None else {"levada-status": status}
-        self._run("failure", "program count-program", **own)
+        self._run("failure", {"program": "count-program"}, **own)
 
     def publish(self, code: int = 0) -> Any:
         """What KFP is given of the step's outputs."""
-        return self._run("step", words=("--publish",), small=("output",), code=code)
+        return self._run("publish", {}, small=("output",), code=code)
 
     def records(self) -> list[dict[str, Any]]:
         """Those of all attempts."""
@@ -464,9 +518,13 @@ class Program:
         folder = self._tasks.store / "runs" / "p" / self._run_id / "count"
         return (folder / "1" / "log").read_text()
 
-    def _run(self, kind: str, *lines: str, words: tuple[str, ...] = (), **more: Any) -> Any:
-        words, lines = (*self._words, *words), (*self._lines, *lines)
-        return self._tasks.run(kind, *lines, words=words, run_id=self._run_id, **more)
+    def _run(self, role: str, own: dict[str, Any], **more: Any) -> Any:
+        steps = {"tools:count": {"code": "sha256:1"}}
+        call = {"step": "tools:count", "sources": self._sources, "kubeflow": own}
+        kubeflow = {"role": role, "steps": steps}
+        return self._tasks.run(
+            call, kubeflow, run_id=self._run_id, **{"common": self._common, **more}
+        )
 
 
 def test_a_program_runs_unless_the_cache_has_its_outputs(tasks: Tasks) -> None:

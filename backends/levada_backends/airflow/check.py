@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
-from levada_compiler.program.expression_text import ExpressionWriter
+from levada_compiler.program.expression_text import ExpressionWriter, used
 from levada_compiler.program.ir import (
     Call,
     Expr,
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 #: The length of a column in Airflow's database.
 ID_LENGTH = 250
-#: The kernel's limit on one argument of a process, with room for the name before it.
-TEXT_BYTES = 128 * 1024 - 512
+#: The kernel's limit on one argument of a process, with room for the rest of a request.
+TEXT_BYTES = 120 * 1024
 #: Airflow's own limit on a fan-out, unless its configuration raises it.
 MAP_LENGTH = 1024
 
@@ -197,18 +197,27 @@ def _setting(setting: Setting, value: Any) -> Iterator[Diagnostic]:
 
 
 def _texts(program: Program) -> Iterator[Diagnostic]:
+    """What a task is told has to fit in one argument of its process."""
     writer = ExpressionWriter(program)
+    definitions = writer.definitions()
+    around: dict[str, list[str]] = {}  #: node -> the expressions of the loops that it is in
+    for loop in (node for node in walk(program.body) if isinstance(node, Loop)):
+        own = [writer.text(expression) for expression in loop.expressions()]
+        for node in walk(loop.body):
+            around.setdefault(node.id, []).extend(own)
     for node in walk(program.body):
-        for expression, span in _expressions(node):
-            size = len(writer.text(expression).encode("utf-8", "surrogatepass"))
-            if size > TEXT_BYTES:
-                yield Diagnostic(
-                    "airflow-text-too-long",
-                    f"this value of {size:,} bytes does not fit in an argument of a process",
-                    span,
-                    label=f"the kernel takes at most {TEXT_BYTES:,}",
-                    help="let a step return it, or keep it in a file of the project",
-                )
+        loops = around.get(node.id, [])
+        found = [(writer.text(expression), span) for expression, span in _expressions(node)]
+        texts = [*loops, *(text for text, _ in found)]
+        size = len(json.dumps([texts, used(definitions, texts)]))
+        if found and size > TEXT_BYTES >= len(json.dumps(loops)):  # else the loop is too long
+            yield Diagnostic(
+                "airflow-text-too-long",
+                f"what this task computes with is {size:,} bytes long, too long for its request",
+                max(found, key=lambda each: len(each[0]))[1],
+                label=f"the kernel takes an argument of at most {TEXT_BYTES:,} bytes",
+                help="let a step return it, or keep it in a file of the project",
+            )
 
 
 def _expressions(node: Node) -> Iterator[tuple[Expr, Span]]:

@@ -26,25 +26,27 @@ class Piece:
     imports: tuple[str, ...] = ()
 
 
-_WORDS = '''
-def words_of(task):
-    """What `python -m levada` is told to do a task. Nothing passes through a shell."""
-    words = [*task.levada, "--pipeline", task.PIPELINE, "--node", task.node or task.task_id]
-    for folder in task.SOURCES:
-        words += ["--path", folder]
-    for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
+_REQUEST = '''
+def request_of(task, **more):
+    """What `python -m levada` is to do for a task, as JSON. Nothing passes through a shell."""
+    loops = []
+    for clause in task.loops:  # "for d in params.depths", and after it "where d > 2"
         word, text = clause.split(" ", 1)
-        words += [f"--{word}", text]
-    for name in task.checks:
-        words += ["--check", name]
+        if word == "for":
+            loops.append({"for": text})
+        else:
+            loops[-1].setdefault(word, []).append(text)
+    place = {"pipeline": task.PIPELINE, "node": task.node or task.task_id, "paths": task.SOURCES}
+    request = {**task.levada, **place, "loops": loops, "checks": task.checks, **more}
+    if task.item is not None:
+        request["map_index"] = [int(number) for number in task.item["index"].split(".")]
 '''
-#: The line of `words_of` that passes on the named values, where the pipeline has any.
-_WORDS_VALUES = """\
-    for name, text in values_of(task, [*task.levada, *task.loops, *task.checks]).items():
-        words += ["--value", f"{name}={text}"]
+#: The line of `request_of` that passes on the named values, where the pipeline has any.
+_REQUEST_VALUES = """\
+    request["values"] = values_of(task, json.dumps(request, ensure_ascii=False))
 """
-_WORDS_END = """\
-    return words if task.item is None else [*words, "--map-index", task.item["index"]]
+_REQUEST_END = """\
+    return json.dumps(request)
 """
 
 _XCOM = '''
@@ -58,9 +60,9 @@ def xcom_of(result):
 '''
 
 _VALUES = '''
-def values_of(task, texts):
-    """The named values that these expressions use, directly or through others."""
-    found, left = {}, list(texts)
+def values_of(task, text):
+    """The named values that the expressions in a text use, directly or through others."""
+    found, left = {}, [text]
     while left:
         for name in re.findall(r"[A-Za-z_][\\w.]*", left.pop()):
             while name and name not in task.VALUES:
@@ -90,7 +92,7 @@ class Command(BaseOperator):
         env = {**os.environ, **self.env}
         with TemporaryDirectory() as folder:
             result = Path(folder, "result.json")
-            command = [self.PYTHON, "-m", "levada", *words_of(self), "--result", str(result)]
+            command = [self.PYTHON, "-m", "levada", request_of(self, result=str(result))]
             code = self.process.run_command(command, env=env, cwd=self.PROJECT).exit_code
             if code == 65:  # it would fail again
                 raise AirflowFailException("a permanent error: see the log above")
@@ -142,11 +144,14 @@ class DockerCommand(DockerOperator):
         )
 
     def execute(self, context):
-        self.command = ["-m", "levada", *words_of(self), "--result", self.retrieve_output_path]
+        self.command = self.command_of()
         try:
             return xcom_of(super().execute(context))
         except AirflowSkipException as error:  # it would fail again
             raise AirflowFailException("a permanent error: see the log above") from error
+
+    def command_of(self, **more):
+        return ["-m", "levada", request_of(self, result=self.retrieve_output_path, **more)]
 '''
 
 _POD = '''
@@ -193,18 +198,19 @@ class PodCommand(KubernetesPodOperator):
         )
 
     def build_pod_request_obj(self, context=None, **kwargs):
-        result = "/airflow/xcom/return.json"
-        self.arguments = ["-m", "levada", *words_of(self), "--result", result]
+        self.arguments = self.arguments_of()
         pod = super().build_pod_request_obj(context, **kwargs)
         main = pod.spec.containers[0]
         for container in pod.spec.containers:  # the sidecar, too
             container.security_context = main.security_context
-        # Kubernetes would expand `$(NAME)`.
-        main.args = [word.replace("$", "$$") for word in main.args]
         for variable in main.env:
             if variable.value:
                 variable.value = variable.value.replace("$", "$$")
         return pod
+
+    def arguments_of(self, **more):
+        request = request_of(self, result="/airflow/xcom/return.json", **more)
+        return ["-m", "levada", request.replace("$", "$$")]  # Kubernetes would expand `$(NAME)`
 '''
 
 _POD_WAITS = """
@@ -238,13 +244,10 @@ class Step(Command):
 _STEP_INIT = """
     def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.levada = [step, "--code", code]  # a difference is a warning
-        for name, text in (inputs or {}).items():
-            self.levada += ["--input", f"{name}={text}"]
-        if outputs:
-            self.levada += ["--outputs", ",".join(outputs)]
-        if settings:
-            self.levada += ["--settings", json.dumps(settings)]
+        module, function = step.split(":")
+        step = {"module": module, "function": function, "code": code}  # another is a warning
+        step |= {"outputs": outputs, "settings": settings}
+        self.levada = {"do": "step", "step": step, "sources": inputs}
 """
 
 _PROGRAM = '''
@@ -253,7 +256,7 @@ class Program(Step):
 
     def __init__(self, container, **kwargs):
         super().__init__(**kwargs)
-        self.levada += ["--container", json.dumps(container)]
+        self.levada["step"]["container"] = container
 '''
 
 _DOCKER_PROGRAM = '''
@@ -272,7 +275,7 @@ class DockerProgram(DockerStep):
         **kwargs,
     ):
         super().__init__(settings=settings, **kwargs)
-        self.levada += ["--container", json.dumps(container)]
+        self.levada["step"]["container"] = container
         self.secrets = secrets
         self.program = {
             "image": settings["image"],
@@ -300,8 +303,7 @@ class DockerProgram(DockerStep):
             # A new volume is root's, and the containers need not be.
             opened = ["-c", "import os; os.chmod('/levada', 0o1777)"]
             self.run_container(context, user="0", command=opened)
-            stage = ["-m", "levada", *words_of(self), "--stage", "--look-up"]
-            stage += ["--result", self.retrieve_output_path]
+            stage = self.command_of(stage=True, look_up=True)
             cached = self.run_container(context, command=stage)
             if cached is not None:
                 return xcom_of(cached)
@@ -356,14 +358,14 @@ class PodProgram(PodStep):
     def __init__(self, container_step, **kwargs):
         super().__init__(**kwargs)
         self.deferrable = False  # a trigger takes a program that runs for a pod that does not start
-        self.levada += ["--container", json.dumps(container_step)]
+        self.levada["step"]["container"] = container_step
         self.failure = self.cached = None
 
     def build_pod_request_obj(self, context=None, **kwargs):
         pod = super().build_pod_request_obj(context, **kwargs)
         main, stage = pod.spec.containers[0], pod.spec.init_containers[0]
         stage.image, stage.command, stage.env = main.image, main.command, main.env
-        stage.args = [*main.args, "--stage", "--look-up", "--ends-pod"]
+        stage.args = self.arguments_of(stage=True, look_up=True, ends_pod=True)
         stage.security_context, stage.volume_mounts = main.security_context, main.volume_mounts
         return pod
 
@@ -471,7 +473,7 @@ class Items(Command):
     def __init__(self, loops, fail_items=False, **kwargs):
         name = shorten(" ".join(loops), 60, placeholder="…")
         super().__init__(task_display_name=name, loops=loops, **kwargs)
-        self.levada = ["items", "--fail-items"] if fail_items else ["items"]
+        self.levada = {"do": "items", "fail_items": fail_items}
 '''
 
 _BRANCH = '''
@@ -483,7 +485,7 @@ class Branch(Command, BranchMixIn):
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
         name = shorten(f"if {condition}", 60, placeholder="…")
         super().__init__(task_display_name=name, **kwargs)
-        self.levada = ["decide", "--expression", condition]
+        self.levada = {"do": "decide", "expression": condition}
         self.then = then
         self.otherwise = otherwise
 
@@ -500,9 +502,7 @@ class Outputs(Command):
 
     def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--returns", returns]
-        for name, text in (outputs or {}).items():
-            self.levada += ["--output", f"{name}={text}"]
+        self.levada = {"do": "outputs", "outputs": outputs, "returns": returns}
 '''
 
 _CHECK = '''
@@ -511,7 +511,7 @@ class Check(Command):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["check"]
+        self.levada = {"do": "check"}
 '''
 
 _RAISE = '''
@@ -520,11 +520,8 @@ class Raise(Command):
 
     def __init__(self, classes=(), arguments=(), handled=None, **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["raise", "--handled", handled] if handled else ["raise"]
-        for name in classes:
-            self.levada += ["--class", name]
-        for text in arguments:
-            self.levada += ["--argument", text]
+        error = {"classes": classes, "arguments": arguments, "handled": handled}
+        self.levada = {"do": "raise", **error}
 '''
 
 _REACHED = '''
@@ -569,7 +566,7 @@ class Handle(Command, BranchMixIn):
 
     def __init__(self, condition, body=(), then=(), **kwargs):
         super().__init__(trigger_rule="all_done", **kwargs)
-        self.levada = ["decide", "--expression", condition]
+        self.levada = {"do": "decide", "expression": condition}
         self.body = body
         self.then = then
 
@@ -670,7 +667,7 @@ def in_order(context):
         raise AirflowRescheduleException(pendulum.now("UTC").add(seconds=10))
 '''
 
-_RUNS = ("words_of", "xcom_of")
+_RUNS = ("request_of", "xcom_of")
 _FAILS = ("AirflowException", "AirflowFailException")
 _SKIPS = ("AirflowFailException", "AirflowSkipException")
 #: The functions and the operators that run a command, as they are for processes.
@@ -682,7 +679,7 @@ _PIECES = {
     "Program": Piece(_PROGRAM, ("Step",), ("json",)),
     "DockerProgram": Piece(
         _DOCKER_PROGRAM,
-        ("DockerStep", "words_of", "xcom_of"),
+        ("DockerStep", "request_of", "xcom_of"),
         ("json", "os", "AirflowException", "DockerOperator", "Mount", *_SKIPS),
     ),
     "PodProgram": Piece(
@@ -745,7 +742,7 @@ _RUNNING = (
 _PREFIXED = re.compile(rf"\b({'|'.join(_RUNNING)})\b")
 #: All pieces, in the order in which a file has them.
 ORDER = (
-    *("values_of", "words_of", "xcom_of", "RecordLink", "states_of"),
+    *("values_of", "request_of", "xcom_of", "RecordLink", "states_of"),
     *(prefix + name for prefix, _ in _COMMANDS.values() for name in _RUNNING),
     *(*_BARE, "callback", "sla", "missed", "announce", "in_order"),
 )
@@ -796,10 +793,10 @@ class Catalog:
         return [found[name] for name in ORDER if name in found]
 
     def _piece(self, name: str) -> Piece:
-        if name == "words_of":
+        if name == "request_of":
             if self.has_values:
-                return Piece(_WORDS + _WORDS_VALUES + _WORDS_END, ("values_of",))
-            return Piece(_WORDS + _WORDS_END)
+                return Piece(_REQUEST + _REQUEST_VALUES + _REQUEST_END, ("values_of",))
+            return Piece(_REQUEST + _REQUEST_END)
         if name in _PIECES:
             return _PIECES[name]
         prefix, command = next(

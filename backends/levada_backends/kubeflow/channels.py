@@ -91,7 +91,7 @@ class Channels:
     def lay(self, task: Task, call: Call) -> None:
         """Make inputs of the arguments of a call that have a way to it."""
         found = [(way, one.name) for one in call.arguments if (way := self._origin(one.value))]
-        left = INPUT_BYTES - len(json.dumps("\n".join(task.lines)))
+        left = INPUT_BYTES - len(json.dumps(task.told))
         left -= OUTPUT_BYTES * len(self._outputs.of(self._steps[call.step]))
         if any(way.is_list and way.is_parameter for way, _ in found):
             left -= LIST_BYTES

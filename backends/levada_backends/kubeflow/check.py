@@ -281,7 +281,7 @@ def _unused(name: str, reason: str, span: Span) -> Diagnostic:
 def _document(program: Program, spec: Spec) -> Iterator[Diagnostic]:
     """What is wrong with the file itself, at the place that it comes from."""
     for task in spec.builder.root.all_tasks():
-        size = sum(len(line.encode()) + 1 for line in task.lines)
+        size = len(json.dumps(task.told, ensure_ascii=False).encode(errors="surrogatepass"))
         if size > CALL_BYTES:
             yield _too_long(size, task.node.span if task.node else program.span)
             return

@@ -26,6 +26,8 @@ failure::
 
 from __future__ import annotations
 
+import json
+
 from levada_compiler.program.expression_text import (
     ExpressionWriter,
     failing_nodes,
@@ -55,6 +57,7 @@ from .names import Names
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
 
     from levada_compiler.program.ir import Container, Expr
 
@@ -113,7 +116,7 @@ class Task:
     kind: str  #: step, decide, items, check, raise, outputs, end, dag, or one of PROGRAM_KINDS
     dag: Dag
     node: Node | None = None
-    lines: tuple[str, ...] = ()
+    told: dict[str, Any] = field(default_factory=dict)  #: what its request has of its own
     wants: list[str | Task] = field(default_factory=list)
     follows: list[str | Task] = field(default_factory=list)
     values: tuple[str, ...] = ()  #: the named values that its container has to know
@@ -188,9 +191,10 @@ class Place:
     """Where in the program a node stands."""
 
     dag: Dag
-    loops: tuple[str, ...] = ()
+    loops: tuple[dict[str, Any], ...] = ()  #: as a request has them
     before: tuple[str, ...] | None = None  #: in a handled body: whose failure cuts it off
-    ordered: tuple[str, ...] = ()  #: of each loop in order: what cuts off its later iterations
+    #: of each loop in order what cuts off its later iterations, as a request has it
+    ordered: tuple[dict[str, Any], ...] = ()
 
 
 class Builder:
@@ -208,7 +212,7 @@ class Builder:
         self.values = {node.id: node for node in values}
         #: what the names of values and the like stand for; a container knows those it needs
         self.definitions = self.writer.definitions()
-        size = sum(len(name) + len(text) for name, text in self.definitions.items())
+        size = len(json.dumps(json.dumps(self.definitions)))  # as a driver gets them
         self.are_told = size > VALUES_BYTES
         #: node id -> the tasks that are over when the node is
         self._over: dict[str, list[Task]] = {}
@@ -271,18 +275,21 @@ class Builder:
                 task.follows += [name for name in node.after if name in self._over]
 
     def _call(self, call: Call, place: Place) -> Task:
-        inputs = [f"input {a.name}={self.writer.text(a.value)}" for a in call.arguments]
-        lines = (*place.loops, *self._checks(call.after), *inputs, *_cut_off(place))
+        sources = {a.name: self.writer.text(a.value) for a in call.arguments}
+        loops = list(place.loops)
+        told = _told(
+            sources=sources, loops=loops, checks=self._checks(call.after), kubeflow=_cut_off(place)
+        )
         container = self._containers.get(call.step)
-        run = self._around_program(call, container, place, lines) if container else None
+        run = self._around_program(call, container, place, told) if container else None
         task = self._task(_last(call.id), "step", place, call)
-        task.lines = lines if run is None else place.loops
+        task.told = told if run is None else _told(loops=loops)
         task.wants += self._refer.of_node(call) if run is None else [run]
         self.calls[call.id] = task
         return task
 
     def _around_program(
-        self, call: Call, container: Container, place: Place, lines: tuple[str, ...]
+        self, call: Call, container: Container, place: Place, told: dict[str, Any]
     ) -> Task:
         """The sub-DAG that leaves a record of a container step, after its program or without."""
         name = _last(call.id)
@@ -311,31 +318,39 @@ class Builder:
             collect.taken[artifacts.written(output.name)] = Taken(program, output.name, False)
         stage.program = failure.program = program
         for task in (stage, collect, failure):
-            task.lines = lines
+            task.told = told
             task.wants += self._refer.of_node(call)
         return run
 
     def _raise(self, fail: Fail, place: Place) -> Task:
         task = self._task(_last(fail.id), "raise", place, fail)
-        own = [f"handled {fail.guard}"] if fail.guard else []
-        own += [f"class {name}" for name in fail.classes]
-        own += [f"argument {self.writer.text(each)}" for each in fail.arguments]
-        checks = self._checks(fail.after)
-        task.lines = (f"node {fail.id}", *place.loops, *checks, *own, *_cut_off(place))
+        task.told = _told(
+            node=fail.id,
+            handled=fail.guard,
+            classes=list(fail.classes),
+            arguments=[self.writer.text(each) for each in fail.arguments],
+            loops=list(place.loops),
+            checks=self._checks(fail.after),
+            kubeflow=_cut_off(place),
+        )
         task.wants += self._refer.of_node(fail)
         return task
 
     def _value(self, value: Value, place: Place) -> Task:
         task = self._task(_last(value.id), "check", place, value)
-        checks = self._checks((*value.after, value.id))
-        task.lines = (f"node {value.id}", *place.loops, *checks, *_cut_off(place))
+        task.told = _told(
+            node=value.id,
+            checks=self._checks((*value.after, value.id)),
+            loops=list(place.loops),
+            kubeflow=_cut_off(place),
+        )
         task.wants += self._refer.of_node(value)
         task.comment = f"evaluates {self.writer.text(value.value)} before what follows"
         return task
 
     def _checks(self, names: Iterable[str]) -> list[str]:
-        """The lines that have values evaluated, for they may raise: those without a task."""
-        return [f"check {name}" for name in names if name in self.values]
+        """The values that have to be evaluated, for they may raise: those without a task."""
+        return [name for name in names if name in self.values]
 
     def _group(self, group: Group, place: Place) -> list[Task]:
         task = self._sub_dag(_last(group.id), place, group)
@@ -373,11 +388,15 @@ class Builder:
 
     def _loop(self, loop: Loop, place: Place) -> list[Task]:
         text = f"for {self.writer.target(loop.target)} in {self.writer.text(loop.items)}"
-        where = [f"where {self.writer.text(condition)}" for condition in loop.conditions]
-        loops = (*place.loops, text, *where)
+        where = [self.writer.text(condition) for condition in loop.conditions]
+        loops = (*place.loops, _told(**{"for": text.removeprefix("for "), "where": where}))
         items = self._task(f"{_last(loop.id)} items", "items", place, loop)
-        checks = self._checks(loop.after)
-        items.lines = (f"node {loop.id}", *loops, *checks, *_cut_off(place))
+        items.told = _told(
+            node=loop.id,
+            loops=list(loops),
+            checks=self._checks(loop.after),
+            kubeflow=_cut_off(place),
+        )
         items.wants += self._refer.of_node(loop)
         items.comment = "lists the items as Python would, and gives each its index"
         body = self._sub_dag(_last(loop.id), place, loop)
@@ -385,9 +404,8 @@ class Builder:
         self.loops[loop.id] = body
         inside = replace(place, dag=inner_of(body), loops=loops)
         if loop.max_parallel == 1:
-            depth = sum(each.startswith("for ") for each in loops)
-            failing = ",".join(failing_nodes(loop.body))
-            inside = replace(inside, ordered=(*place.ordered, f"ordered {depth} {failing}"))
+            order = {"depth": len(loops), "nodes": list(failing_nodes(loop.body))}
+            inside = replace(inside, ordered=(*place.ordered, order))
         self._region(loop.body, inside)
         return _unless_empty(body) or [items]
 
@@ -428,8 +446,8 @@ class Builder:
 
     def _check(self, guard: Guard, place: Place, wrapper: Task) -> Task:
         task = self._task(f"{_last(guard.id)} end", "end", place, guard)
-        failing = failing_nodes((guard,))
-        task.lines = (f"node {guard.id}", *place.loops, f"unless {_listed(failing)}")
+        failing = {"unless": list(failing_nodes((guard,)))}
+        task.told = _told(node=guard.id, loops=list(place.loops), kubeflow=failing)
         task.follows.append(wrapper)
         task.comment = "a failed exit task does not fail its DAG: what follows must not run"
         return task
@@ -477,8 +495,13 @@ class Builder:
         checks: Sequence[str] = (),
     ) -> Task:
         task = self._task(title, "decide", place, node)
-        lines = (f"node {node_id or node.id}", *place.loops, *checks, f"expression {text}")
-        task.lines = (*lines, *_cut_off(place))
+        task.told = _told(
+            node=node_id or node.id,
+            expression=text,
+            loops=list(place.loops),
+            checks=list(checks),
+            kubeflow=_cut_off(place),
+        )
         return task
 
     def resolved(self, expression: Expr) -> Expr:
@@ -494,9 +517,11 @@ class Builder:
         task = self._task(RETURN, "outputs", Place(self.root), None)
         task.comment = "what the pipeline returns"
         pairs = zip(result.names, result.values, strict=True)
-        outputs = [f"output {name}={self.writer.text(value)}" for name, value in pairs]
-        kind = [] if result.kind in ("none", "value") else [f"returns {result.kind}"]
-        task.lines = (*self._checks(result.after), *outputs, *kind)
+        task.told = _told(
+            outputs={name: self.writer.text(value) for name, value in pairs},
+            returns="" if result.kind in ("none", "value") else result.kind,
+            checks=self._checks(result.after),
+        )
 
     def enclose(self, task: Task) -> Task:
         """Put a task that has its edges into a sub-DAG of its own, which stands in its place."""
@@ -537,12 +562,12 @@ class Builder:
             followed = {id(above) for task in self.root.tasks for above in task.after}
             last.after = [t for t in self.root.tasks[:-1] if id(t) not in followed]
         for task in self.root.all_tasks():
-            told = used(self.definitions, task.lines)
+            values = used(self.definitions, _texts(task.told))
             if self.are_told:
-                task.lines = (*(f"value {name}={text}" for name, text in told.items()), *task.lines)
+                task.told |= _told(values=values)
             else:
-                task.values = tuple(told)
-            task.lines = tuple(escape(line) for line in task.lines)
+                task.values = tuple(values)
+            task.told = escape(task.told)
             if task.inner is None and not any(t.after for t in task.chain):
                 task.parameters = tuple(self._plain)
                 task.is_first = True
@@ -626,16 +651,27 @@ def channel(task: str) -> str:
     return f"pipelinechannel--{task}-{OUTPUT}"
 
 
-def _cut_off(place: Place) -> list[str]:
-    """The lines that say what keeps a task from being reached, and whether it is in a `try`."""
-    if place.before is None:
-        return [*place.ordered]
-    unless = [f"unless {_listed(place.before)}"] if place.before else []
-    return [*place.ordered, *unless, "caught"]
+def _told(**fields: Any) -> dict[str, Any]:
+    """Fields of a request, without those that have nothing to say."""
+    return {name: value for name, value in fields.items() if value}
 
 
-def _listed(nodes: Sequence[str]) -> str:
-    return ", ".join(f'"{node}"' for node in nodes)
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a JSON value but for the names of fields."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _cut_off(place: Place) -> dict[str, Any]:
+    """What keeps a task from being reached, and whether it is in a `try`."""
+    return _told(
+        ordered=list(place.ordered),
+        unless=list(place.before or ()),
+        caught=place.before is not None,
+    )
 
 
 def _joined(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import re
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _SPECIAL = re.compile(r"\{(?=\{)|\$|%(?=7B|24|25)")
 _BRACE = re.compile(r"\{(?=\{)")
 _REPLACED = re.compile(r"\{\{|\$(?:[($]|[^\x00-\x7f])")
@@ -29,6 +33,12 @@ def shown(text: str) -> str:
     return _BRACE.sub("{ ", text).replace("$", "\N{FULLWIDTH DOLLAR SIGN}")
 
 
-def escape(text: str) -> str:
-    """The text without anything that KFP, Argo or Kubernetes would replace."""
-    return _SPECIAL.sub(lambda found: f"%{ord(found[0]):02X}", text)
+def escape(value: Any) -> Any:
+    """A JSON value without anything in its texts that KFP, Argo or Kubernetes would replace."""
+    if isinstance(value, str):
+        return _SPECIAL.sub(lambda found: f"%{ord(found[0]):02X}", value)
+    if isinstance(value, dict):
+        return {escape(name): escape(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [escape(item) for item in value]
+    return value

@@ -23,10 +23,11 @@ from . import artifacts, parameters
 from .artifacts import PARAMETER
 from .dags import INDEX
 from .escaping import escape
+from .readable_json import readable_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from levada_compiler.program.ir import Container, Program, Setting, Step
@@ -35,17 +36,16 @@ if TYPE_CHECKING:
     from .names import Names
     from .options import Options
 
+    _Parts = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+
 IN, OUT = f"{FOLDER}/in/", f"{FOLDER}/out/"
 #: A file of a program in its command.
 FILE = re.compile(rf"(?:{re.escape(IN)}|{re.escape(OUT)})\w+")
 COMMAND = ["python", "-m", "levada.kubeflow"]
-#: What tasks of a container step are told beside its part.
-_OF_PROGRAM = {
-    "stage": ("--stage", "--look-up"),
-    "collect": (),
-    "failure": (),
-    "step": ("--publish",),
-}
+#: What tasks ask of Levada that are not called as that; what they are besides is their role.
+_DO = {"stage": "step", "collect": "step", "failure": "step", "end": "check"}
+#: Fields that all requests have.
+_ALWAYS = ("run_id", "kubeflow")
 #: KFP's local runner fills it in; on a cluster it stays as it is, and the pod's label says the run.
 RUN_ID = "{{$.pipeline_job_uuid}}"
 RUN_LABEL = "metadata.labels['pipeline/runid']"
@@ -69,8 +69,9 @@ class Executors:
         self._names: dict[str, str] = {}
         self._settings: dict[str, dict[str, Any]] = {}
         self._keys: dict[Task, str] = {}
-        #: container -> step -> what it knows of that
-        self._known: dict[str, dict[str, str]] = {}
+        #: container -> step -> what it knows of that, and how many bytes that is in all
+        self._known: dict[str, dict[str, dict[str, Any]]] = {}
+        self._bytes: dict[str, int] = {}
         self._options = options
         self._program = program
         self._steps = {step.key: step for step in program.steps}
@@ -97,27 +98,38 @@ class Executors:
 
         ``outputs`` has those that each task declares, with their kinds.
         """
-        made: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        made: dict[str, _Parts] = {}
         steps: dict[str, set[str]] = {}
         for task, kinds in outputs.items():
-            call = task.called
-            settings = self.settings(call) if call else {}
-            if call is not None and task.kind == "program":
-                parts = self._program_container(call, settings), self._of_program(settings)
-            else:
-                settings = _around_program(settings) if self._container_of(call) else settings
-                parts = self._container(task, settings, kinds), self._of_kubernetes(settings)
-            key = self._with_room(json.dumps(parts), call)
+            parts = self._parts(task, kinds)
+            key = self._with_room(json.dumps(parts), task.called)
             self._keys[task] = key
             made[key] = parts
-            steps.setdefault(key, set()).add(self._title(task, call))
-        for key, (container, kubernetes) in made.items():
+            steps.setdefault(key, set()).add(self._title(task, task.called))
+        for key, (request, container, kubernetes) in made.items():
             name = self._names[key] = names.new("step" if len(steps[key]) > 1 else min(steps[key]))
-            known = [*self._known.get(key, {}).values(), *self._values(key)]
-            if container["command"] == COMMAND:
-                container["args"][1:1] = map(escape, known)
+            if request:
+                container["args"] = [readable_json(self._completed(request, key)), "{{$}}"]
             self.containers[f"exec-{name}"] = {"container": container}
             self.kubernetes[f"exec-{name}"] = kubernetes
+
+    def _parts(self, task: Task, outputs: dict[str, str]) -> _Parts:
+        """The request of a task, its container, and what Kubernetes gives that."""
+        call = task.called
+        settings = self.settings(call) if call else {}
+        if call is not None and task.kind == "program":
+            return {}, self._program_container(call, settings), self._of_program(settings)
+        settings = _around_program(settings) if self._container_of(call) else settings
+        request = self._request(task, settings, outputs)
+        return request, self._container(task, settings), self._of_kubernetes(settings)
+
+    def _completed(self, request: dict[str, Any], key: str) -> dict[str, Any]:
+        """The request with what a container knows for all of its tasks; KFP's own comes last."""
+        values, steps = escape(self._values(key)), escape(self._known.get(key, {}))
+        kubeflow = request["kubeflow"] | ({"steps": steps} if steps else {})
+        rest = {name: value for name, value in request.items() if name != "kubeflow"}
+        rest |= {"values": values} if values else {}
+        return rest | ({"kubeflow": kubeflow} if kubeflow else {})
 
     def _title(self, task: Task, call: Call | None) -> str:
         if call is None:
@@ -137,23 +149,26 @@ class Executors:
             return {output.name: output.name for output in container.outputs}
         return {}
 
-    def _values(self, key: str) -> list[str]:
+    def _values(self, key: str) -> dict[str, str]:
         """The named values that the tasks of a container use."""
         wanted = {name for task, own in self._keys.items() if own == key for name in task.values}
-        found = {name: text for name, text in self._definitions.items() if name in wanted}
-        return [f"--value={name}={text}" for name, text in found.items()]
+        return {name: text for name, text in self._definitions.items() if name in wanted}
 
     def _with_room(self, parts: str, call: Call | None) -> str:
         """The key of a container of these parts that knows the step of a call, or may yet."""
         if call is None:
             return parts
         step, number = self._steps[call.step], 1
-        said = f"--step={step.key} {step.code} {','.join(step.imports)}".rstrip()
+        said = {"code": step.code} | ({"imports": list(step.imports)} if step.imports else {})
         while True:
             key = f"{parts} {number}"
             known = self._known.setdefault(key, {})
-            if step.key in known or sum(map(len, known.values())) < _STEPS_BYTES:
+            if step.key in known:
+                return key
+            if self._bytes.get(key, 0) < _STEPS_BYTES:
                 known[step.key] = said
+                size = len(json.dumps(json.dumps({step.key: said})))  # as a driver gets it
+                self._bytes[key] = self._bytes.get(key, 0) + size
                 return key
             number += 1
 
@@ -161,61 +176,66 @@ class Executors:
         """The name of a task's executor and component."""
         return self._names[self._keys[task]]
 
-    def lines(self, call: Call) -> list[str]:
-        """What the task of a call is told beside what it is given."""
+    def told(self, call: Call) -> dict[str, Any]:
+        """What the request of a call says beside what it is given."""
         step = self._steps[call.step]
-        said = [f"step {step.key}"]
-        said += [f"node {call.id}"] if call.id != step.function else []
+        node = {"node": call.id} if call.id != step.function else {}
         count = (self.settings(call).get("retry") or {}).get("count")
-        return said + ([f"retries {count}"] if count else [])
+        retries = {"kubeflow": {"retries": count}} if count else {}
+        return {"step": step.key} | node | retries
 
     # ------------------------------------------------------------------ containers
 
-    def _container(
+    def _request(
         self, task: Task, settings: dict[str, Any], outputs: dict[str, str]
     ) -> dict[str, Any]:
-        call = task.called
+        """What all tasks of a container have in their requests."""
+        call, kind = task.called, task.kind
         container = self._container_of(call)
-        arguments = [task.kind, f"--pipeline={self._program.name}"]
-        arguments += [f"--path={folder}" for folder in self._program.search]
-        if call is not None:
-            arguments += _of_step(self._steps[call.step], settings)
-        if container is not None:
-            said = json.dumps(container.as_json(), ensure_ascii=False)
-            arguments += [f"--container={said}", *_OF_PROGRAM[task.kind]]
-        if outputs:
-            arguments.append(f"--gives={_kinds(outputs)}")
-        if task.taken:
-            kinds = {name: _kind(taken) for name, taken in task.taken.items()}
-            arguments.append(f"--takes={_kinds(kinds)}")
-        inputs = {name: self._kinds[name] for name in task.parameters}
-        if task.is_first:
-            arguments.append(f"--source={self._program.source}")
-        if inputs:
-            arguments.append(f"--parameters={json.dumps(inputs, ensure_ascii=False)}")
-        if task.indexed:
-            arguments.append(f"--item={INDEX}")
-        content: dict[str, Any] = {
-            "image": self._image(task, call),
-            "command": list(COMMAND),
-            "args": [
-                *map(escape, arguments),
-                *(self._paths(task, call) if call is not None else ()),
-                f"--run-id={RUN_ID}",
-                *("--executor-input", "{{$}}"),
-            ],
+        role = kind if kind in _DO else "publish" if container else ""
+        kubeflow = {
+            "role": role,
+            "gives": outputs,
+            "takes": {name: _kind(taken) for name, taken in task.taken.items()},
+            "parameters": {name: self._kinds[name] for name in task.parameters},
+            "item": INDEX if task.indexed else "",
         }
-        content["env"] = [{"name": "LEVADA_STORE", "value": self._options.store_url}]
+        request = {
+            "do": _DO.get(kind, kind),
+            "pipeline": self._program.name,
+            "run_id": "",
+            "paths": list(self._program.search),
+            "step": _of_step(self._steps[call.step], settings) if call else {},
+            "stage": kind == "stage",
+            "look_up": kind == "stage",
+            "source": self._program.source if task.is_first else "",
+            "kubeflow": {name: value for name, value in kubeflow.items() if value},
+        }
+        found: dict[str, Any] = escape(
+            {name: value for name, value in request.items() if value or name in _ALWAYS}
+        )
+        found["run_id"] = RUN_ID
+        if call is not None and (places := self._paths(task, call)):
+            found["kubeflow"]["files"] = places
+        return found
+
+    def _container(self, task: Task, settings: dict[str, Any]) -> dict[str, Any]:
+        content: dict[str, Any] = {
+            "image": self._image(task, task.called),
+            "command": list(COMMAND),
+            "args": [],
+            "env": [{"name": "LEVADA_STORE", "value": self._options.store_url}],
+        }
         wanted = _resources(settings.get("resources") or {})
         return content | ({"resources": wanted} if wanted else {})
 
-    def _paths(self, task: Task, call: Call) -> list[str]:
+    def _paths(self, task: Task, call: Call) -> dict[str, str]:
         """Where KFP has the files of a program: for what stages, or for what collects them."""
         side, files = "outputs", self.files(task, call)
         if task.kind == "collect":
             outputs = getattr(self._container_of(call), "outputs", ())
             side, files = "inputs", {o.name: artifacts.written(o.name) for o in outputs}
-        return [f"--file={name}={_path(side, key)}" for name, key in files.items()]
+        return {name: _path(side, key) for name, key in files.items()}
 
     def _program_container(self, call: Call, settings: dict[str, Any]) -> dict[str, Any]:
         """The program itself, told where KFP has its files: there is no ``/levada`` in its pod."""
@@ -315,23 +335,21 @@ def retry_policy(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_step(step: Step, settings: dict[str, Any]) -> Iterator[str]:
-    if step.outputs:
-        yield f"--outputs={','.join(output.name for output in step.outputs)}"
+def _of_step(step: Step, settings: dict[str, Any]) -> dict[str, Any]:
+    """What a request has of a step, beside what a container knows of all of its steps."""
     wanted = (*FOR_THE_COMMAND, "image") if step.container else FOR_THE_COMMAND
-    inner = {name: settings[name] for name in wanted if name in settings}
-    if inner:
-        yield f"--settings={json.dumps(inner, ensure_ascii=False)}"
+    found = {
+        "outputs": [output.name for output in step.outputs],
+        "settings": {name: settings[name] for name in wanted if name in settings},
+        "container": step.container.as_json() if step.container else None,
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _kind(taken: Taken) -> str:
     if not taken.is_parameter:
         return "Artifact"
     return "LIST" if taken.is_list else PARAMETER
-
-
-def _kinds(found: dict[str, str]) -> str:
-    return ",".join(f"{name}:{kind}" for name, kind in found.items())
 
 
 def _seconds(value: float) -> str:

@@ -9,8 +9,10 @@ node whose pod's id is that of the name which its pod must have.
 
 from __future__ import annotations
 
+import json
 import re
 
+from levada.kubeflow import PUBLISH
 from levada_compiler.slotted import dataclass, replace
 
 TYPE_CHECKING = False
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
-_NODE = re.compile(r"^node (\S+)", re.MULTILINE)
-_STEP = re.compile(r"^step \S+:(\S+)", re.MULTILINE)
 _ITERATION = re.compile(r"iteration-iterations\((\d+):\d+\)")
 _ATTEMPT = re.compile(r"executor\((\d+)\)")
 #: The templates of pods, after which these are named: of a task, also one with retries, and of
@@ -103,8 +103,9 @@ class Tasks:
     def _is_step(self, component: Mapping[str, Any]) -> bool:
         """Whether it runs a step: all else decides, lists or records."""
         executor = self._executors.get(component.get("executorLabel"), {})
-        arguments = executor.get("container", {}).get("args") or [""]
-        return bool(arguments[0] == "step")
+        request = _request(executor.get("container", {}).get("args") or [""])
+        role = request.get("kubeflow", {}).get("role", PUBLISH)
+        return request.get("do") == "step" and role == PUBLISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,16 +230,26 @@ def _is_never_empty(loop: Any, tasks: Mapping[str, Any]) -> bool:
     items = loop["parameterIterator"].get("items", {}).get("inputParameter", "")
     given = loop.get("inputs", {}).get("parameters", {}).get(items, {})
     lists = tasks.get(given.get("taskOutputParameter", {}).get("producerTask"), {})
-    return "never-empty" in _call(lists).splitlines()
+    return bool(_call(lists).get("kubeflow", {}).get("never_empty"))
 
 
-def _call(task: Any) -> str:
+def _request(arguments: Sequence[str]) -> dict[str, Any]:
+    """What the requests of a component's tasks have in common; nothing if it is not Levada's."""
+    try:
+        found = json.loads(arguments[0])
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _call(task: Any) -> dict[str, Any]:
+    """What the request of a task has beside what its component says."""
     given = task.get("inputs", {}).get("parameters", {})
-    return str(given.get("levada-call", {}).get("runtimeValue", {}).get("constant", ""))
+    found = given.get("levada-call", {}).get("runtimeValue", {}).get("constant")
+    return found if isinstance(found, dict) else {}
 
 
 def _node(task: Any, name: str) -> str:
     """The id of the node that a task is called for; its own name where there is none."""
     call = _call(task)
-    node = _NODE.search(call) or _STEP.search(call)
-    return node[1] if node else name
+    return str(call.get("node") or call.get("step", "").partition(":")[2] or name)

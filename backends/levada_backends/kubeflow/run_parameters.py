@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from levada_compiler.client import ClientError, refuse_large
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 #: Bytes of all parameters: the drivers of tasks get them within an argument of 128 KiB.
 LARGEST = 96 * 1024
+#: The request of a component in a compiled file: in a block, or where that cannot be in quotes.
+_REQUEST = re.compile(
+    r"""^( *)- (?:\|-\n(\1  {"do": .*\n(?:\1  .*\n)*)|("{\\"do\\": .*")$)""", re.MULTILINE
+)
 
 
 def as_given(text: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,11 +43,10 @@ def as_given(text: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _declared(text: str) -> dict[str, str]:
     """What the runtime makes of each parameter, as the first tasks of a compiled file are told."""
-    for line in text.splitlines():
-        word = line.strip().removeprefix("- ")
-        if "--parameters=" in word[:16]:
-            argument = json.loads(word) if word.startswith('"') else word
-            kinds: dict[str, str] = json.loads(argument.partition("=")[2])
+    for _, block, quoted in _REQUEST.findall(text):
+        request = json.loads(block or json.loads(quoted))
+        kinds: dict[str, str] = request.get("kubeflow", {}).get("parameters", {})
+        if kinds:
             return kinds
     return {}
 

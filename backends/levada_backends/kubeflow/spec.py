@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = "2.1.0"
 CALL, STATUS = "levada-call", "levada-status"
-_TYPES = {CALL: "STRING", INDEX: "STRING"}
+#: The input of a sub-DAG that has nothing but artifacts to give to its tasks.
+ARTIFACTS = "levada-artifacts"
+_TYPES = {INDEX: "STRING"}
 _OUTPUT_TYPES = {"decide": "STRING", "stage": "STRING", "items": "LIST"}
 _LISTS = {artifacts.PARAMETER: "LIST", "Artifact": "Artifacts"}
 _PARAMETERS = {artifacts.PARAMETER: "STRING", "STRING": "STRING", "LIST": "LIST"}
@@ -153,11 +155,8 @@ class Spec:
     def _inputs(self, task: Task) -> dict[str, tuple[Any, str]]:
         """The inputs of a task: what it is given, and of which type that is."""
         found: dict[str, tuple[Any, str]] = {}
-        if task.inner is None:
-            own = self.executors.lines(task.called) if task.called else ()
-            lines = (*own, *self._of_program(task), *task.lines, *_collected(task))
-            if task.kind != "program":
-                found[CALL] = _constant("\n".join(lines)), "STRING"
+        if task.inner is None and task.kind != "program":
+            found[CALL] = _constant(self._request(task)), "STRUCT"
         for above in filter(None, (task.decided, task.listed)):
             given = {"producerTask": above.name, "outputParameterKey": OUTPUT}
             kind = _OUTPUT_TYPES[above.kind]
@@ -173,15 +172,24 @@ class Spec:
         is_dag = task.inner is not None
         if is_dag and any(not one.is_list for one in task.taken.values()) and not found:
             # KFP's local runner drops the artifacts of such a DAG.
-            found[CALL] = _constant("artifacts"), "STRING"
+            found[ARTIFACTS] = _constant("passed on"), "STRING"
         return found
 
-    def _of_program(self, task: Task) -> list[str]:
+    def _request(self, task: Task) -> dict[str, Any]:
+        """What the request of a task has beside what its component says."""
+        own = self.executors.told(task.called) if task.called else {}
+        parts = (own, self._of_program(task), task.told, _collected(task))
+        kubeflow = {n: value for part in parts for n, value in part.get("kubeflow", {}).items()}
+        found = {n: value for part in parts for n, value in part.items() if n != "kubeflow"}
+        return found | ({"kubeflow": kubeflow} if kubeflow else {})
+
+    def _of_program(self, task: Task) -> dict[str, Any]:
         """Where KFP's local runner has the files of a program, or under which name its log is."""
         if task.program is None:
-            return []
+            return {}
         is_stage = task.kind == "stage"
-        return [f"program {self.executors.named(task.program) if is_stage else task.program.name}"]
+        name = self.executors.named(task.program) if is_stage else task.program.name
+        return {"kubeflow": {"program": name}}
 
     def _type(self, name: str) -> str:
         own = self._parameters.get(name)
@@ -229,16 +237,15 @@ Do not edit it: change the pipeline and compile it again. A task does what its `
 Values go through Levada's store, and its cache is asked: KFP's cannot see them, and is off."""
 
 
-def _collected(task: Task) -> list[str]:
+def _collected(task: Task) -> dict[str, Any]:
     """What a task has to know of lists that KFP makes of what it gives."""
     if task.is_never_empty:
-        return ["never-empty"]
-    shares = (f"{name}:{size}" for name, size in task.collected.items())
-    return [f"collected {','.join(shares)}"] if task.collected else []
+        return {"kubeflow": {"never_empty": True}}
+    return {"kubeflow": {"collected": dict(task.collected)}} if task.collected else {}
 
 
-def _constant(text: str) -> dict[str, Any]:
-    return {"runtimeValue": {"constant": text}}
+def _constant(value: str | dict[str, Any]) -> dict[str, Any]:
+    return {"runtimeValue": {"constant": value}}
 
 
 def _parameter(kind: str) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Requests:
         if content is None:
             request = self.of(attempt)
             content = self._hand_over(attempt, request, self._look_up(request))
-        return StepRequest.from_json(content["request"]), _lookup_of(content)
+        return handover.parse(content)
 
     def hand_over(self, attempt: Attempt) -> None:
         """Hand the request over; that of a first attempt was, when it was looked up."""
@@ -89,17 +89,10 @@ class Requests:
         """Write what the pod is to do, once; gives what is there then."""
         content = handover.content(request.as_json(), looked_up)
         if looked_up is not None and looked_up.hit:
-            content["entry"] = looked_up.entry
+            content["looked_up"]["entry"] = looked_up.entry
         if self._store.write_once(self.path(attempt), json.dumps(content).encode()):
             return content
         return self._handed_over(attempt) or content
 
     def _handed_over(self, attempt: Attempt) -> dict[str, Any] | None:
         return records.read_document(self._store, self.path(attempt))
-
-
-def _lookup_of(content: dict[str, Any]) -> cache.Lookup | None:
-    if content["looked_up"] is None:
-        return None
-    key, parts, reasons = content["looked_up"]
-    return cache.Lookup(key, parts, content.get("entry"), reasons)

@@ -142,3 +142,37 @@ def test_an_image_of_the_lock_is_no_setting_without_effect(tmp_path: Path) -> No
         for step in program.steps
     ]
     assert check(TARGET, replace(program, steps=tuple(pinned)), {"compiler": "0.1.0"}) == ()
+
+
+LONG = """\
+from levada import pipeline, step
+
+A = "a" * {0}
+B = "b" * {1}
+
+@step
+def work(one: str, other: str) -> str:
+    return one
+
+@pipeline
+def nightly(words: list[str] = []):
+    for item in [*words, A]:
+        work({2})
+"""
+
+
+@pytest.mark.parametrize(
+    ("sizes", "arguments", "is_too_long"),
+    [
+        ((50_000, 50_000), '"", B', False),
+        ((50_000, 90_000), '"", B', True),
+        ((50_000, 90_000), 'B, "x"', True),
+        ((10, 70_000), "B, B", True),
+    ],
+)
+def test_all_that_a_task_is_told_is_one_argument(
+    sizes: tuple[int, int], arguments: str, is_too_long: bool, tmp_path: Path
+) -> None:
+    """Its own inputs, and what the loops around it go over."""
+    source = LONG.format(*sizes, arguments)
+    assert found(source, "", tmp_path) == ({"airflow-text-too-long"} if is_too_long else set())

@@ -92,7 +92,7 @@ def test_nothing_is_wrong_with_the_others(module: Path, pipeline: str) -> None:
 
 def test_nothing_is_collected_where_the_project_wants_it_so() -> None:
     text = emit_file(FOLDER / "cases" / "collected.py", "collected", {"collected": False})
-    assert "never-empty" not in text
+    assert "never_empty" not in text
     assert "isArtifactList" not in text
 
 
@@ -161,9 +161,9 @@ def test_a_step_that_is_called_as_its_loop_is_not_collected(tmp_path: Path) -> N
     source = (FOLDER / "cases" / "fan_out.py").read_text()
     module = tmp_path / "named.py"
     module.write_text(source)
-    assert "never-empty" in emit_file(module, "fan_out")
+    assert "never_empty" in emit_file(module, "fan_out")
     module.write_text(source.replace("measure", "for__number"))
-    assert "never-empty" not in emit_file(module, "fan_out")
+    assert "never_empty" not in emit_file(module, "fan_out")
 
 
 def test_a_changed_step_is_a_changed_line_however_often_it_is_called(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     assert len(found) > len(sources()) / 2
     texts = [file.read_text() for file in found]
     assert sum("valueFromOneof" in text for text in texts) > len(found) / 4
-    assert sum("never-empty" in text for text in texts) > 1  # KFP collects lists
+    assert sum("never_empty" in text for text in texts) > 1  # KFP collects lists
     return found
 
 

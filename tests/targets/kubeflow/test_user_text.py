@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from levada import expressions
 from levada.kubeflow import exact, unescaped
 from levada_backends.kubeflow import TARGET
+from levada_backends.kubeflow.run_parameters import as_given
 from levada_compiler.compilation import compile_file
 from levada_compiler.diagnostics.diagnostic import Span
 from levada_compiler.program.ir import (
@@ -50,19 +51,20 @@ OWN = ("{{$}}", "{{$.pipeline_job_uuid}}")
 @settings(max_examples=60)
 @given(texts, texts)
 def test_text_arrives_as_it_is(constant: str, other: str) -> None:
-    pipeline = next(iter(yaml.load_all(emit(constant, other), yaml.CSafeLoader)))
+    text = emit(constant, other)
+    pipeline = next(iter(yaml.load_all(text, yaml.CSafeLoader)))
     (task,) = pipeline["root"]["dag"]["tasks"].values()
     call = task["inputs"]["parameters"]["levada-call"]["runtimeValue"]["constant"]
-    (line,) = [line for line in unescaped(call).splitlines() if line.startswith("input ")]
     scope = expressions.Scope({}, {}, None)  # type: ignore[arg-type]
-    assert expressions.value(line.removeprefix("input text="), scope) == constant
+    assert expressions.value(unescaped(call)["sources"]["text"], scope) == constant
     (container,) = [e["container"] for e in pipeline["deploymentSpec"]["executors"].values()]
-    (told,) = [word for word in container["args"] if word.startswith("--settings=")]
-    assert json.loads(unescaped(told).partition("=")[2])["environment"] == {"TEXT": constant}
+    request = unescaped(json.loads(container["args"][0]))
+    assert request["step"]["settings"]["environment"] == {"TEXT": constant}
     declared = pipeline["root"]["inputDefinitions"]["parameters"]["given"]
-    kinds = next(word for word in container["args"] if word.startswith("--parameters="))
-    kind = json.loads(unescaped(kinds).partition("=")[2])["given"]
+    kind = request["kubeflow"]["parameters"]["given"]
     assert exact(declared["defaultValue"], kind) == other
+    # The client finds the kind in the text.
+    assert as_given(text, {"given": "x"}) == {"given": '"x"' if kind == "json" else "x"}
 
 
 @settings(max_examples=60)
@@ -125,4 +127,25 @@ def test_a_large_pipeline_is_cut_into_dags_that_fit(tmp_path: Path) -> None:
     dags = [pipeline["root"], *(c for c in pipeline["components"].values() if "dag" in c)]
     assert len(dags) > 3
     assert max(len(json.dumps(dag)) for dag in dags) < 128 * 1024
-    assert len(re.findall("step many:add", text)) == 1000
+    assert len(re.findall("step: many:add", text)) == 1000
+
+
+def test_what_a_container_knows_fits_in_an_argument(tmp_path: Path) -> None:
+    """Of named values and of steps there may be more, and all is text in text for a driver."""
+    steps = "".join(
+        f"@step\ndef work_{number}(x: str) -> str:\n    return x\n\n\n" for number in range(700)
+    )
+    values = "".join(f"    v{number} = x + {'é' * 60 + chr(34) * 20!r}\n" for number in range(300))
+    calls = "".join(f"    work_{number}(v{number % 300})\n" for number in range(700))
+    module = tmp_path / "wide.py"
+    module.write_text(
+        "from levada import pipeline, step\n\n\n"
+        f"{steps}@pipeline\ndef wide(x: str = ''):\n{values}{calls}"
+    )
+    program = compile_file(module).program
+    assert program is not None
+    (text,) = TARGET.emit(program, OPTIONS).values()
+    pipeline = next(iter(yaml.load_all(text, yaml.CSafeLoader)))
+    containers = [e["container"] for e in pipeline["deploymentSpec"]["executors"].values()]
+    assert len(containers) > 2
+    assert max(len(json.dumps(one)) for one in containers) < 128 * 1024

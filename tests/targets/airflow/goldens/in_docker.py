@@ -61,17 +61,20 @@ ENVIRONMENT = {
 }
 
 
-def words_of(task):
-    """What `python -m levada` is told to do a task. Nothing passes through a shell."""
-    words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
-    for folder in SOURCES:
-        words += ["--path", folder]
-    for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
+def request_of(task, **more):
+    """What `python -m levada` is to do for a task, as JSON. Nothing passes through a shell."""
+    loops = []
+    for clause in task.loops:  # "for d in params.depths", and after it "where d > 2"
         word, text = clause.split(" ", 1)
-        words += [f"--{word}", text]
-    for name in task.checks:
-        words += ["--check", name]
-    return words if task.item is None else [*words, "--map-index", task.item["index"]]
+        if word == "for":
+            loops.append({"for": text})
+        else:
+            loops[-1].setdefault(word, []).append(text)
+    place = {"pipeline": PIPELINE, "node": task.node or task.task_id, "paths": SOURCES}
+    request = {**task.levada, **place, "loops": loops, "checks": task.checks, **more}
+    if task.item is not None:
+        request["map_index"] = [int(number) for number in task.item["index"].split(".")]
+    return json.dumps(request)
 
 
 def xcom_of(result):
@@ -122,11 +125,14 @@ class DockerCommand(DockerOperator):
         )
 
     def execute(self, context):
-        self.command = ["-m", "levada", *words_of(self), "--result", self.retrieve_output_path]
+        self.command = self.command_of()
         try:
             return xcom_of(super().execute(context))
         except AirflowSkipException as error:  # it would fail again
             raise AirflowFailException("a permanent error: see the log above") from error
+
+    def command_of(self, **more):
+        return ["-m", "levada", request_of(self, result=self.retrieve_output_path, **more)]
 
 
 class DockerStep(DockerCommand):
@@ -134,13 +140,10 @@ class DockerStep(DockerCommand):
 
     def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.levada = [step, "--code", code]  # a difference is a warning
-        for name, text in (inputs or {}).items():
-            self.levada += ["--input", f"{name}={text}"]
-        if outputs:
-            self.levada += ["--outputs", ",".join(outputs)]
-        if settings:
-            self.levada += ["--settings", json.dumps(settings)]
+        module, function = step.split(":")
+        step = {"module": module, "function": function, "code": code}  # another is a warning
+        step |= {"outputs": outputs, "settings": settings}
+        self.levada = {"do": "step", "step": step, "sources": inputs}
 
 
 class DockerItems(DockerCommand):
@@ -152,7 +155,7 @@ class DockerItems(DockerCommand):
     def __init__(self, loops, fail_items=False, **kwargs):
         name = shorten(" ".join(loops), 60, placeholder="…")
         super().__init__(task_display_name=name, loops=loops, **kwargs)
-        self.levada = ["items", "--fail-items"] if fail_items else ["items"]
+        self.levada = {"do": "items", "fail_items": fail_items}
 
 
 class DockerBranch(DockerCommand, BranchMixIn):
@@ -163,7 +166,7 @@ class DockerBranch(DockerCommand, BranchMixIn):
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
         name = shorten(f"if {condition}", 60, placeholder="…")
         super().__init__(task_display_name=name, **kwargs)
-        self.levada = ["decide", "--expression", condition]
+        self.levada = {"do": "decide", "expression": condition}
         self.then = then
         self.otherwise = otherwise
 
@@ -179,9 +182,7 @@ class DockerOutputs(DockerCommand):
 
     def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--returns", returns]
-        for name, text in (outputs or {}).items():
-            self.levada += ["--output", f"{name}={text}"]
+        self.levada = {"do": "outputs", "outputs": outputs, "returns": returns}
 
 
 with DAG(

@@ -85,17 +85,20 @@ ENVIRONMENT = {
 }
 
 
-def words_of(task):
-    """What `python -m levada` is told to do a task. Nothing passes through a shell."""
-    words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
-    for folder in SOURCES:
-        words += ["--path", folder]
-    for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
+def request_of(task, **more):
+    """What `python -m levada` is to do for a task, as JSON. Nothing passes through a shell."""
+    loops = []
+    for clause in task.loops:  # "for d in params.depths", and after it "where d > 2"
         word, text = clause.split(" ", 1)
-        words += [f"--{word}", text]
-    for name in task.checks:
-        words += ["--check", name]
-    return words if task.item is None else [*words, "--map-index", task.item["index"]]
+        if word == "for":
+            loops.append({"for": text})
+        else:
+            loops[-1].setdefault(word, []).append(text)
+    place = {"pipeline": PIPELINE, "node": task.node or task.task_id, "paths": SOURCES}
+    request = {**task.levada, **place, "loops": loops, "checks": task.checks, **more}
+    if task.item is not None:
+        request["map_index"] = [int(number) for number in task.item["index"].split(".")]
+    return json.dumps(request)
 
 
 def xcom_of(result):
@@ -150,18 +153,19 @@ class PodCommand(KubernetesPodOperator):
         )
 
     def build_pod_request_obj(self, context=None, **kwargs):
-        result = "/airflow/xcom/return.json"
-        self.arguments = ["-m", "levada", *words_of(self), "--result", result]
+        self.arguments = self.arguments_of()
         pod = super().build_pod_request_obj(context, **kwargs)
         main = pod.spec.containers[0]
         for container in pod.spec.containers:  # the sidecar, too
             container.security_context = main.security_context
-        # Kubernetes would expand `$(NAME)`.
-        main.args = [word.replace("$", "$$") for word in main.args]
         for variable in main.env:
             if variable.value:
                 variable.value = variable.value.replace("$", "$$")
         return pod
+
+    def arguments_of(self, **more):
+        request = request_of(self, result="/airflow/xcom/return.json", **more)
+        return ["-m", "levada", request.replace("$", "$$")]  # Kubernetes would expand `$(NAME)`
 
     def execute(self, context):
         return self.outcome(super().execute, context)
@@ -183,13 +187,10 @@ class PodStep(PodCommand):
 
     def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(deferrable=True, **kwargs)
-        self.levada = [step, "--code", code]  # a difference is a warning
-        for name, text in (inputs or {}).items():
-            self.levada += ["--input", f"{name}={text}"]
-        if outputs:
-            self.levada += ["--outputs", ",".join(outputs)]
-        if settings:
-            self.levada += ["--settings", json.dumps(settings)]
+        module, function = step.split(":")
+        step = {"module": module, "function": function, "code": code}  # another is a warning
+        step |= {"outputs": outputs, "settings": settings}
+        self.levada = {"do": "step", "step": step, "sources": inputs}
 
 
 class PodItems(PodCommand):
@@ -201,7 +202,7 @@ class PodItems(PodCommand):
     def __init__(self, loops, fail_items=False, **kwargs):
         name = shorten(" ".join(loops), 60, placeholder="…")
         super().__init__(task_display_name=name, loops=loops, **kwargs)
-        self.levada = ["items", "--fail-items"] if fail_items else ["items"]
+        self.levada = {"do": "items", "fail_items": fail_items}
 
 
 class PodBranch(PodCommand, BranchMixIn):
@@ -212,7 +213,7 @@ class PodBranch(PodCommand, BranchMixIn):
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
         name = shorten(f"if {condition}", 60, placeholder="…")
         super().__init__(task_display_name=name, **kwargs)
-        self.levada = ["decide", "--expression", condition]
+        self.levada = {"do": "decide", "expression": condition}
         self.then = then
         self.otherwise = otherwise
 
@@ -228,9 +229,7 @@ class PodOutputs(PodCommand):
 
     def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--returns", returns]
-        for name, text in (outputs or {}).items():
-            self.levada += ["--output", f"{name}={text}"]
+        self.levada = {"do": "outputs", "outputs": outputs, "returns": returns}
 
 
 with DAG(

@@ -100,17 +100,20 @@ ENVIRONMENT = {
 }
 
 
-def words_of(task):
-    """What `python -m levada` is told to do a task. Nothing passes through a shell."""
-    words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
-    for folder in SOURCES:
-        words += ["--path", folder]
-    for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
+def request_of(task, **more):
+    """What `python -m levada` is to do for a task, as JSON. Nothing passes through a shell."""
+    loops = []
+    for clause in task.loops:  # "for d in params.depths", and after it "where d > 2"
         word, text = clause.split(" ", 1)
-        words += [f"--{word}", text]
-    for name in task.checks:
-        words += ["--check", name]
-    return words if task.item is None else [*words, "--map-index", task.item["index"]]
+        if word == "for":
+            loops.append({"for": text})
+        else:
+            loops[-1].setdefault(word, []).append(text)
+    place = {"pipeline": PIPELINE, "node": task.node or task.task_id, "paths": SOURCES}
+    request = {**task.levada, **place, "loops": loops, "checks": task.checks, **more}
+    if task.item is not None:
+        request["map_index"] = [int(number) for number in task.item["index"].split(".")]
+    return json.dumps(request)
 
 
 def xcom_of(result):
@@ -140,7 +143,7 @@ class Command(BaseOperator):
         env = {**os.environ, **self.env}
         with TemporaryDirectory() as folder:
             result = Path(folder, "result.json")
-            command = [PYTHON, "-m", "levada", *words_of(self), "--result", str(result)]
+            command = [PYTHON, "-m", "levada", request_of(self, result=str(result))]
             code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
             if code == 65:  # it would fail again
                 raise AirflowFailException("a permanent error: see the log above")
@@ -157,13 +160,10 @@ class Step(Command):
 
     def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.levada = [step, "--code", code]  # a difference is a warning
-        for name, text in (inputs or {}).items():
-            self.levada += ["--input", f"{name}={text}"]
-        if outputs:
-            self.levada += ["--outputs", ",".join(outputs)]
-        if settings:
-            self.levada += ["--settings", json.dumps(settings)]
+        module, function = step.split(":")
+        step = {"module": module, "function": function, "code": code}  # another is a warning
+        step |= {"outputs": outputs, "settings": settings}
+        self.levada = {"do": "step", "step": step, "sources": inputs}
 
 
 class Program(Step):
@@ -171,7 +171,7 @@ class Program(Step):
 
     def __init__(self, container, **kwargs):
         super().__init__(**kwargs)
-        self.levada += ["--container", json.dumps(container)]
+        self.levada["step"]["container"] = container
 
 
 class DockerCommand(DockerOperator):
@@ -213,11 +213,14 @@ class DockerCommand(DockerOperator):
         )
 
     def execute(self, context):
-        self.command = ["-m", "levada", *words_of(self), "--result", self.retrieve_output_path]
+        self.command = self.command_of()
         try:
             return xcom_of(super().execute(context))
         except AirflowSkipException as error:  # it would fail again
             raise AirflowFailException("a permanent error: see the log above") from error
+
+    def command_of(self, **more):
+        return ["-m", "levada", request_of(self, result=self.retrieve_output_path, **more)]
 
 
 class DockerStep(DockerCommand):
@@ -225,13 +228,10 @@ class DockerStep(DockerCommand):
 
     def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.levada = [step, "--code", code]  # a difference is a warning
-        for name, text in (inputs or {}).items():
-            self.levada += ["--input", f"{name}={text}"]
-        if outputs:
-            self.levada += ["--outputs", ",".join(outputs)]
-        if settings:
-            self.levada += ["--settings", json.dumps(settings)]
+        module, function = step.split(":")
+        step = {"module": module, "function": function, "code": code}  # another is a warning
+        step |= {"outputs": outputs, "settings": settings}
+        self.levada = {"do": "step", "step": step, "sources": inputs}
 
 
 class DockerProgram(DockerStep):
@@ -249,7 +249,7 @@ class DockerProgram(DockerStep):
         **kwargs,
     ):
         super().__init__(settings=settings, **kwargs)
-        self.levada += ["--container", json.dumps(container)]
+        self.levada["step"]["container"] = container
         self.secrets = secrets
         self.program = {
             "image": settings["image"],
@@ -277,8 +277,7 @@ class DockerProgram(DockerStep):
             # A new volume is root's, and the containers need not be.
             opened = ["-c", "import os; os.chmod('/levada', 0o1777)"]
             self.run_container(context, user="0", command=opened)
-            stage = ["-m", "levada", *words_of(self), "--stage", "--look-up"]
-            stage += ["--result", self.retrieve_output_path]
+            stage = self.command_of(stage=True, look_up=True)
             cached = self.run_container(context, command=stage)
             if cached is not None:
                 return xcom_of(cached)
@@ -365,18 +364,19 @@ class PodCommand(KubernetesPodOperator):
         )
 
     def build_pod_request_obj(self, context=None, **kwargs):
-        result = "/airflow/xcom/return.json"
-        self.arguments = ["-m", "levada", *words_of(self), "--result", result]
+        self.arguments = self.arguments_of()
         pod = super().build_pod_request_obj(context, **kwargs)
         main = pod.spec.containers[0]
         for container in pod.spec.containers:  # the sidecar, too
             container.security_context = main.security_context
-        # Kubernetes would expand `$(NAME)`.
-        main.args = [word.replace("$", "$$") for word in main.args]
         for variable in main.env:
             if variable.value:
                 variable.value = variable.value.replace("$", "$$")
         return pod
+
+    def arguments_of(self, **more):
+        request = request_of(self, result="/airflow/xcom/return.json", **more)
+        return ["-m", "levada", request.replace("$", "$$")]  # Kubernetes would expand `$(NAME)`
 
     def execute(self, context):
         try:
@@ -390,13 +390,10 @@ class PodStep(PodCommand):
 
     def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.levada = [step, "--code", code]  # a difference is a warning
-        for name, text in (inputs or {}).items():
-            self.levada += ["--input", f"{name}={text}"]
-        if outputs:
-            self.levada += ["--outputs", ",".join(outputs)]
-        if settings:
-            self.levada += ["--settings", json.dumps(settings)]
+        module, function = step.split(":")
+        step = {"module": module, "function": function, "code": code}  # another is a warning
+        step |= {"outputs": outputs, "settings": settings}
+        self.levada = {"do": "step", "step": step, "sources": inputs}
 
 
 class PodProgram(PodStep):
@@ -409,14 +406,14 @@ class PodProgram(PodStep):
     def __init__(self, container_step, **kwargs):
         super().__init__(**kwargs)
         self.deferrable = False  # a trigger takes a program that runs for a pod that does not start
-        self.levada += ["--container", json.dumps(container_step)]
+        self.levada["step"]["container"] = container_step
         self.failure = self.cached = None
 
     def build_pod_request_obj(self, context=None, **kwargs):
         pod = super().build_pod_request_obj(context, **kwargs)
         main, stage = pod.spec.containers[0], pod.spec.init_containers[0]
         stage.image, stage.command, stage.env = main.image, main.command, main.env
-        stage.args = [*main.args, "--stage", "--look-up", "--ends-pod"]
+        stage.args = self.arguments_of(stage=True, look_up=True, ends_pod=True)
         stage.security_context, stage.volume_mounts = main.security_context, main.volume_mounts
         return pod
 
@@ -483,9 +480,7 @@ class PodOutputs(PodCommand):
 
     def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--returns", returns]
-        for name, text in (outputs or {}).items():
-            self.levada += ["--output", f"{name}={text}"]
+        self.levada = {"do": "outputs", "outputs": outputs, "returns": returns}
 
 
 with DAG(

@@ -66,9 +66,9 @@ ENVIRONMENT = {
 }
 
 
-def values_of(task, texts):
-    """The named values that these expressions use, directly or through others."""
-    found, left = {}, list(texts)
+def values_of(task, text):
+    """The named values that the expressions in a text use, directly or through others."""
+    found, left = {}, [text]
     while left:
         for name in re.findall(r"[A-Za-z_][\w.]*", left.pop()):
             while name and name not in VALUES:
@@ -79,19 +79,21 @@ def values_of(task, texts):
     return found
 
 
-def words_of(task):
-    """What `python -m levada` is told to do a task. Nothing passes through a shell."""
-    words = [*task.levada, "--pipeline", PIPELINE, "--node", task.node or task.task_id]
-    for folder in SOURCES:
-        words += ["--path", folder]
-    for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
+def request_of(task, **more):
+    """What `python -m levada` is to do for a task, as JSON. Nothing passes through a shell."""
+    loops = []
+    for clause in task.loops:  # "for d in params.depths", and after it "where d > 2"
         word, text = clause.split(" ", 1)
-        words += [f"--{word}", text]
-    for name in task.checks:
-        words += ["--check", name]
-    for name, text in values_of(task, [*task.levada, *task.loops, *task.checks]).items():
-        words += ["--value", f"{name}={text}"]
-    return words if task.item is None else [*words, "--map-index", task.item["index"]]
+        if word == "for":
+            loops.append({"for": text})
+        else:
+            loops[-1].setdefault(word, []).append(text)
+    place = {"pipeline": PIPELINE, "node": task.node or task.task_id, "paths": SOURCES}
+    request = {**task.levada, **place, "loops": loops, "checks": task.checks, **more}
+    if task.item is not None:
+        request["map_index"] = [int(number) for number in task.item["index"].split(".")]
+    request["values"] = values_of(task, json.dumps(request, ensure_ascii=False))
+    return json.dumps(request)
 
 
 def xcom_of(result):
@@ -134,7 +136,7 @@ class Command(BaseOperator):
         env = {**os.environ, **self.env}
         with TemporaryDirectory() as folder:
             result = Path(folder, "result.json")
-            command = [PYTHON, "-m", "levada", *words_of(self), "--result", str(result)]
+            command = [PYTHON, "-m", "levada", request_of(self, result=str(result))]
             code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
             if code == 65:  # it would fail again
                 raise AirflowFailException("a permanent error: see the log above")
@@ -151,13 +153,10 @@ class Step(Command):
 
     def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.levada = [step, "--code", code]  # a difference is a warning
-        for name, text in (inputs or {}).items():
-            self.levada += ["--input", f"{name}={text}"]
-        if outputs:
-            self.levada += ["--outputs", ",".join(outputs)]
-        if settings:
-            self.levada += ["--settings", json.dumps(settings)]
+        module, function = step.split(":")
+        step = {"module": module, "function": function, "code": code}  # another is a warning
+        step |= {"outputs": outputs, "settings": settings}
+        self.levada = {"do": "step", "step": step, "sources": inputs}
 
 
 class Outputs(Command):
@@ -165,9 +164,7 @@ class Outputs(Command):
 
     def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--returns", returns]
-        for name, text in (outputs or {}).items():
-            self.levada += ["--output", f"{name}={text}"]
+        self.levada = {"do": "outputs", "outputs": outputs, "returns": returns}
 
 
 class Except(BaseOperator, BranchMixIn):

@@ -1,7 +1,7 @@
 """The operators of DAGs that Levada has compiled: each runs `python -m levada` for a task.
 
 Made by Levada; compile the pipelines again, rather than change this file.
-Source: sha256:0392871bdb2f22222c86b98d3f1ebab08377c383ebb4d7ad9fa1067758589cc8
+Source: sha256:13c79c9d116fa529a27c08b426ce88e509a8fdaa6cd66d7e771fb28f9a946003
 """
 
 import json
@@ -40,9 +40,9 @@ except ImportError:
 IS_2 = BaseOperator.__module__.startswith("airflow.models")
 
 
-def values_of(task, texts):
-    """The named values that these expressions use, directly or through others."""
-    found, left = {}, list(texts)
+def values_of(task, text):
+    """The named values that the expressions in a text use, directly or through others."""
+    found, left = {}, [text]
     while left:
         for name in re.findall(r"[A-Za-z_][\w.]*", left.pop()):
             while name and name not in task.VALUES:
@@ -53,19 +53,21 @@ def values_of(task, texts):
     return found
 
 
-def words_of(task):
-    """What `python -m levada` is told to do a task. Nothing passes through a shell."""
-    words = [*task.levada, "--pipeline", task.PIPELINE, "--node", task.node or task.task_id]
-    for folder in task.SOURCES:
-        words += ["--path", folder]
-    for clause in task.loops:  # "for d in params.depths" is --for "d in params.depths"
+def request_of(task, **more):
+    """What `python -m levada` is to do for a task, as JSON. Nothing passes through a shell."""
+    loops = []
+    for clause in task.loops:  # "for d in params.depths", and after it "where d > 2"
         word, text = clause.split(" ", 1)
-        words += [f"--{word}", text]
-    for name in task.checks:
-        words += ["--check", name]
-    for name, text in values_of(task, [*task.levada, *task.loops, *task.checks]).items():
-        words += ["--value", f"{name}={text}"]
-    return words if task.item is None else [*words, "--map-index", task.item["index"]]
+        if word == "for":
+            loops.append({"for": text})
+        else:
+            loops[-1].setdefault(word, []).append(text)
+    place = {"pipeline": task.PIPELINE, "node": task.node or task.task_id, "paths": task.SOURCES}
+    request = {**task.levada, **place, "loops": loops, "checks": task.checks, **more}
+    if task.item is not None:
+        request["map_index"] = [int(number) for number in task.item["index"].split(".")]
+    request["values"] = values_of(task, json.dumps(request, ensure_ascii=False))
+    return json.dumps(request)
 
 
 def xcom_of(result):
@@ -108,7 +110,7 @@ class Command(BaseOperator):
         env = {**os.environ, **self.env}
         with TemporaryDirectory() as folder:
             result = Path(folder, "result.json")
-            command = [self.PYTHON, "-m", "levada", *words_of(self), "--result", str(result)]
+            command = [self.PYTHON, "-m", "levada", request_of(self, result=str(result))]
             code = self.process.run_command(command, env=env, cwd=self.PROJECT).exit_code
             if code == 65:  # it would fail again
                 raise AirflowFailException("a permanent error: see the log above")
@@ -125,13 +127,10 @@ class Step(Command):
 
     def __init__(self, step, code, inputs=None, outputs=(), settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.levada = [step, "--code", code]  # a difference is a warning
-        for name, text in (inputs or {}).items():
-            self.levada += ["--input", f"{name}={text}"]
-        if outputs:
-            self.levada += ["--outputs", ",".join(outputs)]
-        if settings:
-            self.levada += ["--settings", json.dumps(settings)]
+        module, function = step.split(":")
+        step = {"module": module, "function": function, "code": code}  # another is a warning
+        step |= {"outputs": outputs, "settings": settings}
+        self.levada = {"do": "step", "step": step, "sources": inputs}
 
 
 class Program(Step):
@@ -139,7 +138,7 @@ class Program(Step):
 
     def __init__(self, container, **kwargs):
         super().__init__(**kwargs)
-        self.levada += ["--container", json.dumps(container)]
+        self.levada["step"]["container"] = container
 
 
 class Items(Command):
@@ -151,7 +150,7 @@ class Items(Command):
     def __init__(self, loops, fail_items=False, **kwargs):
         name = shorten(" ".join(loops), 60, placeholder="…")
         super().__init__(task_display_name=name, loops=loops, **kwargs)
-        self.levada = ["items", "--fail-items"] if fail_items else ["items"]
+        self.levada = {"do": "items", "fail_items": fail_items}
 
 
 class Branch(Command, BranchMixIn):
@@ -162,7 +161,7 @@ class Branch(Command, BranchMixIn):
     def __init__(self, condition, then=(), otherwise=(), **kwargs):
         name = shorten(f"if {condition}", 60, placeholder="…")
         super().__init__(task_display_name=name, **kwargs)
-        self.levada = ["decide", "--expression", condition]
+        self.levada = {"do": "decide", "expression": condition}
         self.then = then
         self.otherwise = otherwise
 
@@ -178,7 +177,7 @@ class Check(Command):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["check"]
+        self.levada = {"do": "check"}
 
 
 class Raise(Command):
@@ -186,11 +185,8 @@ class Raise(Command):
 
     def __init__(self, classes=(), arguments=(), handled=None, **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["raise", "--handled", handled] if handled else ["raise"]
-        for name in classes:
-            self.levada += ["--class", name]
-        for text in arguments:
-            self.levada += ["--argument", text]
+        error = {"classes": classes, "arguments": arguments, "handled": handled}
+        self.levada = {"do": "raise", **error}
 
 
 class Outputs(Command):
@@ -198,9 +194,7 @@ class Outputs(Command):
 
     def __init__(self, outputs=None, returns="value", **kwargs):
         super().__init__(**kwargs)
-        self.levada = ["outputs", "--returns", returns]
-        for name, text in (outputs or {}).items():
-            self.levada += ["--output", f"{name}={text}"]
+        self.levada = {"do": "outputs", "outputs": outputs, "returns": returns}
 
 
 class Handle(Command, BranchMixIn):
@@ -210,7 +204,7 @@ class Handle(Command, BranchMixIn):
 
     def __init__(self, condition, body=(), then=(), **kwargs):
         super().__init__(trigger_rule="all_done", **kwargs)
-        self.levada = ["decide", "--expression", condition]
+        self.levada = {"do": "decide", "expression": condition}
         self.body = body
         self.then = then
 
