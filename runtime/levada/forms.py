@@ -104,11 +104,11 @@ def expected(form: Form) -> str:
     return f"an object of {next(iter(form.values())).rpartition(':')[2]}"
 
 
-def _mismatch(value: Any, path: str, what: str) -> FormError:
+def _mismatch(value: object, path: str, what: str) -> FormError:
     return FormError(f"`{path}` is {shown(value)}, but {what} is expected")
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Return a JSON value as a message shows it."""
     from json import dumps
 
@@ -190,7 +190,7 @@ def _timedelta(text: str) -> Tree:
     return values.encode(duration(text))
 
 
-def duration(text: str) -> Any:
+def duration(text: str) -> object:
     """Return the ``timedelta`` of an ISO 8601 duration without years and months.
 
     >>> duration("P1DT2H")
@@ -262,7 +262,7 @@ _TEXTS: Final[dict[str, Callable[[str], Tree]]] = {
 # ---------------------------------------------------------------------------- containers
 
 
-def _items(kind: str, parts: list[Form], value: list[Any], path: str) -> Tree:
+def _items(kind: str, parts: list[Form], value: list[object], path: str) -> Tree:
     if kind == "tuple" and parts[1:] != ["..."] and len(parts) != len(value):
         raise _mismatch(value, path, f"a list of {len(parts)} items")
     forms = parts if kind == "tuple" and parts[1:] != ["..."] else parts[:1] * len(value)
@@ -274,7 +274,7 @@ def _items(kind: str, parts: list[Form], value: list[Any], path: str) -> Tree:
     return trees if kind == "list" else {f"${kind}": trees}
 
 
-def _dict(parts: list[Form], value: Any, path: str) -> Tree:
+def _dict(parts: list[Form], value: object, path: str) -> Tree:
     if not isinstance(value, dict):
         raise _mismatch(value, path, "an object")
     key, item = parts
@@ -289,7 +289,7 @@ def _dict(parts: list[Form], value: Any, path: str) -> Tree:
 
 def _key(form: Form, name: str, path: str) -> Tree:
     """Return the tree of a key, which JSON has as a text."""
-    value: Any = name
+    value: object = name
     texts = {"int": int, "float": float}
     if isinstance(form, str) and form in texts:
         try:
@@ -302,7 +302,7 @@ def _key(form: Form, name: str, path: str) -> Tree:
     return converted(form, value, f"a key of {path}")
 
 
-def _is_written_as(form: Form, value: Any) -> bool:
+def _is_written_as(form: Form, value: object) -> bool:
     """Whether a JSON value is one of this side of a union: sides differ by their kind in JSON."""
     if isinstance(form, list) and form[0] == "union":
         return any(_is_written_as(each, value) for each in form[1:])
@@ -317,7 +317,7 @@ def _is_written_as(form: Form, value: Any) -> bool:
     return isinstance(value, kinds) and (not isinstance(value, bool) or form in ("bool", "any"))
 
 
-def _has_literals(fields: dict[str, Form], value: dict[str, Any]) -> bool:
+def _has_literals(fields: dict[str, Form], value: dict[str, object]) -> bool:
     """Whether the fields that tell classes apart, those of a ``Literal``, have their values."""
     return all(
         any(same(value[name], each) for each in form["literal"])
@@ -326,7 +326,7 @@ def _has_literals(fields: dict[str, Form], value: dict[str, Any]) -> bool:
     )
 
 
-def same(one: Any, other: Any) -> bool:
+def same(one: object, other: object) -> bool:
     """Equality of JSON values, in which true is not 1."""
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
@@ -334,7 +334,7 @@ def same(one: Any, other: Any) -> bool:
 # ---------------------------------------------------------------------------- classes
 
 
-def _of_class(form: dict[str, Any], value: Any, path: str) -> Tree:
+def _of_class(form: dict[str, Any], value: object, path: str) -> Tree:
     if "literal" in form:
         if not any(same(value, each) for each in form["literal"]):
             raise _mismatch(value, path, expected(form))
@@ -354,7 +354,7 @@ def _of_class(form: dict[str, Any], value: Any, path: str) -> Tree:
     return {f"${kind}": [form[kind], trees, *([left_out] if left_out else [])]}
 
 
-def _fields(form: dict[str, Any], value: dict[str, Any], path: str) -> dict[str, Tree]:
+def _fields(form: dict[str, Any], value: dict[str, object], path: str) -> dict[str, Tree]:
     fields, defaults = form["fields"], form.get("defaults", {})
     for name in value:
         if name not in fields:

@@ -158,7 +158,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     Duration = float | str | timedelta
-    Reader = Callable[[str, Any], T]
+    Reader = Callable[[str, object], T]
 
 
 def text(name: str, value: object) -> str:
@@ -244,7 +244,7 @@ def _number(name: str, value: object, least: float) -> float:
     return value
 
 
-def _duration(name: str, value: Any) -> float:
+def _duration(name: str, value: object) -> float:
     if hasattr(value, "total_seconds"):
         value = value.total_seconds()
     elif isinstance(value, str):
@@ -335,7 +335,7 @@ def _schedule(name: str, value: object) -> str | None:
     return None if value is None else text(name, value)
 
 
-def _date(name: str, value: Any) -> str:
+def _date(name: str, value: object) -> str:
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
     return text(name, value)

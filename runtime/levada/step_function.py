@@ -102,8 +102,8 @@ def _code_with(function: Callable[..., object], names: Iterable[str]) -> Any:
     A decorator that uses functools.wraps hides the parameters of the function; of a step that is
     made of a function without source only the parameters of what calls it are known.
     """
-    found: list[Any] = []
-    wrapped: Any = function
+    found: list[object] = []
+    wrapped: object = function
     while wrapped is not None:
         if (code := getattr(wrapped, "__code__", None)) is not None:
             found.insert(0, code)
@@ -123,7 +123,7 @@ def _takes_no_names(function: Callable[..., object]) -> bool:
     return code is not None and code.co_flags & 0x0C == 0x04 and code.co_argcount == 0
 
 
-def innermost(function: Any) -> Any:
+def innermost(function: Any) -> object:
     """Return the function below its decorators, as far as they say what they wrap."""
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
@@ -136,7 +136,7 @@ def first_line(function: Callable[..., object]) -> int | None:
     return line
 
 
-def definition(function: Any) -> tuple[str, int, str] | None:
+def definition(function: object) -> tuple[str, int, str] | None:
     """Return the file, the line of the ``def`` (after decorators) and the name of a function."""
     import linecache
 

@@ -96,7 +96,7 @@ class _SetUp:
         self._add = add = logging.Logger.addHandler
         self._kept: list[Any] = []
 
-        def add_handler(logger: Any, handler: object) -> None:
+        def add_handler(logger: object, handler: object) -> None:
             self._give_way(logger, handler)
             add(logger, handler)
 

@@ -32,7 +32,7 @@ class Reference(Deferred):
     def __repr__(self) -> str:
         return f"Reference({self.tree!r})"
 
-    def opened(self, budget: Budget) -> Any:
+    def opened(self, budget: Budget) -> object:
         """Return a list, tuple or dict whose items stay references, else the value."""
         tree = self._content(budget)
         if type(tree) in (list, dict):
@@ -48,7 +48,7 @@ class Reference(Deferred):
             return values.decode(tree, self._store)
         return {key: Reference(item, self._store) for key, item in tree.items()}
 
-    def loaded(self, budget: Budget) -> Any:
+    def loaded(self, budget: Budget) -> object:
         """Return the value, to compute with: NotPlainError, before a frame or model is loaded."""
         artifact = artifact_of(self.tree)
         if artifact is not None and not artifact.is_tree and artifact.type not in _PLAIN_LEAVES:
@@ -57,11 +57,11 @@ class Reference(Deferred):
             budget.spend(artifact.size // _BYTES_A_STEP)
         return self.decoded()
 
-    def decoded(self) -> Any:
+    def decoded(self) -> object:
         """Return the value, whatever it is."""
         return values.decode(self.tree, self._store)
 
-    def identity(self, budget: Budget) -> Any:
+    def identity(self, budget: Budget) -> object:
         """Return what ``is`` compares: None, a bool or the like, else something unlike these."""
         tree = self._content(budget)
         return self if type(tree) in (list, dict) else tree
@@ -90,7 +90,7 @@ class Reference(Deferred):
         return values.tree_of(artifact, self._store)
 
 
-def decoded(value: Any) -> Any:
+def decoded(value: Any) -> object:
     """Return a value with all references in it loaded, whatever they are."""
     if isinstance(value, Reference):
         return value.decoded()
@@ -101,7 +101,7 @@ def decoded(value: Any) -> Any:
     return type(value)(decoded(item) for item in value)
 
 
-def as_tree(value: Any, store: Store) -> Any:
+def as_tree(value: object, store: Store) -> object:
     """Return the tree of an evaluated value. Raises what storing a value raises."""
     try:
         return _tree(value, store, Budget())
@@ -109,7 +109,7 @@ def as_tree(value: Any, store: Store) -> Any:
         raise TooLargeError("the value is nested too deep") from None
 
 
-def _tree(value: Any, store: Store, budget: Budget) -> Any:
+def _tree(value: Any, store: Store, budget: Budget) -> object:
     if isinstance(value, Reference):
         return value.tree
     if not holds_deferred(value, budget):

@@ -53,7 +53,9 @@ def __getattr__(name: str) -> Any:
     return globals()[name]
 
 
-def call(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any], budget: Budget) -> Any:
+def call(
+    name: str, arguments: Sequence[Any], keywords: Mapping[str, object], budget: Budget
+) -> object:
     """Call a function by its name in expressions. Raises UnsupportedError if there is none.
 
     >>> from levada.operations import Budget
@@ -88,7 +90,7 @@ def _unbound(cls: Function, name: str) -> Any:
     """Return what calls a method of a class on its first argument."""
     owner = cls.name
 
-    def run(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+    def run(budget: Budget, /, *arguments: object, **keywords: object) -> object:
         from levada.operations.methods import method
 
         if not arguments or kind_of(arguments[0]) != owner:
@@ -98,7 +100,7 @@ def _unbound(cls: Function, name: str) -> Any:
     return run
 
 
-def constant(name: str) -> Any:
+def constant(name: str) -> object:
     """Return the value of a constant of a library by its name in expressions.
 
     >>> constant("math.pi")

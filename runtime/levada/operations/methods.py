@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from levada.operations.budget import Budget
 
-    Price = Callable[[Budget, Sequence[Any], Mapping[str, Any]], None]
+    Price = Callable[[Budget, Sequence[object], Mapping[str, object]], None]
 
 #: Parts of a path whose parents are listed: each has all parts of those above it.
 _MAX_PARTS: Final = 1000
@@ -34,7 +34,7 @@ _MAX_PARTS: Final = 1000
 # ---------------------------------------------------------------------------- texts
 
 
-def _pay_for_search(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_search(budget: Budget, arguments: Sequence[object], _: Mapping[str, object]) -> None:
     text, *parts = arguments
     for part in parts[:1]:
         if kind_of(part) == kind_of(text):
@@ -48,7 +48,7 @@ def _pay_for_reverse_search(budget: Budget, arguments: Sequence[Any], _: Mapping
             budget.spend(len(text) * len(part) // 1000)
 
 
-def _pay_for_width(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_width(budget: Budget, arguments: Sequence[object], _: Mapping[str, object]) -> None:
     for width in arguments[1:2]:
         if isinstance(width, int):
             budget.spend(max(0, width) // 1000, 4 * max(0, width))
@@ -61,7 +61,7 @@ def _pay_for_tabs(budget: Budget, arguments: Sequence[Any], keywords: Mapping[st
     budget.spend(size // 1000, 4 * size)
 
 
-def _pay_for_join(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_join(budget: Budget, arguments: Sequence[object], _: Mapping[str, object]) -> None:
     separator, *given = arguments
     for items in given[:1]:
         if hasattr(items, "__len__"):
@@ -105,14 +105,16 @@ def _pay_for_hex(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any])
     budget.spend(len(arguments[0]) // 500, 3 * len(arguments[0]))
 
 
-def _format(budget: Budget, template: str, /, *arguments: Any, **keywords: Any) -> str:
+def _format(budget: Budget, template: str, /, *arguments: object, **keywords: object) -> str:
     return format_text(template, arguments, keywords, budget)
 
 
 # ---------------------------------------------------------------------------- other types
 
 
-def _pay_for_length(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+def _pay_for_length(
+    budget: Budget, arguments: Sequence[object], keywords: Mapping[str, object]
+) -> None:
     """Pay for ``int.to_bytes``."""
     length = argument(arguments, keywords, 1, "length")
     if isinstance(length, int):
@@ -139,20 +141,20 @@ def _pay_for_set(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any])
 
 
 def _pay_for_time_format(
-    budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]
+    budget: Budget, arguments: Sequence[object], keywords: Mapping[str, object]
 ) -> None:
     for form in (*arguments[1:], *keywords.values()):
         if isinstance(form, str):
             budget.spend(len(form), 256 * len(form))
 
 
-def _as_time_zone(_budget: Budget, moment: Any, /, *arguments: Any, **keywords: Any) -> Any:
+def _as_time_zone(_budget: Budget, moment: Any, /, *arguments: Any, **keywords: object) -> object:
     given = argument(arguments, keywords, 0, "tz")
     _refuse_local_time("astimezone", moment, given)
     return moment.astimezone(*arguments, **keywords)
 
 
-def _timestamp(_budget: Budget, moment: Any, /, *arguments: Any, **keywords: Any) -> Any:
+def _timestamp(_budget: Budget, moment: Any, /, *arguments: object, **keywords: object) -> object:
     _refuse_local_time("timestamp", moment, moment.tzinfo)
     return moment.timestamp(*arguments, **keywords)
 
@@ -165,7 +167,9 @@ def _refuse_local_time(name: str, moment: Any, zone: Any) -> None:
         )
 
 
-def _pay_for_match(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+def _pay_for_match(
+    budget: Budget, arguments: Sequence[object], keywords: Mapping[str, object]
+) -> None:
     path, *given = (*arguments, *keywords.values())
     for pattern in given:
         if isinstance(pattern, str):
@@ -181,7 +185,7 @@ def _pay_for_ratio(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any
         budget.spend(division_steps(bits, bits), bits)
 
 
-def _pay_for_fraction(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_fraction(budget: Budget, arguments: Sequence[object], _: Mapping[str, object]) -> None:
     bits = bits_of(arguments[0])
     budget.spend(division_steps(bits, bits))
 
@@ -312,8 +316,12 @@ _IN_PLACE: Final = {
 
 
 def method(
-    value: Any, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any], budget: Budget
-) -> Any:
+    value: object,
+    name: str,
+    arguments: Sequence[object],
+    keywords: Mapping[str, object],
+    budget: Budget,
+) -> object:
     """Call a method of a plain value. Raises UnsupportedError if expressions do not have it.
 
     >>> from levada.operations import Budget
@@ -338,7 +346,7 @@ def method(
     return found.call([value, *arguments], keywords, budget, getattr(type(value), name))
 
 
-def attribute(value: Any, name: str) -> Any:
+def attribute(value: object, name: str) -> object:
     """Return an attribute of a plain value, or a field of an instance of a class of fields.
 
     >>> attribute(2.5, "real")
@@ -388,7 +396,7 @@ def _instead(name: str, kind: str) -> str:
     return _IN_PLACE[name]
 
 
-def _refuse_attribute(value: Any, name: str) -> Any:
+def _refuse_attribute(value: object, name: str) -> object:
     """Raise Python's AttributeError, or UnsupportedError where Python has the attribute."""
     cls = type(value)
     getattr(cls, name, None) or getattr(value, name)

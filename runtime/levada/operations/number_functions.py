@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from levada.operations.function import Price
 
 
-def _pay_for_factorial(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_factorial(
+    budget: Budget, arguments: Sequence[object], _: Mapping[str, object]
+) -> None:
     for number in arguments:
         if isinstance(number, int) and number > 1:
             pay_for_bits(number * number.bit_length(), budget)
 
 
-def _pay_for_selection(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_selection(budget: Budget, arguments: Sequence[Any], _: Mapping[str, object]) -> None:
     """Pay for ``comb`` and ``perm``."""
     if len(arguments) < 2 or arguments[1] is None:
         _pay_for_factorial(budget, arguments[:1], _)
@@ -35,13 +37,13 @@ def _pay_for_selection(budget: Budget, arguments: Sequence[Any], _: Mapping[str,
             budget.spend(division_steps(bits, bits) + bits // 1000, bits // 8)
 
 
-def _pay_for_divisor(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_divisor(budget: Budget, arguments: Sequence[object], _: Mapping[str, object]) -> None:
     """Pay for ``gcd``, ``lcm`` and ``isqrt``."""
     bits = sum(number.bit_length() for number in arguments if isinstance(number, int))
     budget.spend(4 * division_steps(bits, bits), bits // 4)
 
 
-def _prod(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _prod(budget: Budget, /, *arguments: Any, **keywords: Any) -> object:
     import math
 
     if len(arguments) != 1 or not is_iterable(arguments[0]):
@@ -53,7 +55,7 @@ def _prod(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
 
 
 def _pay_for_statistics(
-    budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]
+    budget: Budget, arguments: Sequence[object], keywords: Mapping[str, Any]
 ) -> None:
     """Pay for exact sums: the numbers are made fractions, whose denominators multiply."""
     given = (*arguments, *keywords.values())
@@ -71,7 +73,7 @@ def _pay_for_statistics(
 
 
 def _pay_for_quantiles(
-    budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]
+    budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, object]
 ) -> None:
     _pay_for_statistics(budget, arguments, keywords)
     parts = argument(arguments, keywords, 1, "n")
@@ -79,13 +81,13 @@ def _pay_for_quantiles(
         budget.spend(max(0, parts), 64 * max(0, parts))
 
 
-def _pay_for_decimal(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_decimal(budget: Budget, arguments: Sequence[object], _: Mapping[str, object]) -> None:
     bits = sum(bits_of(value) for value in arguments if kind_of(value) == "int")
     budget.spend(division_steps(bits, bits), bits)
 
 
 def _pay_for_fraction(
-    budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]
+    budget: Budget, arguments: Sequence[object], keywords: Mapping[str, Any]
 ) -> None:
     for value in (*arguments, *keywords.values()):
         kind = kind_of(value)

@@ -61,7 +61,7 @@ class Decoder:
             return self.leaf(tree)
         raise CorruptArtifact(f"a tree cannot hold a {kind.__name__}")
 
-    def _tagged(self, tree: dict[str, Tree]) -> Any:
+    def _tagged(self, tree: dict[str, Tree]) -> object:
         if len(tree) != 1:
             raise CorruptArtifact(f"an object with a tag has other keys: {list(tree)[:5]}")
         ((tag, content),) = tree.items()
@@ -77,7 +77,7 @@ class Decoder:
                 raise
             raise CorruptArtifact(f"{tag} with {str(content)[:80]}: {error}") from error
 
-    def leaf(self, artifact: Artifact) -> Any:
+    def leaf(self, artifact: Artifact) -> object:
         """Load a leaf, verified."""
         from levada.materializers import load_leaf
 
@@ -86,7 +86,7 @@ class Decoder:
         return load_leaf(artifact, self.store, self)
 
 
-def _pairs(decoder: Decoder, content: Tree) -> list[tuple[Any, Any]]:
+def _pairs(decoder: Decoder, content: Tree) -> list[tuple[object, object]]:
     return [(key, value) for key, value in map(decoder.decode, content)]
 
 
@@ -117,25 +117,25 @@ def _bytearray(decoder: Decoder, content: Tree) -> bytearray:
     return bytearray(_bytes(decoder, content))
 
 
-def _list_of(decoder: Decoder, content: Tree) -> list[Any]:
+def _list_of(decoder: Decoder, content: Tree) -> list[object]:
     if type(content) is not list:
         raise CorruptArtifact(f"a list is wanted, not {str(content)[:80]}")
     return [decoder.decode(item) for item in content]
 
 
-def _tuple(decoder: Decoder, content: Tree) -> tuple[Any, ...]:
+def _tuple(decoder: Decoder, content: Tree) -> tuple[object, ...]:
     return tuple(_list_of(decoder, content))
 
 
-def _set(decoder: Decoder, content: Tree) -> set[Any]:
+def _set(decoder: Decoder, content: Tree) -> set[object]:
     return set(_list_of(decoder, content))
 
 
-def _frozenset(decoder: Decoder, content: Tree) -> frozenset[Any]:
+def _frozenset(decoder: Decoder, content: Tree) -> frozenset[object]:
     return frozenset(_list_of(decoder, content))
 
 
-def _dict(decoder: Decoder, content: Tree) -> dict[Any, Any]:
+def _dict(decoder: Decoder, content: Tree) -> dict[object, object]:
     return dict(_pairs(decoder, content))
 
 
@@ -144,52 +144,52 @@ def _range(decoder: Decoder, content: Tree) -> range:
     return range(start, stop, step)
 
 
-def _ordered_dict(decoder: Decoder, content: Tree) -> Any:
+def _ordered_dict(decoder: Decoder, content: Tree) -> object:
     from collections import OrderedDict
 
     return OrderedDict(_pairs(decoder, content))
 
 
-def _counter(decoder: Decoder, content: Tree) -> Any:
+def _counter(decoder: Decoder, content: Tree) -> object:
     from collections import Counter
 
     return Counter(dict(_pairs(decoder, content)))
 
 
-def _default_dict(decoder: Decoder, content: Tree) -> Any:
+def _default_dict(decoder: Decoder, content: Tree) -> object:
     from collections import defaultdict
 
     factory, pairs = content
     return defaultdict(None if factory is None else FACTORIES[factory], _pairs(decoder, pairs))
 
 
-def _deque(decoder: Decoder, content: Tree) -> Any:
+def _deque(decoder: Decoder, content: Tree) -> object:
     from collections import deque
 
     items, maximum = content
     return deque(_list_of(decoder, items), maximum)
 
 
-def _datetime(_: Decoder, content: Tree) -> Any:
+def _datetime(_: Decoder, content: Tree) -> object:
     from datetime import datetime
 
     return _moment(datetime.fromisoformat, content)
 
 
-def _time(_: Decoder, content: Tree) -> Any:
+def _time(_: Decoder, content: Tree) -> object:
     from datetime import time
 
     return _moment(time.fromisoformat, content)
 
 
-def _moment(read: Callable[[str], Any], content: Tree) -> Any:
+def _moment(read: Callable[[str], Any], content: Tree) -> object:
     if type(content) is str:
         return read(content)
     naive, zone, fold = content
     return read(naive).replace(tzinfo=_zone(zone), fold=fold)
 
 
-def _zone(zone: Tree) -> Any:
+def _zone(zone: Tree) -> object:
     if zone is None:
         return None
     if type(zone) is str:
@@ -202,26 +202,26 @@ def _zone(zone: Tree) -> Any:
     return timezone(timedelta(seconds=seconds, microseconds=microseconds), name)
 
 
-def _date(_: Decoder, content: Tree) -> Any:
+def _date(_: Decoder, content: Tree) -> object:
     from datetime import date
 
     return date.fromisoformat(content)
 
 
-def _timedelta(_: Decoder, content: Tree) -> Any:
+def _timedelta(_: Decoder, content: Tree) -> object:
     from datetime import timedelta
 
     days, seconds, microseconds = content
     return timedelta(days, seconds, microseconds)
 
 
-def _uuid(_: Decoder, content: Tree) -> Any:
+def _uuid(_: Decoder, content: Tree) -> object:
     from uuid import UUID
 
     return UUID(content)
 
 
-def _decimal(_: Decoder, content: Tree) -> Any:
+def _decimal(_: Decoder, content: Tree) -> object:
     from decimal import Decimal, InvalidOperation
 
     try:
@@ -230,13 +230,13 @@ def _decimal(_: Decoder, content: Tree) -> Any:
         raise CorruptArtifact(f"$decimal cannot be {content!r}") from error
 
 
-def _fraction(_: Decoder, content: Tree) -> Any:
+def _fraction(_: Decoder, content: Tree) -> object:
     from fractions import Fraction
 
     return Fraction(content)
 
 
-def _path(_: Decoder, content: Tree) -> Any:
+def _path(_: Decoder, content: Tree) -> object:
     from pathlib import Path
 
     return Path(content)
@@ -257,7 +257,7 @@ def _enum_class(name: object) -> Any:
     return _class(name, "Enum", lambda cls: issubclass(cls, Enum))
 
 
-def _enum(_: Decoder, content: Tree) -> Any:
+def _enum(_: Decoder, content: Tree) -> object:
     cls, member = _enum_class(content[0]), content[1]
     if member not in cls.__members__:
         raise MaterializerError(
@@ -267,12 +267,12 @@ def _enum(_: Decoder, content: Tree) -> Any:
     return cls.__members__[member]
 
 
-def _flag(decoder: Decoder, content: Tree) -> Any:
+def _flag(decoder: Decoder, content: Tree) -> object:
     name, value = content
     return _enum_class(name)(decoder.decode(value))
 
 
-def _fields(decoder: Decoder, name: str, fields: Tree, wanted: list[str]) -> dict[str, Any]:
+def _fields(decoder: Decoder, name: str, fields: Tree, wanted: list[str]) -> dict[str, object]:
     if set(fields) != set(wanted):
         raise MaterializerError(
             f"{name} has the fields {', '.join(wanted) or '(none)'} now, but a stored value has"
@@ -281,14 +281,14 @@ def _fields(decoder: Decoder, name: str, fields: Tree, wanted: list[str]) -> dic
     return {field: decoder.decode(value) for field, value in fields.items()}
 
 
-def _namedtuple(decoder: Decoder, content: Tree) -> Any:
+def _namedtuple(decoder: Decoder, content: Tree) -> object:
     name, fields = content
     cls = _class(name, "NamedTuple", lambda cls: issubclass(cls, tuple) and hasattr(cls, "_fields"))
     values = _fields(decoder, name, fields, list(cls._fields))
     return tuple.__new__(cls, [values[field] for field in cls._fields])
 
 
-def _dataclass(decoder: Decoder, content: Tree) -> Any:
+def _dataclass(decoder: Decoder, content: Tree) -> object:
     name, fields = content
     cls = _class(name, "dataclass", lambda cls: hasattr(cls, "__dataclass_fields__"))
     values = _fields(decoder, name, fields, dataclass_fields(cls))
@@ -298,7 +298,7 @@ def _dataclass(decoder: Decoder, content: Tree) -> Any:
     return instance
 
 
-def _pydantic(decoder: Decoder, content: Tree) -> Any:
+def _pydantic(decoder: Decoder, content: Tree) -> object:
     from pydantic import BaseModel
 
     name, fields, rest = content
@@ -312,7 +312,7 @@ def _pydantic(decoder: Decoder, content: Tree) -> Any:
     return _restore_model(decoder, cls, fields, rest)
 
 
-def _restore_model(decoder: Decoder, cls: Any, fields: Tree, rest: Tree) -> Any:
+def _restore_model(decoder: Decoder, cls: Any, fields: Tree, rest: Tree) -> object:
     instance = cls.__new__(cls)
     private = {name: part.get_default() for name, part in cls.__private_attributes__.items()}
     stored = decoder.decode(rest.get("private", {}))
@@ -329,7 +329,7 @@ def _restore_model(decoder: Decoder, cls: Any, fields: Tree, rest: Tree) -> Any:
     return instance
 
 
-def _made(decoder: Decoder, content: Tree) -> Any:
+def _made(decoder: Decoder, content: Tree) -> object:
     """Make an instance of a class that runs code of its own (validators): by calling it.
 
     The class is called without the fields that were left out: it has their defaults itself.
@@ -351,19 +351,19 @@ def _has_fields(cls: Any) -> bool:
     return is_tuple or any(hasattr(cls, name) for name in made_by)
 
 
-def _numpy(decoder: Decoder, content: Tree) -> Any:
+def _numpy(decoder: Decoder, content: Tree) -> object:
     from levada.materializers.numpy_arrays import decode_scalar
 
     return decode_scalar(decoder, content)
 
 
-def _pandas(decoder: Decoder, content: Tree) -> Any:
+def _pandas(decoder: Decoder, content: Tree) -> object:
     from levada.materializers.pandas_frames import decode_scalar
 
     return decode_scalar(decoder, content)
 
 
-_TAGS: dict[str, Callable[[Decoder, Any], Any]] = {
+_TAGS: dict[str, Callable[[Decoder, object], object]] = {
     "$str": _str,
     "$int": _int,
     "$float": _float,

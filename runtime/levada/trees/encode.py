@@ -43,12 +43,12 @@ class Encoder:
         self.paths_by_name = False  # whether a Path is a name only, and not what is there
         self._open: list[int] = []
 
-    def encode(self, value: Any) -> Tree:
+    def encode(self, value: object) -> Tree:
         """Give the tree of a value. Raises MaterializerError with the place and a way out."""
         exact = _EXACT.get(type(value))
         return self._object(value) if exact is None else exact(self, value)
 
-    def items(self, values: Iterable[Any], container: Any) -> list[Tree]:
+    def items(self, values: Iterable[object], container: object) -> list[Tree]:
         """Encode what a container holds, in its order."""
         trees: list[Tree] = []
         self._enter(container)
@@ -60,7 +60,9 @@ class Encoder:
         self._open.pop()
         return trees
 
-    def fields(self, values: dict[str, Any], container: Any, form: str = ".{}") -> dict[str, Tree]:
+    def fields(
+        self, values: dict[str, object], container: object, form: str = ".{}"
+    ) -> dict[str, Tree]:
         """Encode named values."""
         trees: dict[str, Tree] = {}
         name = ""
@@ -77,7 +79,7 @@ class Encoder:
         """Encode a mapping as pairs, in its order."""
         return self.items(map(list, value.items()), value)
 
-    def _enter(self, container: Any) -> None:
+    def _enter(self, container: object) -> None:
         if id(container) in self._open:
             raise MaterializerError(
                 f"a {type(container).__name__} that contains itself cannot be stored; store what"
@@ -89,7 +91,7 @@ class Encoder:
             )
         self._open.append(id(container))
 
-    def _object(self, value: Any) -> Tree:
+    def _object(self, value: object) -> Tree:
         if isinstance(value, Artifact):
             self.pickled |= value.is_pickled
             return {ARTIFACT: value.as_json()}
@@ -105,12 +107,12 @@ class Encoder:
                 return self._or_pickle(encode, value)
         return self._or_pickle(_leaf, value)
 
-    def _registered(self, value: Any) -> Tree | None:
+    def _registered(self, value: object) -> Tree | None:
         registry = sys.modules.get("levada.materializers")
         materializer = registry.registered_for(value) if registry is not None else None
         return None if materializer is None else self.leaf(materializer, value)
 
-    def _or_pickle(self, encode: Callable[[Encoder, Any], Tree], value: Any) -> Tree:
+    def _or_pickle(self, encode: Callable[[Encoder, object], Tree], value: object) -> Tree:
         depth = len(self._open)
         try:
             return encode(self, value)
@@ -122,7 +124,7 @@ class Encoder:
 
         return self.leaf(MATERIALIZER, value)
 
-    def leaf(self, materializer: Any, value: Any) -> Tree:
+    def leaf(self, materializer: Any, value: object) -> Tree:
         """Store a value as a blob of its own."""
         from levada.materializers import save_leaf
 
@@ -135,7 +137,7 @@ class Encoder:
         return {ARTIFACT: artifact.as_json()}
 
 
-def _plain(_: Encoder, value: Any) -> Tree:
+def _plain(_: Encoder, value: object) -> Tree:
     return value
 
 
@@ -184,7 +186,7 @@ def base64(value: bytes | bytearray | memoryview) -> str:
     return b2a_base64(value, newline=False).decode()
 
 
-def _list(encoder: Encoder, value: list[Any]) -> Tree:
+def _list(encoder: Encoder, value: list[object]) -> Tree:
     if _is_plain(value):
         return value.copy()
     return encoder.items(value, value)
@@ -201,11 +203,11 @@ def _is_plain(value: list[Any]) -> bool:
     return kinds == {str} and all(map(str.isascii, value))
 
 
-def _tuple(encoder: Encoder, value: tuple[Any, ...]) -> Tree:
+def _tuple(encoder: Encoder, value: tuple[object, ...]) -> Tree:
     return {"$tuple": encoder.items(value, value)}
 
 
-def _dict(encoder: Encoder, value: dict[Any, Any]) -> Tree:
+def _dict(encoder: Encoder, value: dict[Any, object]) -> Tree:
     if _is_state_dict(value):
         return _leaf_of_torch(encoder, value)
     for key in value:
@@ -218,7 +220,7 @@ def _dict(encoder: Encoder, value: dict[Any, Any]) -> Tree:
     return encoder.fields(value, value, "[{!r}]")
 
 
-def _set(encoder: Encoder, value: set[Any] | frozenset[Any]) -> Tree:
+def _set(encoder: Encoder, value: set[object] | frozenset[object]) -> Tree:
     return {f"${type(value).__name__}": sorted(encoder.items(value, value), key=canonical)}
 
 
@@ -262,14 +264,14 @@ def _leaf_of_torch(encoder: Encoder, value: Any) -> Tree:
     return encoder.leaf(STATE_DICT, value)
 
 
-def _ordered_dict(encoder: Encoder, value: Any) -> Tree:
+def _ordered_dict(encoder: Encoder, value: object) -> Tree:
     if _is_state_dict(value):
         return _leaf_of_torch(encoder, value)
     _refuse_attributes(value)
     return {"$ordereddict": encoder.pairs(value)}
 
 
-def _counter(encoder: Encoder, value: Any) -> Tree:
+def _counter(encoder: Encoder, value: object) -> Tree:
     _refuse_attributes(value)
     return {"$counter": encoder.pairs(value)}
 
@@ -291,11 +293,11 @@ def _deque(encoder: Encoder, value: Any) -> Tree:
     return {"$deque": [encoder.items(value, value), value.maxlen]}
 
 
-def _datetime(_: Encoder, value: Any) -> Tree:
+def _datetime(_: Encoder, value: object) -> Tree:
     return {"$datetime": _moment(value)}
 
 
-def _time(_: Encoder, value: Any) -> Tree:
+def _time(_: Encoder, value: object) -> Tree:
     return {"$time": _moment(value)}
 
 
@@ -333,7 +335,7 @@ def _timedelta(_: Encoder, value: Any) -> Tree:
     return {"$timedelta": [value.days, value.seconds, value.microseconds]}
 
 
-def _text(tag: str) -> Callable[[Encoder, Any], Tree]:
+def _text(tag: str) -> Callable[[Encoder, object], Tree]:
     return lambda _, value: {tag: str(value)}
 
 
@@ -342,7 +344,7 @@ def _same(module: str, name: str) -> Callable[[type], bool]:
     return lambda cls: getattr(sys.modules.get(module), name, None) is cls
 
 
-_BY_NAME: dict[str, tuple[Callable[[type], bool], Callable[[Encoder, Any], Tree]]] = {
+_BY_NAME: dict[str, tuple[Callable[[type], bool], Callable[[Encoder, object], Tree]]] = {
     f"{module}:{name}": (_same(module, name), encode)
     for module, name, encode in (
         ("collections", "OrderedDict", _ordered_dict),
@@ -360,7 +362,7 @@ _BY_NAME: dict[str, tuple[Callable[[type], bool], Callable[[Encoder, Any], Tree]
 }
 
 
-def _refuse_attributes(value: Any) -> None:
+def _refuse_attributes(value: object) -> None:
     if getattr(value, "__dict__", None):
         names = ", ".join(sorted(map(str, value.__dict__)))
         raise MaterializerError(
@@ -369,7 +371,7 @@ def _refuse_attributes(value: Any) -> None:
         )
 
 
-def _is_enum(value: Any) -> bool:
+def _is_enum(value: object) -> bool:
     return isinstance(value, sys.modules["enum"].Enum)
 
 
@@ -386,7 +388,7 @@ def _enum(encoder: Encoder, value: Any) -> Tree:
     return {"$flag": [name, encoder.encode(value.value)]}
 
 
-def _is_namedtuple(value: Any) -> bool:
+def _is_namedtuple(value: object) -> bool:
     return isinstance(value, tuple) and isinstance(getattr(type(value), "_fields", None), tuple)
 
 
@@ -397,7 +399,7 @@ def _namedtuple(encoder: Encoder, value: Any) -> Tree:
     return {"$namedtuple": [name, encoder.fields(fields, value)]}
 
 
-def _is_dataclass(value: Any) -> bool:
+def _is_dataclass(value: object) -> bool:
     return "__dataclass_fields__" in dir(type(value)) and not isinstance(value, type)
 
 
@@ -410,7 +412,7 @@ def dataclass_fields(cls: Any) -> list[str]:
     ]
 
 
-def _dataclass(encoder: Encoder, value: Any) -> Tree:
+def _dataclass(encoder: Encoder, value: object) -> Tree:
     cls = type(value)
     name = importable_name(cls)
     fields = dataclass_fields(cls)
@@ -422,7 +424,7 @@ def _dataclass(encoder: Encoder, value: Any) -> Tree:
     return {"$dataclass": [name, encoder.fields(state, value)]}
 
 
-def _refuse_hidden_state(value: Any, fields: list[str]) -> None:
+def _refuse_hidden_state(value: object, fields: list[str]) -> None:
     cls = type(value)
     if isinstance(value, _STATEFUL):
         raise MaterializerError(
@@ -443,7 +445,7 @@ def _is_cache(item: object) -> bool:
     return type(item) is getattr(sys.modules.get("functools"), "cached_property", None)
 
 
-def _is_pydantic(value: Any) -> bool:
+def _is_pydantic(value: object) -> bool:
     main = sys.modules.get("pydantic.main")
     return main is not None and isinstance(value, main.BaseModel)
 
@@ -463,12 +465,12 @@ def _pydantic(encoder: Encoder, value: Any) -> Tree:
     return {"$pydantic": [name, fields, rest]}
 
 
-def _defined(private: dict[str, Any]) -> dict[str, Any]:
+def _defined(private: dict[str, object]) -> dict[str, object]:
     undefined = sys.modules["pydantic_core"].PydanticUndefined
     return {key: value for key, value in private.items() if value is not undefined}
 
 
-def _is_path(value: Any) -> bool:
+def _is_path(value: object) -> bool:
     pathlib = sys.modules.get("pathlib")
     return pathlib is not None and isinstance(value, pathlib.Path)
 
@@ -481,7 +483,7 @@ def _path(encoder: Encoder, value: Any) -> Tree:
     return encoder.leaf(MATERIALIZER, value)
 
 
-def _leaf(encoder: Encoder, value: Any) -> Tree:
+def _leaf(encoder: Encoder, value: object) -> Tree:
     """Encode a value of a library: a scalar in place, anything else as a leaf."""
     from levada.materializers import builtin_for, refusal
 
@@ -495,7 +497,7 @@ def _leaf(encoder: Encoder, value: Any) -> Tree:
     return encoder.leaf(materializer, value)
 
 
-_BY_BASE: tuple[tuple[Callable[[Any], bool], Callable[[Encoder, Any], Tree]], ...] = (
+_BY_BASE: tuple[tuple[Callable[[object], bool], Callable[[Encoder, object], Tree]], ...] = (
     (_is_enum, _enum),
     (_is_namedtuple, _namedtuple),
     (_is_dataclass, _dataclass),
