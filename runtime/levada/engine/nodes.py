@@ -9,7 +9,9 @@ from .instances import SUCCEEDED, Instance
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
+
+    from levada.record_types import ErrorPart
+    from levada.trees.canonical import Tree
 
     from .definitions import Definitions
     from .instances import Failure
@@ -45,7 +47,7 @@ class RunNodes:
     def __contains__(self, node: object) -> bool:
         return node in self._definitions.by_id
 
-    def output(self, node: str, indexes: tuple[int, ...]) -> Any:
+    def output(self, node: str, indexes: tuple[int, ...]) -> Tree:
         """The tree that a call returned. Raises ExpressionError if it has not succeeded."""
         instance = self._instances.get((node, indexes))
         if instance is None or instance.state != SUCCEEDED or instance.ended is None:
@@ -57,7 +59,7 @@ class RunNodes:
         """Whether a node failed, in the iteration that the loop variables stand at."""
         return self._failure(node, indexes) is not None
 
-    def error(self, nodes: Sequence[str], indexes: Mapping[str, int]) -> dict[str, Any] | None:
+    def error(self, nodes: Sequence[str], indexes: Mapping[str, int]) -> ErrorPart | None:
         """The error of the first of these nodes that failed, in the order of plain Python."""
         found = [failure for node in nodes if (failure := self._failure(node, indexes))]
         return min(found, key=lambda failure: failure.rank).error if found else None
