@@ -14,6 +14,7 @@ from levada.operations.walker import Variable, Walker, dotted_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Callable
     from typing import Any, Final, TypeVar
 
@@ -47,7 +48,7 @@ class Evaluation(Walker):
         """Return the value of a text, in a form that can be kept."""
         return guarded(lambda: finished(self.value(parse(text)), self.budget))
 
-    def decision(self, node: Any) -> bool:
+    def decision(self, node: ast.expr) -> bool:
         """Decide as ``if`` does."""
         return guarded(lambda: self.truth(node))
 
@@ -108,7 +109,7 @@ class Evaluation(Walker):
 
     # ------------------------------------------------------------------ names
 
-    def named(self, parts: list[str], node: Any) -> object:  # noqa: ARG002
+    def named(self, parts: list[str], node: ast.expr) -> object:  # noqa: ARG002
         """Return the value of a dotted name: what is not a name of the run's is an attribute."""
         found, rest = self._longest(parts)
         for name in rest:
@@ -132,7 +133,7 @@ class Evaluation(Walker):
                 return Reference(scope.nodes.output(name, ()), scope.store), parts[length:]
         return _library_value(parts)
 
-    def subscript(self, node: Any) -> object:
+    def subscript(self, node: ast.Subscript) -> object:
         """Return an item; a node or definition in loops has one value for each iteration."""
         parts = dotted_parts(node.value)
         if parts is not None and parts[0] != "params" and parts[0] not in self.variables:
@@ -184,7 +185,7 @@ class Evaluation(Walker):
 
     # ------------------------------------------------------------------ calls
 
-    def call(self, node: Any) -> object:
+    def call(self, node: ast.Call) -> object:
         """Return the value of a call, with the functions that only a run has."""
         name = getattr(node.func, "id", "")
         if name == "from_json" and len(node.args) == 2 and not node.keywords:
@@ -192,10 +193,10 @@ class Evaluation(Walker):
         if name == "folded" and len(node.args) == 4 and not node.keywords:
             return self.folded(*node.args)
         own = _OWN.get(name)
-        if own is None or node.func.id in self.variables:
+        if own is None or name in self.variables:
             return super().call(node)
-        if node.keywords and node.func.id != "instance":
-            raise ExpressionError(f"`{node.func.id}` takes no keywords")
+        if node.keywords and name != "instance":
+            raise ExpressionError(f"`{name}` takes no keywords")
         return own(self, *self.elements(node.args), **self.keywords(node))
 
     def flat(self, lists: object) -> list[object]:
@@ -204,7 +205,7 @@ class Evaluation(Walker):
         return [item for each in items(lists, budget) for item in items(each, budget)]
 
     def folded(
-        self, step: Any, source: object, initial: object, count: object
+        self, step: Any, source: ast.expr, initial: ast.expr, count: ast.expr
     ) -> tuple[object, ...]:
         """Return what iterations carry in the end, and the lists of what they have appended.
 
@@ -249,7 +250,7 @@ class Evaluation(Walker):
         trees = {name: as_tree(value, store) for name, value in fields.items()}
         return Reference({f"${kind}": [cls, trees]}, store)
 
-    def from_json(self, node: Any) -> Reference:
+    def from_json(self, node: ast.Call) -> Reference:
         """Return what a form makes of a JSON value: ``from_json(params.config, form)``."""
         from levada import forms
 
@@ -324,7 +325,7 @@ class Evaluation(Walker):
         return None
 
     def _has_failed(self, text: str) -> bool:
-        node = parse(text)
+        node: Any = parse(text)
         variables = self.variables
         asked = self._failing(text)
         if asked is not None:
@@ -348,7 +349,7 @@ _OWN: Final[dict[str, Callable[..., object]]] = {
 }
 
 
-def _in_turn(body: object) -> tuple[list[tuple[object, object]], object]:
+def _in_turn(body: ast.expr) -> tuple[list[tuple[ast.expr, ast.expr]], ast.expr]:
     """Return what ``[result for x in [one] for y in [other]][0]`` names in turn, and the result.
 
     There may be hundreds of names, one for each step of a loop's body, which is too deep for
