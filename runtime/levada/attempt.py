@@ -12,7 +12,7 @@ from levada import cache, records, relay, tracking, values
 from levada.artifact import Artifact
 from levada.errors import SecretOutputError
 from levada.redaction import find_secret, redact_error, redact_json
-from levada.trees.canonical import artifact_of, canonical
+from levada.trees.canonical import artifact_of, canonical, leaf_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from levada.relay import Relay
     from levada.request import StepRequest
     from levada.store import Store
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
 _DICTIONARY_LIMIT = 100_000  # characters of a shown parameter
 
@@ -62,7 +62,7 @@ class Attempt:
         self.resources: ResourcesUsed = {}
         self.looked_up: cache.Lookup | None = None
         self.observed: ObservedNames | None = None  #: what the step read, if it succeeded
-        fields = cache.context_of(request)
+        fields: dict[str, object] = {**cache.context_of(request)}
         fields["parameters"] = partial(_decoded, request.parameters, store)
         fields["map_index"] = tuple(request.map_index) if request.map_index else None
         self.context = tracking.Context(self._note_read, **fields)
@@ -238,16 +238,15 @@ def _mask(record: Record, secrets: list[str]) -> None:
 
 def output_entry(found: Artifact | Tree, store: Store) -> OutputEntry:
     """Describe one named output (see `values.save_with_fields`): what it is, and what to show."""
-    leaf = artifact_of(found)
-    if leaf is not None:
-        return {"artifact": leaf.as_json(), "display": shown_artifact(leaf, store)}
+    if isinstance(found, Artifact):
+        return {"artifact": found.as_json(), "display": shown_artifact(found, store)}
     return {"tree": found, "display": values.display(found, store)}
 
 
 def shown_artifact(artifact: Artifact, store: Store) -> object:
     """Give a small value as JSON; what is larger, or no JSON, as its address."""
     if artifact.is_tree and artifact.size <= values.INLINE:
-        return values.display({"$artifact": artifact.as_json()}, store)
+        return values.display(leaf_of(artifact.as_json()), store)
     return {
         "uri": store.blob_uri(artifact.digest),
         "digest": artifact.digest,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from levada.record_types import EnvironmentPart, Record
     from levada.request import StepRequest
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
 SCHEMA = "levada.cache/2"
 _MOST_ENTRIES = 16  # of one key that are looked at, the newest first
@@ -206,7 +207,7 @@ def known_variables(request: StepRequest) -> set[str]:
     return {*(settings.get("environment") or ()), *(settings.get("secrets") or ())}
 
 
-def context_of(request: StepRequest) -> dict[str, object]:
+def context_of(request: StepRequest) -> dict[str, Tree]:
     """Give the fields of the context that the step can read, its parameters as trees."""
     engine = request.engine
     return {

@@ -29,10 +29,11 @@ from levada.trees.canonical import canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Final, TypeAlias
 
-    from levada.trees.canonical import Tree
+    from levada.json_types import Json
+    from levada.trees.tree_types import Tree
 
     Form: TypeAlias = "str | list[Form] | dict[str, Any]"
 
@@ -66,7 +67,7 @@ class FormError(ValueError):
     """A JSON value that is not of a form. The message says where, and what was expected."""
 
 
-def converted(form: Form, value: Any, path: str) -> Tree:
+def converted(form: Form, value: Json, path: str) -> Tree:
     """Return the tree of a JSON value, of the type that a form stands for.
 
     ``path`` names the value (``config``) and what is in it (``config.layers[2].size``) in the
@@ -119,7 +120,7 @@ def shown(value: object) -> str:
 # ---------------------------------------------------------------------------- texts and numbers
 
 
-def _text_form(form: str, value: Any, path: str) -> Tree:
+def _text_form(form: str, value: Json, path: str) -> Tree:
     if form == "any":
         return value
     if form in _PLAIN:
@@ -127,7 +128,7 @@ def _text_form(form: str, value: Any, path: str) -> Tree:
         fits = is_number(value) if form == "float" else isinstance(value, kinds)
         if not fits or (isinstance(value, bool) and form != "bool"):
             raise _mismatch(value, path, what)
-        return float(value) if form == "float" else value
+        return float(value) if form == "float" and isinstance(value, int | float) else value
     if not isinstance(value, str):
         raise _mismatch(value, path, EXPECTED[form])
     try:
@@ -262,7 +263,7 @@ _TEXTS: Final[dict[str, Callable[[str], Tree]]] = {
 # ---------------------------------------------------------------------------- containers
 
 
-def _items(kind: str, parts: list[Form], value: list[object], path: str) -> Tree:
+def _items(kind: str, parts: list[Form], value: Sequence[Json], path: str) -> Tree:
     if kind == "tuple" and parts[1:] != ["..."] and len(parts) != len(value):
         raise _mismatch(value, path, f"a list of {len(parts)} items")
     forms = parts if kind == "tuple" and parts[1:] != ["..."] else parts[:1] * len(value)
@@ -274,7 +275,7 @@ def _items(kind: str, parts: list[Form], value: list[object], path: str) -> Tree
     return trees if kind == "list" else {f"${kind}": trees}
 
 
-def _dict(parts: list[Form], value: object, path: str) -> Tree:
+def _dict(parts: list[Form], value: Json, path: str) -> Tree:
     if not isinstance(value, dict):
         raise _mismatch(value, path, "an object")
     key, item = parts
@@ -283,13 +284,13 @@ def _dict(parts: list[Form], value: object, path: str) -> Tree:
         for name, each in value.items()
     ]
     if all(isinstance(name, str) and name[:1] != "$" for name, _ in pairs):
-        return {name: each for name, each in pairs}  # noqa: C416 - typed as a dict of texts
+        return {str(name): each for name, each in pairs}
     return {"$dict": pairs}
 
 
 def _key(form: Form, name: str, path: str) -> Tree:
     """Return the tree of a key, which JSON has as a text."""
-    value: object = name
+    value: Json = name
     texts = {"int": int, "float": float}
     if isinstance(form, str) and form in texts:
         try:
@@ -334,7 +335,7 @@ def same(one: object, other: object) -> bool:
 # ---------------------------------------------------------------------------- classes
 
 
-def _of_class(form: dict[str, Any], value: object, path: str) -> Tree:
+def _of_class(form: dict[str, Any], value: Json, path: str) -> Tree:
     if "literal" in form:
         if not any(same(value, each) for each in form["literal"]):
             raise _mismatch(value, path, expected(form))
@@ -354,7 +355,7 @@ def _of_class(form: dict[str, Any], value: object, path: str) -> Tree:
     return {f"${kind}": [form[kind], trees, *([left_out] if left_out else [])]}
 
 
-def _fields(form: dict[str, Any], value: dict[str, object], path: str) -> dict[str, Tree]:
+def _fields(form: dict[str, Any], value: Mapping[str, Json], path: str) -> dict[str, Tree]:
     fields, defaults = form["fields"], form.get("defaults", {})
     for name in value:
         if name not in fields:

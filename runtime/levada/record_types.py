@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
     from levada.cache_types import CacheHit, CachePart, ObservedNames
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
     Status: TypeAlias = Literal["succeeded", "failed", "cancelled"]
     ErrorKind: TypeAlias = Literal["error", "timeout", "killed", "cancelled"]

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from levada.cache_types import Observed, Reason
     from levada.record_types import ErrorPart, Record, Status
     from levada.store import Store
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
 __all__ = ["StepRequest", "record_hit", "run", "stage", "take_from_cache"]
 

@@ -8,7 +8,7 @@ from levada import environment, git, records, values
 from levada.errors import InputError
 from levada.failures import without_traceback
 from levada.redaction import redact_json
-from levada.trees.canonical import ARTIFACT
+from levada.trees.canonical import leaf_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from levada.record_types import ErrorPart, Record, RunDocument
     from levada.store import Store
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
 
 class StoredNodes:
@@ -50,7 +50,7 @@ class StoredNodes:
         record: Record | None = records.latest_success(self._store, *self._run, node, indexes)
         if record is None:
             raise InputError(f"`{_label(node, indexes)}` gave nothing: {self._why(node, indexes)}")
-        return {ARTIFACT: record["returns"]}
+        return leaf_of(record["returns"])
 
     def _why(self, node: str, indexes: tuple[int, ...]) -> str:
         numbers = records.attempts(self._store, *self._run, node, indexes)
@@ -149,12 +149,12 @@ def register(
     if found is not None:
         return found
     trees = {name: values.encode(value) for name, value in (parameters or {}).items()}
-    shown: dict[str, object] = redact_json(values.display(trees), secrets)
+    shown: dict[str, object] = {name: values.display(tree) for name, tree in trees.items()}
     document: RunDocument = {
         "schema": records.RUN_SCHEMA,
         "pipeline": pipeline,
         "run_id": run_id,
-        "parameters": {"trees": trees, "display": shown},
+        "parameters": {"trees": trees, "display": redact_json(shown, secrets)},
         "trigger": engine.get("trigger") or "manual",
         "user": engine.get("user") or os.environ.get("USER") or None,
         "engine": engine,

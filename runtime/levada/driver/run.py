@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from levada.plan_types import Plan
     from levada.record_types import EnginePart, RunDocument
     from levada.store import Store
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
     from .api import Api
 
@@ -97,11 +97,12 @@ def _document(
         engine["retry_of"] = earlier
     if scheduled:
         engine["logical_date"] = scheduled
+    shown: dict[str, object] = {name: values.display(tree, store) for name, tree in trees.items()}
     return {
         "schema": records.RUN_SCHEMA,
         "pipeline": plan["pipeline"],
         "run_id": run_id(owner),
-        "parameters": {"trees": trees, "display": values.display(trees, store)},
+        "parameters": {"trees": trees, "display": shown},
         "trigger": "schedule" if scheduled else "manual",
         "user": None,
         "engine": engine,

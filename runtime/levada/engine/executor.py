@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
     from levada.plan_types import PlanStep, Settings
     from levada.record_types import Record, RecordEnd
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
 
 class Attempt:

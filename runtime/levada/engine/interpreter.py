@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     )
     from levada.record_types import ErrorPart
     from levada.store import Store
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
     from .definitions import Definition, Region
     from .executor import Ended, Executor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from levada.expressions import ExpressionError
+from levada.trees.canonical import leaf_of
 
 from .instances import SUCCEEDED, Instance
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from levada.record_types import ErrorPart
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
     from .definitions import Definitions
     from .instances import Failure
@@ -53,7 +54,7 @@ class RunNodes:
         if instance is None or instance.state != SUCCEEDED or instance.ended is None:
             state = "not run" if instance is None else instance.state
             raise ExpressionError(f"`{node}` has no output: it was {state}")
-        return {"$artifact": instance.ended.record["returns"]}
+        return leaf_of(instance.ended.record["returns"])
 
     def failed(self, node: str, indexes: Mapping[str, int]) -> bool:
         """Whether a node failed, in the iteration that the loop variables stand at."""

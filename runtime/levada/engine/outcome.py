@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         StepEnd,
     )
     from levada.store import Store
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
     from .instances import Failure, Instance
 

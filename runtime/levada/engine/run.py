@@ -208,7 +208,9 @@ class Run:
 
     def _shown_parameters(self) -> dict[str, object]:
         """The parameters as people see them."""
-        shown: dict[str, object] = values.display(self._trees, self._store)
+        shown: dict[str, object] = {
+            name: values.display(tree, self._store) for name, tree in self._trees.items()
+        }
         return redact_json(shown, self._hidden)
 
     def _masking(self, on_event: Callable[[Event], None]) -> Callable[[Event], None]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from levada.record_types import EnginePart, GitPart, Record
     from levada.store import Store
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
     from .executor import Attempt
 

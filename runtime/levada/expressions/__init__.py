@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from levada.store import Store
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
 __all__ = [
     "ExpressionError",

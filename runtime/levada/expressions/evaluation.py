@@ -244,7 +244,7 @@ class Evaluation(Walker):
             return None
         raise ValueError(f"{value!r} is not a valid {enum.partition(':')[2]}")
 
-    def instance(self, cls: object, kind: object, **fields: object) -> Reference:
+    def instance(self, cls: str, kind: str, **fields: object) -> Reference:
         """Return an instance of a class with fields, without importing the class."""
         store = self.scope.store
         trees = {name: as_tree(value, store) for name, value in fields.items()}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from levada.artifact import Artifact
     from levada.store import Store
+    from levada.trees.tree_types import Content, Tree
 
 _FIELDS: Final = ("$namedtuple", "$dataclass", "$pydantic", "$made")
 _BYTES_A_STEP: Final = 40  #: of a stored tree that is read
@@ -25,7 +26,7 @@ class Reference(Deferred):
 
     __slots__ = ("_store", "tree")
 
-    def __init__(self, tree: Any, store: Store) -> None:
+    def __init__(self, tree: Tree, store: Store) -> None:
         self.tree = tree
         self._store = store
 
@@ -80,7 +81,7 @@ class Reference(Deferred):
             return Reference(item, self._store)
         raise KeyError(name)
 
-    def _content(self, budget: Budget) -> Any:
+    def _content(self, budget: Budget) -> Content:
         """Read the tree behind an artifact that is one."""
         artifact: Artifact | None = artifact_of(self.tree)
         if artifact is None:
@@ -101,7 +102,7 @@ def decoded(value: Any) -> object:
     return type(value)(decoded(item) for item in value)
 
 
-def as_tree(value: object, store: Store) -> object:
+def as_tree(value: object, store: Store) -> Tree:
     """Return the tree of an evaluated value. Raises what storing a value raises."""
     try:
         return _tree(value, store, Budget())
@@ -109,7 +110,7 @@ def as_tree(value: object, store: Store) -> object:
         raise TooLargeError("the value is nested too deep") from None
 
 
-def _tree(value: Any, store: Store, budget: Budget) -> object:
+def _tree(value: Any, store: Store, budget: Budget) -> Tree:
     if isinstance(value, Reference):
         return value.tree
     if not holds_deferred(value, budget):
@@ -124,7 +125,7 @@ def _tree(value: Any, store: Store, budget: Budget) -> object:
     return {"$dict": pairs}
 
 
-def _tagged(tree: Any) -> tuple[str, Any]:
+def _tagged(tree: Tree) -> tuple[str, Content]:
     """Return the tag of a tree and what is under it, an empty tag for plain JSON."""
     if type(tree) is dict and len(tree) == 1:
         ((tag, content),) = tree.items()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from levada.operations.walker import Variable
     from levada.record_types import ErrorPart
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
     class Nodes(Protocol):
         """What an expression can ask about the nodes of a run."""
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
         def __contains__(self, node: object, /) -> bool:
             """Whether there is a node of this id."""
 
-        def output(self, node: str, indexes: tuple[int, ...]) -> object:
+        def output(self, node: str, indexes: tuple[int, ...]) -> Tree:
             """Return the tree that a node returned, in the iteration with these indexes."""
 
         def failed(self, node: str, indexes: Mapping[str, int]) -> bool:
@@ -47,7 +48,7 @@ class Scope:
 
     def __init__(
         self,
-        parameters: Mapping[str, object],
+        parameters: Mapping[str, Tree],
         nodes: Nodes,
         store: Store,
         variables: Mapping[str, Variable] | None = None,

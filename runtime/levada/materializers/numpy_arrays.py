@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from levada.materializers import Sink, Source
-    from levada.trees.canonical import Tree
     from levada.trees.decode import Decoder
+    from levada.trees.tree_types import Content, Tree
 
 _STRINGS = "npy-strings"  # {"dtype", "shape", "values"} in canonical JSON, values in C order
 _PYTHON_KINDS = "biufc"  # kinds of dtype whose items are exactly bool, int, float, …
@@ -82,7 +82,7 @@ def _strings(value: npt.NDArray[np.generic]) -> bytes:
     return canonical({"dtype": kind, "shape": list(value.shape), "values": values})
 
 
-def _load_strings(tree: Tree) -> npt.NDArray[np.generic]:
+def _load_strings(tree: Content) -> npt.NDArray[np.generic]:
     from levada.trees.decode import Decoder
 
     try:
@@ -125,7 +125,7 @@ def _dtype_name(dtype: np.dtype[np.generic]) -> str:
     return str(dtype.str)
 
 
-def decode_scalar(decoder: Decoder, content: Tree) -> object:
+def decode_scalar(decoder: Decoder, content: Content) -> object:
     """Decode ``[dtype, value]``. Raises CorruptArtifact for a dtype with Python objects."""
     name, tree = content
     if name == "dtype":

@@ -31,13 +31,15 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from levada.trees.tree_types import Content
+
     Array: TypeAlias = "npt.NDArray[Any]"
     PandasValue: TypeAlias = (
         "pd.DataFrame | pd.Series | pd.Index | pd.api.extensions.ExtensionArray"
     )
 
     from levada.materializers import Sink, Source
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
 _KEY = b"levada"
 _NAT = np.iinfo(np.int64).min  # how NumPy and pandas spell NaT
@@ -281,7 +283,7 @@ def _pack_zone(zone: datetime.tzinfo) -> Tree:
     )
 
 
-def _unpack_zone(spec: Tree) -> datetime.tzinfo:
+def _unpack_zone(spec: Content) -> datetime.tzinfo:
     import datetime
     import zoneinfo
 
@@ -436,7 +438,7 @@ _PACKERS: tuple[tuple[Callable[[object], bool], Callable[[Any, _Columns, str], T
 )
 
 
-def _unpack(spec: Tree, table: pa.Table) -> Any:
+def _unpack(spec: Content, table: pa.Table) -> Any:
     try:
         value = _KINDS[spec["kind"]](spec, table)
     except ArtifactError:
@@ -448,7 +450,7 @@ def _unpack(spec: Tree, table: pa.Table) -> Any:
     return value.set_flags(allows_duplicate_labels=False) if "unique" in spec else value
 
 
-def _unpack_frame(spec: Tree, table: pa.Table) -> pd.DataFrame:
+def _unpack_frame(spec: Content, table: pa.Table) -> pd.DataFrame:
     index = _unpack_index(spec["index"], table)
     rows = pd.RangeIndex(len(index))
     columns = {
@@ -466,16 +468,16 @@ def _series(values: Any, index: pd.Index) -> pd.Series:
     return series
 
 
-def _unpack_series(spec: Tree, table: pa.Table) -> object:
+def _unpack_series(spec: Content, table: pa.Table) -> object:
     series = _series(_unpack_values(spec["values"], table), _unpack_index(spec["index"], table))
     return series.rename(Decoder(None).decode(spec["name"]))
 
 
-def _unpack_lone_index(spec: Tree, table: pa.Table) -> pd.Index:
+def _unpack_lone_index(spec: Content, table: pa.Table) -> pd.Index:
     return _unpack_index(spec["index"], table)
 
 
-def _unpack_array(spec: Tree, table: pa.Table) -> object:
+def _unpack_array(spec: Content, table: pa.Table) -> object:
     return pd.Series(_unpack_values(spec["values"], table)).array
 
 
@@ -487,11 +489,11 @@ _KINDS: dict[str, Callable[[Tree, pa.Table], Any]] = {
 }
 
 
-def _unpack_apart(spec: Tree) -> pd.Index:
+def _unpack_apart(spec: Content) -> pd.Index:
     return _unpack_index(spec["index"], read_ipc(a2b_base64(spec["arrow"])))
 
 
-def _unpack_index(spec: Tree, table: pa.Table) -> pd.Index:
+def _unpack_index(spec: Content, table: pa.Table) -> pd.Index:
     names = [Decoder(None).decode(name) for name in spec["names"]]
     if spec["kind"] == "range":
         start, stop, step = spec["range"]
@@ -513,16 +515,16 @@ def _numbers(table: pa.Table, column: str) -> Array:
     return numbers
 
 
-def _unpack_values(spec: Tree, table: pa.Table) -> Any:
+def _unpack_values(spec: Content, table: pa.Table) -> Any:
     """Give the array of one column, with the dtype that it had."""
     return _UNPACKERS[spec["kind"]](spec, table)
 
 
-def _unpack_number(spec: Tree, table: pa.Table) -> object:
+def _unpack_number(spec: Content, table: pa.Table) -> object:
     return np.array(_numbers(table, spec["column"]), dtype=spec["dtype"])
 
 
-def _unpack_complex(spec: Tree, table: pa.Table) -> object:
+def _unpack_complex(spec: Content, table: pa.Table) -> object:
     real, imaginary = (_numbers(table, column) for column in spec["columns"])
     values = np.empty(len(real), dtype=spec["dtype"])
     values.real, values.imag = real, imaginary
@@ -533,7 +535,7 @@ def _read_integers(column: pa.ChunkedArray) -> Array:
     return np.array(column.cast(pa.int64()).fill_null(_NAT).to_numpy())
 
 
-def _unpack_moment(spec: Tree, table: pa.Table) -> object:
+def _unpack_moment(spec: Content, table: pa.Table) -> object:
     column, unit, zone = table.column(spec["column"]), spec["unit"], spec["zone"]
     column = column.cast(pa.timestamp(unit, column.type.tz))
     moments: Any = pd.DatetimeIndex(_read_integers(column).view(f"M8[{unit}]"))
@@ -542,36 +544,36 @@ def _unpack_moment(spec: Tree, table: pa.Table) -> object:
     return moments.array if zone is not None else moments.to_numpy()
 
 
-def _unpack_span(spec: Tree, table: pa.Table) -> object:
+def _unpack_span(spec: Content, table: pa.Table) -> object:
     column = table.column(spec["column"]).cast(pa.duration(spec["unit"]))
     return _read_integers(column).view(f"m8[{spec['unit']}]")
 
 
-def _unpack_categorical(spec: Tree, table: pa.Table) -> object:
+def _unpack_categorical(spec: Content, table: pa.Table) -> object:
     categories = _unpack_apart(spec["categories"])
     dtype = pd.CategoricalDtype(categories, ordered=spec["ordered"])
     codes = table.column(spec["column"]).fill_null(-1).to_numpy()
     return pd.Categorical.from_codes(codes, dtype=dtype)
 
 
-def _unpack_period(spec: Tree, table: pa.Table) -> object:
+def _unpack_period(spec: Content, table: pa.Table) -> object:
     ordinals = _read_integers(table.column(spec["column"]))
     periods: Any = pd.PeriodIndex
     return periods.from_ordinals(ordinals, freq=spec["freq"]).array
 
 
-def _unpack_interval(spec: Tree, table: pa.Table) -> object:
+def _unpack_interval(spec: Content, table: pa.Table) -> object:
     left, right = (_unpack_values(spec[side], table) for side in ("left", "right"))
     return pd.arrays.IntervalArray.from_arrays(left, right, closed=spec["closed"])
 
 
-def _unpack_string(spec: Tree, table: pa.Table) -> object:
+def _unpack_string(spec: Content, table: pa.Table) -> object:
     missing = pd.NA if spec["missing"] == "NA" else np.nan
     dtype = pd.StringDtype(spec["storage"], na_value=missing)
     return pd.array(_objects(table, spec), dtype=dtype)
 
 
-def _unpack_masked(spec: Tree, table: pa.Table) -> object:
+def _unpack_masked(spec: Content, table: pa.Table) -> object:
     dtype: Any = pd.api.types.pandas_dtype(spec["dtype"])
     column = table.column(spec["column"])
     mask = np.array(column.is_null().to_numpy())
@@ -580,21 +582,21 @@ def _unpack_masked(spec: Tree, table: pa.Table) -> object:
     return dtype.construct_array_type()(values, mask)
 
 
-def _unpack_arrow(spec: Tree, table: pa.Table) -> object:
+def _unpack_arrow(spec: Content, table: pa.Table) -> object:
     column = table.column(spec["column"])
     if spec["unit"] is not None:
         column = column.cast(pa.timestamp(spec["unit"], column.type.tz))
     return pd.arrays.ArrowExtensionArray(column)
 
 
-def _objects(table: pa.Table, spec: Tree) -> Array:
+def _objects(table: pa.Table, spec: Content) -> Array:
     items = table.column(spec["column"]).to_pylist()
     values = np.empty(len(items), dtype=object)
     values[:] = items
     return values
 
 
-def _unpack_json(spec: Tree, table: pa.Table) -> object:
+def _unpack_json(spec: Content, table: pa.Table) -> object:
     decoder = Decoder(None)
     cells = _objects(table, spec)
     for position, cell in enumerate(cells):
@@ -602,14 +604,14 @@ def _unpack_json(spec: Tree, table: pa.Table) -> object:
     return cells
 
 
-def _unpack_arrays(spec: Tree, table: pa.Table) -> object:
+def _unpack_arrays(spec: Content, table: pa.Table) -> object:
     cells = _objects(table, spec)
     for position, cell in enumerate(cells):
         cells[position] = None if cell is None else np.array(cell, dtype=spec["dtype"])
     return cells
 
 
-def _unpack_text(spec: Tree, table: pa.Table) -> object:
+def _unpack_text(spec: Content, table: pa.Table) -> object:
     return _objects(table, spec)
 
 
@@ -651,7 +653,7 @@ def encode_scalar(encoder: Encoder, value: object) -> Tree | None:
     return None
 
 
-def decode_scalar(decoder: Decoder, content: Tree) -> object:
+def decode_scalar(decoder: Decoder, content: Content) -> object:
     """Decode ``[kind, text, state]``."""
     kind, _, state = content
     if kind in ("NaT", "NA"):

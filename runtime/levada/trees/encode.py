@@ -12,7 +12,7 @@ from binascii import b2a_base64
 from math import isfinite
 
 from levada.artifact import Artifact, MaterializerError
-from levada.trees.canonical import ARTIFACT, canonical
+from levada.trees.canonical import canonical, leaf_of
 from levada.trees.classes import builtin_base, importable_name, type_name
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from levada.store import Store
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
 MAX_DEPTH = 200  # containers inside each other
 MAX_INLINE_BYTES = 65_536  # larger ones are a blob of their own
@@ -94,7 +94,7 @@ class Encoder:
     def _object(self, value: object) -> Tree:
         if isinstance(value, Artifact):
             self.pickled |= value.is_pickled
-            return {ARTIFACT: value.as_json()}
+            return leaf_of(value.as_json())
         if (user := self._registered(value)) is not None:
             return user
         named = _BY_NAME.get(type_name(type(value)))
@@ -134,10 +134,10 @@ class Encoder:
             )
         artifact = save_leaf(materializer, value, self.store)
         self.pickled |= artifact.is_pickled
-        return {ARTIFACT: artifact.as_json()}
+        return leaf_of(artifact.as_json())
 
 
-def _plain(_: Encoder, value: object) -> Tree:
+def _plain(_: Encoder, value: Tree) -> Tree:
     return value
 
 
@@ -186,7 +186,7 @@ def base64(value: bytes | bytearray | memoryview) -> str:
     return b2a_base64(value, newline=False).decode()
 
 
-def _list(encoder: Encoder, value: list[object]) -> Tree:
+def _list(encoder: Encoder, value: list[Any]) -> Tree:
     if _is_plain(value):
         return value.copy()
     return encoder.items(value, value)
@@ -310,12 +310,14 @@ def _moment(value: Any) -> Tree:
 
     zone = value.tzinfo
     if zone is None:
-        return [value.isoformat(), None, value.fold] if value.fold else value.isoformat()
+        text: str = value.isoformat()
+        return [text, None, value.fold] if value.fold else text
     naive = value.replace(tzinfo=None).isoformat()
     if type(zone) is timezone:
         offset = zone.utcoffset(None)
         if zone.tzname(None) == timezone(offset).tzname(None) and not value.fold:
-            return value.isoformat()
+            aware: str = value.isoformat()
+            return aware
         seconds = offset.days * 86_400 + offset.seconds
         return [naive, [zone.tzname(None), seconds, offset.microseconds], value.fold]
     zoneinfo = sys.modules.get("zoneinfo")
@@ -489,7 +491,8 @@ def _leaf(encoder: Encoder, value: object) -> Tree:
 
     module = builtin_for(value)
     scalar = getattr(module, "encode_scalar", None)
-    if scalar is not None and (tree := scalar(encoder, value)) is not None:
+    tree: Tree = None if scalar is None else scalar(encoder, value)
+    if tree is not None:
         return tree
     materializer = module.materializer_for(value) if module is not None else None
     if materializer is None:
