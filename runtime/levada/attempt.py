@@ -104,16 +104,15 @@ class Attempt:
         if os.getpid() != self._owner:
             self._keep("read", {"name": name})
 
-    def _keep(self, kind: str, entry: dict[str, Any]) -> None:
+    def _keep(self, kind: str, entry: Mapping[str, object]) -> None:
         if os.getpid() == self._owner:
             self._take(kind, entry)
         elif self._relay is not None:
             self._relay.send(kind, _finite(entry))
 
-    def _take(self, kind: str, entry: dict[str, Any]) -> None:
+    def _take(self, kind: str, entry: Any) -> None:
         if kind == "metric":
-            metric: Any = _finite(entry)  # `MetricEntry`, in JSON from whichever process logs it
-            self.metrics.append(metric)
+            self.metrics.append(_finite(entry))
         elif kind == "params":
             self.params.update(entry)
         elif kind == "read":
@@ -140,7 +139,7 @@ class Attempt:
         tracking.end()
         os.environ.pop(tracking.ATTEMPT, None)
 
-    def close_relay(self) -> list[Any]:
+    def close_relay(self) -> list[tuple[str, str, str | None]]:
         """Take what other processes have logged, and return what they have observed."""
         handed = [] if self._relay is None else list(self._relay.close())
         for kind, entry in handed:
@@ -273,7 +272,7 @@ def _shown(value: object) -> object:
     return repr(value)[:_DICTIONARY_LIMIT]
 
 
-def _finite(entry: dict[str, Any]) -> dict[str, Any]:
+def _finite(entry: Any) -> Any:
     """JSON has no NaN and no infinity: as text, as everywhere in records."""
     if isinstance(entry.get("value"), float):
         return {**entry, "value": values.display(values.encode(entry["value"]))}

@@ -332,7 +332,7 @@ def _linked_by_finder(file: str) -> Iterator[str]:
                 continue
 
 
-def _linked_by_table(table: dict[str, Any]) -> Iterator[str]:
+def _linked_by_table(table: dict[str, str | list[str]]) -> Iterator[str]:
     for name, paths in table.items():
         place = "/" + name.replace(".", "/")
         for path in [paths] if isinstance(paths, str) else paths:

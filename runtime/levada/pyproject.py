@@ -19,7 +19,7 @@ class ProjectError(Exception):
         self.line = line
 
 
-def read(path: str) -> dict[str, Any]:
+def read(path: str) -> dict[str, object]:
     """Return the document at ``path``, empty if there is no file. Raises ProjectError."""
     try:
         with open(path, "rb") as file:
@@ -31,7 +31,7 @@ def read(path: str) -> dict[str, Any]:
     return _parse(content, path) if content else {}
 
 
-def table(document: object, *names: str) -> dict[str, Any]:
+def table(document: object, *names: str) -> dict[str, object]:
     """Return the table ``document[name][…]``, empty where it is not there or is no table."""
     found: Any = document
     for name in names:
@@ -44,7 +44,12 @@ def texts(value: object) -> list[str]:
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
-def _parse(content: bytes, path: str) -> dict[str, Any]:
+def tables(value: object) -> list[dict[str, object]]:
+    """Return the tables of a list, an empty one for anything else in it."""
+    return [table(each) for each in value] if isinstance(value, list) else []
+
+
+def _parse(content: bytes, path: str) -> dict[str, object]:
     import tomllib  # 10 ms, so not before there is something to read
 
     try:

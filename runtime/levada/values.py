@@ -17,7 +17,7 @@ from levada.trees.encode import Encoder
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, TypeGuard
+    from typing import TypeGuard
 
     from levada.store import Store
     from levada.trees.tree_types import Content, Tree
@@ -72,7 +72,7 @@ def save_with_fields(
     return whole or _stored(_canonical(tree), kind, meta, store), fields
 
 
-def _stored(data: bytes, kind: str, meta: dict[str, Any], store: Store) -> Artifact:
+def _stored(data: bytes, kind: str, meta: dict[str, bool], store: Store) -> Artifact:
     return Artifact(store.put_blob(data), len(data), TREE_FORMAT, "tree", kind, dict(meta))
 
 
@@ -85,7 +85,7 @@ def tree_type(tree: Tree) -> str:
     return f"builtins:{type(tree).__name__}"
 
 
-def load(artifact: Artifact, store: Store, allow_pickle: bool = False) -> Any:
+def load(artifact: Artifact, store: Store, allow_pickle: bool = False) -> object:
     """Load a value. Raises CorruptArtifact, MaterializerError or StoreError (MissingBlob)."""
     return decode(leaf_of(artifact.as_json()), store, allow_pickle)
 
@@ -107,7 +107,7 @@ def encode(
     return _encode(encoder, value)
 
 
-def decode(tree: Tree, store: Store | None = None, allow_pickle: bool = False) -> Any:
+def decode(tree: Tree, store: Store | None = None, allow_pickle: bool = False) -> object:
     """Give the value of a tree, its leaves loaded and verified."""
     try:
         return Decoder(store, allow_pickle=allow_pickle).decode(tree)
@@ -127,7 +127,7 @@ def field(artifact: Artifact, name: str, store: Store) -> Artifact | Tree:
     return found if leaf is None else leaf
 
 
-def _place(tree: Tree, name: str, kind: str) -> tuple[Any, Any]:
+def _place(tree: Tree, name: str, kind: str) -> tuple[Content, str | int]:
     """Return what holds a field of a tree, and the key or index that the field has in it."""
     tag, content = next(iter(tree.items())) if _is_tagged(tree) else ("", [])
     if tag in _FIELDS and name in content[1]:

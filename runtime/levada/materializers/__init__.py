@@ -36,10 +36,10 @@ if TYPE_CHECKING:
         def name(self) -> str:
             """The name under which it is recorded."""
 
-        def handles(self, value: object, /) -> bool:
+        def handles(self, value: Any, /) -> bool:
             """Whether this value is one of its own."""
 
-        def save(self, value: object, sink: Sink, /) -> None:
+        def save(self, value: Any, sink: Sink, /) -> None:
             """Write the value's bytes."""
 
         def load(self, source: Source, /) -> object:
@@ -88,7 +88,7 @@ class Sink:
         self._writer = writer
         self.store = store
         self.format = "bytes"
-        self.meta: dict[str, object] = {}
+        self.meta: dict[str, Any] = {}
         self.write = writer.write
         self.tell = writer.tell
         self.flush = writer.flush

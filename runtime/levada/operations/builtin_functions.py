@@ -33,10 +33,11 @@ from levada.operations.text_formats import MAX_DIGITS, formatted, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any, Final
 
     from levada.operations.budget import Budget
+    from levada.operations.function import Arguments, Keywords
 
 #: The encodings of texts; others are slow, or import modules by the name that is given.
 ENCODINGS: Final = frozenset(
@@ -56,7 +57,7 @@ def _len(budget: Budget, /, *arguments: object, **keywords: object) -> int:
     return len(*_opened(arguments, budget), **keywords)
 
 
-def _opened(arguments: Sequence[object], budget: Budget) -> list[Any]:
+def _opened(arguments: Arguments, budget: Budget) -> list[Any]:
     """Return plain arguments with one level of each loaded."""
     found = [opened(item, budget) for item in arguments]
     for item in found:
@@ -96,9 +97,7 @@ def _format(budget: Budget, /, *arguments: Any, **keywords: Any) -> str:
     return formatted(arguments[0], "", arguments[1] if len(arguments) > 1 else "", budget)
 
 
-def pay_for_encoding(
-    budget: Budget, arguments: Sequence[object], keywords: Mapping[str, object]
-) -> None:
+def pay_for_encoding(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     """Pay for ``text.encode(…)`` or ``data.decode(…)``, or for the constructors that do so."""
     if not 1 <= len(arguments) <= 3 or not keywords.keys() <= {"encoding", "errors"}:
         return  # Python's TypeError
@@ -114,14 +113,14 @@ def pay_for_encoding(
     budget.spend(size // 1000, size)
 
 
-def _pay_for_int(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_int(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     for value in arguments[:1]:
         if kind_of(value) in ("str", "bytes") and len(value) > MAX_DIGITS:
             raise TooLargeError(f"a text of more than {MAX_DIGITS} digits is too long for a number")
     pay_for_whole(budget, arguments, _)
 
 
-def pay_for_whole(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def pay_for_whole(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     """Pay for the integer that a Decimal is rounded to."""
     for value in arguments[:1]:
         if kind_of(value) == "Decimal":
@@ -135,9 +134,7 @@ def pay_for_digits(digits: int, budget: Budget) -> None:
     budget.spend(division_steps(bits, bits))
 
 
-def _pay_for_round(
-    budget: Budget, arguments: Sequence[object], keywords: Mapping[str, object]
-) -> None:
+def _pay_for_round(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     number = argument(arguments, keywords, 0, "number")
     digits = argument(arguments, keywords, 1, "ndigits")
     if digits is None:
@@ -147,9 +144,7 @@ def _pay_for_round(
         budget.spend(division_steps(bits_of(number), bits_of(number)))
 
 
-def _pay_for_pow(
-    budget: Budget, arguments: Sequence[object], keywords: Mapping[str, object]
-) -> None:
+def _pay_for_pow(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     base = argument(arguments, keywords, 0, "base")
     exponent = argument(arguments, keywords, 1, "exp")
     modulus = argument(arguments, keywords, 2, "mod")
@@ -160,7 +155,7 @@ def _pay_for_pow(
         budget.spend((exponent.bit_length() + 1) * (1 + 2 * division_steps(size, size)))
 
 
-def _pay_for_divmod(budget: Budget, arguments: Sequence[object], _: Mapping[str, object]) -> None:
+def _pay_for_divmod(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     if len(arguments) == 2:
         pay_for_division(arguments[0], arguments[1], budget)
 
@@ -195,7 +190,7 @@ def _any(budget: Budget, /, *arguments: object, **keywords: object) -> bool:
     return any(*_truths(arguments, budget), **keywords)
 
 
-def _truths(arguments: Sequence[object], budget: Budget) -> Iterator[Any]:
+def _truths(arguments: Arguments, budget: Budget) -> Iterator[Any]:
     for item in arguments:
         yield map(truth, each(item, budget)) if is_iterable(item) else item
 
@@ -236,7 +231,7 @@ def _frozenset(budget: Budget, /, *arguments: object, **keywords: object) -> fro
     return frozenset(*_hashable(arguments, budget), **keywords)
 
 
-def _hashable(arguments: Sequence[object], budget: Budget) -> Iterator[Any]:
+def _hashable(arguments: Arguments, budget: Budget) -> Iterator[Any]:
     for item in arguments:
         found = _listed(item, budget)
         if found is not item:
@@ -305,9 +300,7 @@ def _min(budget: Budget, /, *arguments: object, **keywords: Any) -> object:
     return min(*_ordered(arguments, keywords, budget), **keywords)
 
 
-def _ordered(
-    arguments: Sequence[object], keywords: dict[str, object], budget: Budget
-) -> Sequence[object]:
+def _ordered(arguments: Arguments, keywords: dict[str, object], budget: Budget) -> Sequence[object]:
     """Prepare the arguments of ``min`` and ``max``: what is compared has been paid for."""
     whole = _gone_over(arguments[0], keywords, budget) if len(arguments) == 1 else None
     single = len(arguments) == 1 and is_iterable(whole)
@@ -333,7 +326,7 @@ def _sorted(budget: Budget, /, *arguments: object, **keywords: Any) -> list[obje
     return sorted(found, *arguments[1:], **keywords)
 
 
-def _gone_over(value: object, keywords: Mapping[str, object], budget: Budget) -> Any:
+def _gone_over(value: object, keywords: Keywords, budget: Budget) -> Any:
     """Return what is put in order; with a ``key`` its items need not be plain, or loaded."""
     has_key = isinstance(keywords.get("key"), Function)
     return opened(value, budget) if has_key else loaded(value, budget)
@@ -428,7 +421,7 @@ def _permutations(budget: Budget, /, *arguments: object, **keywords: Any) -> obj
 
 
 def _selection(
-    arguments: Sequence[Any], keywords: Mapping[str, Any], budget: Budget
+    arguments: Arguments, keywords: Keywords, budget: Budget
 ) -> tuple[list[Any], int | None]:
     """Return the arguments with the pool as a list, and how many items each result has."""
     pools = [_listed(item, budget) for item in arguments[:1]]

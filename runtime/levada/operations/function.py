@@ -7,11 +7,14 @@ from levada.operations.plain import KINDS, extent, listed, loaded
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from levada.operations.budget import Budget
 
-    Price = Callable[[Budget, Sequence[object], Mapping[str, object]], None]
+    #: What a call is given: a function takes its attributes for granted, as Python does.
+    Arguments: TypeAlias = "Sequence[Any]"
+    Keywords: TypeAlias = "Mapping[str, Any]"
+    Price = Callable[[Budget, Arguments, Keywords], None]
 
 _CALL = 5  #: steps that any call takes
 

@@ -11,22 +11,19 @@ from levada.operations.text_formats import MAX_DIGITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from typing import Any, Final
 
     from levada.operations.budget import Budget
-    from levada.operations.function import Price
+    from levada.operations.function import Arguments, Keywords, Price
 
 
-def _pay_for_factorial(
-    budget: Budget, arguments: Sequence[object], _: Mapping[str, object]
-) -> None:
+def _pay_for_factorial(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     for number in arguments:
         if isinstance(number, int) and number > 1:
             pay_for_bits(number * number.bit_length(), budget)
 
 
-def _pay_for_selection(budget: Budget, arguments: Sequence[Any], _: Mapping[str, object]) -> None:
+def _pay_for_selection(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     """Pay for ``comb`` and ``perm``."""
     if len(arguments) < 2 or arguments[1] is None:
         _pay_for_factorial(budget, arguments[:1], _)
@@ -37,7 +34,7 @@ def _pay_for_selection(budget: Budget, arguments: Sequence[Any], _: Mapping[str,
             budget.spend(division_steps(bits, bits) + bits // 1000, bits // 8)
 
 
-def _pay_for_divisor(budget: Budget, arguments: Sequence[object], _: Mapping[str, object]) -> None:
+def _pay_for_divisor(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     """Pay for ``gcd``, ``lcm`` and ``isqrt``."""
     bits = sum(number.bit_length() for number in arguments if isinstance(number, int))
     budget.spend(4 * division_steps(bits, bits), bits // 4)
@@ -54,9 +51,7 @@ def _prod(budget: Budget, /, *arguments: Any, **keywords: Any) -> object:
     return total
 
 
-def _pay_for_statistics(
-    budget: Budget, arguments: Sequence[object], keywords: Mapping[str, Any]
-) -> None:
+def _pay_for_statistics(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     """Pay for exact sums: the numbers are made fractions, whose denominators multiply."""
     given = (*arguments, *keywords.values())
     numbers = [item for values in given if type(values) in (list, tuple) for item in values]
@@ -72,23 +67,19 @@ def _pay_for_statistics(
     budget.spend((1 + exact) * division_steps(bits, bits), bits)
 
 
-def _pay_for_quantiles(
-    budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, object]
-) -> None:
+def _pay_for_quantiles(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     _pay_for_statistics(budget, arguments, keywords)
     parts = argument(arguments, keywords, 1, "n")
     if isinstance(parts, int):
         budget.spend(max(0, parts), 64 * max(0, parts))
 
 
-def _pay_for_decimal(budget: Budget, arguments: Sequence[object], _: Mapping[str, object]) -> None:
+def _pay_for_decimal(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     bits = sum(bits_of(value) for value in arguments if kind_of(value) == "int")
     budget.spend(division_steps(bits, bits), bits)
 
 
-def _pay_for_fraction(
-    budget: Budget, arguments: Sequence[object], keywords: Mapping[str, Any]
-) -> None:
+def _pay_for_fraction(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     for value in (*arguments, *keywords.values()):
         kind = kind_of(value)
         if kind == "str":

@@ -17,9 +17,13 @@ from levada.trees.classes import builtin_base, importable_name, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any
+    from collections import Counter, OrderedDict, defaultdict, deque
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import date, datetime, time, timedelta
+    from pathlib import Path
+    from typing import Any, TypeGuard
 
+    from levada.materializers import Materializer
     from levada.store import Store
     from levada.trees.tree_types import Tree
 
@@ -75,7 +79,7 @@ class Encoder:
         self._open.pop()
         return trees
 
-    def pairs(self, value: Any) -> list[Tree]:
+    def pairs(self, value: Mapping[Any, object]) -> list[Tree]:
         """Encode a mapping as pairs, in its order."""
         return self.items(map(list, value.items()), value)
 
@@ -124,7 +128,7 @@ class Encoder:
 
         return self.leaf(MATERIALIZER, value)
 
-    def leaf(self, materializer: Any, value: object) -> Tree:
+    def leaf(self, materializer: Materializer, value: object) -> Tree:
         """Store a value as a blob of its own."""
         from levada.materializers import save_leaf
 
@@ -207,7 +211,7 @@ def _tuple(encoder: Encoder, value: tuple[object, ...]) -> Tree:
     return {"$tuple": encoder.items(value, value)}
 
 
-def _dict(encoder: Encoder, value: dict[Any, object]) -> Tree:
+def _dict(encoder: Encoder, value: dict[Any, Any]) -> Tree:
     if _is_state_dict(value):
         return _leaf_of_torch(encoder, value)
     for key in value:
@@ -250,7 +254,7 @@ _EXACT: dict[type, Callable[[Encoder, Any], Tree]] = {
 }
 
 
-def _is_state_dict(value: Any) -> bool:
+def _is_state_dict(value: Mapping[Any, object]) -> bool:
     """Whether a mapping is a torch state dict, which keeps what its tensors share."""
     torch = sys.modules.get("torch")
     if torch is None or not value or not hasattr(torch, "Tensor"):
@@ -258,20 +262,20 @@ def _is_state_dict(value: Any) -> bool:
     return all(type(key) is str and isinstance(item, torch.Tensor) for key, item in value.items())
 
 
-def _leaf_of_torch(encoder: Encoder, value: Any) -> Tree:
+def _leaf_of_torch(encoder: Encoder, value: object) -> Tree:
     from levada.materializers.torch_tensors import STATE_DICT
 
     return encoder.leaf(STATE_DICT, value)
 
 
-def _ordered_dict(encoder: Encoder, value: object) -> Tree:
+def _ordered_dict(encoder: Encoder, value: OrderedDict[object, object]) -> Tree:
     if _is_state_dict(value):
         return _leaf_of_torch(encoder, value)
     _refuse_attributes(value)
     return {"$ordereddict": encoder.pairs(value)}
 
 
-def _counter(encoder: Encoder, value: object) -> Tree:
+def _counter(encoder: Encoder, value: Counter[object]) -> Tree:
     _refuse_attributes(value)
     return {"$counter": encoder.pairs(value)}
 
@@ -279,7 +283,7 @@ def _counter(encoder: Encoder, value: object) -> Tree:
 FACTORIES = {kind.__name__: kind for kind in (bool, int, float, str, bytes, list, tuple, dict, set)}
 
 
-def _default_dict(encoder: Encoder, value: Any) -> Tree:
+def _default_dict(encoder: Encoder, value: defaultdict[object, object]) -> Tree:
     factory = value.default_factory
     if factory is not None and factory not in FACTORIES.values():
         raise MaterializerError(
@@ -289,26 +293,26 @@ def _default_dict(encoder: Encoder, value: Any) -> Tree:
     return {"$defaultdict": [None if factory is None else factory.__name__, encoder.pairs(value)]}
 
 
-def _deque(encoder: Encoder, value: Any) -> Tree:
+def _deque(encoder: Encoder, value: deque[object]) -> Tree:
     return {"$deque": [encoder.items(value, value), value.maxlen]}
 
 
-def _datetime(_: Encoder, value: object) -> Tree:
+def _datetime(_: Encoder, value: datetime) -> Tree:
     return {"$datetime": _moment(value)}
 
 
-def _time(_: Encoder, value: object) -> Tree:
+def _time(_: Encoder, value: time) -> Tree:
     return {"$time": _moment(value)}
 
 
-def _moment(value: Any) -> Tree:
+def _moment(value: datetime | time) -> Tree:
     """Give the ISO form, or ``[naive ISO form, zone, fold]`` where that says less than the value.
 
     A zone is null, an IANA name, or ``[name, seconds, microseconds]`` of a fixed offset.
     """
     from datetime import timezone
 
-    zone = value.tzinfo
+    zone: Any = value.tzinfo
     if zone is None:
         text: str = value.isoformat()
         return [text, None, value.fold] if value.fold else text
@@ -329,11 +333,11 @@ def _moment(value: Any) -> Tree:
     )
 
 
-def _date(_: Encoder, value: Any) -> Tree:
+def _date(_: Encoder, value: date) -> Tree:
     return {"$date": value.isoformat()}
 
 
-def _timedelta(_: Encoder, value: Any) -> Tree:
+def _timedelta(_: Encoder, value: timedelta) -> Tree:
     return {"$timedelta": [value.days, value.seconds, value.microseconds]}
 
 
@@ -346,7 +350,7 @@ def _same(module: str, name: str) -> Callable[[type], bool]:
     return lambda cls: getattr(sys.modules.get(module), name, None) is cls
 
 
-_BY_NAME: dict[str, tuple[Callable[[type], bool], Callable[[Encoder, object], Tree]]] = {
+_BY_NAME: dict[str, tuple[Callable[[type], bool], Callable[[Encoder, Any], Tree]]] = {
     f"{module}:{name}": (_same(module, name), encode)
     for module, name, encode in (
         ("collections", "OrderedDict", _ordered_dict),
@@ -472,12 +476,12 @@ def _defined(private: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in private.items() if value is not undefined}
 
 
-def _is_path(value: object) -> bool:
+def _is_path(value: object) -> TypeGuard[Path]:
     pathlib = sys.modules.get("pathlib")
     return pathlib is not None and isinstance(value, pathlib.Path)
 
 
-def _path(encoder: Encoder, value: Any) -> Tree:
+def _path(encoder: Encoder, value: Path) -> Tree:
     from levada.materializers.paths import MATERIALIZER, is_copy
 
     if encoder.paths_by_name and not is_copy(value):
