@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from levada.json_types import Json
     from levada.trees.tree_types import Tree
 
-    Form: TypeAlias = "str | list[Form] | dict[str, Any]"
+    #: A form of a class, an enumeration or literals, with what it needs by name.
+    ClassForm: TypeAlias = "dict[str, Any]"
+    Form: TypeAlias = "str | list[Form] | ClassForm"
 
 CLASSES: Final = ("dataclass", "namedtuple", "typeddict", "made")
 _DURATION: Final = re.compile(
@@ -335,7 +337,7 @@ def same(one: object, other: object) -> bool:
 # ---------------------------------------------------------------------------- classes
 
 
-def _of_class(form: dict[str, Any], value: Json, path: str) -> Tree:
+def _of_class(form: ClassForm, value: Json, path: str) -> Tree:
     if "literal" in form:
         if not any(same(value, each) for each in form["literal"]):
             raise _mismatch(value, path, expected(form))
@@ -355,7 +357,7 @@ def _of_class(form: dict[str, Any], value: Json, path: str) -> Tree:
     return {f"${kind}": [form[kind], trees, *([left_out] if left_out else [])]}
 
 
-def _fields(form: dict[str, Any], value: Mapping[str, Json], path: str) -> dict[str, Tree]:
+def _fields(form: ClassForm, value: Mapping[str, Json], path: str) -> dict[str, Tree]:
     fields, defaults = form["fields"], form.get("defaults", {})
     for name in value:
         if name not in fields:

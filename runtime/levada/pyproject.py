@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 FILE = "pyproject.toml"
 
 
@@ -33,7 +29,7 @@ def read(path: str) -> dict[str, object]:
 
 def table(document: object, *names: str) -> dict[str, object]:
     """Return the table ``document[name][…]``, empty where it is not there or is no table."""
-    found: Any = document
+    found: object = document
     for name in names:
         found = found.get(name) if isinstance(found, dict) else None
     return found if isinstance(found, dict) else {}

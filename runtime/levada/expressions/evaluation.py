@@ -15,13 +15,14 @@ from levada.operations.walker import Variable, Walker, dotted_parts
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any, Final, TypeVar
 
     from levada.expressions.scope import Key, Scope
     from levada.operations import Budget, Function
     from levada.operations.handled import HandledError
     from levada.record_types import ErrorPart
+    from levada.trees.tree_types import Tree
 
     T = TypeVar("T")
 
@@ -231,7 +232,7 @@ class Evaluation(Walker):
                 break
         return (*carried, *lists)
 
-    def member(self, enum: Any, members: Any, value: object) -> object:
+    def member(self, enum: str, members: Mapping[str, Tree], value: object) -> object:
         """Return the member of an enumeration that has a value, without importing its class.
 
         None, which a parameter may be instead of a member, stays None.

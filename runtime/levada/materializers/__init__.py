@@ -24,6 +24,7 @@ from levada.trees.classes import builtin_base, type_name
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from importlib.metadata import EntryPoint
     from typing import Any, BinaryIO, Protocol
 
     from levada.store import BlobWriter, Store
@@ -266,7 +267,7 @@ def _installed_materializers() -> list[Materializer]:
     return _installed
 
 
-def _load_entry(entry: Any) -> Any:
+def _load_entry(entry: EntryPoint) -> Any:
     try:
         return entry.load()
     except (ImportError, AttributeError) as error:

@@ -33,11 +33,11 @@ from levada.operations.text_formats import MAX_DIGITS, formatted, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from typing import Any, Final
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any, Final, Unpack
 
     from levada.operations.budget import Budget
-    from levada.operations.function import Arguments, Keywords
+    from levada.operations.function import Arguments, FunctionOptions, Keywords
 
 #: The encodings of texts; others are slow, or import modules by the name that is given.
 ENCODINGS: Final = frozenset(
@@ -379,7 +379,7 @@ def _product(budget: Budget, /, *arguments: object, **keywords: object) -> objec
     return itertools.product(*pools, **keywords)
 
 
-def _pay_for_results(factors: Any, width: int, budget: Budget) -> None:
+def _pay_for_results(factors: Iterable[int], width: int, budget: Budget) -> None:
     """Pay for as many tuples of ``width`` items as the factors give when multiplied."""
     number = 1
     size = 56 + 8 * width
@@ -453,12 +453,13 @@ def _repeat(budget: Budget, /, *arguments: object, **keywords: object) -> object
     return itertools.repeat(*given, **keywords)
 
 
-def _function(name: str, **how: Any) -> Function:
+def _function(name: str, **how: Unpack[FunctionOptions]) -> Function:
     return Function(f"builtins.{name}", name, **how)
 
 
-def _iterator(name: str, *, passes_on: bool = True, **how: Any) -> Function:
-    return Function(f"itertools.{name}", f"itertools.{name}", passes_on=passes_on, **how)
+def _iterator(name: str, **how: Unpack[FunctionOptions]) -> Function:
+    options: FunctionOptions = {"passes_on": True, **how}
+    return Function(f"itertools.{name}", f"itertools.{name}", **options)
 
 
 _TABLE: Final = (

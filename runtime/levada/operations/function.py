@@ -7,14 +7,25 @@ from levada.operations.plain import KINDS, extent, listed, loaded
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, TypeAlias
+    from typing import Any, TypeAlias, TypedDict
 
     from levada.operations.budget import Budget
 
     #: What a call is given: a function takes its attributes for granted, as Python does.
     Arguments: TypeAlias = "Sequence[Any]"
     Keywords: TypeAlias = "Mapping[str, Any]"
+    #: Pays for what the arguments of a call do not say by their size.
     Price = Callable[[Budget, Arguments, Keywords], None]
+
+    class FunctionOptions(TypedDict, total=False):
+        """The keywords of `Function`."""
+
+        price: Price
+        run: Callable[..., object]
+        first: str
+        iterates: int
+        passes_on: bool
+
 
 _CALL = 5  #: steps that any call takes
 

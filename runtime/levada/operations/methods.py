@@ -21,10 +21,10 @@ from levada.operations.text_formats import format_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Final
+    from typing import Any, Final, Unpack
 
     from levada.operations.budget import Budget
-    from levada.operations.function import Arguments, Keywords
+    from levada.operations.function import Arguments, FunctionOptions, Keywords
 
     Price = Callable[[Budget, Arguments, Keywords], None]
 
@@ -156,7 +156,7 @@ def _timestamp(_budget: Budget, moment: Any, /, *arguments: object, **keywords: 
     return moment.timestamp(*arguments, **keywords)
 
 
-def _refuse_local_time(name: str, moment: Any, zone: Any) -> None:
+def _refuse_local_time(name: str, moment: Any, zone: object) -> None:
     if zone is None or moment.tzinfo is None:
         raise UnsupportedError(
             f"`{name}` would use the machine's time zone: give the datetime one, with"
@@ -185,7 +185,7 @@ def _pay_for_fraction(budget: Budget, arguments: Arguments, _: Keywords) -> None
     budget.spend(division_steps(bits, bits))
 
 
-def _methods(names: str, **how: Any) -> dict[str, Function]:
+def _methods(names: str, **how: Unpack[FunctionOptions]) -> dict[str, Function]:
     return {name: Function("", name, **how) for name in names.split()}
 
 
@@ -360,7 +360,7 @@ def attribute(value: object, name: str) -> object:
     return _refuse_attribute(value, name)
 
 
-def _parents(path: Any) -> tuple[Any, ...]:
+def _parents(path: Any) -> tuple[object, ...]:
     if len(path.parts) > _MAX_PARTS:
         raise TooLargeError(f"a path of more than {_MAX_PARTS} parts")
     return tuple(path.parents)
@@ -371,7 +371,7 @@ def _fields(cls: type) -> Any:
     return getattr(cls, "__dataclass_fields__", None) or getattr(cls, "model_fields", ())
 
 
-def _refuse_method(value: Any, name: str) -> None:
+def _refuse_method(value: object, name: str) -> None:
     kind = kind_of(value)
     if name in _IN_PLACE and hasattr(value, name) and kind in ("list", "dict", "set"):
         instead = _instead(name, str(kind))

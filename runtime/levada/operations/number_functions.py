@@ -11,10 +11,10 @@ from levada.operations.text_formats import MAX_DIGITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from typing import Any, Final, Unpack
 
     from levada.operations.budget import Budget
-    from levada.operations.function import Arguments, Keywords, Price
+    from levada.operations.function import Arguments, FunctionOptions, Keywords, Price
 
 
 def _pay_for_factorial(budget: Budget, arguments: Arguments, _: Keywords) -> None:
@@ -98,7 +98,7 @@ def _exponent(text: str) -> int:
     return int(written) if written.isdecimal() else 0
 
 
-def _math(names: str, **how: Any) -> list[Function]:
+def _math(names: str, **how: Unpack[FunctionOptions]) -> list[Function]:
     return [Function(f"math.{name}", f"math.{name}", **how) for name in names.split()]
 
 

@@ -18,7 +18,7 @@ from levada.operations.plain import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sized
     from typing import Any, Final
 
     from levada.operations.budget import Budget
@@ -208,7 +208,7 @@ def _pay_for_comparing(left: object, right: object, budget: Budget) -> None:
         budget.spend(division_steps(measured.bits, measured.bits))
 
 
-def _contains(holder: Any, value: object, budget: Budget) -> bool:
+def _contains(holder: Any, value: Any, budget: Budget) -> bool:
     kind = plain(holder)
     if kind == ITERATOR:
         return any(
@@ -245,7 +245,7 @@ def division_steps(bits: int, other: int) -> int:
     return (bits // 30) * (other // 30) // 300
 
 
-def search_steps(text: Any, part: Any) -> int:
+def search_steps(text: Sized, part: Sized) -> int:
     """What looking for a part in a text costs at most."""
     return len(text) * min(len(part), 100) // 50_000
 

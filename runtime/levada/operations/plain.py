@@ -18,7 +18,7 @@ from levada.operations.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from typing import Any, Final
 
     from levada.operations.budget import Budget
@@ -309,13 +309,13 @@ def _measure(value: Any, found: Extent, inner: list[Any]) -> None:
         found.bits += 8 * value.__sizeof__()
 
 
-def _extend(inner: list[object], items: Any) -> None:
+def _extend(inner: list[object], items: Collection[object]) -> None:
     if len(inner) + len(items) > MAX_VALUES:
         raise TooLargeError("the value has too many parts")
     inner.extend(items)
 
 
-def text_bytes(text: Any) -> int:
+def text_bytes(text: str | bytes) -> int:
     """Return how many bytes the characters of a text (or bytes) may take."""
     return len(text) if text.isascii() else 4 * len(text)
 

@@ -17,7 +17,11 @@ from levada.trees.encode import FACTORIES, dataclass_fields
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime, time, tzinfo
+    from enum import Enum
     from typing import Any
+
+    from pydantic import BaseModel
 
     from levada.store import Store
     from levada.trees.tree_types import Content
@@ -182,14 +186,14 @@ def _time(_: Decoder, content: Content) -> object:
     return _moment(time.fromisoformat, content)
 
 
-def _moment(read: Callable[[str], Any], content: Content) -> object:
+def _moment(read: Callable[[str], datetime | time], content: Content) -> object:
     if type(content) is str:
         return read(content)
     naive, zone, fold = content
     return read(naive).replace(tzinfo=_zone(zone), fold=fold)
 
 
-def _zone(zone: Content) -> object:
+def _zone(zone: Content) -> tzinfo | None:
     if zone is None:
         return None
     if type(zone) is str:
@@ -242,7 +246,7 @@ def _path(_: Decoder, content: Content) -> object:
     return Path(content)
 
 
-def _class(name: object, kind: str, is_one: Callable[[Any], bool]) -> Any:
+def _class(name: object, kind: str, is_one: Callable[[type], bool]) -> Any:
     cls = find_class(name)
     if not is_one(cls):
         raise MaterializerError(
@@ -251,10 +255,11 @@ def _class(name: object, kind: str, is_one: Callable[[Any], bool]) -> Any:
     return cls
 
 
-def _enum_class(name: object) -> Any:
+def _enum_class(name: object) -> type[Enum]:
     from enum import Enum
 
-    return _class(name, "Enum", lambda cls: issubclass(cls, Enum))
+    found: type[Enum] = _class(name, "Enum", lambda cls: issubclass(cls, Enum))
+    return found
 
 
 def _enum(_: Decoder, content: Content) -> object:
@@ -312,7 +317,9 @@ def _pydantic(decoder: Decoder, content: Content) -> object:
     return _restore_model(decoder, cls, fields, rest)
 
 
-def _restore_model(decoder: Decoder, cls: Any, fields: Content, rest: Content) -> object:
+def _restore_model(
+    decoder: Decoder, cls: type[BaseModel], fields: Content, rest: Content
+) -> object:
     instance = cls.__new__(cls)
     private = {name: part.get_default() for name, part in cls.__private_attributes__.items()}
     stored = decoder.decode(rest.get("private", {}))
@@ -344,7 +351,7 @@ def _made(decoder: Decoder, content: Content) -> object:
         raise MaterializerError(f"{name.rpartition(':')[2]} refuses its fields: {error}") from error
 
 
-def _has_fields(cls: Any) -> bool:
+def _has_fields(cls: type) -> bool:
     """Whether a class does no more than its fields and their validators ask for."""
     made_by = ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_validator__")
     is_tuple = issubclass(cls, tuple) and hasattr(cls, "_fields")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections import Counter, OrderedDict, defaultdict, deque
     from collections.abc import Callable, Iterable, Mapping
     from datetime import date, datetime, time, timedelta
+    from enum import Enum
     from pathlib import Path
     from typing import Any, TypeGuard
 
@@ -381,7 +382,7 @@ def _is_enum(value: object) -> bool:
     return isinstance(value, sys.modules["enum"].Enum)
 
 
-def _enum(encoder: Encoder, value: Any) -> Tree:
+def _enum(encoder: Encoder, value: Enum) -> Tree:
     """Encode a member by name, with its value for those who read without the class."""
     name = importable_name(type(value))
     plain = Encoder(None)
@@ -504,7 +505,7 @@ def _leaf(encoder: Encoder, value: object) -> Tree:
     return encoder.leaf(materializer, value)
 
 
-_BY_BASE: tuple[tuple[Callable[[object], bool], Callable[[Encoder, object], Tree]], ...] = (
+_BY_BASE: tuple[tuple[Callable[[object], bool], Callable[[Encoder, Any], Tree]], ...] = (
     (_is_enum, _enum),
     (_is_namedtuple, _namedtuple),
     (_is_dataclass, _dataclass),
