@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import ast
     from collections.abc import Callable
     from types import ModuleType
-    from typing import Any
 
 
 def function_of(module: ModuleType, name: str) -> Callable[..., object] | None:
@@ -33,10 +32,9 @@ def function_of(module: ModuleType, name: str) -> Callable[..., object] | None:
     if inner is None:
         return None
     tree.body = [*filter(_is_future, tree.body), inner]
-    defined: dict[str, Any] = {}
+    defined: dict[str, Callable[..., object]] = {}
     exec(compile(tree, file, "exec", dont_inherit=True), vars(module), defined)  # noqa: S102
-    found: Callable[..., object] = defined[function]
-    return found
+    return defined[function]
 
 
 def _source(module: ModuleType) -> str | None:

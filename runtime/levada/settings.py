@@ -12,7 +12,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Generic, TypeVar
 
     T = TypeVar("T")
@@ -418,7 +418,7 @@ class Kind(Generic[T]):
     __slots__ = ("annotation", "example", "read", "schema")
 
     def __init__(
-        self, read: Reader[T], annotation: str, schema: dict[str, Any], example: str
+        self, read: Reader[T], annotation: str, schema: Mapping[str, object], example: str
     ) -> None:
         self.read = read
         self.annotation = annotation

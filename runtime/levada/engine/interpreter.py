@@ -368,11 +368,11 @@ class Interpreter:
 
     def _retry_delay(self, attempt: Attempt, error: ErrorPart) -> float | None:
         """Seconds until the next attempt; None if there is none."""
-        retry: RetrySetting = attempt.settings.get("retry", {})
+        retry: RetrySetting | None = attempt.settings.get("retry")
         failed = attempt.number
         if error.get("permanent") or error.get("kind") == CANCELLED:
             return None
-        if failed > retry.get("count", 0):
+        if retry is None or failed > retry.get("count", 0):
             return None
         return backoff(retry, failed)
 

@@ -9,6 +9,7 @@ from levada.forms import EXPECTED, is_number, is_text_of, same, shown
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from decimal import Decimal
     from typing import Any, Final
 
     from levada.plan_types import PlanParameter, Schema
@@ -67,7 +68,7 @@ def typed(value: object, schema: object) -> object:
     return value
 
 
-def violation(value: object, schema: Schema, name: str = "") -> str:
+def violation(value: object, schema: Mapping[str, object], name: str = "") -> str:
     """Say what is wrong with a value by a JSON schema; empty if nothing is.
 
     ``name`` is what the value is called where a place in it is meant.
@@ -180,7 +181,9 @@ def _may_be(value: object, schema: object) -> bool:
     return isinstance(kind, str) and _is(value, kind)
 
 
-def _number_violations(value: float, schema: Schema, path: str) -> Iterator[tuple[str, str]]:
+def _number_violations(
+    value: float | Decimal, schema: Schema, path: str
+) -> Iterator[tuple[str, str]]:
     if "minimum" in schema and value < schema["minimum"]:
         yield path, f"is less than {schema['minimum']}"
     if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
@@ -226,7 +229,7 @@ def _form_violations(value: str, schema: Schema, path: str, form: str) -> Iterat
     elif form == "Decimal":
         from decimal import Decimal
 
-        number: Any = Decimal(value)
+        number = Decimal(value)
         if number.is_finite():
             yield from _number_violations(number, schema, path)
 

@@ -22,10 +22,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import Any
 
     from levada.materializers import Sink, Source
     from levada.store import Store
+    from levada.trees.tree_types import Content
 
 FOLDER_FORMAT = "folder"
 _workspace: tuple[int, str] | None = None  # the process that it belongs to, and the folder
@@ -103,7 +103,7 @@ def _stable_name(name: str) -> str:
     return f"tmp{dot}{ending}" if made_up and letters == letters.lower() else (name or "root")
 
 
-def _entries(root: str, inside: str, store: Store) -> Iterator[list[Any]]:
+def _entries(root: str, inside: str, store: Store) -> Iterator[list[Content]]:
     with os.scandir(os.path.join(root, inside)) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
@@ -165,7 +165,7 @@ def _load_folder(entries: object, store: Store, target: str) -> None:
             os.symlink(rest[0], path)
 
 
-def _checked(entry: Any) -> list[Any]:
+def _checked(entry: Content) -> list[Content]:
     match entry:
         case ["file", str(name), str(), int(), bool()] | ["folder", str(name)] if _is_safe(name):
             return list(entry)
