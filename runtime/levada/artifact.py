@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from levada.record_types import ArtifactJson
+
 TREE_FORMAT = "json"
 PICKLE_FORMAT = "pickle"
 _REQUIRED = ("digest", "size", "format", "materializer", "type")
@@ -83,7 +85,7 @@ class Artifact:
             raise CorruptArtifact(f"this is not an artifact: {str(data)[:200]}")
         return cls(**{name: data[name] for name in _REQUIRED}, meta=data.get("meta"))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> ArtifactJson:
         """Give the JSON form, as it stands in records and trees."""
         return {
             "digest": self.digest,

@@ -12,22 +12,30 @@ from levada import cache, records, relay, tracking, values
 from levada.artifact import Artifact
 from levada.errors import SecretOutputError
 from levada.redaction import find_secret, redact_error, redact_json
-from levada.trees.canonical import artifact_of, canonical
+from levada.trees.canonical import artifact_of, canonical, leaf_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from levada.cache_types import ObservedNames
+    from levada.record_types import (
+        ArtifactJson,
+        CodePart,
+        InputEntry,
+        MetricEntry,
+        OfContainer,
+        OutputEntry,
+        Record,
+        ResourcesUsed,
+        Status,
+    )
     from levada.relay import Relay
     from levada.request import StepRequest
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
-#: Fields of a record whose text is not Levada's own.
-_FREE_FIELDS = (
-    *("parameters", "inputs", "outputs", "metrics", "params", "artifacts"),
-    *("engine", "observed", "warnings"),
-)
 _DICTIONARY_LIMIT = 100_000  # characters of a shown parameter
 
 
@@ -43,18 +51,18 @@ class Attempt:
         #: values by variable
         self.secrets = request.secrets_here
         self.started = time_ns()
-        self.metrics: list[dict[str, Any]] = []
-        self.params: dict[str, Any] = {}
-        self.artifacts: dict[str, Any] = {}
+        self.metrics: list[MetricEntry] = []
+        self.params: dict[str, object] = {}
+        self.artifacts: dict[str, ArtifactJson] = {}
         self.returns: Artifact | None = None
-        self.outputs: dict[str, Any] = {}
-        self.error: dict[str, Any] | None = None
+        self.outputs: dict[str, OutputEntry] = {}
+        self.error: Any = None  #: `ErrorPart` or None; the step command has it as a plain dict
         self.start: str | None = None  #: how its process began: "fresh" or "fork"
         self.line: int | None = None  #: where the step's function starts, once it is imported
-        self.resources: dict[str, Any] = {}
+        self.resources: ResourcesUsed = {}
         self.looked_up: cache.Lookup | None = None
-        self.observed: dict[str, Any] | None = None  #: what the step read, if it succeeded
-        fields = cache.context_of(request)
+        self.observed: ObservedNames | None = None  #: what the step read, if it succeeded
+        fields: dict[str, object] = {**cache.context_of(request)}
         fields["parameters"] = partial(_decoded, request.parameters, store)
         fields["map_index"] = tuple(request.map_index) if request.map_index else None
         self.context = tracking.Context(self._note_read, **fields)
@@ -96,13 +104,13 @@ class Attempt:
         if os.getpid() != self._owner:
             self._keep("read", {"name": name})
 
-    def _keep(self, kind: str, entry: dict[str, Any]) -> None:
+    def _keep(self, kind: str, entry: Mapping[str, object]) -> None:
         if os.getpid() == self._owner:
             self._take(kind, entry)
         elif self._relay is not None:
             self._relay.send(kind, _finite(entry))
 
-    def _take(self, kind: str, entry: dict[str, Any]) -> None:
+    def _take(self, kind: str, entry: Any) -> None:
         if kind == "metric":
             self.metrics.append(_finite(entry))
         elif kind == "params":
@@ -131,7 +139,7 @@ class Attempt:
         tracking.end()
         os.environ.pop(tracking.ATTEMPT, None)
 
-    def close_relay(self) -> list[Any]:
+    def close_relay(self) -> list[tuple[str, str, str | None]]:
         """Take what other processes have logged, and return what they have observed."""
         handed = [] if self._relay is None else list(self._relay.close())
         for kind, entry in handed:
@@ -141,16 +149,18 @@ class Attempt:
 
     # ---------------------------------------------------------------- the record
 
-    def write(self, status: str) -> dict[str, Any]:
-        """Write the record and give it. Raises StoreError."""
+    def write(self, status: Status) -> Any:
+        """Write the `Record` and give it. Raises StoreError."""
         record = self.record(status)
         records.write_record(self.store, record)
         return record
 
-    def record(self, status: str) -> dict[str, Any]:
+    def record(self, status: Status) -> Record:
         """Make the record, secrets masked wherever the step or its caller can have put them."""
         request, finished = self.request, time_ns()
-        record = {
+        given: Any = request  # parts of the record, in JSON from an engine
+        own: OfContainer = {} if request.container is None else {"container": given.container}
+        record: Record = {
             "schema": records.RECORD_SCHEMA,
             "pipeline": request.pipeline,
             "run_id": request.run_id,
@@ -165,8 +175,8 @@ class Attempt:
             "seconds": round((finished - self.started) / 1e9, 6),
             "code": self._code(),
             "environment": cache.environment_of(request),
-            **({} if request.container is None else {"container": request.container}),
-            "git": request.git,
+            **own,
+            "git": given.git,
             "parameters": _display(request.parameters),
             "inputs": {name: self._input(name, tree) for name, tree in request.inputs.items()},
             "returns": None if self.returns is None else self.returns.as_json(),
@@ -178,32 +188,31 @@ class Attempt:
             "cache": None if self.looked_up is None else self.looked_up.as_json(),
             "observed": self.observed,
             "error": self.error,
-            "engine": request.engine,
+            "engine": given.engine,
             "allow_pickle": self._pickled(),
             "warnings": request.warnings,
         }
         if self.secrets:
-            hidden = list(self.secrets.values())
-            record["error"] = redact_error(self.error, hidden)
-            record |= {name: redact_json(record[name], hidden) for name in _FREE_FIELDS}
+            _mask(record, list(self.secrets.values()))
         return record
 
-    def _code(self) -> dict[str, Any]:
+    def _code(self) -> CodePart:
         step = self.request.step
         return {"digest": step.get("code"), "file": step.get("file"), "line": self.line}
 
-    def _input(self, name: str, tree: Any) -> dict[str, Any]:
+    def _input(self, name: str, tree: Tree) -> InputEntry:
         source = self.request.sources.get(name)
         leaf = artifact_of(tree)
-        described: dict[str, Any] = {"source": source, "digest": values.digest(tree)}
+        digest = values.digest(tree)
         if leaf is not None:
-            return {**described, "type": leaf.type, "artifact": leaf.as_json()}
+            artifact = leaf.as_json()
+            return {"source": source, "digest": digest, "type": leaf.type, "artifact": artifact}
         data = canonical(tree)
         kind = values.tree_type(tree)
         if len(data) <= values.INLINE:
-            return {**described, "type": kind, "tree": tree}
+            return {"source": source, "digest": digest, "type": kind, "tree": tree}
         stored = Artifact(self.store.put_blob(data), len(data), "json", "tree", kind)
-        return {**described, "type": kind, "artifact": stored.as_json()}
+        return {"source": source, "digest": digest, "type": kind, "artifact": stored.as_json()}
 
     def _pickled(self) -> list[str]:
         held = {name: entry.get("artifact") for name, entry in self.outputs.items()}
@@ -212,18 +221,31 @@ class Attempt:
         return sorted(name for name, artifact in artifacts.items() if artifact.is_pickled)
 
 
-def output_entry(found: Artifact | Any, store: Store) -> dict[str, Any]:
+def _mask(record: Record, secrets: list[str]) -> None:
+    """Replace secrets in all fields of a record whose text is not Levada's own."""
+    record["error"] = redact_error(record["error"], secrets)
+    record["parameters"] = redact_json(record["parameters"], secrets)
+    record["inputs"] = redact_json(record["inputs"], secrets)
+    record["outputs"] = redact_json(record["outputs"], secrets)
+    record["metrics"] = redact_json(record["metrics"], secrets)
+    record["params"] = redact_json(record["params"], secrets)
+    record["artifacts"] = redact_json(record["artifacts"], secrets)
+    record["engine"] = redact_json(record["engine"], secrets)
+    record["observed"] = redact_json(record.get("observed"), secrets)
+    record["warnings"] = redact_json(record["warnings"], secrets)
+
+
+def output_entry(found: Artifact | Tree, store: Store) -> OutputEntry:
     """Describe one named output (see `values.save_with_fields`): what it is, and what to show."""
-    leaf = artifact_of(found)
-    if leaf is not None:
-        return {"artifact": leaf.as_json(), "display": shown_artifact(leaf, store)}
+    if isinstance(found, Artifact):
+        return {"artifact": found.as_json(), "display": shown_artifact(found, store)}
     return {"tree": found, "display": values.display(found, store)}
 
 
-def shown_artifact(artifact: Artifact, store: Store) -> Any:
+def shown_artifact(artifact: Artifact, store: Store) -> object:
     """Give a small value as JSON; what is larger, or no JSON, as its address."""
     if artifact.is_tree and artifact.size <= values.INLINE:
-        return values.display({"$artifact": artifact.as_json()}, store)
+        return values.display(leaf_of(artifact.as_json()), store)
     return {
         "uri": store.blob_uri(artifact.digest),
         "digest": artifact.digest,
@@ -232,15 +254,15 @@ def shown_artifact(artifact: Artifact, store: Store) -> Any:
     }
 
 
-def _decoded(trees: dict[str, Any], store: Store) -> dict[str, Any]:
+def _decoded(trees: dict[str, Tree], store: Store) -> dict[str, object]:
     return {name: values.decode(tree, store) for name, tree in trees.items()}
 
 
-def _display(trees: dict[str, Any]) -> dict[str, Any]:
+def _display(trees: dict[str, Tree]) -> dict[str, object]:
     return {name: values.display(tree) for name, tree in trees.items()}
 
 
-def _shown(value: object) -> Any:
+def _shown(value: object) -> object:
     try:
         shown = values.display(values.encode(value))
         if len(json.dumps(shown)) <= _DICTIONARY_LIMIT:
@@ -250,7 +272,7 @@ def _shown(value: object) -> Any:
     return repr(value)[:_DICTIONARY_LIMIT]
 
 
-def _finite(entry: dict[str, Any]) -> dict[str, Any]:
+def _finite(entry: Any) -> Any:
     """JSON has no NaN and no infinity: as text, as everywhere in records."""
     if isinstance(entry.get("value"), float):
         return {**entry, "value": values.display(values.encode(entry["value"]))}

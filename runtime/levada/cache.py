@@ -19,11 +19,23 @@ from levada.trees.canonical import canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from levada.cache_types import (
+        CachedResult,
+        CacheEntry,
+        CachePart,
+        KeyParts,
+        Observed,
+        Origin,
+        Reason,
+    )
+    from levada.json_types import Json
+    from levada.record_types import EnvironmentPart, Record
     from levada.request import StepRequest
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
 SCHEMA = "levada.cache/2"
 _MOST_ENTRIES = 16  # of one key that are looked at, the newest first
@@ -43,9 +55,9 @@ class Lookup:
     def __init__(
         self,
         key: str,
-        parts: dict[str, Any],
-        entry: dict[str, Any] | None,
-        reasons: list[dict[str, Any]],
+        parts: KeyParts,
+        entry: CachedResult | None,
+        reasons: list[Reason],
     ) -> None:
         self.key = key
         self.parts = parts
@@ -58,7 +70,7 @@ class Lookup:
         """Whether the step need not run."""
         return self.entry is not None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> CachePart:
         """Give the cache part of a record."""
         return {
             "key": self.key,
@@ -69,13 +81,13 @@ class Lookup:
         }
 
 
-def parts_of(request: StepRequest, classes: Iterable[str]) -> dict[str, Any]:
+def parts_of(request: StepRequest, classes: Iterable[str]) -> KeyParts:
     """Give what the key is made of, each part by its digest or its text.
 
     ``classes`` are those of the inputs, by name (see ``levada.input_classes``).
     """
     described = environment_of(request)
-    parts = {
+    parts: KeyParts = {
         "step": request.key,
         "code": request.step.get("code"),
         "environment": described["digest"],
@@ -94,7 +106,7 @@ def packages_of(request: StepRequest) -> tuple[list[str], list[str]]:
     return request.step.get("imports") or [], request.settings.get("requirements") or []
 
 
-def environment_of(request: StepRequest) -> dict[str, Any]:
+def environment_of(request: StepRequest) -> EnvironmentPart:
     """Describe what the step runs in: its image, or this process; or what the request says.
 
     What is said of an image is kept in the request, for another answer would be another key.
@@ -102,11 +114,12 @@ def environment_of(request: StepRequest) -> dict[str, Any]:
     if request.environment is None and request.container is not None:
         from levada import programs
 
-        request.environment = programs.environment_here(request.settings["image"])
-    return request.environment or environment.describe(*packages_of(request))
+        request.environment = {**programs.environment_here(request.settings["image"])}
+    given: Any = request.environment  # `EnvironmentPart`, in JSON from an engine
+    return given or environment.describe(*packages_of(request))
 
 
-def key_of(parts: dict[str, Any]) -> str:
+def key_of(parts: KeyParts) -> str:
     """Give the key: 64 hexadecimal digits."""
     return digest_of(canonical(_sorted(parts))).removeprefix("sha256:")
 
@@ -133,27 +146,28 @@ def lookup(request: StepRequest, store: Store, *, here: bool = True) -> Lookup:
         return found
     names = store.list(_folder(found.key))[-_MOST_ENTRIES:]
     for name in reversed(names):
-        entry = records.read_document(store, f"{_folder(found.key)}/{name}") or {}
-        if not here and observations.is_of_its_place(entry.get("observed") or {}):
+        entry: CacheEntry | None = records.read_json(store, f"{_folder(found.key)}/{name}")
+        observed: Mapping[str, object] = (entry and entry.get("observed")) or {}
+        if not here and observations.is_of_its_place(observed):
             found.is_open, found.reasons = True, []
             return found
         reasons = _faults(entry, found.key, request, store)
         if not reasons:
             found.entry, found.reasons = entry, []
             return found
-        found.reasons = found.reasons or [dict(reason) for reason in reasons]
+        found.reasons = found.reasons or reasons
     return found
 
 
-def remember(
-    record: dict[str, Any], store: Store, reads: dict[str, str], observed: dict[str, Any]
-) -> None:
+def remember(record: Record, store: Store, reads: dict[str, str], observed: Observed) -> None:
     """Enter what an attempt gave, after a miss.
 
     ``reads`` is :func:`context_reads` of it, ``observed`` what it read besides.
     """
     cache = record["cache"]
-    entry = {
+    if cache is None:
+        raise ValueError("the attempt was not looked up")
+    entry: CacheEntry = {
         "schema": SCHEMA,
         "key": cache["key"],
         "parts": cache["parts"],
@@ -165,11 +179,21 @@ def remember(
         "metrics": record["metrics"],
         "params": record["params"],
         "artifacts": record["artifacts"],
-        "from": {name: record[name] for name in ("run_id", "node", "map_index", "attempt")},
+        "from": origin_of(record),
     }
     data = records.document(entry)
     name = f"{time.time_ns() // 1000:017d}-{digest_of(data)[7:15]}.json"
     store.write_once(f"{_folder(cache['key'])}/{name}", data)
+
+
+def origin_of(record: Record) -> Origin:
+    """Return which attempt a record is of."""
+    return {
+        "run_id": record["run_id"],
+        "node": record["node"],
+        "map_index": record["map_index"],
+        "attempt": record["attempt"],
+    }
 
 
 def places_of(request: StepRequest) -> observations.Places:
@@ -183,7 +207,7 @@ def known_variables(request: StepRequest) -> set[str]:
     return {*(settings.get("environment") or ()), *(settings.get("secrets") or ())}
 
 
-def context_of(request: StepRequest) -> dict[str, Any]:
+def context_of(request: StepRequest) -> dict[str, Tree]:
     """Give the fields of the context that the step can read, its parameters as trees."""
     engine = request.engine
     return {
@@ -208,20 +232,21 @@ def context_reads(request: StepRequest, fields: list[str]) -> dict[str, str]:
     return {name: digest_of(canonical(given[name])) for name in kept}
 
 
-def explain(record: dict[str, Any], store: Store) -> list[dict[str, Any]]:
+def explain(record: Record, store: Store) -> list[Reason]:
     """Say why the attempt of a record hit or missed the cache, most telling reason first.
 
     Each reason has ``part`` (code, environment, inputs, …) and ``text``; what changed since the
     nearest earlier run of the same node has ``before`` and ``after`` also.
     """
     cache = record["cache"]
-    if cache["hit"]:
-        origin = cache["from"]
+    if cache is None:
+        raise ValueError("the cache was not asked")
+    origin = cache["from"] if cache["hit"] else None
+    if origin is not None:
         text = f"the same step gave this in run {origin['run_id']}"
         return [{"part": "cache", "text": text}]
     if cache.get("reasons"):
-        reasons: list[dict[str, Any]] = cache["reasons"]
-        return reasons
+        return cache["reasons"]
     earlier = _nearest(record, store)
     if earlier is None:
         return [{"part": "run", "text": "there is no earlier run of this node"}]
@@ -235,15 +260,14 @@ def _folder(key: str) -> str:
     return f"cache/{key}"
 
 
-def _sorted(value: Any) -> Any:
-    return json.loads(json.dumps(value, sort_keys=True))
+def _sorted(value: object) -> Json:
+    found: Json = json.loads(json.dumps(value, sort_keys=True))
+    return found
 
 
-def _faults(
-    entry: dict[str, Any], key: str, request: StepRequest, store: Store
-) -> Sequence[Mapping[str, Any]]:
+def _faults(entry: CacheEntry | None, key: str, request: StepRequest, store: Store) -> list[Reason]:
     """Say why an entry cannot be used; nothing if it can."""
-    if entry.get("schema") != SCHEMA:
+    if entry is None or entry.get("schema") != SCHEMA:
         return [{"part": "entry", "text": "the cache's entry is damaged"}]
     for name, digest in (entry.get("reads") or {}).items():
         if context_reads(request, [name]).get(name) != digest:
@@ -252,7 +276,7 @@ def _faults(
     try:
         held = [entry["returns"], *entry["artifacts"].values()]
         artifacts = [Artifact.from_json(artifact) for artifact in held]
-        whole = all(entry[name] is not None for name in ("outputs", "metrics", "params"))
+        whole = None not in (entry["outputs"], entry["metrics"], entry["params"])
         whole = whole and bool(entry["from"]["run_id"]) and isinstance(entry["created"], float)
         whole = whole and set(observations.PARTS) <= set(entry["observed"])
     except (ArtifactError, KeyError, AttributeError, TypeError):
@@ -277,7 +301,7 @@ def _faults(
         return [{"part": "blob", "text": "what the step read is missing from the store"}]
 
 
-def _refusals(entry: dict[str, Any], request: StepRequest) -> list[dict[str, Any]]:
+def _refusals(entry: CacheEntry, request: StepRequest) -> list[Reason]:
     """Say why the settings of the step do not allow an entry to be used."""
     setting, observed = request.settings.get("cache"), entry["observed"]
     if isinstance(setting, (int, float)) and not isinstance(setting, bool):
@@ -303,21 +327,22 @@ def _span(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-def _nearest(record: dict[str, Any], store: Store) -> dict[str, Any] | None:
+def _nearest(record: Record, store: Store) -> Record | None:
     """Find the last record of the same node in an earlier run."""
     pipeline, node, map_index = record["pipeline"], record["node"], record["map_index"]
     for run_id in records.earlier_runs(store, pipeline, record["run_id"], _MOST_RUNS):
         for attempt in reversed(records.attempts(store, pipeline, run_id, node, map_index)):
             path = records.attempt_path(pipeline, run_id, node, map_index, attempt)
-            found = records.read_record(store, path)
+            found: Record | None = records.read_record(store, path)
             if found is not None and found.get("cache"):
                 return found
     return None
 
 
-def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
-    old, new = before["cache"]["parts"], after["cache"]["parts"]
-    changes: list[dict[str, Any]] = []
+def _changes(before: Record, after: Record) -> list[Reason]:
+    was, now = before["cache"], after["cache"]
+    old, new = was["parts"] if was else {}, now["parts"] if now else {}
+    changes: list[Reason] = []
     texts = {
         "step": "another function is called",
         "code": "the code of the step, of what it reaches, or one of its files changed",
@@ -334,7 +359,7 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, An
     return changes
 
 
-def _input_changes(old: dict[str, str], new: dict[str, str]) -> list[dict[str, Any]]:
+def _input_changes(old: dict[str, str], new: dict[str, str]) -> list[Reason]:
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return [
         _change("inputs", f"input {name} changed", old.get(name), new.get(name)) | {"name": name}
@@ -342,7 +367,7 @@ def _input_changes(old: dict[str, str], new: dict[str, str]) -> list[dict[str, A
     ]
 
 
-def _class_changes(old: dict[str, str], new: dict[str, str]) -> list[dict[str, Any]]:
+def _class_changes(old: dict[str, str], new: dict[str, str]) -> list[Reason]:
     return [
         _change("classes", f"the class {name} of an input changed", old[name], new[name])
         | {"name": name}
@@ -351,7 +376,7 @@ def _class_changes(old: dict[str, str], new: dict[str, str]) -> list[dict[str, A
     ]
 
 
-def _environment_changes(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
+def _environment_changes(old: EnvironmentPart, new: EnvironmentPart) -> list[Reason]:
     was, now = dict(old["packages"]), dict(new["packages"])
     was["Python"], now["Python"] = _minor(old["python"]), _minor(new["python"])
     names = [name for name in sorted({**was, **now}) if was.get(name) != now.get(name)]
@@ -369,7 +394,7 @@ def _environment_changes(old: dict[str, Any], new: dict[str, Any]) -> list[dict[
     ]
 
 
-def _change(part: str, text: str, before: Any, after: Any) -> dict[str, Any]:
+def _change(part: str, text: str, before: object, after: object) -> Reason:
     return {"part": part, "text": text, "before": before, "after": after}
 
 

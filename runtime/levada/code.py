@@ -782,7 +782,7 @@ class Code:
             )
         return False
 
-    def _is_pure(self, unit: Unit, expression: Any) -> bool:
+    def _is_pure(self, unit: Unit, expression: ast.expr | None) -> bool:
         """Whether evaluating an expression has no effect: what it calls is known to have none."""
         pending = [expression]
         while pending:
@@ -798,12 +798,12 @@ class Code:
                     pending += child if isinstance(child, list) else [child]
         return True
 
-    def _is_pure_decorator(self, unit: Unit, decorator: Any) -> bool:
+    def _is_pure_decorator(self, unit: Unit, decorator: ast.expr) -> bool:
         if decorator.__class__.__name__ != "Call":
             return self._is_pure_call(unit, decorator)
         return self._is_pure(unit, decorator)
 
-    def _is_pure_call(self, unit: Unit, function: Any) -> bool:
+    def _is_pure_call(self, unit: Unit, function: ast.expr) -> bool:
         """Whether calling what an expression names has no effect."""
         base = code_units.reference(function)
         last = getattr(function, "attr", getattr(function, "id", ""))
@@ -959,7 +959,7 @@ def _absolute(module: _Module, target: Import) -> str:
     return ".".join([*kept, name] if name else kept)
 
 
-def _visible_settings(call: Any) -> list[ast.keyword]:
+def _visible_settings(call: object) -> list[ast.keyword]:
     keywords: list[ast.keyword] = getattr(call, "keywords", [])
     return [keyword for keyword in keywords if keyword.arg in VISIBLE_SETTINGS]
 
@@ -969,7 +969,7 @@ def _called(function: ast.expr, like: ast.Call, keywords: list[ast.keyword]) -> 
     return like.__class__(func=function, args=[], keywords=keywords)
 
 
-def _defaults(arguments: Any) -> list[Any]:
+def _defaults(arguments: ast.arguments) -> list[ast.expr]:
     return [*arguments.defaults, *(each for each in arguments.kw_defaults if each is not None)]
 
 

@@ -73,7 +73,7 @@ def _open(node: Any, stack: list[Any], *, is_bare: bool, decorators: list[ast.ex
     stack.append(f"({name}")
 
 
-def _push(stack: list[Any], value: object) -> None:
+def _push(stack: list[object], value: object) -> None:
     if isinstance(value, list):
         stack.append("]")
         # A dict display has None for the key of `**rest`.

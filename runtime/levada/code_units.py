@@ -10,7 +10,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
 #: How a name is used: called (or changed in place), taken as a value.
@@ -76,7 +76,7 @@ class Unit:
         self.reads_docstrings = False
 
 
-def _kind(node: Any) -> str:
+def _kind(node: ast.AST) -> str:
     name = node.__class__.__name__
     if name in _FUNCTIONS:
         return "function"
@@ -169,11 +169,11 @@ def _statements(body: Iterable[Any]) -> Iterable[tuple[Any, bool]]:
             yield statement, False
 
 
-def _is_type_checking(test: Any) -> bool:
+def _is_type_checking(test: object) -> bool:
     return "TYPE_CHECKING" in (getattr(test, "id", None), getattr(test, "attr", None))
 
 
-def _is_main(test: Any) -> bool:
+def _is_main(test: object) -> bool:
     sides = [getattr(test, "left", None), *getattr(test, "comparators", ())]
     return len(sides) == 2 and {
         getattr(side, "id", getattr(side, "value", None)) for side in sides
@@ -267,7 +267,7 @@ class _Scanner:
         """Have ``nodes`` visited next, in order."""
         self.stack.extend(node for node in reversed(list(nodes)) if node is not None)
 
-    def push_children(self, node: Any) -> None:
+    def push_children(self, node: ast.AST) -> None:
         children: list[object] = []
         for field in node._fields:
             value = getattr(node, field, None)
@@ -443,7 +443,7 @@ class _Scanner:
         inside = [*node.bases, *node.keywords, _Enter("class"), *node.body, _LEAVE]
         self.push([*self.own_decorators(node), *_generic(node, inside)])
 
-    def own_decorators(self, node: Any) -> list[ast.expr]:
+    def own_decorators(self, node: ast.FunctionDef | ast.ClassDef) -> list[ast.expr]:
         """Return the decorators, but for those of the unit itself."""
         return [] if node is self.unit.node else node.decorator_list
 
@@ -482,13 +482,13 @@ class _Scanner:
         if scope is None:
             self.unit.early.append(target)
 
-    def visit_declaration(self, node: Any) -> None:
+    def visit_declaration(self, node: ast.Global | ast.Nonlocal) -> None:
         declared = node.__class__.__name__.lower()
         self.scope.outer.update(dict.fromkeys(node.names, declared))
         for name in node.names if declared == "nonlocal" else ():
             self.use(name, (), CALLED)
 
-    def visit_named_part(self, node: Any) -> None:
+    def visit_named_part(self, node: ast.AST) -> None:
         """Visit what binds a plain string: an exception's name, a capture of a pattern."""
         name = getattr(node, "name", None) or getattr(node, "rest", None)
         if name:
@@ -504,7 +504,7 @@ def _arguments(arguments: ast.arguments) -> list[ast.arg]:
     return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *rest]
 
 
-def _generic(node: Any, inside: list[Any]) -> list[Any]:
+def _generic(node: ast.AST, inside: Sequence[object]) -> Sequence[object]:
     """Put the scope of the type parameters (Python 3.12) around ``inside``."""
     parameters = getattr(node, "type_params", None)
     if not parameters:

@@ -17,7 +17,28 @@ from levada.hashing import sha256
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any
+    from typing import TypedDict
+
+    class DirectoryInfo(TypedDict, total=False):
+        """Of a folder that a distribution was installed from."""
+
+        editable: bool
+
+    class VersionInfo(TypedDict, total=False):
+        """Of a repository that a distribution was installed from."""
+
+        commit_id: str
+
+    class DirectUrl(TypedDict, total=False):
+        """``direct_url.json``: where a distribution comes from that is of no index.
+
+        https://packaging.python.org/en/latest/specifications/direct-url/
+        """
+
+        url: str
+        dir_info: DirectoryInfo
+        vcs_info: VersionInfo
+
 
 _ENDINGS = (".dist-info", ".egg-info")
 #: What setuptools writes for an editable install whose packages cannot be linked by a ``.pth``.
@@ -91,7 +112,7 @@ class Distribution:
         digest = sha256("\n".join(lines).encode("utf-8", "surrogateescape"))
         return str(digest.hexdigest())
 
-    def _origin(self, word: str) -> dict[str, Any]:
+    def _origin(self, word: str) -> DirectUrl:
         """Return ``direct_url.json``, empty if it is not there or does not have this word."""
         place = f"{self.folder}/direct_url.json"
         text = _read(place) if os.path.isfile(place) else ""
@@ -100,7 +121,7 @@ class Distribution:
         import json
 
         try:
-            origin = json.loads(text)
+            origin: DirectUrl = json.loads(text)
         except ValueError:
             return {}
         return origin if isinstance(origin, dict) else {}
@@ -332,7 +353,7 @@ def _linked_by_finder(file: str) -> Iterator[str]:
                 continue
 
 
-def _linked_by_table(table: dict[str, Any]) -> Iterator[str]:
+def _linked_by_table(table: dict[str, str | list[str]]) -> Iterator[str]:
     for name, paths in table.items():
         place = "/" + name.replace(".", "/")
         for path in [paths] if isinstance(paths, str) else paths:

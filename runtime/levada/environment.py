@@ -13,12 +13,12 @@ from levada.trees.canonical import canonical
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from levada.distributions import Distribution
+    from levada.record_types import EnvironmentPart, RunEnvironment
 
 
-def describe(imports: Iterable[str], requirements: Iterable[str]) -> dict[str, Any]:
+def describe(imports: Iterable[str], requirements: Iterable[str]) -> EnvironmentPart:
     """Give the environment part of a record for a step with these imports and requirements.
 
     ``digest`` covers the minor version of Python and, by name, the versions of the distributions
@@ -26,13 +26,13 @@ def describe(imports: Iterable[str], requirements: Iterable[str]) -> dict[str, A
     same wherever the same versions are installed. A distribution from a repository counts with its
     commit, one from a folder or a file with the digests of its files (``1.0+3f2a…``).
     """
-    return dict(_described(tuple(sorted(imports)), tuple(sorted(requirements)), tuple(sys.path)))
+    return _described(tuple(sorted(imports)), tuple(sorted(requirements)), tuple(sys.path)).copy()
 
 
 @lru_cache(maxsize=256)
 def _described(
     imports: tuple[str, ...], requirements: tuple[str, ...], path: tuple[str, ...]
-) -> dict[str, Any]:
+) -> EnvironmentPart:
     packages = _versions(imports, requirements, path)
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     digest = digest_of(canonical({"python": python, "packages": packages}))
@@ -52,7 +52,7 @@ def platform() -> str:
     return f"{system.sysname.lower()}-{system.machine}"
 
 
-def whole() -> dict[str, Any]:
+def whole() -> RunEnvironment:
     """Give the environment part of a run: the Python, and all that is installed."""
     return {
         "python": sys.version.split()[0],

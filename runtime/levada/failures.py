@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from traceback import FrameSummary, TracebackException
     from typing import Any
 
+    from levada.record_types import ErrorFrame, ErrorKind, ErrorPart
+
 _RUNTIME = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _FOLDED = "\0folded"
 _LIBRARIES = ("/site-packages/", "/dist-packages/")
@@ -29,8 +31,8 @@ _TIMEOUT = ("builtins.TimeoutError", "builtins.OSError", "builtins.Exception")
 _PERMANENT = (PermanentError, MaterializerError, ReturnError, SyntaxError, ImportError)
 
 
-def describe(error: BaseException, project: Iterable[str]) -> dict[str, Any]:
-    """Give the error part of a record. ``project`` holds the folders of the user's frames.
+def describe(error: BaseException, project: Iterable[str]) -> Any:
+    """Give the `ErrorPart` of a record. ``project`` holds the folders of the user's frames.
 
     What is installed below such a folder is not the user's, unless the folder is itself installed.
     """
@@ -43,7 +45,7 @@ def describe(error: BaseException, project: Iterable[str]) -> dict[str, Any]:
         trace.stack.append(FrameSummary(*error.place))
     frames = [frame for frame in trace.stack if _is_users(frame, folders)]
     _fold(trace, folders, set())
-    return {
+    described: ErrorPart = {
         "type": type(error).__qualname__,
         "module": type(error).__module__,
         "bases": bases(type(error)),
@@ -54,9 +56,10 @@ def describe(error: BaseException, project: Iterable[str]) -> dict[str, Any]:
         "permanent": kind == "error" and isinstance(error, _PERMANENT),
         "kind": kind,
     }
+    return described
 
 
-def of_expression(error: BaseException) -> dict[str, Any]:
+def of_expression(error: BaseException) -> ErrorPart:
     """Give the error of an exception that an expression of the pipeline raised."""
     return {
         "type": type(error).__qualname__,
@@ -71,8 +74,8 @@ def of_expression(error: BaseException) -> dict[str, Any]:
     }
 
 
-def raised(classes: list[str], given: list[Any]) -> dict[str, Any]:
-    """Give the error of a ``raise`` in a pipeline.
+def raised(classes: list[str], given: list[object]) -> Any:
+    """Give the `ErrorPart` of a ``raise`` in a pipeline.
 
     ``classes`` are the qualified names of the exception's class and of its bases, itself first,
     ``given`` its arguments. The text is that of ``BaseException``.
@@ -82,7 +85,7 @@ def raised(classes: list[str], given: list[Any]) -> dict[str, Any]:
         message = repr(given[0])
     else:
         message = "" if not given else str(given[0] if len(given) == 1 else tuple(given))
-    return {
+    described: ErrorPart = {
         "type": name,
         "module": module,
         "bases": classes,
@@ -93,6 +96,7 @@ def raised(classes: list[str], given: list[Any]) -> dict[str, Any]:
         "permanent": True,
         "kind": "error",
     }
+    return described
 
 
 def bases(kind: type) -> list[str]:
@@ -105,7 +109,7 @@ def bases(kind: type) -> list[str]:
     return [*names, *_TIMEOUT] if issubclass(kind, TimedOut) else names
 
 
-def arguments(given: tuple[Any, ...]) -> list[Any] | None:
+def arguments(given: tuple[object, ...]) -> list[object] | None:
     """Give the arguments of an exception as JSON; None where one has no such form, or is large."""
     plain = all(each is None or type(each) in (bool, int, float, str) for each in given)
     finite = all(each == each and abs(each) < float("inf") for each in given if type(each) is float)
@@ -113,7 +117,7 @@ def arguments(given: tuple[Any, ...]) -> list[Any] | None:
     return list(given) if plain and finite and small else None
 
 
-def without_traceback(name: str, message: str, kind: str, *, permanent: bool) -> dict[str, Any]:
+def without_traceback(name: str, message: str, kind: ErrorKind, *, permanent: bool) -> ErrorPart:
     """Give the error part of a record for what was no exception in the step."""
     return {
         "type": name,
@@ -128,7 +132,7 @@ def without_traceback(name: str, message: str, kind: str, *, permanent: bool) ->
     }
 
 
-def _kind(error: BaseException) -> str:
+def _kind(error: BaseException) -> ErrorKind:
     if isinstance(error, (Cancelled, KeyboardInterrupt)):
         return "cancelled"
     return "timeout" if isinstance(error, TimedOut) else "error"
@@ -156,7 +160,7 @@ def _is_users(frame: FrameSummary, folders: tuple[str, ...]) -> bool:
     return any(not any(library in rest for library in _LIBRARIES) for rest in below)
 
 
-def _frame(frame: FrameSummary, folders: tuple[str, ...]) -> dict[str, Any]:
+def _frame(frame: FrameSummary, folders: tuple[str, ...]) -> ErrorFrame:
     path = os.path.abspath(frame.filename)
     holder = min((f for f in folders if path.startswith(f)), key=len)
     file = path.removeprefix(holder).replace(os.sep, "/")

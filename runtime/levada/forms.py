@@ -29,12 +29,15 @@ from levada.trees.canonical import canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Final, TypeAlias
 
-    from levada.trees.canonical import Tree
+    from levada.json_types import Json
+    from levada.trees.tree_types import Tree
 
-    Form: TypeAlias = "str | list[Form] | dict[str, Any]"
+    #: A form of a class, an enumeration or literals, with what it needs by name.
+    ClassForm: TypeAlias = "dict[str, Any]"
+    Form: TypeAlias = "str | list[Form] | ClassForm"
 
 CLASSES: Final = ("dataclass", "namedtuple", "typeddict", "made")
 _DURATION: Final = re.compile(
@@ -66,7 +69,7 @@ class FormError(ValueError):
     """A JSON value that is not of a form. The message says where, and what was expected."""
 
 
-def converted(form: Form, value: Any, path: str) -> Tree:
+def converted(form: Form, value: Json, path: str) -> Tree:
     """Return the tree of a JSON value, of the type that a form stands for.
 
     ``path`` names the value (``config``) and what is in it (``config.layers[2].size``) in the
@@ -104,11 +107,11 @@ def expected(form: Form) -> str:
     return f"an object of {next(iter(form.values())).rpartition(':')[2]}"
 
 
-def _mismatch(value: Any, path: str, what: str) -> FormError:
+def _mismatch(value: object, path: str, what: str) -> FormError:
     return FormError(f"`{path}` is {shown(value)}, but {what} is expected")
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Return a JSON value as a message shows it."""
     from json import dumps
 
@@ -119,7 +122,7 @@ def shown(value: Any) -> str:
 # ---------------------------------------------------------------------------- texts and numbers
 
 
-def _text_form(form: str, value: Any, path: str) -> Tree:
+def _text_form(form: str, value: Json, path: str) -> Tree:
     if form == "any":
         return value
     if form in _PLAIN:
@@ -127,7 +130,7 @@ def _text_form(form: str, value: Any, path: str) -> Tree:
         fits = is_number(value) if form == "float" else isinstance(value, kinds)
         if not fits or (isinstance(value, bool) and form != "bool"):
             raise _mismatch(value, path, what)
-        return float(value) if form == "float" else value
+        return float(value) if form == "float" and isinstance(value, int | float) else value
     if not isinstance(value, str):
         raise _mismatch(value, path, EXPECTED[form])
     try:
@@ -190,7 +193,7 @@ def _timedelta(text: str) -> Tree:
     return values.encode(duration(text))
 
 
-def duration(text: str) -> Any:
+def duration(text: str) -> object:
     """Return the ``timedelta`` of an ISO 8601 duration without years and months.
 
     >>> duration("P1DT2H")
@@ -262,7 +265,7 @@ _TEXTS: Final[dict[str, Callable[[str], Tree]]] = {
 # ---------------------------------------------------------------------------- containers
 
 
-def _items(kind: str, parts: list[Form], value: list[Any], path: str) -> Tree:
+def _items(kind: str, parts: list[Form], value: Sequence[Json], path: str) -> Tree:
     if kind == "tuple" and parts[1:] != ["..."] and len(parts) != len(value):
         raise _mismatch(value, path, f"a list of {len(parts)} items")
     forms = parts if kind == "tuple" and parts[1:] != ["..."] else parts[:1] * len(value)
@@ -274,7 +277,7 @@ def _items(kind: str, parts: list[Form], value: list[Any], path: str) -> Tree:
     return trees if kind == "list" else {f"${kind}": trees}
 
 
-def _dict(parts: list[Form], value: Any, path: str) -> Tree:
+def _dict(parts: list[Form], value: Json, path: str) -> Tree:
     if not isinstance(value, dict):
         raise _mismatch(value, path, "an object")
     key, item = parts
@@ -283,13 +286,13 @@ def _dict(parts: list[Form], value: Any, path: str) -> Tree:
         for name, each in value.items()
     ]
     if all(isinstance(name, str) and name[:1] != "$" for name, _ in pairs):
-        return {name: each for name, each in pairs}  # noqa: C416 - typed as a dict of texts
+        return {str(name): each for name, each in pairs}
     return {"$dict": pairs}
 
 
 def _key(form: Form, name: str, path: str) -> Tree:
     """Return the tree of a key, which JSON has as a text."""
-    value: Any = name
+    value: Json = name
     texts = {"int": int, "float": float}
     if isinstance(form, str) and form in texts:
         try:
@@ -302,7 +305,7 @@ def _key(form: Form, name: str, path: str) -> Tree:
     return converted(form, value, f"a key of {path}")
 
 
-def _is_written_as(form: Form, value: Any) -> bool:
+def _is_written_as(form: Form, value: object) -> bool:
     """Whether a JSON value is one of this side of a union: sides differ by their kind in JSON."""
     if isinstance(form, list) and form[0] == "union":
         return any(_is_written_as(each, value) for each in form[1:])
@@ -317,7 +320,7 @@ def _is_written_as(form: Form, value: Any) -> bool:
     return isinstance(value, kinds) and (not isinstance(value, bool) or form in ("bool", "any"))
 
 
-def _has_literals(fields: dict[str, Form], value: dict[str, Any]) -> bool:
+def _has_literals(fields: dict[str, Form], value: dict[str, object]) -> bool:
     """Whether the fields that tell classes apart, those of a ``Literal``, have their values."""
     return all(
         any(same(value[name], each) for each in form["literal"])
@@ -326,7 +329,7 @@ def _has_literals(fields: dict[str, Form], value: dict[str, Any]) -> bool:
     )
 
 
-def same(one: Any, other: Any) -> bool:
+def same(one: object, other: object) -> bool:
     """Equality of JSON values, in which true is not 1."""
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
@@ -334,7 +337,7 @@ def same(one: Any, other: Any) -> bool:
 # ---------------------------------------------------------------------------- classes
 
 
-def _of_class(form: dict[str, Any], value: Any, path: str) -> Tree:
+def _of_class(form: ClassForm, value: Json, path: str) -> Tree:
     if "literal" in form:
         if not any(same(value, each) for each in form["literal"]):
             raise _mismatch(value, path, expected(form))
@@ -354,7 +357,7 @@ def _of_class(form: dict[str, Any], value: Any, path: str) -> Tree:
     return {f"${kind}": [form[kind], trees, *([left_out] if left_out else [])]}
 
 
-def _fields(form: dict[str, Any], value: dict[str, Any], path: str) -> dict[str, Tree]:
+def _fields(form: ClassForm, value: Mapping[str, Json], path: str) -> dict[str, Tree]:
     fields, defaults = form["fields"], form.get("defaults", {})
     for name in value:
         if name not in fields:

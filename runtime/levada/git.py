@@ -15,8 +15,8 @@ from levada.redaction import redact_text, redact_tokens
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
+    from levada.record_types import GitBlob, GitFile, GitName, GitPart, GitSubmodule
     from levada.store import Store
 
 MAX_DIFF = 1_000_000  # bytes of a stored diff
@@ -52,7 +52,7 @@ _BINARY = rb"(?m)^Binary files (?:\"?a/.*|/dev/null) and (\"?b/.*|/dev/null) dif
 _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.quotepath=false", "--no-optional-locks")
 
 
-def describe(folder: str, store: Store, secrets: Iterable[str] = ()) -> dict[str, Any] | None:
+def describe(folder: str, store: Store, secrets: Iterable[str] = ()) -> GitPart | None:
     """Give the git part of a record, the diff and the untracked files stored as blobs.
 
     What looks like a secret is masked, and files that usually hold some are only named. None if
@@ -75,29 +75,43 @@ def describe(folder: str, store: Store, secrets: Iterable[str] = ()) -> dict[str
     secrets = list(secrets)
     diff = _diff(top, status) if status.changed and status.commit else None
     untracked = status.untracked + _untracked_in_submodules(top, status)
-    left_out = [{"path": _utf8(path)} for path in status.paths if _is_sensitive(path)]
+    left_out: list[GitName] = [
+        {"path": _utf8(path)} for path in status.paths if _is_sensitive(path)
+    ]
     binary = _entries(top, _binary_files(diff or b""), store, secrets)
-    more = {"submodules": status.submodules, "binary": binary, "left_out": left_out}
-    return {
+    described: GitPart = {
         "commit": status.commit,
         "branch": status.branch,
         "dirty": status.dirty,
         "remote": _remote(top),
         "diff": None if diff is None else _stored(diff, store, secrets),
         "untracked": _entries(top, untracked, store, secrets),
-        **{name: found for name, found in more.items() if found},
     }
+    if status.submodules:
+        described["submodules"] = status.submodules
+    if binary:
+        described["binary"] = binary
+    if left_out:
+        described["left_out"] = left_out
+    return described
 
 
-def _refused(top: str) -> dict[str, Any] | None:
+def _refused(top: str) -> GitPart | None:
     """Describe a repository that git does not read, as one that belongs to another user."""
     said = os.fsdecode(_git(top, "status", "--porcelain", errors=True) or b"")
     if not said.startswith("fatal: "):
         return None
     problem = said.removeprefix("fatal: ").splitlines()[0]
     commit, branch = _head(top)
-    nothing: dict[str, Any] = {"remote": None, "diff": None, "untracked": []}
-    return {"commit": commit, "branch": branch, "dirty": None, **nothing, "problem": problem}
+    return {
+        "commit": commit,
+        "branch": branch,
+        "dirty": None,
+        "remote": None,
+        "diff": None,
+        "untracked": [],
+        "problem": problem,
+    }
 
 
 def _head(top: str) -> tuple[str | None, str | None]:
@@ -146,7 +160,7 @@ class _Status:
         self.changed = False
         self.untracked: list[str] = []
         self.paths: list[str] = []
-        self.submodules: list[dict[str, Any]] = []
+        self.submodules: list[GitSubmodule] = []
         entries = iter(output.split(b"\0"))
         for entry in entries:
             self._read(os.fsdecode(entry))
@@ -171,9 +185,15 @@ class _Status:
         path, state = fields[-1], fields[2]
         self.paths.append(path)
         if state.startswith("S"):
-            flags = {"commit": "C", "modified": "M", "untracked": "U"}
-            said = {name: letter in state[1:] for name, letter in flags.items()}
-            self.submodules.append({"path": _utf8(path), **said})
+            flags = state[1:]
+            self.submodules.append(
+                {
+                    "path": _utf8(path),
+                    "commit": "C" in flags,
+                    "modified": "M" in flags,
+                    "untracked": "U" in flags,
+                }
+            )
 
     @property
     def dirty(self) -> bool:
@@ -236,7 +256,7 @@ def _binary_files(diff: bytes) -> list[str]:
     return [path.removeprefix("b/") for path in paths if path != "/dev/null"]
 
 
-def _stored(output: bytes, store: Store, secrets: list[str]) -> dict[str, Any]:
+def _stored(output: bytes, store: Store, secrets: list[str]) -> GitBlob:
     kept = _masked(output[:MAX_DIFF], secrets)
     return {
         "digest": store.put_blob(kept),
@@ -245,13 +265,13 @@ def _stored(output: bytes, store: Store, secrets: list[str]) -> dict[str, Any]:
     }
 
 
-def _entries(top: str, paths: list[str], store: Store, secrets: list[str]) -> list[dict[str, Any]]:
+def _entries(top: str, paths: list[str], store: Store, secrets: list[str]) -> list[GitFile]:
     """Describe files, and store the content of those that are small and no credentials."""
     left = MAX_UNTRACKED_BYTES
-    found: list[dict[str, Any]] = []
+    found: list[GitFile] = []
     for path in paths[:MAX_UNTRACKED]:
         size = _size(f"{top}/{path}")
-        entry: dict[str, Any] = {"path": _utf8(path), "size": size, "digest": None}
+        entry: GitFile = {"path": _utf8(path), "size": size, "digest": None}
         if size is not None and size <= min(MAX_FILE, left) and not _is_sensitive(path):
             data = _content(f"{top}/{path}")
             if data is not None:

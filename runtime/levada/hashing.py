@@ -6,7 +6,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from hashlib import _Hash
 
 #: Bytes from which OpenSSL's sha256 is worth its import: some five times faster, but 4 ms.
 LARGE = 1 << 20
@@ -14,7 +14,7 @@ LARGE = 1 << 20
 _BUILTIN = "_sha2" if sys.version_info >= (3, 12) else "_sha256"
 
 
-def sha256(data: bytes | bytearray | memoryview, size: int | None = None) -> Any:
+def sha256(data: bytes | bytearray | memoryview, size: int | None = None) -> _Hash:
     """Start a SHA-256 of ``data``, by what is fastest for ``size`` bytes in all."""
     if "_hashlib" in sys.modules or (len(data) if size is None else size) >= LARGE:
         try:
@@ -23,4 +23,5 @@ def sha256(data: bytes | bytearray | memoryview, size: int | None = None) -> Any
             pass
         else:
             return openssl_sha256(data)
-    return __import__(_BUILTIN).sha256(data)
+    builtin: _Hash = __import__(_BUILTIN).sha256(data)
+    return builtin

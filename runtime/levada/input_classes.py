@@ -16,12 +16,12 @@ from levada.trees.canonical import artifact_of, parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from levada.artifact import Artifact
     from levada.code import Code
     from levada.request import StepRequest
     from levada.store import Store
+    from levada.trees.tree_types import Content, Tree
 
 #: The tags of trees that name a class.
 _TAGS = ("$dataclass", "$enum", "$flag", "$made", "$namedtuple", "$pydantic")
@@ -29,7 +29,7 @@ _TAGS = ("$dataclass", "$enum", "$flag", "$made", "$namedtuple", "$pydantic")
 _codes: dict[str, Code] = {}
 
 
-def names(trees: Iterable[Any], store: Store) -> list[str]:
+def names(trees: Iterable[Tree], store: Store) -> list[str]:
     """Return ``module:qualname`` of the classes in some trees, sorted, Python's own left out.
 
     Of a value that is not in the store, or damaged there, no class is known.
@@ -56,7 +56,7 @@ def names(trees: Iterable[Any], store: Store) -> list[str]:
     return sorted(name for name in found if _is_outside(name))
 
 
-def _tagged(leaf: Artifact, store: Store) -> Any:
+def _tagged(leaf: Artifact, store: Store) -> Content:
     """Return the tree of a leaf if classes may be named in it."""
     try:
         data = store.read_blob(leaf.digest)

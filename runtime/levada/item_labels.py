@@ -13,10 +13,10 @@ from levada.trees.canonical import artifact_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from levada.expressions import Variable
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
 #: Characters of a label.
 LONGEST = 60
@@ -48,7 +48,7 @@ def _shown(value: object, store: Store) -> object:
     return value
 
 
-def _shown_tree(tree: Any, store: Store) -> object:
+def _shown_tree(tree: Tree, store: Store) -> object:
     """What a step gave is read if it is small, and else called by its type and digest."""
     artifact = artifact_of(tree)
     if artifact is None:

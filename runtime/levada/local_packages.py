@@ -15,7 +15,6 @@ from levada.regular_files import regular
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any
 
     from levada.distributions import Environment
 
@@ -35,7 +34,9 @@ class LocalPackage:
 
     __slots__ = ("document", "folder", "name")
 
-    def __init__(self, folder: str, name: str = "", document: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: str, name: str = "", document: dict[str, object] | None = None
+    ) -> None:
         self.folder = folder
         self.document = _document(folder) if document is None else document
         own = pyproject.table(self.document, "project").get("name")
@@ -59,8 +60,8 @@ class LocalPackage:
         yield from map(os.path.dirname, pyproject.texts(wheel.get("packages")))
         sources = wheel.get("sources")
         yield from pyproject.texts(list(sources) if isinstance(sources, dict) else sources)
-        for each in pyproject.table(tool, "poetry").get("packages") or ():
-            yield str(pyproject.table(each).get("from", ""))
+        for each in pyproject.tables(pyproject.table(tool, "poetry").get("packages")):
+            yield str(each.get("from", ""))
         named = (
             pyproject.table(tool, "uv", "build-backend").get("module-root"),
             pyproject.table(tool, "pdm", "build").get("package-dir"),
@@ -77,7 +78,7 @@ class LocalPackages:
     was told from, whether they are there or not.
     """
 
-    def __init__(self, root: str, document: dict[str, Any]) -> None:
+    def __init__(self, root: str, document: dict[str, object]) -> None:
         """Read what the project at ``root`` declares, and what its packages declare in turn.
 
         ``document`` is its ``pyproject.toml``.
@@ -177,7 +178,7 @@ class LocalPackages:
         return members
 
 
-def _document(folder: str) -> dict[str, Any]:
+def _document(folder: str) -> dict[str, object]:
     """Return a folder's ``pyproject.toml``; one that cannot be read is reported for the root."""
     try:
         return pyproject.read(os.path.join(folder, pyproject.FILE))
@@ -185,7 +186,7 @@ def _document(folder: str) -> dict[str, Any]:
         return {}
 
 
-def _is_package(document: dict[str, Any]) -> bool:
+def _is_package(document: dict[str, object]) -> bool:
     return bool(document.get("project") or pyproject.table(document, "tool", "poetry"))
 
 
@@ -234,7 +235,7 @@ def _path_dependencies(package: LocalPackage) -> Iterator[tuple[str, str]]:
             yield name, place
 
 
-def _of_tables(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _of_tables(document: dict[str, object]) -> Iterator[tuple[str, str]]:
     """Yield those of uv's sources and of Poetry's dependencies: ``name = { path = "…" }``."""
     poetry = pyproject.table(document, "tool", "poetry")
     groups = pyproject.table(poetry, "group")
@@ -278,7 +279,7 @@ def _path(place: str, folder: str) -> str | None:
     return place.partition("[")[0]
 
 
-def declared(document: dict[str, Any]) -> list[str]:
+def declared(document: dict[str, object]) -> list[str]:
     """Return the requirements of a document as text: dependencies, extras and groups."""
     project = pyproject.table(document, "project")
     optional = pyproject.table(project, "optional-dependencies")

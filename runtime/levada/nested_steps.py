@@ -11,9 +11,9 @@ from levada import code, code_units
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Callable
     from types import ModuleType
-    from typing import Any
 
 
 def function_of(module: ModuleType, name: str) -> Callable[..., object] | None:
@@ -25,26 +25,25 @@ def function_of(module: ModuleType, name: str) -> Callable[..., object] | None:
     if source is None:
         return None
     file = module.__file__ or module.__name__
-    tree: Any = code.parse(source, file)
+    tree = code.parse(source, file)
     pipeline, _, function = name.partition(".")
     outer = code_units.nested_function(tree, pipeline)
     inner = code_units.nested_function(outer, function) if outer is not None else None
     if inner is None:
         return None
     tree.body = [*filter(_is_future, tree.body), inner]
-    defined: dict[str, Any] = {}
+    defined: dict[str, Callable[..., object]] = {}
     exec(compile(tree, file, "exec", dont_inherit=True), vars(module), defined)  # noqa: S102
-    found: Callable[..., object] = defined[function]
-    return found
+    return defined[function]
 
 
 def _source(module: ModuleType) -> str | None:
     """Return the text of a module, wherever it was imported from."""
-    loader: Any = getattr(module.__spec__, "loader", None)
+    loader: object = getattr(module.__spec__, "loader", None)
     get_source = getattr(loader, "get_source", None)
     text: str | None = get_source(module.__name__) if get_source is not None else None
     return text
 
 
-def _is_future(statement: Any) -> bool:
+def _is_future(statement: ast.stmt) -> bool:
     return getattr(statement, "module", None) == "__future__"

@@ -26,20 +26,11 @@ from levada.store import digest_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any, TypedDict
+    from typing import Any
 
+    from levada.cache_types import FileState, Observed, ObservedNames, Reason
     from levada.observe import Observer
     from levada.store import Store
-
-    class Reason(TypedDict, total=False):
-        """Why a result cannot be used again; ``name`` is the file, variable or module."""
-
-        part: str
-        text: str
-        name: str
-
-    #: The size in bytes, the stamp, and the digest; None for a file that is not there.
-    FileState = tuple[int, str, str | None] | None
 
 #: The parts of the JSON form.
 PARTS = (
@@ -98,7 +89,7 @@ def describe(
     imports: Iterable[str],
     known_variables: Iterable[str],
     class_digest: Callable[[str], str],
-) -> dict[str, Any]:
+) -> Observed:
     """Return the JSON form of what an observer has seen, by the state of now.
 
     ``key`` is the cache's, which the hashes of variables depend on; ``imports`` are the outside
@@ -120,7 +111,9 @@ def describe(
         for name in variables_of(each, observer.environment)
         if name not in known_variables
     }
-    has_all = {ALL_VARIABLES: ""} if ALL_VARIABLES in observer.variables else {}
+    has_all: dict[str, str | None] = (
+        {ALL_VARIABLES: ""} if ALL_VARIABLES in observer.variables else {}
+    )
     return {
         "files": files,
         "folders": dict(sorted(folders.items())),
@@ -134,32 +127,50 @@ def describe(
     }
 
 
-def nothing() -> dict[str, Any]:
+def nothing() -> Observed:
     """Return the JSON form of an attempt that read nothing."""
-    return {part: [] if part in ("connections", "unseen") else {} for part in PARTS}
+    return {
+        "files": {},
+        "folders": {},
+        "patterns": {},
+        "modules": {},
+        "classes": {},
+        "variables": {},
+        "connections": [],
+        "unseen": [],
+    }
 
 
-def kept(observed: dict[str, Any], store: Store) -> dict[str, Any]:
+def kept(observed: Observed, store: Store) -> Observed:
     """Return the form for the store: many files are a blob of their own."""
     files = observed["files"]
     if len(files) <= _MANY:
         return observed
     data = json.dumps(files, sort_keys=True, separators=(",", ":")).encode("utf-8", "surrogatepass")
-    return observed | {"files": {"$blob": store.put_blob(data), "count": len(files)}}
+    return {**observed, "files": {"$blob": store.put_blob(data), "count": len(files)}}
 
 
-def shown(observed: dict[str, Any]) -> dict[str, Any]:
+def shown(observed: Observed) -> ObservedNames:
     """Return the form for a record: variables by their names only."""
-    return observed | {"variables": list(observed["variables"])}
+    return {
+        "files": observed["files"],
+        "folders": observed["folders"],
+        "patterns": observed["patterns"],
+        "modules": observed["modules"],
+        "classes": observed["classes"],
+        "variables": list(observed["variables"]),
+        "connections": observed["connections"],
+        "unseen": observed["unseen"],
+    }
 
 
-def is_of_its_place(observed: dict[str, Any]) -> bool:
+def is_of_its_place(observed: Mapping[str, object]) -> bool:
     """Whether it can be compared only where the step runs: in its image, with its variables."""
     return any(observed.get(part) for part in PARTS[:-2])
 
 
 def changes(
-    observed: dict[str, Any],
+    observed: Observed,
     places: Places,
     store: Store,
     *,
@@ -173,7 +184,7 @@ def changes(
     The arguments are those of :func:`describe`. Raises StoreError.
     """
     found: list[Reason] = []
-    for name, state in _stored_files(observed["files"], store).items():
+    for name, state in _stored_files(observed, store).items():
         if len(found) >= _MOST_REASONS:
             return found
         if text := _file_change(name, places.path(name), state):
@@ -365,10 +376,13 @@ def _is_older(place: str, began: int) -> bool:
     return found.st_ctime_ns < began
 
 
-def _stored_files(files: dict[str, Any], store: Store) -> dict[str, FileState]:
-    if "$blob" not in files:
-        return files
-    found: dict[str, FileState] = json.loads(store.read_blob(files["$blob"]))
+def _stored_files(observed: Observed, store: Store) -> dict[str, FileState]:
+    files: Any = observed["files"]  # in either form
+    blob = files.get("$blob")
+    # A file of the project may have that name as well; its state is no text.
+    found: dict[str, FileState] = (
+        json.loads(store.read_blob(blob)) if isinstance(blob, str) else files
+    )
     return found
 
 

@@ -128,7 +128,7 @@ class Observer:
 
     # ---------------------------------------------------------------- noting
 
-    def _hook(self) -> Callable[[str, tuple[Any, ...]], None]:
+    def _hook(self) -> Callable[[str, tuple[object, ...]], None]:
         """Return the hook. It is called for each file that is opened: that path is a short one."""
         files, events = self.files, self._events
         slow = (*self._never, *_SYSTEM, *_PYTHON)
@@ -292,7 +292,9 @@ class Observer:
 
     # ---------------------------------------------------------------- other processes
 
-    def _started_process(self, _program: object, words: Any, folder: Any, given: Any) -> None:
+    def _started_process(
+        self, _program: object, words: object, folder: object, given: object
+    ) -> None:
         self._note_process(words, inherits=given is None, folder=folder)
 
     def _spawned(self, program: object, words: Any, *_: object) -> None:
@@ -336,11 +338,11 @@ class Observer:
 class _ObservedEnvironment(os._Environ):  # type: ignore[type-arg]
     """``os.environ`` that tells an observer what the project's code reads."""
 
-    def __getitem__(self, name: Any) -> Any:
+    def __getitem__(self, name: object) -> object:
         _note_variable(name)
         return super().__getitem__(name)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         _note_variable(ALL_VARIABLES)
         return super().__iter__()
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
+    from levada.record_types import EnvironmentPart
     from levada.request import StepRequest
 
 #: Where the program finds its files.
@@ -33,7 +34,7 @@ FAILED_WITH = "LEVADA_PROGRAM_ERROR"
 _VERSION = "levada.container/1"
 
 
-def digest(part: Mapping[str, Any]) -> str:
+def digest(part: Mapping[str, object]) -> str:
     """Give the digest of what a container step runs, but for its image and its variables.
 
     It is what the digest of its code is for any other step.
@@ -41,7 +42,7 @@ def digest(part: Mapping[str, Any]) -> str:
     return _digest_of([_VERSION, part])
 
 
-def environment(image: str, found: str | None = None) -> dict[str, Any]:
+def environment(image: str, found: str | None = None) -> EnvironmentPart:
     """Give the environment part of a record for a step that runs a program of ``image``.
 
     ``found`` is the digest of the image. Where it is not known and the reference does not have it,
@@ -61,7 +62,7 @@ def environment(image: str, found: str | None = None) -> dict[str, Any]:
     }
 
 
-def environment_here(image: str) -> dict[str, Any]:
+def environment_here(image: str) -> EnvironmentPart:
     """Give the environment part of a record of a step on this machine, or in this pod."""
     if RAN_IN in os.environ:
         return environment(image)
@@ -83,7 +84,7 @@ def _digest_of(value: object) -> str:
 # ---------------------------------------------------------------------------- inputs
 
 
-def stage(inputs: Mapping[str, Any], folder: str) -> None:
+def stage(inputs: Mapping[str, object], folder: str) -> None:
     """Write the inputs of a program below ``folder``, and make the folder for its outputs.
 
     Raises MaterializerError for a value that has no such form.
@@ -136,7 +137,7 @@ def _copy(source: str, place: str) -> None:
 # ---------------------------------------------------------------------------- outputs
 
 
-def collect(part: Mapping[str, Any], folder: str) -> dict[str, Any]:
+def collect(part: Mapping[str, Any], folder: str) -> dict[str, object]:
     """Read what the program has written below ``folder``, by the names of the outputs.
 
     Raises ProgramError for an output that is not there, ReturnError for one of another type.
@@ -144,7 +145,7 @@ def collect(part: Mapping[str, Any], folder: str) -> dict[str, Any]:
     return {name: _read(name, kind, folder) for name, kind in part["outputs"].items()}
 
 
-def _read(name: str, kind: str, folder: str) -> Any:
+def _read(name: str, kind: str, folder: str) -> object:
     place, shown = os.path.join(folder, "out", name), f"{FOLDER}/out/{name}"
     if not os.path.lexists(place):
         raise ProgramError(f"the program did not write the output {name!r}: there is no {shown}")
@@ -166,7 +167,7 @@ def _read(name: str, kind: str, folder: str) -> Any:
 
 
 def _json(*kinds: type) -> Callable[[bytes], Any]:
-    def read(data: bytes) -> Any:
+    def read(data: bytes) -> object:
         found = json.loads(data)
         if type(found) not in kinds:
             raise ValueError(f"this is JSON of another type, {type(found).__name__}")
@@ -175,7 +176,7 @@ def _json(*kinds: type) -> Callable[[bytes], Any]:
     return read
 
 
-def _any(data: bytes) -> Any:
+def _any(data: bytes) -> object:
     return json.loads(data)
 
 
@@ -188,7 +189,7 @@ def _bytes(data: bytes) -> bytes:
 
 
 #: How an output of each type is read from the bytes that the program wrote.
-CONVERTED: dict[str, Callable[[bytes], Any]] = {
+CONVERTED: dict[str, Callable[[bytes], object]] = {
     "pathlib.Path": _bytes,
     "str": bytes.decode,
     "bytes": _bytes,
@@ -201,7 +202,7 @@ CONVERTED: dict[str, Callable[[bytes], Any]] = {
 }
 
 
-def returned(outputs: Mapping[str, Any]) -> Any:
+def returned(outputs: Mapping[str, object]) -> object:
     """Give what a step with these outputs returns: nothing, the only one, or a tuple."""
     values = tuple(outputs.values())
     return None if not values else values[0] if len(values) == 1 else values
@@ -218,8 +219,8 @@ class Declared:
         image: str,
         command: Iterable[str] | None,
         args: Iterable[str] | None,
-        inputs: Mapping[str, Any] | None,
-        outputs: Mapping[str, Any] | None,
+        inputs: Mapping[str, object] | None,
+        outputs: Mapping[str, object] | None,
     ) -> None:
         """Raises TypeError or ValueError for what has no meaning."""
         if not isinstance(image, str) or not image or any(map(str.isspace, image)):
@@ -233,7 +234,9 @@ class Declared:
             "outputs": kinds,
         }
 
-    def call(self, name: str, settings: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    def call(
+        self, name: str, settings: Mapping[str, object], given: Mapping[str, object]
+    ) -> object:
         """Run the program through the Docker engine of this machine; give its outputs."""
         for each in given:
             if each not in self.inputs:
@@ -265,14 +268,14 @@ def _words(name: str, given: Iterable[str] | None) -> list[str] | None:
     return list(given)
 
 
-def _names(part: str, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _names(part: str, given: Mapping[str, object] | None) -> Mapping[str, object]:
     for name in given or ():
         if not isinstance(name, str) or not name.isidentifier():
             raise ValueError(f"a name in `{part}` is a Python identifier, not {name!r}")
     return given or {}
 
 
-def _kind(name: str, kind: Any) -> str:
+def _kind(name: str, kind: object) -> str:
     """Name the type of an output as the compiler does."""
     origin = getattr(kind, "__origin__", kind)
     word = getattr(origin, "__name__", str(origin))

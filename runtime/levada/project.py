@@ -15,7 +15,6 @@ from levada.pyproject import ProjectError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from levada.distributions import Environment
     from levada.local_packages import LocalPackages
@@ -63,7 +62,7 @@ class Project:
         self._relative: dict[str, str] = {}
         self.search = tuple(dict.fromkeys(os.path.abspath(folder) for folder in search))
         self.import_root = self.search[0] if self.search else self.root
-        self._document: dict[str, Any] | None = None
+        self._document: dict[str, object] | None = None
         self._located: dict[str, str | None] = {}
         self._environment: Environment | None = None
         self._takes_packages = takes_packages
@@ -224,7 +223,7 @@ class Project:
     # ---------------------------------------------------------------- settings
 
     @property
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """The project's ``pyproject.toml``, empty without one. Raises ProjectError."""
         if self._document is None:
             self._document = pyproject.read(os.path.join(self.root, pyproject.FILE))

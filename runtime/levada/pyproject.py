@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from levada.regular_files import regular
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 FILE = "pyproject.toml"
 
 
@@ -21,7 +17,7 @@ class ProjectError(Exception):
         self.line = line
 
 
-def read(path: str) -> dict[str, Any]:
+def read(path: str) -> dict[str, object]:
     """Return the document at ``path``, empty if there is no file. Raises ProjectError."""
     try:
         with open(path, "rb", opener=regular) as file:
@@ -33,9 +29,9 @@ def read(path: str) -> dict[str, Any]:
     return _parse(content, path) if content else {}
 
 
-def table(document: object, *names: str) -> dict[str, Any]:
+def table(document: object, *names: str) -> dict[str, object]:
     """Return the table ``document[name][…]``, empty where it is not there or is no table."""
-    found: Any = document
+    found: object = document
     for name in names:
         found = found.get(name) if isinstance(found, dict) else None
     return found if isinstance(found, dict) else {}
@@ -46,7 +42,12 @@ def texts(value: object) -> list[str]:
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
-def _parse(content: bytes, path: str) -> dict[str, Any]:
+def tables(value: object) -> list[dict[str, object]]:
+    """Return the tables of a list, an empty one for anything else in it."""
+    return [table(each) for each in value] if isinstance(value, list) else []
+
+
+def _parse(content: bytes, path: str) -> dict[str, object]:
     import tomllib  # 10 ms, so not before there is something to read
 
     try:

@@ -12,16 +12,20 @@ from levada.store import quote_name, unquote_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from typing import Any
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any, Literal
 
+    from levada.json_types import Json
+    from levada.record_types import OutcomeDocument, Record, RunDocument
     from levada.store import Store
 
 RECORD_SCHEMA = "levada.record/1"
 RUN_SCHEMA = "levada.run/1"
 OUTCOME_SCHEMA = "levada.outcome/2"
 
-SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
+SUCCEEDED: Literal["succeeded"] = "succeeded"
+FAILED: Literal["failed"] = "failed"
+CANCELLED: Literal["cancelled"] = "cancelled"
 
 
 def timestamp(nanoseconds: int | None = None) -> str:
@@ -59,12 +63,19 @@ def record_path(attempt: str) -> str:
     return f"{attempt}/record.json"
 
 
-def read_record(store: Store, attempt: str) -> dict[str, Any] | None:
-    """Read the record in the folder of an attempt; None if there is none."""
-    return read_document(store, record_path(attempt))
+# `Any` is for the step command, which still takes records as plain dicts.
+def read_record(store: Store, attempt: str) -> Any:
+    """Read the `Record` in the folder of an attempt; None if there is none."""
+    return read_json(store, record_path(attempt))
 
 
-def write_record(store: Store, record: dict[str, Any]) -> str:
+def read_run(store: Store, run: str) -> RunDocument | None:
+    """Read the ``run.json`` in the folder of a run; None if there is none."""
+    document: RunDocument | None = read_json(store, f"{run}/run.json")
+    return document
+
+
+def write_record(store: Store, record: Mapping[str, Any]) -> str:
     """Write the record of an attempt unless it has one; gives its path. Raises StoreError."""
     place = (record["pipeline"], record["run_id"], record["node"], record["map_index"])
     path = record_path(attempt_path(*place, record["attempt"]))
@@ -72,7 +83,7 @@ def write_record(store: Store, record: dict[str, Any]) -> str:
     return path
 
 
-def write_outcome(store: Store, outcome: dict[str, Any]) -> None:
+def write_outcome(store: Store, outcome: Mapping[str, Any]) -> None:
     """Write how a run ended; where it ended before and was started over, beside that."""
     folder = run_path(outcome["pipeline"], outcome["run_id"])
     number = len(_outcomes(store, folder)) + 1
@@ -80,20 +91,23 @@ def write_outcome(store: Store, outcome: dict[str, Any]) -> None:
         number += 1
 
 
-def read_outcome(store: Store, pipeline: str, run_id: str) -> dict[str, Any] | None:
+def read_outcome(store: Store, pipeline: str, run_id: str) -> OutcomeDocument | None:
     """Read how a run ended, the last time that it did; None if it has not."""
     folder = run_path(pipeline, run_id)
     found = _outcomes(store, folder)
-    return read_document(store, f"{folder}/{_outcome_name(max(found))}") if found else None
+    if not found:
+        return None
+    outcome: OutcomeDocument | None = read_json(store, f"{folder}/{_outcome_name(max(found))}")
+    return outcome
 
 
-def kind_of(outcome: dict[str, Any]) -> str:
+def kind_of(outcome: OutcomeDocument) -> str:
     """Give how a pipeline returned its outputs; documents of before version 2 say less."""
     kind: str | None = outcome.get("kind")
     return kind or ("tuple" if outcome.get("is_tuple") else "value")
 
 
-def returned(kind: str, names: list[str], shown: list[Any]) -> Any:
+def returned(kind: str, names: list[str], shown: list[Json]) -> Json:
     """Give what a pipeline returned as plain JSON, of its outputs as such."""
     if kind in ("none", "value"):
         return shown[0] if shown else None
@@ -111,7 +125,7 @@ def _outcome_name(number: int) -> str:
     return f"outcome.{number}.json" if number > 1 else "outcome.json"
 
 
-def document(content: dict[str, Any]) -> bytes:
+def document(content: Mapping[str, object]) -> bytes:
     """Give a document's bytes: JSON, one field a line at the top."""
     lines = (f"{json.dumps(name)}: {_compact(value)}" for name, value in content.items())
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "backslashreplace")
@@ -119,6 +133,12 @@ def document(content: dict[str, Any]) -> bytes:
 
 def read_document(store: Store, path: str) -> dict[str, Any] | None:
     """Read a document; None if it is not there or is not whole."""
+    found: dict[str, Any] | None = read_json(store, path)
+    return found
+
+
+def read_json(store: Store, path: str) -> Any:
+    """Read a document of which the caller declares the shape; None as in `read_document`."""
     try:
         content = json.loads(store.read(path))
     except (FileNotFoundError, ValueError):
@@ -148,11 +168,11 @@ def attempts(
 
 def latest_success(
     store: Store, pipeline: str, run_id: str, node: str, map_index: Sequence[int] | None
-) -> dict[str, Any] | None:
-    """Read the record of the latest attempt that succeeded."""
+) -> Any:
+    """Read the `Record` of the latest attempt that succeeded; None if there is none."""
     for attempt in reversed(attempts(store, pipeline, run_id, node, map_index)):
         path = attempt_path(pipeline, run_id, node, map_index, attempt)
-        record = read_record(store, path)
+        record: Record | None = read_record(store, path)
         if record is not None and record.get("status") == SUCCEEDED:
             return record
     return None
@@ -165,5 +185,5 @@ def earlier_runs(store: Store, pipeline: str, run_id: str, limit: int) -> Iterat
     yield from others[:limit]
 
 
-def _compact(value: Any) -> str:
+def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))

@@ -5,7 +5,9 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 MASK = "***"
 #: A shorter text is no secret: hiding it would only make everything else unreadable.
@@ -171,21 +173,21 @@ def redact_text(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def redact_json(value: Any, secrets: Iterable[str]) -> Any:
+def redact_json(value: T, secrets: Iterable[str]) -> T:
     """Replace secrets in every string of a JSON value, keys included, digests left out."""
     secrets = forms(secrets)
-    if not secrets:
-        return value
-    return _redacted(value, secrets)
+    hidden: T = _redacted(value, secrets) if secrets else value
+    return hidden
 
 
-def redact_error(error: dict[str, Any] | None, secrets: Iterable[str]) -> dict[str, Any] | None:
-    """Replace secrets in the error part of a record, but for the words that Levada reads."""
+def redact_error(error: T, secrets: Iterable[str]) -> T:
+    """Replace secrets in an `ErrorPart` or None, but for the words that Levada reads."""
     secrets = forms(secrets)
-    return error if error is None or not secrets else _redacted_error(error, secrets)
+    hidden: T = error if error is None or not secrets else _redacted_error(error, secrets)
+    return hidden
 
 
-def _redacted_error(error: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
+def _redacted_error(error: Any, secrets: list[str]) -> Any:
     shown = error | {name: _redacted(error.get(name), secrets) for name in _TOLD if name in error}
     if error.get("context"):
         shown["context"] = _redacted_error(error["context"], secrets)
@@ -207,7 +209,7 @@ def _redacted(value: Any, secrets: list[str]) -> Any:
     return value
 
 
-def _is_digest(key: str, item: Any) -> bool:
+def _is_digest(key: str, item: object) -> bool:
     """Whether it is a digest, in which a short secret may stand by chance."""
     return key == "digest" and isinstance(item, str) and item.startswith("sha256:")
 

@@ -10,7 +10,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from levada.record_types import ResourcesUsed
 
 _CGROUP = "/sys/fs/cgroup"
 _CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
@@ -26,29 +26,30 @@ class Usage:
         self._cpu = _cpu()
         self._io = _io()
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> ResourcesUsed:
         """Give what was used since: bytes and seconds."""
-        found: dict[str, Any] = {}
+        found: ResourcesUsed = {}
         peak = _peak()
         if peak is not None:
             found["peak_memory_bytes"] = peak
-        for name, before, after in zip(_CPU_NAMES, self._cpu, _cpu(), strict=False):
-            found[name] = round(max(after - before, 0.0), 6)
-        for name, after in _io().items():
-            found[name] = max(after - self._io.get(name, 0), 0)
+        cpu, io = _cpu(), _io()
+        if self._cpu is not None and cpu is not None:
+            found["cpu_user_seconds"] = round(max(cpu[0] - self._cpu[0], 0.0), 6)
+            found["cpu_system_seconds"] = round(max(cpu[1] - self._cpu[1], 0.0), 6)
+        if "rchar" in io:
+            found["read_bytes"] = max(io["rchar"] - self._io.get("rchar", 0), 0)
+        if "wchar" in io:
+            found["written_bytes"] = max(io["wchar"] - self._io.get("wchar", 0), 0)
         found.update(_container())
         return found
 
 
-_CPU_NAMES = ("cpu_user_seconds", "cpu_system_seconds")
-
-
-def _cpu() -> tuple[float, ...]:
-    """CPU of this process and of the children that it has waited for."""
+def _cpu() -> tuple[float, float] | None:
+    """Seconds of CPU, own and of the system, of this process and the children it has waited for."""
     try:
         from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
     except ImportError:  # not on Windows
-        return ()
+        return None
     own, children = getrusage(RUSAGE_SELF), getrusage(RUSAGE_CHILDREN)
     return own.ru_utime + children.ru_utime, own.ru_stime + children.ru_stime
 
@@ -75,18 +76,17 @@ def _peak() -> int | None:
 
 def _io() -> dict[str, int]:
     """Bytes by system calls, files and pipes alike, of this process and its waited children."""
-    names = {"rchar": "read_bytes", "wchar": "written_bytes"}
     fields = (line.partition(": ") for line in _read("/proc/self/io").splitlines())
-    return {names[name]: int(value) for name, _, value in fields if name in names}
+    return {name: int(value) for name, _, value in fields if name in ("rchar", "wchar")}
 
 
-def _container() -> dict[str, Any]:
+def _container() -> ResourcesUsed:
     """Peaks of the container's own cgroup, v2 or v1; nothing outside of a container."""
     inside = "KUBERNETES_SERVICE_HOST" in os.environ
     if not inside and not any(os.path.exists(mark) for mark in _CONTAINER_MARKS):
         return {}
     peak = _read(f"{_CGROUP}/memory.peak") or _read(f"{_CGROUP}/memory/memory.max_usage_in_bytes")
-    found: dict[str, Any] = {}
+    found: ResourcesUsed = {}
     if peak.strip().isdecimal():
         found["container_peak_memory_bytes"] = int(peak)
     kills = _field(_read(f"{_CGROUP}/memory.events"), "oom_kill")

@@ -37,15 +37,18 @@ from levada.trees.classes import type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
+    from levada.cache_types import Observed, Reason
+    from levada.record_types import ErrorPart, Record, Status
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
 __all__ = ["StepRequest", "record_hit", "run", "stage", "take_from_cache"]
 
 #: Why an attempt is no hit although the cache has its outputs.
-_RAN_BEFORE = {"part": "cache", "text": "the program ran before the cache was looked at"}
+_RAN_BEFORE: Reason = {"part": "cache", "text": "the program ran before the cache was looked at"}
 
 
 def run(
@@ -55,7 +58,7 @@ def run(
     looked_up: cache.Lookup | None = None,
     ends_process: bool = False,
     start: str = "fresh",
-) -> dict[str, Any]:
+) -> Record:
     """Run the attempt and give its record, which is in the store by then.
 
     With ``echo`` the output is also shown where it would have gone. ``looked_up`` is a lookup in
@@ -64,10 +67,11 @@ def run(
     distributions loaded. Raises StoreError if the store cannot be written.
     """
     attempt = Run(request, looked_up, start=start)
-    return attempt.run(echo=echo, ends_process=ends_process)
+    record: Record = attempt.run(echo=echo, ends_process=ends_process)
+    return record
 
 
-def record_hit(request: StepRequest, looked_up: cache.Lookup, store: Store) -> dict[str, Any]:
+def record_hit(request: StepRequest, looked_up: cache.Lookup, store: Store) -> Record:
     """Write the record of an attempt that the cache answers, and give it. Raises StoreError."""
     entry = looked_up.entry
     if entry is None:
@@ -80,7 +84,8 @@ def record_hit(request: StepRequest, looked_up: cache.Lookup, store: Store) -> d
     attempt.metrics = entry["metrics"]
     attempt.params = entry["params"]
     attempt.artifacts = entry["artifacts"]
-    return attempt.write(records.SUCCEEDED)
+    record: Record = attempt.write(records.SUCCEEDED)
+    return record
 
 
 def _unpinned(request: StepRequest) -> list[str]:
@@ -94,8 +99,8 @@ def _unpinned(request: StepRequest) -> list[str]:
     ]
 
 
-def take_from_cache(request: StepRequest) -> dict[str, Any] | None:
-    """Record an attempt if the cache has its outputs, and give the record; None if it has not.
+def take_from_cache(request: StepRequest) -> Any:
+    """Record an attempt if the cache has its outputs, and give the `Record`; None if it has not.
 
     Raises StoreError.
     """
@@ -139,8 +144,8 @@ class Run:
         #: what the step's function read, and texts that may name more files
         self._observed: tuple[Observer, list[str]] | None = None
 
-    def run(self, *, echo: bool, ends_process: bool) -> dict[str, Any]:
-        """Run the attempt; see :func:`run`."""
+    def run(self, *, echo: bool, ends_process: bool) -> Any:
+        """Run the attempt and give its `Record`; see :func:`run`."""
         if self._answered_by_cache():
             return record_hit(self.request, self._looked_up(), self.store)
         with Signals(self.request.settings.get("timeout"), restore=not ends_process):
@@ -265,14 +270,14 @@ class Run:
             names = ", ".join(undeclared[:3])
             request.warnings.append(f"read {names}{more}, which the step's `files` do not name")
 
-    def _tracked(self, function: Callable[..., object], inputs: dict[str, Any]) -> object:
+    def _tracked(self, function: Callable[..., object], inputs: dict[str, object]) -> object:
         self.attempt.begin_tracking()
         try:
             return step_function.call(function, inputs)
         finally:
             self.attempt.end_tracking()
 
-    def _run_program(self, part: dict[str, Any]) -> object:
+    def _run_program(self, part: Mapping[str, Any]) -> object:
         """Run the program of a container step, or take what it wrote where it has run already."""
         from levada import docker_program, programs
         from levada.materializers import paths
@@ -328,22 +333,22 @@ class Run:
         if error is not None:
             _say("\n".join(error["traceback"]) or f"{error['type']}: {error['message']}")
 
-    def _finish(self) -> dict[str, Any]:
-        error = self.attempt.error
-        status = records.SUCCEEDED
+    def _finish(self) -> Record:
+        error: ErrorPart | None = self.attempt.error
+        status: Status = records.SUCCEEDED
         if error is not None:
             self.attempt.returns, self.attempt.outputs = None, {}
             status = records.CANCELLED if error["kind"] == "cancelled" else records.FAILED
             if self._replaceable and error["type"] == Cancelled.__name__:
                 return self.attempt.record(status)
         observed = self._describe_observed() if status == records.SUCCEEDED else None
-        record = self.attempt.write(status)
+        record: Record = self.attempt.write(status)
         if observed is not None and self._may_remember():
             reads = cache.context_reads(self.request, tracking.fields_read(self.attempt.context))
             cache.remember(record, self.store, reads, observed)
         return record
 
-    def _describe_observed(self) -> dict[str, Any]:
+    def _describe_observed(self) -> Observed:
         """Describe what the step read, for its record and the cache; of a program, nothing."""
         if self._observed is None:
             return observations.nothing()
@@ -363,7 +368,8 @@ class Run:
             )
         except Exception as error:  # noqa: BLE001  an audit hook of the step may raise anything
             text = f"comparing what it read failed: {type(error).__name__}: {error}"
-            found = observations.nothing() | {"unseen": [text]}
+            found = observations.nothing()
+            found["unseen"] = [text]
         observed = observations.kept(found, self.store)
         self.attempt.observed = observations.shown(observed)
         return observed
@@ -383,7 +389,7 @@ class Signals:
     def __init__(self, timeout: float | None = None, *, restore: bool = True) -> None:
         self._timeout = timeout
         self._restore = restore
-        self._before: dict[signal.Signals, Any] = {}
+        self._before: dict[signal.Signals, signal._HANDLER] = {}
         self._process = os.getpid()
 
     def __enter__(self) -> None:
@@ -414,7 +420,7 @@ class Signals:
 
 
 #: The masks of signals of threads that fork just now.
-_masks: dict[int, Any] = {}
+_masks: dict[int, set[int | signal.Signals]] = {}
 
 
 def _hold_sigterm() -> None:
@@ -494,11 +500,11 @@ def _check_secrets(request: StepRequest) -> None:
             )
 
 
-def _inputs(request: StepRequest, store: Store) -> dict[str, Any]:
+def _inputs(request: StepRequest, store: Store) -> dict[str, object]:
     return {name: _load(request, name, tree, store) for name, tree in request.inputs.items()}
 
 
-def _load(request: StepRequest, name: str, tree: Any, store: Store) -> Any:
+def _load(request: StepRequest, name: str, tree: Tree, store: Store) -> object:
     try:
         return values.decode(tree, store, request.allow_pickle)
     except Exception as error:
@@ -506,7 +512,7 @@ def _load(request: StepRequest, name: str, tree: Any, store: Store) -> Any:
         raise
 
 
-def _named_by(inputs: dict[str, Any]) -> list[str]:
+def _named_by(inputs: dict[str, object]) -> list[str]:
     """Return the texts and paths among the inputs of a step, at most one level deep."""
     given = list(inputs.values())
     for each in inputs.values():

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Generic, TypeVar
 
     T = TypeVar("T")
@@ -158,7 +158,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     Duration = float | str | timedelta
-    Reader = Callable[[str, Any], T]
+    Reader = Callable[[str, object], T]
 
 
 def text(name: str, value: object) -> str:
@@ -244,7 +244,7 @@ def _number(name: str, value: object, least: float) -> float:
     return value
 
 
-def _duration(name: str, value: Any) -> float:
+def _duration(name: str, value: object) -> float:
     if hasattr(value, "total_seconds"):
         value = value.total_seconds()
     elif isinstance(value, str):
@@ -335,7 +335,7 @@ def _schedule(name: str, value: object) -> str | None:
     return None if value is None else text(name, value)
 
 
-def _date(name: str, value: Any) -> str:
+def _date(name: str, value: object) -> str:
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
     return text(name, value)
@@ -418,7 +418,7 @@ class Kind(Generic[T]):
     __slots__ = ("annotation", "example", "read", "schema")
 
     def __init__(
-        self, read: Reader[T], annotation: str, schema: dict[str, Any], example: str
+        self, read: Reader[T], annotation: str, schema: Mapping[str, object], example: str
     ) -> None:
         self.read = read
         self.annotation = annotation

@@ -9,8 +9,8 @@ from levada.errors import StepError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from types import ModuleType
+    from collections.abc import Callable, Iterable, Mapping
+    from types import CodeType, ModuleType
     from typing import Any
 
     from levada.request import StepRequest
@@ -74,12 +74,12 @@ def _import_hint(missing: str, module: str, roots: list[str]) -> str:
     return f"{missing!r} is not installed here; name its distribution in requirements=[…]"
 
 
-def call(function: Callable[..., object], inputs: dict[str, Any]) -> object:
+def call(function: Callable[..., object], inputs: Mapping[str, object]) -> object:
     """Call with the inputs by name, but those by position that have no name for a caller."""
     code = _code_with(function, inputs)
     if code is None:
         return function(**inputs)
-    named = dict(inputs)
+    named: dict[str, Any] = dict(inputs)
     parameters = code.co_varnames
     count = code.co_argcount
     place = count + code.co_kwonlyargcount
@@ -96,22 +96,23 @@ def call(function: Callable[..., object], inputs: dict[str, Any]) -> object:
     return function(*first, *extra, **named)
 
 
-def _code_with(function: Callable[..., object], names: Iterable[str]) -> Any:
+def _code_with(function: Callable[..., object], names: Iterable[str]) -> CodeType | None:
     """Return the innermost code that has parameters of these names, else the innermost one.
 
     A decorator that uses functools.wraps hides the parameters of the function; of a step that is
     made of a function without source only the parameters of what calls it are known.
     """
-    found: list[Any] = []
-    wrapped: Any = function
+    found: list[CodeType] = []
+    wrapped: object = function
     while wrapped is not None:
         if (code := getattr(wrapped, "__code__", None)) is not None:
             found.insert(0, code)
         wrapped = getattr(wrapped, "__wrapped__", None)
-    return next((code for code in found if set(names) <= _parameters(code)), (found or [None])[0])
+    fitting = (code for code in found if set(names) <= _parameters(code))
+    return next(fitting, found[0] if found else None)
 
 
-def _parameters(code: Any) -> set[str]:
+def _parameters(code: CodeType) -> set[str]:
     count = code.co_argcount + code.co_kwonlyargcount
     variable = bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
     return set(code.co_varnames[: count + variable])
@@ -123,7 +124,7 @@ def _takes_no_names(function: Callable[..., object]) -> bool:
     return code is not None and code.co_flags & 0x0C == 0x04 and code.co_argcount == 0
 
 
-def innermost(function: Any) -> Any:
+def innermost(function: Any) -> object:
     """Return the function below its decorators, as far as they say what they wrap."""
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
@@ -136,7 +137,7 @@ def first_line(function: Callable[..., object]) -> int | None:
     return line
 
 
-def definition(function: Any) -> tuple[str, int, str] | None:
+def definition(function: object) -> tuple[str, int, str] | None:
     """Return the file, the line of the ``def`` (after decorators) and the name of a function."""
     import linecache
 

@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
+    from logging import Logger
+    from time import struct_time
     from types import ModuleType
     from typing import Any
 
@@ -68,7 +70,7 @@ class StepLogging:
         with suppress(AttributeError):  # a loader of another kind: Python's own default stays
             loader.exec_module = exec_module
 
-    def _begin(self, logging: Any) -> None:
+    def _begin(self, logging: ModuleType) -> None:
         root = logging.root
         is_plain = not root.handlers and root.level == logging.WARNING
         if is_plain and logging.lastResort is not None:
@@ -94,9 +96,9 @@ class _SetUp:
         logging.lastResort = self._handler
         root.setLevel(_Level(logging.INFO))
         self._add = add = logging.Logger.addHandler
-        self._kept: list[Any] = []
+        self._kept: list[tuple[Logger, int]] = []
 
-        def add_handler(logger: Any, handler: object) -> None:
+        def add_handler(logger: Logger, handler: object) -> None:
             self._give_way(logger, handler)
             add(logger, handler)
 
@@ -111,7 +113,7 @@ class _SetUp:
         if self._logging.lastResort is self._handler:
             self._logging.lastResort = self._before
 
-    def _give_way(self, logger: Any, handler: object) -> None:
+    def _give_way(self, logger: Logger, handler: object) -> None:
         """Leave a handler of the step, or of a library, with what it would get without us."""
         logging = self._logging
         if logger is self._root:
@@ -121,7 +123,7 @@ class _SetUp:
             self._kept.append((logger, logging.NOTSET))
 
 
-def _utc(seconds: float | None) -> Any:
+def _utc(seconds: float | None) -> struct_time:
     from time import gmtime
 
     return gmtime(seconds)

@@ -22,9 +22,11 @@ from levada.hashing import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from hashlib import _Hash
     from io import FileIO
     from types import TracebackType
-    from typing import Any, BinaryIO, Self
+    from typing import BinaryIO, Self
 
 SCHEMA = "levada.store/1"
 CHUNK = 1 << 20  # bytes
@@ -202,9 +204,9 @@ class BlobWriter:
     def __init__(self, store: DirectoryStore) -> None:
         self._store = store
         self._buffer = bytearray()
-        self._file: Any = None
+        self._file: FileIO | None = None
         self._path = ""
-        self._hasher: Any = None
+        self._hasher: _Hash
         self.size = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
@@ -356,12 +358,14 @@ class DirectoryStore(Store):
         except OSError as error:
             raise self._error(error) from error
 
-    def guard(self, operation: Any, *arguments: Any) -> None:
+    def guard(
+        self, operation: Callable[..., int | None], *arguments: memoryview | bytes | bytearray
+    ) -> None:
         """Do some I/O on the store; an OSError becomes a StoreError. Short writes are completed."""
         try:
             done = operation(*arguments)
             while arguments and done is not None and done < len(arguments[0]):
-                done += operation(memoryview(arguments[0])[done:])
+                done += operation(memoryview(arguments[0])[done:]) or 0
         except OSError as error:
             raise self._error(error) from error
 

@@ -19,15 +19,15 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Mapping
 
     from levada.cache import Lookup
+    from levada.driver.driver_types import JournalEntry, LostPart, PeakMemory, PodMessage
+    from levada.record_types import Record, RecordEnd
     from levada.request import StepRequest
 
 #: Bytes that Kubernetes keeps of a message.
 LONGEST_MESSAGE = 4096
-#: What the message has of a record.
-KEPT = ("status", "returns", "error", "cache", "resources", "seconds", "finished", "metrics")
 DONE, FAILED, PERMANENT, TERMINATED = 0, 1, 65, 143
 #: Seconds after its timeout at which an attempt that has not ended itself is killed.
 _MARGIN = 5
@@ -51,7 +51,7 @@ def read(path: str) -> tuple[StepRequest, Lookup | None]:
     return request, looked_up
 
 
-def _request_of(noted: dict[str, Any], path: str, place: int) -> str:
+def _request_of(noted: JournalEntry, path: str, place: int) -> str:
     """The path of the request of one of the attempts that are noted in the run's journal."""
     from levada import records
 
@@ -108,16 +108,18 @@ def tell_lost(status: int, *, timed_out: bool) -> None:
     """Say that the process was ended, with the exit status of waitpid, and left no record."""
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) in (DONE, FAILED, PERMANENT, TERMINATED):
         return
-    lost: dict[str, Any] = {"status": status, "end": "timeout" if timed_out else ""}
+    lost: LostPart = {"status": status, "end": "timeout" if timed_out else ""}
     memory = _out_of_memory() if _was_killed(status) and not timed_out else None
-    tell({"lost": lost | ({"memory": memory} if memory else {})})
+    if memory is not None:
+        lost["memory"] = memory
+    tell({"lost": lost})
 
 
 def _was_killed(status: int) -> bool:
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
-def _out_of_memory() -> dict[str, Any] | None:
+def _out_of_memory() -> PeakMemory | None:
     """The peak of the container, if the kernel ended something in it for a lack of memory."""
     from levada.resources import Usage
 
@@ -127,28 +129,36 @@ def _out_of_memory() -> dict[str, Any] | None:
     return {"peak": used.get("container_peak_memory_bytes")}
 
 
-def tell_result(result: dict[str, Any]) -> None:
+def tell_result(result: Mapping[str, object]) -> None:
     """Say what ``python -m levada`` gave, without its values if they do not fit."""
     if len(_text(result)) > LONGEST_MESSAGE:
         result = {name: result[name] for name in ("digest", "record")}
     tell(result)
 
 
-def _of_record(record: dict[str, Any], path: str) -> dict[str, Any]:
-    kept = {name: record.get(name) for name in KEPT}
-    if kept["cache"] is not None:
-        kept["cache"] = {"hit": kept["cache"]["hit"]}
-    whole = {"record": kept, "path": path}
+def _of_record(record: Record, path: str) -> PodMessage:
+    cache = record["cache"]
+    kept: RecordEnd = {
+        "status": record["status"],
+        "returns": record["returns"],
+        "error": record["error"],
+        "cache": None if cache is None else {"hit": cache["hit"]},
+        "resources": record["resources"],
+        "seconds": record["seconds"],
+        "finished": record["finished"],
+        "metrics": record["metrics"],
+    }
+    whole: PodMessage = {"record": kept, "path": path}
     if len(_text(whole)) <= LONGEST_MESSAGE:
         return whole
     return {"path": path, "status": record["status"]}
 
 
-def _text(message: dict[str, Any]) -> bytes:
+def _text(message: Mapping[str, object]) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode()
 
 
-def tell(message: dict[str, Any]) -> None:
+def tell(message: Mapping[str, object]) -> None:
     """Write the message where Kubernetes looks for it; elsewhere there is no such file."""
     path = os.environ.get("LEVADA_TERMINATION_LOG") or "/dev/termination-log"
     try:

@@ -8,14 +8,16 @@ from levada import environment, git, records, values
 from levada.errors import InputError
 from levada.failures import without_traceback
 from levada.redaction import redact_json
-from levada.trees.canonical import ARTIFACT
+from levada.trees.canonical import leaf_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
+    from levada.record_types import ErrorPart, Record, RunDocument
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
 
 class StoredNodes:
@@ -34,7 +36,7 @@ class StoredNodes:
             self._known.add(node)
         return node in self._known
 
-    def output(self, node: str, indexes: tuple[int, ...]) -> Any:
+    def output(self, node: str, indexes: tuple[int, ...]) -> Tree:
         """Give the tree that a node returned; all iterations in order if none is named.
 
         Raises InputError if it has no attempt that succeeded.
@@ -44,22 +46,23 @@ class StoredNodes:
             return [self._returned(node, index) for index in mapped]
         return self._returned(node, indexes)
 
-    def _returned(self, node: str, indexes: tuple[int, ...]) -> Any:
-        record = records.latest_success(self._store, *self._run, node, indexes)
+    def _returned(self, node: str, indexes: tuple[int, ...]) -> Tree:
+        record: Record | None = records.latest_success(self._store, *self._run, node, indexes)
         if record is None:
             raise InputError(f"`{_label(node, indexes)}` gave nothing: {self._why(node, indexes)}")
-        return {ARTIFACT: record["returns"]}
+        return leaf_of(record["returns"])
 
     def _why(self, node: str, indexes: tuple[int, ...]) -> str:
         numbers = records.attempts(self._store, *self._run, node, indexes)
         if not numbers:
             return "it was not run"
         path = records.attempt_path(*self._run, node, indexes, numbers[-1])
-        record = records.read_record(self._store, path)
+        record: Record | None = records.read_record(self._store, path)
         if record is None:
             return "its last attempt ended without a record"
-        error = record.get("error") or {}
-        return f"it {record['status']} ({error.get('type')}: {error.get('message')})"
+        error = record.get("error")
+        why = f"{error['type']}: {error['message']}" if error else "None: None"
+        return f"it {record['status']} ({why})"
 
     def failed(self, node: str, indexes: Mapping[str, int]) -> bool:
         """Whether a node was started and has not succeeded, in this iteration of its loops."""
@@ -87,13 +90,13 @@ class StoredNodes:
         last = max((index[depth - 1] for _, index in started), default=None)
         return any(self._has_failed(n, i) for n, i in started if i[depth - 1] == last)
 
-    def error(self, nodes: Sequence[str], indexes: Mapping[str, int]) -> dict[str, Any] | None:
+    def error(self, nodes: Sequence[str], indexes: Mapping[str, int]) -> ErrorPart | None:
         """Give the error of the first of these nodes that failed, in the order of the source.
 
         Of nodes of one loop the iteration counts before the node.
         """
         place = tuple(indexes.values())
-        found: list[tuple[int, tuple[int, ...], int, dict[str, Any]]] = []
+        found: list[tuple[int, tuple[int, ...], int, ErrorPart]] = []
         block, depth = 0, 0
         for at, node in enumerate(nodes):
             mapped = [index for index in self._map_indexes(node) if index[: len(place)] == place]
@@ -104,12 +107,12 @@ class StoredNodes:
             found += [(block, index, at, self._error_of(node, index)) for index in failed]
         return min(found, key=lambda each: each[:3])[3] if found else None
 
-    def _error_of(self, node: str, index: tuple[int, ...]) -> dict[str, Any]:
+    def _error_of(self, node: str, index: tuple[int, ...]) -> ErrorPart:
         for number in reversed(records.attempts(self._store, *self._run, node, index)):
             path = records.attempt_path(*self._run, node, index, number)
-            record = records.read_record(self._store, path)
-            if record is not None and record.get("error"):
-                error: dict[str, Any] = record["error"]
+            record: Record | None = records.read_record(self._store, path)
+            error = None if record is None else record.get("error")
+            if error:
                 return error
         return without_traceback(
             "ProcessKilled", "its last attempt ended without a record", "killed", permanent=False
@@ -129,28 +132,29 @@ def register(
     store: Store,
     pipeline: str,
     run_id: str,
-    parameters: dict[str, Any] | None,
+    parameters: dict[str, object] | None,
     *,
-    engine: dict[str, Any],
+    engine: Any,
     source: str | None,
     project: str,
     secrets: Collection[str] = (),
-) -> dict[str, Any]:
-    """Give the run's ``run.json``, written now if this is the first that is heard of the run.
+) -> Any:
+    """Give the run's ``run.json`` (`RunDocument`), written now if there is none yet.
 
-    ``parameters`` are JSON values; None takes those of the run. ``secrets`` are values to mask.
-    Raises StoreError.
+    ``parameters`` are JSON values; None takes those of the run. ``engine`` is an `EnginePart`.
+    ``secrets`` are values to mask. Raises StoreError.
     """
-    path = f"{records.run_path(pipeline, run_id)}/run.json"
-    found = records.read_document(store, path)
+    folder = records.run_path(pipeline, run_id)
+    found = records.read_run(store, folder)
     if found is not None:
         return found
     trees = {name: values.encode(value) for name, value in (parameters or {}).items()}
-    document = {
+    shown: dict[str, object] = {name: values.display(tree) for name, tree in trees.items()}
+    document: RunDocument = {
         "schema": records.RUN_SCHEMA,
         "pipeline": pipeline,
         "run_id": run_id,
-        "parameters": {"trees": trees, "display": redact_json(values.display(trees), secrets)},
+        "parameters": {"trees": trees, "display": redact_json(shown, secrets)},
         "trigger": engine.get("trigger") or "manual",
         "user": engine.get("user") or os.environ.get("USER") or None,
         "engine": engine,
@@ -160,8 +164,8 @@ def register(
         "git": git.describe(project, store, secrets),
         "environment": environment.whole(),
     }
-    store.write_once(path, records.document(document))
-    return records.read_document(store, path) or document
+    store.write_once(f"{folder}/run.json", records.document(document))
+    return records.read_run(store, folder) or document
 
 
 def _label(node: str, indexes: tuple[int, ...]) -> str:

@@ -54,7 +54,7 @@ class Context:
     project: str | None
     store: str | None
 
-    def __init__(self, on_read: Callable[[str], None] | None = None, **fields: Any) -> None:
+    def __init__(self, on_read: Callable[[str], None] | None = None, **fields: object) -> None:
         self._on_read = on_read
         self._fields: dict[str, Any] = {name: fields.get(name) for name in FIELDS}
         self._fields["parameters"] = fields.get("parameters") or dict

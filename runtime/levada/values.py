@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from levada.artifact import TREE_FORMAT, Artifact, CorruptArtifact, MaterializerError, NoField
 from levada.store import StoreError
-from levada.trees.canonical import ARTIFACT, artifact_of, canonical, digest, parse
+from levada.trees.canonical import ARTIFACT, artifact_of, canonical, digest, leaf_of, parse
 from levada.trees.classes import set_project_roots, type_name
 from levada.trees.decode import Decoder
 from levada.trees.display import display
@@ -17,10 +17,10 @@ from levada.trees.encode import Encoder
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import TypeGuard
 
     from levada.store import Store
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Content, Tree
 
 __all__ = [
     "canonical",
@@ -66,13 +66,13 @@ def save_with_fields(
         leaf = artifact_of(holder[key])
         if leaf is None and len(data := _canonical(holder[key])) > INLINE:
             leaf = _stored(data, tree_type(holder[key]), meta, store)
-            holder[key] = {ARTIFACT: leaf.as_json()}
+            holder[key] = leaf_of(leaf.as_json())
         fields.append(holder[key] if leaf is None else leaf)
     whole = artifact_of(tree)
     return whole or _stored(_canonical(tree), kind, meta, store), fields
 
 
-def _stored(data: bytes, kind: str, meta: dict[str, Any], store: Store) -> Artifact:
+def _stored(data: bytes, kind: str, meta: dict[str, bool], store: Store) -> Artifact:
     return Artifact(store.put_blob(data), len(data), TREE_FORMAT, "tree", kind, dict(meta))
 
 
@@ -85,9 +85,9 @@ def tree_type(tree: Tree) -> str:
     return f"builtins:{type(tree).__name__}"
 
 
-def load(artifact: Artifact, store: Store, allow_pickle: bool = False) -> Any:
+def load(artifact: Artifact, store: Store, allow_pickle: bool = False) -> object:
     """Load a value. Raises CorruptArtifact, MaterializerError or StoreError (MissingBlob)."""
-    return decode({ARTIFACT: artifact.as_json()}, store, allow_pickle)
+    return decode(leaf_of(artifact.as_json()), store, allow_pickle)
 
 
 def encode(
@@ -107,7 +107,7 @@ def encode(
     return _encode(encoder, value)
 
 
-def decode(tree: Tree, store: Store | None = None, allow_pickle: bool = False) -> Any:
+def decode(tree: Tree, store: Store | None = None, allow_pickle: bool = False) -> object:
     """Give the value of a tree, its leaves loaded and verified."""
     try:
         return Decoder(store, allow_pickle=allow_pickle).decode(tree)
@@ -127,7 +127,7 @@ def field(artifact: Artifact, name: str, store: Store) -> Artifact | Tree:
     return found if leaf is None else leaf
 
 
-def _place(tree: Tree, name: str, kind: str) -> tuple[Any, Any]:
+def _place(tree: Tree, name: str, kind: str) -> tuple[Content, str | int]:
     """Return what holds a field of a tree, and the key or index that the field has in it."""
     tag, content = next(iter(tree.items())) if _is_tagged(tree) else ("", [])
     if tag in _FIELDS and name in content[1]:
@@ -140,14 +140,14 @@ def _place(tree: Tree, name: str, kind: str) -> tuple[Any, Any]:
     raise NoField(f"a stored {kind} has no field {name!r}")
 
 
-def _is_tagged(tree: Tree) -> bool:
+def _is_tagged(tree: Tree) -> TypeGuard[dict[str, Content]]:
     return isinstance(tree, dict) and len(tree) == 1
 
 
 def tree_of(artifact: Artifact, store: Store) -> Tree:
     """Give the tree of an artifact, one level loaded: a leaf of another format stays a leaf."""
     if not artifact.is_tree:
-        return {ARTIFACT: artifact.as_json()}
+        return leaf_of(artifact.as_json())
     return parse(store.read_blob(artifact.digest))
 
 

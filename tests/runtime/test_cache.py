@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 import pytest
-from levada import cache, records
+from levada import cache, observations, records
 from levada.store import Store, open_store
 
 BEFORE = {
@@ -87,3 +87,22 @@ def test_the_nearest_run_is_compared(store):
     nearer = deepcopy(BEFORE) | {"run_id": "20260101-120000-b", "status": "failed"}
     records.write_record(store, nearer)
     assert explained(store) == ["the run before (20260101-120000-b) did not succeed"]
+
+
+def test_a_file_of_the_project_may_have_the_name_of_the_blob_of_many_files(tmp_path, store):
+    def changes() -> list[str]:
+        reasons = observations.changes(
+            observations.nothing() | {"files": {"$blob": state}},
+            observations.Places(str(tmp_path)),
+            store,
+            key="",
+            environment={},
+            known_variables=(),
+            class_digest=str,
+        )
+        return [reason["text"] for reason in reasons]
+
+    state = None  # it was not there
+    assert changes() == []
+    (tmp_path / "$blob").write_text("1")
+    assert len(changes()) == 1

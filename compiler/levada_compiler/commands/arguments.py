@@ -12,8 +12,10 @@ from levada.regular_files import regular
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from levada.plan_types import PlanParameter
 
-def parse(given: Sequence[str], declared: Sequence[dict[str, Any]]) -> dict[str, Any]:
+
+def parse(given: Sequence[str], declared: Sequence[PlanParameter]) -> dict[str, Any]:
     """``NAME=VALUE`` each; what a value means depends on the parameter's JSON schema."""
     from levada.engine.parameters import typed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from levada.code import Code
@@ -12,9 +12,10 @@ from levada.project import Project
 
 if TYPE_CHECKING:
     from levada.distributions import Environment
+    from levada.plan_types import Plan
 
 
-def check(planned: dict[str, Any], project: Project) -> None:
+def check(planned: Plan, project: Project) -> None:
     """Refuse to run steps of packages of which this interpreter has another version, or none.
 
     Steps are read from the project's environment, and a run here uses this interpreter's: their

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from levada_compiler import compile_cache
 from levada_compiler.output import Product
 
 if TYPE_CHECKING:
+    from levada.plan_types import Plan
+
     from levada_compiler.render.colours import Palette
 
 
-def plan(
-    reference: tuple[str, str | None], form: str, colours: Palette
-) -> tuple[str, dict[str, Any] | None]:
+def plan(reference: tuple[str, str | None], form: str, colours: Palette) -> tuple[str, Plan | None]:
     """The rendered diagnostics, and the plan unless there is an error."""
     key = ["plan", reference[0], reference[1] or "", form, str(colours.enabled)]
     product = compile_cache.replay(key) or _compile(key, reference, form, colours)

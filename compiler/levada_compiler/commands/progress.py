@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 from levada_compiler.render.cells import cells, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from levada.engine.event_types import EventDetails
     from levada.engine.events import Event
 
     from levada_compiler.render.colours import Palette
@@ -127,7 +128,7 @@ class Progress:
 
     def _on_attempt_failed(self, event: Event) -> None:
         self._running.pop(self._name(event), None)
-        error = event.details.get("error") or {}
+        error: Mapping[str, object] = event.details.get("error") or {}
         self._line(
             "error", "failed", self._name(event), f"  {seconds(event.details)}  {headline(error)}"
         )
@@ -144,7 +145,7 @@ class Progress:
         self._running.pop(self._name(event), None)
         if event.attempt is None:  # a condition or the items of a loop: no attempt said so
             self._line(
-                "error", "failed", self._name(event), f"  {headline(event.details['error'])}"
+                "error", "failed", self._name(event), f"  {headline(event.details['error'] or {})}"
             )
 
     def _on_waiting(self, event: Event) -> None:
@@ -234,14 +235,14 @@ def log_line(line: str) -> str:
     return escape(text.replace("\t", "    "))
 
 
-def headline(error: dict[str, Any]) -> str:
+def headline(error: Mapping[str, object]) -> str:
     """``ValueError: the first line of the message``; only that if it is all that is known."""
     lines = str(error.get("message") or "").strip().splitlines()
     kind = str(error.get("type") or error.get("kind") or "")
     return escape(": ".join([word for word in (kind, *lines[:1]) if word]))
 
 
-def seconds(details: dict[str, Any]) -> str:
+def seconds(details: EventDetails) -> str:
     """``1.2 s``, or nothing where it is not known."""
     value = details.get("seconds")
     return "" if value is None else duration(float(value))

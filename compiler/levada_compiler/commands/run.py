@@ -18,6 +18,7 @@ from .summary import summary
 
 if TYPE_CHECKING:
     from levada.engine import Event, Outcome
+    from levada.plan_types import Plan
     from levada.store import Store
 
 
@@ -123,7 +124,7 @@ def command(
     return _status(outcome)
 
 
-def _run(planned: dict[str, Any], values: dict[str, Any], **options: Any) -> Outcome:
+def _run(planned: Plan, values: dict[str, Any], **options: Any) -> Outcome:
     """The engine's run; what is wrong with the request is wrong usage."""
     from levada import engine
     from levada.store import StoreError
@@ -144,7 +145,7 @@ def _why(event: Event, store: Store) -> str:
     """Why a step was or was not cached."""
     from levada.cache import explain
 
-    record = event.details.get("record") or {}
+    record: Any = event.details.get("record") or {}  # `Record`
     if not record.get("cache"):
         return "the cache is off for it"
     word = "cached" if record["cache"]["hit"] else "not cached"

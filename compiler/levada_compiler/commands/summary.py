@@ -13,9 +13,10 @@ from levada_compiler.slotted import dataclass
 from .progress import duration, headline, short
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from levada.engine import Outcome, StepSummary
+    from levada.record_types import RunError
 
     from levada_compiler.render.colours import Palette
 
@@ -107,7 +108,7 @@ def _pad(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     return cells
 
 
-def _error(error: dict[str, Any] | None, progress: Progress, colours: Palette) -> list[str]:
+def _error(error: RunError | None, progress: Progress, colours: Palette) -> list[str]:
     """The traceback of the failure that counts, and of the one that it was handling."""
     if error is None:
         return []
@@ -120,7 +121,7 @@ def _error(error: dict[str, Any] | None, progress: Progress, colours: Palette) -
     return lines
 
 
-def label_of(error: dict[str, Any]) -> str:
+def label_of(error: Mapping[str, Any]) -> str:
     """The node of a run's error, as people write it."""
     from levada.engine.events import node_label
 
@@ -129,7 +130,7 @@ def label_of(error: dict[str, Any]) -> str:
 
 
 def _outputs(outcome: Outcome) -> str:
-    shown = outcome.displayed_outputs()
+    shown: Any = outcome.displayed_outputs()  # a list, or an object, but for one value
     values = shown.values() if isinstance(shown, dict) else shown
     is_one = outcome.kind in ("none", "value")
     named = [("", shown)] if is_one else zip(outcome.names, values, strict=True)

@@ -11,6 +11,9 @@ from levada_compiler.client import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Unpack
+
+    from levada.engine.event_types import EventDetails, SaidError
 
     from levada_compiler.client import Client, Run, RunState, StepState
 
@@ -122,16 +125,18 @@ class Watch:
             self._lines[key, attempt] = first + len(lines)
             self._tell(events.LOG, step, attempt, text="\n".join(lines))
 
-    def _tell(self, kind: str, step: StepState, attempt: int, **details: object) -> None:
-        self._show(Event(kind, step.node, step.map_index, attempt, **details))
+    def _tell(
+        self, kind: str, state: StepState, attempt: int, **details: Unpack[EventDetails]
+    ) -> None:
+        self._show(Event(kind, state.node, state.map_index, attempt, **details))
 
 
-def error_of_step(step: StepState) -> dict[str, object]:
+def error_of_step(step: StepState) -> SaidError:
     """Why a step failed, in the form that the engine's events have it."""
     return error_of(step.reason or ("" if step.status == "failed" else step.status))
 
 
-def error_of(reason: str) -> dict[str, object]:
+def error_of(reason: str) -> SaidError:
     """The same of a reason, which may begin with the name of an exception."""
     kind, _, message = reason.partition(": ")
     if message and kind.isidentifier():

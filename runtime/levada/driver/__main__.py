@@ -21,7 +21,7 @@ from .run import DriverRun, settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from levada.driver.driver_types import KubernetesObject
 
 SUCCEEDED, LOST, NOT_SUCCEEDED = 0, 1, 3
 
@@ -54,7 +54,7 @@ def main(words: list[str]) -> int:
     return SUCCEEDED if outcome.status == "succeeded" else NOT_SUCCEEDED
 
 
-def _own_job(api: Api) -> dict[str, Any] | None:
+def _own_job(api: Api) -> KubernetesObject | None:
     """The Job that this pod is of; None if it is being deleted."""
     backoff = Backoff()
     while True:
@@ -69,7 +69,7 @@ def _own_job(api: Api) -> dict[str, Any] | None:
         return None if found["metadata"].get("deletionTimestamp") else found
 
 
-def _refuse(api: Api, owner: dict[str, Any], problem: str) -> int:
+def _refuse(api: Api, owner: KubernetesObject, problem: str) -> int:
     """There can be no such run."""
     sys.stderr.write(f"{problem}\n")
     tell({"status": "failed", "error": problem[:3000]})
@@ -83,10 +83,11 @@ def _refuse(api: Api, owner: dict[str, Any], problem: str) -> int:
 
 
 def _tell(outcome: Outcome) -> None:
-    error = outcome.error or {}
-    said = {"status": outcome.status, "run_id": outcome.run_id}
-    why = f"{error.get('node')}: {error.get('message')}"[:3000]
-    tell(said | ({"error": why} if error else {}))
+    error = outcome.error
+    said: dict[str, object] = {"status": outcome.status, "run_id": outcome.run_id}
+    if error is not None:
+        said["error"] = f"{error['node']}: {error['message']}"[:3000]
+    tell(said)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import urllib.parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+
+    from levada.driver.driver_types import KubernetesObject
 
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TIMEOUT = 20.0  # seconds without an answer
@@ -94,19 +95,19 @@ class Api:
 
     # ---------------------------------------------------------------- requests
 
-    def get(self, kind: str, name: str) -> dict[str, Any]:
+    def get(self, kind: str, name: str) -> KubernetesObject:
         """One object. Raises ApiError."""
         return self._request("GET", self.path(kind, name))
 
-    def create(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+    def create(self, kind: str, content: KubernetesObject) -> KubernetesObject:
         """Create an object. Raises ApiError."""
         return self._request("POST", self.path(kind), content)
 
-    def patch(self, kind: str, name: str, change: dict[str, Any]) -> dict[str, Any]:
+    def patch(self, kind: str, name: str, change: KubernetesObject) -> KubernetesObject:
         """Merge a change into an object. Raises ApiError."""
         return self._request("PATCH", self.path(kind, name), change, "application/merge-patch+json")
 
-    def pages(self, kind: str, **selectors: str) -> Iterator[tuple[list[dict[str, Any]], str]]:
+    def pages(self, kind: str, **selectors: str) -> Iterator[tuple[list[KubernetesObject], str]]:
         """The objects, some at a time, and the version to watch from. Raises ApiError."""
         more = {"limit": str(_PAGE)}
         while True:
@@ -120,9 +121,9 @@ class Api:
         self,
         method: str,
         path: str,
-        content: dict[str, Any] | None = None,
+        content: KubernetesObject | None = None,
         form: str = "application/json",
-    ) -> dict[str, Any]:
+    ) -> KubernetesObject:
         """One request. A connection that was closed meanwhile is opened anew, once."""
         body = None if content is None else json.dumps(content).encode()
         is_old = self._kept is not None
@@ -134,7 +135,7 @@ class Api:
                 return self._request(method, path, content, form)
             raise ApiError(0, "Unreachable", f"the API server does not answer: {error}") from error
 
-    def _ask(self, method: str, path: str, body: bytes | None, form: str) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: bytes | None, form: str) -> KubernetesObject:
         if self._kept is None:
             self._kept = self._connection(_TIMEOUT)
         self._kept.request(method, path, body, {**self._headers(), "Content-Type": form})
@@ -142,7 +143,7 @@ class Api:
         text = response.read()
         if response.status >= 300:
             raise _refusal(response, text)
-        answer: dict[str, Any] = json.loads(text)
+        answer: KubernetesObject = json.loads(text)
         return answer
 
     def _drop(self) -> None:
@@ -161,7 +162,7 @@ class Api:
 
     # ---------------------------------------------------------------- watching
 
-    def watch(self, kind: str, version: str, **selectors: str) -> Iterator[dict[str, Any]]:
+    def watch(self, kind: str, version: str, **selectors: str) -> Iterator[KubernetesObject]:
         """What happens to the objects from a version on, until the server ends it.
 
         On a connection of its own, and so in a thread of its own. Raises ApiError; 410 means that
@@ -184,8 +185,8 @@ class Api:
             connection.close()
 
 
-def _event(line: bytes) -> dict[str, Any]:
-    event: dict[str, Any] = json.loads(line)
+def _event(line: bytes) -> KubernetesObject:
+    event: KubernetesObject = json.loads(line)
     if event["type"] == "ERROR":
         status = event["object"]
         reason = status.get("reason") or ""

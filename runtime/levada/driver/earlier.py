@@ -6,8 +6,8 @@ from levada import cache, input_classes, records, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from levada.cache_types import CachedResult
+    from levada.record_types import Record
     from levada.request import StepRequest
     from levada.store import Store
 
@@ -17,21 +17,25 @@ def look_up(store: Store, request: StepRequest, run_id: str) -> cache.Lookup | N
 
     The request is then given the environment of that attempt.
     """
-    record = records.latest_success(
+    record: Record | None = records.latest_success(
         store, request.pipeline, run_id, request.node, request.map_index
     )
     if record is None or not _is_same(record, request):
         return None
-    request.environment = record["environment"]
-    entry = {
-        name: record[name] for name in ("returns", "outputs", "metrics", "params", "artifacts")
+    request.environment = {**record["environment"]}
+    entry: CachedResult = {
+        "returns": record["returns"],
+        "outputs": record["outputs"],
+        "metrics": record["metrics"],
+        "params": record["params"],
+        "artifacts": record["artifacts"],
+        "from": cache.origin_of(record),
     }
-    entry["from"] = {name: record[name] for name in ("run_id", "node", "map_index", "attempt")}
     parts = cache.parts_of(request, input_classes.names(request.inputs.values(), store))
     return cache.Lookup(cache.key_of(parts), parts, entry, [])
 
 
-def _is_same(record: dict[str, Any], request: StepRequest) -> bool:
+def _is_same(record: Record, request: StepRequest) -> bool:
     inputs = {name: values.digest(tree) for name, tree in request.inputs.items()}
     return (
         record["step"] == request.key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from levada.driver.driver_types import DriverDocument, JournalEntry
 
 
 class Ending:
@@ -14,7 +14,7 @@ class Ending:
     its cancellation; ``created`` is when it began. Times are seconds since the epoch.
     """
 
-    def __init__(self, driver: dict[str, Any], created: float) -> None:
+    def __init__(self, driver: DriverDocument, created: float) -> None:
         self._timeout: float | None = driver.get("timeout")
         self._finally_timeout: float = driver["finally_timeout"]
         self._created = created
@@ -33,7 +33,7 @@ class Ending:
             return self._created + self._timeout if self._timeout else None
         return None if self._forced else self._cancelled_at + self._finally_timeout
 
-    def to_note(self, now: float) -> dict[str, Any] | None:
+    def to_note(self, now: float) -> JournalEntry | None:
         """The entry to be written, if it is time for one."""
         is_due = self.due is not None and now >= self.due
         if self._cancelled_at is not None:
@@ -43,7 +43,7 @@ class Ending:
             self.ask(f"the run took longer than {self._timeout:g} s")
         return {"time": now, "cancel": self._asked} if self._asked else None
 
-    def take(self, entry: dict[str, Any]) -> tuple[str, bool] | None:
+    def take(self, entry: JournalEntry) -> tuple[str, bool] | None:
         """Why the run is cancelled, and whether by force, if an entry of the journal says so."""
         if not entry.get("cancel"):
             return None

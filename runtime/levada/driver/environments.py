@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from levada.record_types import EnvironmentPart
     from levada.request import StepRequest
     from levada.store import Store
 
@@ -26,7 +27,7 @@ def known(store: Store, image: str, request: StepRequest) -> dict[str, Any] | No
     Of a container step it is the image alone.
     """
     if request.container is not None:
-        return programs.environment(image)
+        return {**programs.environment(image)}
     path = _path(image, request)
     return None if path is None else records.read_document(store, path)
 
@@ -42,14 +43,14 @@ def is_wanted(store: Store, image: str, request: StepRequest) -> bool:
     return records.read_document(store, path) is None
 
 
-def keep(store: Store, image: str, request: StepRequest, described: dict[str, Any]) -> None:
+def keep(store: Store, image: str, request: StepRequest, described: EnvironmentPart) -> None:
     """Remember it."""
     path = _path(image, request)
     if path is not None:
         store.write_once(path, records.document(described))
 
 
-def unknown(image: str) -> dict[str, Any]:
+def unknown(image: str) -> EnvironmentPart:
     """The environment of an attempt that did not come to say it."""
     return {
         "digest": digest_of(image.encode()),

@@ -22,9 +22,14 @@ from .watcher import Change, Watcher
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from levada.cache import Lookup
+    from levada.driver.driver_types import (
+        DriverDocument,
+        JournalEntry,
+        KubernetesObject,
+        NotedAttempt,
+    )
     from levada.engine import Attempt
     from levada.engine.run_context import RunContext
 
@@ -49,8 +54,8 @@ class JobExecutor(Executor):
         self,
         context: RunContext,
         api: Api,
-        owner: dict[str, Any],
-        driver: dict[str, Any],
+        owner: KubernetesObject,
+        driver: DriverDocument,
         created: float,
         retry_of: str | None = None,
     ) -> None:
@@ -64,7 +69,7 @@ class JobExecutor(Executor):
         self._running: dict[Key, Running] = {}
         self._jobs: dict[str, JobOf] = {}
         self._looked_up: dict[Attempt, Lookup] = {}
-        self._requests = Requests(context, driver, retry_of)
+        self._requests = Requests(context, {**driver}, retry_of)
         self._results = Results(context, self._requests)
         self._troubles = Troubles(api, driver, self._results, self._suspend)
         self._changes: queue.SimpleQueue[Change] = queue.SimpleQueue()
@@ -177,7 +182,7 @@ class JobExecutor(Executor):
 
     # ---------------------------------------------------------------- what happens
 
-    def _observe(self, until: float | None) -> dict[str, Any]:
+    def _observe(self, until: float | None) -> JournalEntry:
         """Wait for something to note, and do meanwhile what Jobs need."""
         self._start_watching()
         while True:
@@ -191,7 +196,7 @@ class JobExecutor(Executor):
                 return entry
             self._take_changes(self._wait_seconds(until))
 
-    def _to_note(self, until: float | None) -> dict[str, Any] | None:
+    def _to_note(self, until: float | None) -> JournalEntry | None:
         now = time.time()
         ended = [key for key, running in self._running.items() if self._results.is_over(running)]
         if ended:
@@ -232,7 +237,7 @@ class JobExecutor(Executor):
         except queue.Empty:
             return
 
-    def _take_change(self, kind: str, name: str, thing: dict[str, Any] | None) -> None:
+    def _take_change(self, kind: str, name: str, thing: KubernetesObject | None) -> None:
         if kind == "jobs" and name == self._owner["metadata"]["name"]:
             self._take_own(thing)
         elif kind == "jobs" and name in self._jobs:
@@ -240,7 +245,7 @@ class JobExecutor(Executor):
         elif kind == "pods" and thing is not None:
             self._take_pod(thing)
 
-    def _take_job(self, job: JobOf, state: dict[str, Any] | None) -> None:
+    def _take_job(self, job: JobOf, state: KubernetesObject | None) -> None:
         if state is not None:
             job.state, job.created = state, True
         elif job.state is not None:
@@ -248,7 +253,7 @@ class JobExecutor(Executor):
             for running in self._results.open(job):
                 self._results.write_lost(running, pods.Lost(1 << 8, message="its Job was deleted"))
 
-    def _take_pod(self, pod: dict[str, Any]) -> None:
+    def _take_pod(self, pod: KubernetesObject) -> None:
         name, place = jobs.place_of(pod)
         running = self._jobs[name].members.get(place) if name in self._jobs else None
         if running is None:
@@ -258,7 +263,7 @@ class JobExecutor(Executor):
         if before is None or (before["metadata"].get("creationTimestamp") or "") <= made:
             running.pod = pod
 
-    def _take_own(self, job: dict[str, Any] | None) -> None:
+    def _take_own(self, job: KubernetesObject | None) -> None:
         """The driver's Job: the user ends the run by an annotation, or deletes it."""
         uid = self._owner["metadata"]["uid"]
         gone = job is None or job["metadata"]["uid"] != uid
@@ -293,7 +298,7 @@ class JobExecutor(Executor):
         job.created = True
         self._settle_all(job)
 
-    def _manifest(self, job: JobOf) -> dict[str, Any]:
+    def _manifest(self, job: JobOf) -> KubernetesObject:
         template = self._requests.template(job.keys[0][0])
         if job.entry:
             return jobs.indexed(template, self._owner, job.name, job.keys, job.entry)
@@ -379,10 +384,10 @@ class JobExecutor(Executor):
         return True
 
 
-def _noted(keys: list[Key]) -> list[list[Any]]:
+def _noted(keys: list[Key]) -> list[NotedAttempt]:
     """Attempts as an entry of the journal has them."""
     return [[node, list(index), number] for node, index, number in keys]
 
 
-def _keys(noted: list[list[Any]]) -> list[Key]:
+def _keys(noted: list[NotedAttempt]) -> list[Key]:
     return [(node, tuple(index), number) for node, index, number in noted]

@@ -9,8 +9,8 @@ from levada.hashing import sha256
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
+    from levada.driver.driver_types import KubernetesObject
     from levada.engine import Attempt
 
 RUN = "levada.dev/run"
@@ -64,8 +64,8 @@ def indexed_name(run: str, uid: str, node: str, entry: int) -> str:
 
 
 def manifest(
-    template: dict[str, Any], owner: dict[str, Any], key: Key, request: str
-) -> dict[str, Any]:
+    template: KubernetesObject, owner: KubernetesObject, key: Key, request: str
+) -> KubernetesObject:
     """The Job of an attempt.
 
     ``owner`` is the driver's Job: when it goes, so do all of its run. ``request`` is the path of
@@ -81,8 +81,8 @@ def manifest(
 
 
 def indexed(
-    template: dict[str, Any], owner: dict[str, Any], name: str, keys: Sequence[Key], path: str
-) -> dict[str, Any]:
+    template: KubernetesObject, owner: KubernetesObject, name: str, keys: Sequence[Key], path: str
+) -> KubernetesObject:
     """One Job of several attempts of a node, which run side by side; each may fail by itself.
 
     ``path`` is that of the entry of the journal that names them.
@@ -103,7 +103,7 @@ def _item(key: Key) -> str:
     return f"{'.'.join(map(str, key[1]))}/{key[2]}"
 
 
-def keys_of(job: dict[str, Any]) -> list[Key]:
+def keys_of(job: KubernetesObject) -> list[Key]:
     """The attempts of a Job, by its annotations."""
     annotations = job["metadata"].get("annotations") or {}
     node = str(annotations.get(NODE) or "")
@@ -117,12 +117,12 @@ def _key(node: str, index: str, number: str) -> Key:
 
 
 def _manifest(
-    template: dict[str, Any],
-    owner: dict[str, Any],
+    template: KubernetesObject,
+    owner: KubernetesObject,
     name: str,
     annotations: dict[str, str],
     path: str,
-) -> dict[str, Any]:
+) -> KubernetesObject:
     from copy import deepcopy  # the compiler takes names from here, and no copies
 
     job = deepcopy(template)
@@ -152,7 +152,7 @@ def _manifest(
     return job
 
 
-def condition(thing: dict[str, Any], kind: str) -> dict[str, Any] | None:
+def condition(thing: KubernetesObject, kind: str) -> KubernetesObject | None:
     """A condition of a Job or a pod that is true."""
     for found in thing.get("status", {}).get("conditions") or ():
         if found["type"] == kind and found["status"] == "True":
@@ -160,12 +160,12 @@ def condition(thing: dict[str, Any], kind: str) -> dict[str, Any] | None:
     return None
 
 
-def is_finished(job: dict[str, Any]) -> bool:
+def is_finished(job: KubernetesObject) -> bool:
     """Whether it will make no other pod."""
     return bool(condition(job, "Complete") or condition(job, "Failed"))
 
 
-def ended(job: dict[str, Any], place: int) -> str:
+def ended(job: KubernetesObject, place: int) -> str:
     """``Complete`` or ``Failed`` if the attempt with this completion index is over."""
     if job["spec"].get("completionMode") == "Indexed":
         status = job.get("status", {})
@@ -184,19 +184,19 @@ def _has(ranges: str | None, place: int) -> bool:
     return False
 
 
-def place_of(pod: dict[str, Any]) -> tuple[str, int]:
+def place_of(pod: KubernetesObject) -> tuple[str, int]:
     """The Job that a pod is of, and its completion index there."""
     labels = pod["metadata"].get("labels") or {}
     return labels.get("batch.kubernetes.io/job-name") or "", int(labels.get(PLACE) or 0)
 
 
-def has_pods(job: dict[str, Any]) -> bool:
+def has_pods(job: KubernetesObject) -> bool:
     """Whether pods of it run or end."""
     status = job.get("status", {})
     return bool(status.get("active") or status.get("terminating"))
 
 
-def memory_limit(job: dict[str, Any]) -> str | None:
+def memory_limit(job: KubernetesObject) -> str | None:
     """The memory that the Job's container, or its program, may have, as a quantity."""
     pod = job["spec"]["template"]["spec"]
     last = (pod.get("initContainers") or pod["containers"])[-1]

@@ -19,8 +19,7 @@ from levada.store import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from levada.driver.driver_types import JournalEntry
     from levada.store import Store
 
 #: No id of a node has a hyphen.
@@ -42,14 +41,14 @@ class Journal:
         """That of the last entry that was read or written."""
         return self._next - 1
 
-    def read(self) -> dict[str, Any] | None:
+    def read(self) -> JournalEntry | None:
         """The next entry, if there is one."""
-        entry = records.read_document(self._store, self.path(self._next))
+        entry: JournalEntry | None = records.read_json(self._store, self.path(self._next))
         if entry is not None:
             self._next += 1
         return entry
 
-    def propose(self, entry: dict[str, Any]) -> dict[str, Any]:
+    def propose(self, entry: JournalEntry) -> JournalEntry:
         """Add an entry; gives the one that is there now, this or another driver's."""
         if self._store.write_once(self.path(self._next), records.document(entry)):
             self._next += 1

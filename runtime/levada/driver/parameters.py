@@ -14,12 +14,13 @@ from levada.engine.parameters import resolve, typed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+
+    from levada.plan_types import PlanParameter
 
 PREFIX = "P_"
 
 
-def read(declared: list[dict[str, Any]], variables: Mapping[str, str]) -> dict[str, Any]:
+def read(declared: list[PlanParameter], variables: Mapping[str, str]) -> dict[str, object]:
     """The value of each parameter, or its default. Raises ParameterError."""
     given = _object(variables.get("LEVADA_PARAMS") or "{}")
     by_name = {parameter["name"]: parameter for parameter in declared}
@@ -31,7 +32,7 @@ def read(declared: list[dict[str, Any]], variables: Mapping[str, str]) -> dict[s
     return resolve(declared, given)
 
 
-def _object(text: str) -> dict[str, Any]:
+def _object(text: str) -> dict[str, object]:
     try:
         found = json.loads(text)
     except ValueError as error:
@@ -41,7 +42,7 @@ def _object(text: str) -> dict[str, Any]:
     return found
 
 
-def _value(parameter: dict[str, Any], text: str) -> Any:
+def _value(parameter: PlanParameter, text: str) -> object:
     """What the text says: a string is itself, unless only JSON fits (``null``, a number)."""
     if parameter["schema"].get("type") == "string":
         return text
@@ -56,7 +57,7 @@ def _value(parameter: dict[str, Any], text: str) -> Any:
     return typed(value, parameter["schema"])
 
 
-def _takes_text(parameter: dict[str, Any], text: str) -> bool:
+def _takes_text(parameter: PlanParameter, text: str) -> bool:
     try:
         resolve([parameter], {parameter["name"]: text})
     except ParameterError:

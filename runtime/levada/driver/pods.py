@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from levada.driver.driver_types import KubernetesObject
+
 #: Reasons of a waiting container that are part of any start.
 _STARTING = ("ContainerCreating", "PodInitializing", "")
 _OUT_OF_MEMORY = "OOMKilled"
@@ -49,20 +51,20 @@ class Lost:
         self.message = message
 
 
-def container(pod: dict[str, Any]) -> dict[str, Any]:
+def container(pod: KubernetesObject) -> KubernetesObject:
     """The state of the step's container."""
     found = pod.get("status", {}).get("containerStatuses") or [{}]
     return dict(found[0])
 
 
-def terminated(pod: dict[str, Any]) -> dict[str, Any] | None:
+def terminated(pod: KubernetesObject) -> KubernetesObject | None:
     """How the container ended, if it did."""
     state = container(pod).get("state", {})
-    ended: dict[str, Any] | None = state.get("terminated")
+    ended: KubernetesObject | None = state.get("terminated")
     return ended
 
 
-def program(pod: dict[str, Any]) -> dict[str, Any]:
+def program(pod: KubernetesObject) -> KubernetesObject:
     """The state of the program of a container step; empty if the pod has none, or not yet."""
     for status in pod.get("status", {}).get("initContainerStatuses") or ():
         if status["name"] == PROGRAM:
@@ -70,8 +72,8 @@ def program(pod: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def message(pod: dict[str, Any]) -> dict[str, Any]:
-    """What the attempt said at its end (``levada.stored_attempt``); empty if nothing."""
+def message(pod: KubernetesObject) -> Any:
+    """What the attempt said at its end: a `PodMessage`, empty if nothing."""
     try:
         said = json.loads((terminated(pod) or {}).get("message") or "{}")
     except ValueError:  # what Kubernetes itself writes there, or an image that is not ours
@@ -79,7 +81,7 @@ def message(pod: dict[str, Any]) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def trouble(pod: dict[str, Any]) -> Trouble | None:
+def trouble(pod: KubernetesObject) -> Trouble | None:
     """What keeps the pod from starting; None if it runs, or is about to."""
     if pod.get("status", {}).get("phase") != "Pending":
         return None
@@ -94,7 +96,7 @@ def trouble(pod: dict[str, Any]) -> Trouble | None:
     return None
 
 
-def lost(pod: dict[str, Any] | None, job: dict[str, Any], memory: str | None) -> Lost:
+def lost(pod: KubernetesObject | None, job: KubernetesObject, memory: str | None) -> Lost:
     """Why an attempt has no record, from its last pod and its Job.
 
     ``memory`` is the limit of the container.
@@ -120,7 +122,7 @@ def lost(pod: dict[str, Any] | None, job: dict[str, Any], memory: str | None) ->
     return _of_container(ended, memory)
 
 
-def _failed_before(pod: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+def _failed_before(pod: KubernetesObject) -> tuple[str, KubernetesObject] | None:
     """The name and the end of a container that failed before the last one, of a container step."""
     for status in pod.get("status", {}).get("initContainerStatuses") or ():
         ended = status.get("state", {}).get("terminated")
@@ -129,7 +131,7 @@ def _failed_before(pod: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
     return None
 
 
-def _of_program(name: str, ended: dict[str, Any], memory: str | None) -> Lost:
+def _of_program(name: str, ended: KubernetesObject, memory: str | None) -> Lost:
     """How the program of a container step ended, with the last lines that it printed."""
     code, reason = int(ended["exitCode"]), ended.get("reason")
     said = (ended.get("message") or "").strip()
@@ -144,7 +146,7 @@ def _of_program(name: str, ended: dict[str, Any], memory: str | None) -> Lost:
     return Lost(code << 8, PROGRAM_FAILED, f"{text}: {said}" if said else text)
 
 
-def _of_container(ended: dict[str, Any], memory: str | None) -> Lost:
+def _of_container(ended: KubernetesObject, memory: str | None) -> Lost:
     code = int(ended.get("exitCode") or 0)
     if ended.get("reason") == _OUT_OF_MEMORY:
         return Lost(9, message=_out_of_memory(memory, None))
@@ -163,7 +165,7 @@ def _out_of_memory(limit: str | None, peak: int | None) -> str:
     return f"{_OUT_OF_MEMORY}: the step used more memory than {of}{used} (exit code 137)"
 
 
-def _of_job(job: dict[str, Any]) -> str:
+def _of_job(job: KubernetesObject) -> str:
     failed = jobs.condition(job, "Failed") or {}
     words = ": ".join(filter(None, (failed.get("reason"), failed.get("message"))))
     return f" ({words})" if words else ""

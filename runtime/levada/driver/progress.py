@@ -14,11 +14,11 @@ from .api import ApiError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from levada.engine import Event, Outcome
 
     from .api import Api
+    from .jobs import Key
 
 #: Seconds between two changes of the annotation, and how many more while there is much to do.
 _INTERVAL = 2.0
@@ -42,14 +42,14 @@ _COUNTED = {
 class Progress:
     """Takes the events of a run. ``waiting`` says what keeps attempts from starting."""
 
-    def __init__(self, api: Api, job: str, waiting: Mapping[Any, str]) -> None:
+    def __init__(self, api: Api, job: str, waiting: Mapping[Key, str]) -> None:
         self._api = api
         self._job = job
         self._waiting = waiting
         self._counts: dict[str, int] = {}
         self._running: dict[str, int] = {}
-        self._end: dict[str, Any] = {"status": "running"}
-        self._without_job: list[list[Any]] = []
+        self._end: dict[str, object] = {"status": "running"}
+        self._without_job: list[list[object]] = []
         self._told = ""
         self._next = 0.0
 
@@ -88,7 +88,7 @@ class Progress:
             return  # the next time will do
         self._told = text
 
-    def _shown(self) -> dict[str, Any]:
+    def _shown(self) -> dict[str, object]:
         running = list(self._running)
         return {
             **self._end,
@@ -100,12 +100,12 @@ class Progress:
         }
 
 
-def _end_of(outcome: Outcome) -> dict[str, Any]:
+def _end_of(outcome: Outcome) -> dict[str, object]:
     """How it ended: the error, or what was returned, where that is short."""
-    error = outcome.error or {}
-    end: dict[str, Any] = {"status": outcome.status, "run_id": outcome.run_id}
+    error = outcome.error
+    end: dict[str, object] = {"status": outcome.status, "run_id": outcome.run_id}
     if error:
-        end["error"] = f"{error.get('node')}: {error.get('message')}"[:2000]
+        end["error"] = f"{error['node']}: {error['message']}"[:2000]
     shown = {"outputs": outcome.displayed_outputs()}
     return end | (shown if len(json.dumps(shown)) <= _LONGEST_OUTPUTS else {})
 
@@ -115,12 +115,12 @@ def _line(event: Event) -> str:
     where = f"{event.label} (attempt {event.attempt})" if event.attempt else event.label
     if event.kind == events.RUN_FINISHED:
         outcome = details["outcome"]
-        error = outcome.error or {}
-        why = f": {error.get('node')}: {error.get('message')}" if error else ""
+        ended = outcome.error
+        why = f": {ended['node']}: {ended['message']}" if ended else ""
         return f"run {outcome.run_id} {outcome.status}{why}"
     if event.kind == events.CANCELLING:
         return f"the run is cancelled: {details['reason']}"
-    error = details.get("error") or {}
+    error = details.get("error")
     why = f": {error.get('type')}: {error.get('message')}" if error else ""
     wait = f", in {details['delay']:g} s" if event.kind == events.RETRY else ""
     return f"{event.kind} {where}{wait}{why}"

@@ -13,9 +13,9 @@ from . import environments, jobs, pods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from levada.driver.driver_types import PodMessage
     from levada.engine.run_context import RunContext
+    from levada.record_types import Record, RecordEnd
 
     from .jobs import Key
     from .requests import Requests
@@ -31,7 +31,7 @@ class Results:
     def __init__(self, context: RunContext, requests: Requests) -> None:
         self._context = context
         self._requests = requests
-        self._records: dict[Key, dict[str, Any]] = {}
+        self._records: dict[Key, Record | RecordEnd] = {}
 
     def __contains__(self, key: Key) -> bool:
         """Whether it is known how the attempt ended."""
@@ -49,7 +49,7 @@ class Results:
         """Whether it has ended; if so, its record is in the store and known here."""
         if running.key in self:
             return True
-        said = pods.message(running.pod) if running.pod is not None else {}
+        said: PodMessage = pods.message(running.pod) if running.pod is not None else {}
         if "record" in said:
             self._records[running.key] = said["record"]
             self._learn(running)
@@ -71,7 +71,7 @@ class Results:
             self._records[running.key] = record
         return record is not None
 
-    def take(self, running: Running) -> dict[str, Any]:
+    def take(self, running: Running) -> Record | RecordEnd:
         """The record of an attempt that is over. Raises StoreError if it cannot be read."""
         record = self._records.pop(running.key, None)
         if record is None or record.get("status") != records.SUCCEEDED:
@@ -83,7 +83,7 @@ class Results:
         request = self._requests.of(running.attempt)
         image = self._requests.image(request.node)
         described = environments.known(self._context.store, image, request)
-        request.environment = described or environments.unknown(image)
+        request.environment = described or {**environments.unknown(image)}
         self._records[running.key] = record_lost(
             request,
             self._context.store,
@@ -99,7 +99,7 @@ class Results:
         from levada.attempt import Attempt
 
         request = self._requests.of(running.attempt)
-        request.environment = environments.unknown(self._requests.image(request.node))
+        request.environment = {**environments.unknown(self._requests.image(request.node))}
         attempt = Attempt(request, self._context.store)
         attempt.started, attempt.looked_up = running.started, running.looked_up
         attempt.error = without_traceback("NotStarted", message, "error", permanent=True)
@@ -124,7 +124,7 @@ class Results:
             if record is not None and record["status"] == records.SUCCEEDED:
                 environments.keep(store, image, request, record["environment"])
 
-    def _read(self, running: Running) -> dict[str, Any]:
+    def _read(self, running: Running) -> Record:
         until = time.monotonic() + _STORE_PATIENCE
         while (record := self._context.record(running.attempt)) is None:
             if time.monotonic() > until:

@@ -16,10 +16,15 @@ from .progress import Progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
+    from levada.driver.driver_types import DriverDocument, KubernetesObject
     from levada.engine.run_context import RunContext
+    from levada.plan_types import Plan
+    from levada.record_types import EnginePart, RunDocument
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
     from .api import Api
 
@@ -31,10 +36,10 @@ RETRY_OF = "LEVADA_RETRY_OF"
 class Snapshot:
     """What a run is of: its plan, its Jobs, its parameters. The first driver settles it."""
 
-    def __init__(self, store: Store, run: dict[str, Any]) -> None:
+    def __init__(self, store: Store, run: RunDocument) -> None:
         self.run = run
-        self.plan: dict[str, Any] = json.loads(store.read_blob(run["plan"]))
-        self.driver: dict[str, Any] = json.loads(store.read_blob(run["engine"]["jobs"]))
+        self.plan: Plan = json.loads(store.read_blob(str(run["plan"])))
+        self.driver: DriverDocument = json.loads(store.read_blob(run["engine"]["jobs"]))
 
     @property
     def created(self) -> float:
@@ -44,43 +49,43 @@ class Snapshot:
         return datetime.fromisoformat(self.run["created"]).timestamp()
 
 
-def run_id(owner: dict[str, Any]) -> str:
+def run_id(owner: KubernetesObject) -> str:
     """The run of a Job. A name may come again when its Job is gone, so it is not the name alone."""
     metadata = owner["metadata"]
     return f"{metadata['name']}-{metadata['uid'][:8]}"
 
 
-def settle(store: Store, owner: dict[str, Any], folder: str) -> Snapshot:
+def settle(store: Store, owner: KubernetesObject, folder: str) -> Snapshot:
     """The snapshot of the Job's run: that of its ``run.json``, written now if there is none.
 
     Raises ParameterError, and OSError or ValueError if the plan cannot be read.
     """
-    path = f"{records.run_path(os.environ['LEVADA_PIPELINE'], run_id(owner))}/run.json"
-    found = records.read_document(store, path)
+    run = records.run_path(os.environ["LEVADA_PIPELINE"], run_id(owner))
+    found = records.read_run(store, run)
     if found is None:
-        plan, driver = _read(f"{folder}/plan.json"), _read(f"{folder}/driver.json")
+        plan: Plan = _read(f"{folder}/plan.json")
+        driver: DriverDocument = _read(f"{folder}/driver.json")
         document = _document(store, owner, plan, driver)
-        if not store.write_once(path, records.document(document)):
-            document = json.loads(store.read(path))
+        if not store.write_once(f"{run}/run.json", records.document(document)):
+            document = json.loads(store.read(f"{run}/run.json"))
         found = document
     return Snapshot(store, found)
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(path: str) -> Any:
     with open(path, "rb") as file:
-        found: dict[str, Any] = json.loads(file.read())
-    return found
+        return json.loads(file.read())
 
 
 def _document(
-    store: Store, owner: dict[str, Any], plan: dict[str, Any], driver: dict[str, Any]
-) -> dict[str, Any]:
+    store: Store, owner: KubernetesObject, plan: Plan, driver: DriverDocument
+) -> RunDocument:
     trees = _parameters(store, plan)
     metadata = owner["metadata"]
     scheduled = (metadata.get("annotations") or {}).get(
         "batch.kubernetes.io/cronjob-scheduled-timestamp"
     )
-    engine = {
+    engine: EnginePart = {
         "name": "kubernetes",
         "namespace": metadata["namespace"],
         "job": metadata["name"],
@@ -88,15 +93,19 @@ def _document(
         "jobs": _blob(store, driver),
     }
     earlier = os.environ.get(RETRY_OF)
-    engine |= {"retry_of": earlier} if earlier else {}
+    if earlier:
+        engine["retry_of"] = earlier
+    if scheduled:
+        engine["logical_date"] = scheduled
+    shown: dict[str, object] = {name: values.display(tree, store) for name, tree in trees.items()}
     return {
         "schema": records.RUN_SCHEMA,
         "pipeline": plan["pipeline"],
         "run_id": run_id(owner),
-        "parameters": {"trees": trees, "display": values.display(trees, store)},
+        "parameters": {"trees": trees, "display": shown},
         "trigger": "schedule" if scheduled else "manual",
         "user": None,
-        "engine": engine | ({"logical_date": scheduled} if scheduled else {}),
+        "engine": engine,
         "created": records.timestamp(),
         "source": plan["source"],
         "plan": _blob(store, plan),
@@ -105,15 +114,14 @@ def _document(
     }
 
 
-def _parameters(store: Store, plan: dict[str, Any]) -> dict[str, Any]:
+def _parameters(store: Store, plan: Plan) -> dict[str, Tree]:
     """The trees of the parameters: those of the run that is tried again, or what is given."""
     earlier = os.environ.get(RETRY_OF)
     if earlier:
-        path = f"{records.run_path(plan['pipeline'], earlier)}/run.json"
-        run = records.read_document(store, path)
+        run = records.read_run(store, records.run_path(plan["pipeline"], earlier))
         if run is None:
             raise ParameterError([f"there is no run {earlier} of {plan['pipeline']} in the store"])
-        trees: dict[str, Any] = run["parameters"]["trees"]
+        trees = run["parameters"]["trees"]
         if trees.keys() == {parameter["name"] for parameter in plan["parameters"]}:
             return trees
         raise ParameterError([f"the pipeline takes other parameters now than the run {earlier}"])
@@ -121,7 +129,7 @@ def _parameters(store: Store, plan: dict[str, Any]) -> dict[str, Any]:
     return {name: values.encode(value, store) for name, value in given.items()}
 
 
-def _blob(store: Store, content: dict[str, Any]) -> str:
+def _blob(store: Store, content: Mapping[str, object]) -> str:
     text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return store.put_blob(text.encode("utf-8", "surrogatepass"))
 
@@ -138,7 +146,7 @@ class DriverRun(Run):
         self._started = int(self._created * 1e9)
         self._id = run["run_id"]
 
-    def drive(self, api: Api, owner: dict[str, Any]) -> Outcome:
+    def drive(self, api: Api, owner: KubernetesObject) -> Outcome:
         """Go on with the run to its end."""
         context = self._context(self._id)
         self._trust_project()

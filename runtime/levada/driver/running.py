@@ -8,9 +8,8 @@ from .api import Backoff
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from levada.cache import Lookup
+    from levada.driver.driver_types import KubernetesObject
     from levada.engine import Attempt
 
     from .jobs import Key
@@ -33,7 +32,7 @@ class Running:
         #: its Job, once it is known which; its completion index in there; the latest of its pods
         self.job: JobOf | None = None
         self.place = 0
-        self.pod: dict[str, Any] | None = None
+        self.pod: KubernetesObject | None = None
         self.waits_since = time.monotonic()
         self.cancelled = self.force = False
         #: what keeps it from starting, and since when
@@ -49,7 +48,7 @@ class Running:
         return self.job is not None and self.job.created
 
     @property
-    def state(self) -> dict[str, Any] | None:
+    def state(self) -> KubernetesObject | None:
         """Its Job, as far as the API server has told."""
         return None if self.job is None else self.job.state
 
@@ -82,7 +81,7 @@ class JobOf:
         #: those that are not over, by their completion indexes
         self.members = dict(enumerate(members))
         self.created = self.suspended = False
-        self.state: dict[str, Any] | None = None
+        self.state: KubernetesObject | None = None
         #: when its creation is to be tried
         self.due = 0.0
         self.backoff = Backoff()

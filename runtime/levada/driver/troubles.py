@@ -11,7 +11,8 @@ from .api import ApiError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
+
+    from levada.driver.driver_types import DriverDocument, KubernetesObject
 
     from .api import Api
     from .jobs import Key
@@ -30,7 +31,7 @@ class Troubles:
     """
 
     def __init__(
-        self, api: Api, driver: dict[str, Any], results: Results, suspend: Callable[[JobOf], bool]
+        self, api: Api, driver: DriverDocument, results: Results, suspend: Callable[[JobOf], bool]
     ) -> None:
         self.waiting: dict[Key, str] = {}
         self._api = api
@@ -69,7 +70,7 @@ class Troubles:
             one.pod is None and one.waits_since < since for one in self._results.open(job)
         )
 
-    def _look_at(self, job: JobOf, events: dict[str, dict[str, Any]]) -> None:
+    def _look_at(self, job: JobOf, events: dict[str, KubernetesObject]) -> None:
         event = events.get((job.state or {}).get("metadata", {}).get("uid", ""))
         missing = None
         if event is not None and self._is_lacking(job):
@@ -84,7 +85,7 @@ class Troubles:
                 self._meet(one, found)
         self._give_up(job)
 
-    def _failed_creations(self) -> dict[str, dict[str, Any]]:
+    def _failed_creations(self) -> dict[str, KubernetesObject]:
         """The last event of each Job of the namespace that has failed to make a pod, by its uid."""
         selector = "involvedObject.kind=Job,reason=FailedCreate"
         try:
@@ -123,8 +124,9 @@ class Troubles:
         return is_held and time.monotonic() - running.since >= self._patience(running)
 
     def _patience(self, running: Running) -> float:
-        kind = "stuck" if running.trouble is None else running.trouble.kind
-        return float(self._driver[f"{kind}_after"])
+        if running.trouble is None or running.trouble.kind == "stuck":
+            return float(self._driver["stuck_after"])
+        return float(self._driver["unschedulable_after"])
 
 
 def say(text: str) -> None:
@@ -133,5 +135,5 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _last_time(event: dict[str, Any]) -> str:
+def _last_time(event: KubernetesObject) -> str:
     return str(event.get("lastTimestamp") or event.get("eventTime") or "")

@@ -9,12 +9,13 @@ from .api import ApiError, Backoff
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import queue
-    from typing import Any
+
+    from levada.driver.driver_types import KubernetesObject
 
     from .api import Api
 
 #: A change: the kind, the name, and the object, None if it is gone.
-Change = tuple[str, str, "dict[str, Any] | None"]
+Change = tuple[str, str, "KubernetesObject | None"]
 
 
 class Watcher:
@@ -65,7 +66,7 @@ class Watcher:
         self._known = names
         return version
 
-    def _put(self, thing: dict[str, Any]) -> None:
+    def _put(self, thing: KubernetesObject) -> None:
         """Without what nobody reads here and is most of it: a run may have thousands of pods."""
         thing["metadata"].pop("managedFields", None)
         if self._kind == "pods":

@@ -20,7 +20,9 @@ from .definitions import calls
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from typing import Any
+    from collections.abc import Mapping
+
+    from levada.plan_types import Plan
 
     from .events import Event
     from .outcome import Outcome
@@ -36,7 +38,7 @@ class Callbacks:
     """
 
     def __init__(
-        self, plan: dict[str, Any], project: str, search: list[str], context: dict[str, Any]
+        self, plan: Plan, project: str, search: list[str], context: Mapping[str, object]
     ) -> None:
         self._plan = plan
         self._project = project
@@ -48,10 +50,11 @@ class Callbacks:
     def take(self, event: Event) -> None:
         """Call the function of a step that has failed, after its last attempt."""
         if event.kind == events.NODE_FAILED:
-            reference = self._settings.get(event.node or "", {}).get("on_failure")
+            settings = self._settings.get(event.node or "")
+            reference = None if settings is None else settings.get("on_failure")
             map_index = list(event.map_index or ()) or None
             place = {"node": event.node, "map_index": map_index, "attempt": event.attempt}
-            self._start(reference, event.details["error"], place)
+            self._start(reference, event.details.get("error"), place)
 
     def take_outcome(self, outcome: Outcome) -> None:
         """Call the function of the pipeline if the run has failed."""
@@ -70,8 +73,10 @@ class Callbacks:
                 process.wait()
                 _say(f"on_failure: a function took longer than {PATIENCE:g} s, and was ended")
 
-    def _start(self, reference: str | None, error: dict[str, Any], place: dict[str, Any]) -> None:
-        if not reference or error.get("kind") == "cancelled":
+    def _start(
+        self, reference: str | None, error: Mapping[str, object] | None, place: Mapping[str, object]
+    ) -> None:
+        if not reference or error is None or error.get("kind") == "cancelled":
             return
         import subprocess
 

@@ -10,8 +10,6 @@ import sys
 from . import processes
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 
 class ServerClient:
@@ -41,7 +39,7 @@ class ServerClient:
         """The descriptor to poll before :meth:`receive`."""
         return self._socket.fileno()
 
-    def order(self, word: str, number: str, content: Any) -> None:
+    def order(self, word: str, number: str, content: object) -> None:
         """Send a command with some JSON."""
         payload = json.dumps(content).encode()
         self.tell(f"{word} {number} {len(payload)}\n".encode() + payload)
@@ -64,7 +62,7 @@ class ServerClient:
         *lines, self._received = (self._received + data).split(b"\n")
         return [line.decode().split() for line in lines]
 
-    def preload(self, content: Any) -> None:
+    def preload(self, content: object) -> None:
         """Have it import modules, which may take any time."""
         self.is_ready = False
         self.order("preload", "0", content)

@@ -12,29 +12,30 @@ from .references import references, variables
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
-#: The regions of each kind of node, in program order.
-REGIONS = {
-    "call": (),
-    "value": (),
-    "fail": (),
-    "branch": ("then", "otherwise"),
-    "loop": ("body",),
-    "guard": ("body", "handler", "final"),
-    "group": ("body",),
-}
+    from levada.plan_types import CallNode, Node, Plan
 
 
-def calls(body: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def regions(form: Node) -> dict[str, list[Node] | None]:
+    """Return the regions of a node by their names, in program order; None for one left out."""
+    if form["kind"] == "branch":
+        return {"then": form["then"], "otherwise": form["otherwise"]}
+    if form["kind"] == "guard":
+        return {"body": form["body"], "handler": form["handler"], "final": form["final"]}
+    if form["kind"] == "loop" or form["kind"] == "group":
+        return {"body": form["body"]}
+    return {}
+
+
+def calls(body: list[Node]) -> Iterator[CallNode]:
     """Yield the forms of the calls in a region of a plan, at any depth."""
     pending = [*body]
     while pending:
         form = pending.pop()
         if form["kind"] == "call":
             yield form
-        for region in REGIONS[form["kind"]]:
-            pending += form[region] or ()
+        for region in regions(form).values():
+            pending += region or ()
 
 
 class Definition:
@@ -52,7 +53,7 @@ class Definition:
         "waits",
     )
 
-    def __init__(self, form: dict[str, Any], ordinal: int, region: Region) -> None:
+    def __init__(self, form: Node, ordinal: int, region: Region) -> None:
         self.form = form
         self.kind: str = form["kind"]
         self.id: str = form["id"]
@@ -60,7 +61,7 @@ class Definition:
         self.region = region
         owner = region.owner
         #: the names that a loop binds
-        self.variables = variables(form["target"]) if self.kind == "loop" else ()
+        self.variables = variables(form["target"]) if form["kind"] == "loop" else ()
         self.loops: tuple[Definition, ...] = () if owner is None else owner.inner_loops
         self.regions: dict[str, Region] = {}
         self.waits: tuple[tuple[str, int], ...] = ()
@@ -77,15 +78,16 @@ class Definition:
 
     def texts(self) -> Iterator[str]:
         """The node's own expressions; of a named value that is its name."""
-        if self.kind == "call":
-            yield from self.form["inputs"].values()
-        elif self.kind == "fail":
-            yield from self.form["arguments"]
-        elif self.kind == "branch":
-            yield self.form["condition"]
-        elif self.kind == "loop":
-            yield self.form["items"]
-            yield from self.form["where"]
+        form = self.form
+        if form["kind"] == "call":
+            yield from form["inputs"].values()
+        elif form["kind"] == "fail":
+            yield from form["arguments"]
+        elif form["kind"] == "branch":
+            yield form["condition"]
+        elif form["kind"] == "loop":
+            yield form["items"]
+            yield from form["where"]
 
     def descendants(self) -> Iterator[Definition]:
         """All that is in this node, at any depth."""
@@ -124,25 +126,25 @@ class Region:
 class Definitions:
     """All nodes of a plan, by id, and the region at the top."""
 
-    def __init__(self, plan: dict[str, Any]) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.by_id: dict[str, Definition] = {}
         self.texts: dict[str, str] = plan.get("definitions") or {}
         self.root = self._region("root", None, plan["body"])
         for definition in self.by_id.values():
             definition.waits = tuple(self._waits(definition))
 
-    def _region(self, slot: str, owner: Definition | None, forms: list[dict[str, Any]]) -> Region:
+    def _region(self, slot: str, owner: Definition | None, forms: list[Node]) -> Region:
         region = Region(slot, owner)
         forms_of = enumerate(forms)
         region.nodes = tuple(self._define(form, ordinal, region) for ordinal, form in forms_of)
         return region
 
-    def _define(self, form: dict[str, Any], ordinal: int, region: Region) -> Definition:
+    def _define(self, form: Node, ordinal: int, region: Region) -> Definition:
         definition = Definition(form, ordinal, region)
         self.by_id[definition.id] = definition
-        for slot in REGIONS[definition.kind]:
-            if form[slot] is not None:
-                definition.regions[slot] = self._region(slot, definition, form[slot])
+        for slot, forms in regions(form).items():
+            if forms is not None:
+                definition.regions[slot] = self._region(slot, definition, forms)
         return definition
 
     def _waits(self, definition: Definition) -> Iterator[tuple[str, int]]:

@@ -6,7 +6,9 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Unpack
+
+    from levada.engine.event_types import EventDetails
 
 RUN_STARTED = "run-started"  #: details: pipeline, run_id, parameters, record (the folder)
 NODE_STARTED = "node-started"  #: an attempt starts; details: step, item
@@ -39,7 +41,7 @@ class Event:
         node: str | None = None,
         map_index: tuple[int, ...] | None = None,
         attempt: int | None = None,
-        **details: Any,
+        **details: Unpack[EventDetails],
     ) -> None:
         self.kind = kind
         self.node = node

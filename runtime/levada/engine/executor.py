@@ -6,6 +6,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from levada.plan_types import PlanStep, Settings
+    from levada.record_types import Record, RecordEnd
+    from levada.trees.tree_types import Tree
+
 
 class Attempt:
     """One attempt of one call: what to run.
@@ -24,9 +28,9 @@ class Attempt:
         node: str,
         map_index: tuple[int, ...],
         number: int,
-        step: dict[str, Any],
-        settings: dict[str, Any],
-        inputs: dict[str, Any],
+        step: PlanStep,
+        settings: Settings,
+        inputs: dict[str, Tree],
         sources: dict[str, str],
         siblings: int = 1,
     ) -> None:
@@ -34,7 +38,7 @@ class Attempt:
         self.map_index = map_index
         self.number = number
         self.step = step
-        self.settings = settings
+        self.settings: Any = settings  # `Settings`; targets take them as a plain dict
         self.inputs = inputs
         self.sources = sources
         self.siblings = siblings
@@ -54,11 +58,11 @@ class Attempt:
 
 
 class Ended:
-    """An attempt that is over, and its record (``levada.record/1``)."""
+    """An attempt that is over, and its record (``levada.record/1``), or what is needed of it."""
 
     __slots__ = ("attempt", "path", "record")
 
-    def __init__(self, attempt: Attempt, record: dict[str, Any], path: str) -> None:
+    def __init__(self, attempt: Attempt, record: Record | RecordEnd, path: str) -> None:
         self.attempt = attempt
         self.record = record
         self.path = path

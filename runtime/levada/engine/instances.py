@@ -5,11 +5,12 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from levada.expressions import Variable
+    from levada.record_types import ErrorPart
 
     from .definitions import Definition, Region
+    from .executor import Attempt, Ended
 
 WAITING, RUNNING, SUCCEEDED, FAILED, SKIPPED = (
     "waiting",
@@ -38,7 +39,7 @@ class Failure:
     def __init__(
         self,
         instance: Instance,
-        error: dict[str, Any],
+        error: ErrorPart,
         record: str | None = None,
         *,
         gave_up: bool = False,
@@ -136,8 +137,8 @@ class Instance:
         self.frame = frame
         self.state = WAITING
         self.waiting = 0
-        self.attempt: Any = None
-        self.ended: Any = None
+        self.attempt: Attempt | None = None
+        self.ended: Ended | None = None
         #: what its attempts took together
         self.seconds = 0.0
         self.failure: Failure | None = None
@@ -174,7 +175,8 @@ class Instance:
     @property
     def at_once(self) -> int:
         """How many iterations of a loop may run at a time, once its items are known."""
-        limit: int | None = self.definition.form.get("max_parallel")
+        form = self.definition.form
+        limit = form.get("max_parallel") if form["kind"] == "loop" else None
         return self.iterations if limit is None else min(limit, self.iterations)
 
     def siblings(self) -> int:

@@ -38,9 +38,22 @@ from .nodes import RunNodes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Unpack
 
+    from levada.engine.event_types import EventDetails
+    from levada.expressions import Variable
+    from levada.plan_types import (
+        BranchNode,
+        CallNode,
+        FailNode,
+        LoopNode,
+        Plan,
+        RetrySetting,
+        ValueNode,
+    )
+    from levada.record_types import ErrorPart
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
     from .definitions import Definition, Region
     from .executor import Ended, Executor
@@ -48,8 +61,6 @@ if TYPE_CHECKING:
 
 #: Seconds; what waits longer is asked again.
 _LONGEST_POLL = 3600.0
-#: What is needed of a record later on.
-_KEPT = ("status", "returns", "error", "cache", "resources")
 _YEAR = 365 * 86400.0
 
 
@@ -68,8 +79,8 @@ class Interpreter:
 
     def __init__(
         self,
-        plan: dict[str, Any],
-        parameters: dict[str, Any],
+        plan: Plan,
+        parameters: dict[str, Tree],
         executor: Executor,
         store: Store,
         *,
@@ -129,7 +140,8 @@ class Interpreter:
         self._forced = self._forced or force
         self._emit(Event(events.CANCELLING, force=force, reason=reason))
         for instance in list(self._running.values()):
-            self._executor.cancel(instance.attempt, force=force)
+            if instance.attempt is not None:
+                self._executor.cancel(instance.attempt, force=force)
         self._give_up_retries()
 
     def _settle(self) -> None:
@@ -155,7 +167,7 @@ class Interpreter:
         owner: Instance | None,
         ordinal: int,
         index: tuple[int, ...],
-        variables: dict[str, Any],
+        variables: dict[str, Variable],
     ) -> Frame:
         frame = Frame(region, owner, ordinal, index, variables)
         if owner is not None:
@@ -206,17 +218,17 @@ class Interpreter:
             self._drop(instance)
             return
         instance.state = RUNNING
-        kind = instance.definition.kind
-        if kind == "call":
-            self._start(instance)
-        elif kind == "value":
-            self._evaluate(instance)
-        elif kind == "fail":
-            self._raise(instance)
-        elif kind == "branch":
-            self._decide(instance)
-        elif kind == "loop":
-            self._expand(instance)
+        form = instance.definition.form
+        if form["kind"] == "call":
+            self._start(instance, form)
+        elif form["kind"] == "value":
+            self._evaluate(instance, form)
+        elif form["kind"] == "fail":
+            self._raise(instance, form)
+        elif form["kind"] == "branch":
+            self._decide(instance, form)
+        elif form["kind"] == "loop":
+            self._expand(instance, form)
         else:
             self._inner(instance, "body")
 
@@ -227,9 +239,9 @@ class Interpreter:
     def _scope(self, frame: Frame) -> expressions.Scope:
         return self.scope.within(frame.variables)
 
-    def _evaluate(self, instance: Instance) -> None:
+    def _evaluate(self, instance: Instance, form: ValueNode) -> None:
         """Evaluate a named value that may raise, at its place; others are when they are used."""
-        if instance.definition.form["raises"]:
+        if form["raises"]:
             try:
                 expressions.named(instance.definition.id, self._scope(instance.frame))
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this node's failure
@@ -237,10 +249,10 @@ class Interpreter:
                 return
         self._succeed(instance)
 
-    def _raise(self, instance: Instance) -> None:
+    def _raise(self, instance: Instance, form: FailNode) -> None:
         instance.touch()
-        form = instance.definition.form
         scope = self._scope(instance.frame)
+        error: ErrorPart
         try:
             if form["guard"]:
                 error = expressions.handled(form["guard"], scope)
@@ -251,12 +263,10 @@ class Interpreter:
             error = describe(failure)
         self._fail(instance, error)
 
-    def _decide(self, instance: Instance) -> None:
+    def _decide(self, instance: Instance, form: BranchNode) -> None:
         instance.touch()
         try:
-            taken = expressions.truth(
-                instance.definition.form["condition"], self._scope(instance.frame)
-            )
+            taken = expressions.truth(form["condition"], self._scope(instance.frame))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this node's failure
             self._fail(instance, describe(error))
             return
@@ -265,10 +275,9 @@ class Interpreter:
         self._declare_skipped(instance.definition.regions[other], instance.frame.index)
         self._inner(instance, slot)
 
-    def _expand(self, instance: Instance) -> None:
+    def _expand(self, instance: Instance, form: LoopNode) -> None:
         instance.touch()
-        frame, form = instance.frame, instance.definition.form
-        scope = self._scope(frame)
+        scope = self._scope(instance.frame)
         try:
             items = list(
                 expressions.iterations(form["target"], form["items"], form["where"], scope)
@@ -293,31 +302,31 @@ class Interpreter:
             body = loop.definition.regions["body"]
             self._open(body, loop, i, (*frame.index, i), frame.variables | variables)
 
-    def _start(self, instance: Instance) -> None:
+    def _start(self, instance: Instance, form: CallNode) -> None:
         """Start the next attempt of a call, or finish it from the cache."""
         instance.touch()
         if instance.attempt is None:
             try:
-                instance.attempt = self._first_attempt(instance)
+                instance.attempt = self._first_attempt(instance, form)
                 cached = self._executor.lookup(instance.attempt)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this node's failure
                 self._fail(instance, describe(error))
                 return
             if cached is not None:
                 instance.ended = cached
-                self._emit_record(instance, events.NODE_CACHED, item=self._item(instance))
+                self._emit_record(instance, cached, events.NODE_CACHED, item=self._item(instance))
                 self._succeed(instance)
                 return
         self._running[instance.key] = instance
-        step = instance.definition.form["step"]
-        self._emit_of(instance, events.NODE_STARTED, step=step, item=self._item(instance))
+        item = self._item(instance)
+        self._emit_of(instance, events.NODE_STARTED, step=form["step"], item=item)
         self._executor.start(instance.attempt)
 
     def _item(self, instance: Instance) -> str:
         return item_labels.label(instance.frame.variables, self._store)
 
-    def _first_attempt(self, instance: Instance) -> Attempt:
-        form, scope = instance.definition.form, self._scope(instance.frame)
+    def _first_attempt(self, instance: Instance, form: CallNode) -> Attempt:
+        scope = self._scope(instance.frame)
         given = {name: expressions.tree(text, scope) for name, text in form["inputs"].items()}
         inputs = expressions.spread(given, self._store)
         return Attempt(
@@ -339,29 +348,31 @@ class Interpreter:
         record = ended.record
         instance.seconds += record.get("seconds") or 0.0
         succeeded = record["status"] == SUCCEEDED
-        self._emit_record(instance, events.NODE_FINISHED if succeeded else events.ATTEMPT_FAILED)
+        kind = events.NODE_FINISHED if succeeded else events.ATTEMPT_FAILED
+        self._emit_record(instance, ended, kind)
         if succeeded:
             self._succeed(instance)
             return
-        delay = self._retry_delay(instance, record["error"])
+        error = _error_of(ended)
+        delay = self._retry_delay(ended.attempt, error)
         if delay is None:
-            self._fail(instance, record["error"], ended.path)
+            self._fail(instance, error, ended.path)
             return
         if not self._allowed(instance):
-            self._give_up(instance)
+            self._give_up(instance, ended)
             return
-        instance.attempt = instance.attempt.next()
+        instance.attempt = ended.attempt.next()
         self._emit_of(instance, events.RETRY, delay=delay)
         due = self._clock() + delay
         heapq.heappush(self._retries, (due, id(instance), instance))
 
-    def _retry_delay(self, instance: Instance, error: dict[str, Any]) -> float | None:
+    def _retry_delay(self, attempt: Attempt, error: ErrorPart) -> float | None:
         """Seconds until the next attempt; None if there is none."""
-        retry = instance.attempt.settings.get("retry") or {}
-        failed = instance.attempt.number
+        retry: RetrySetting | None = attempt.settings.get("retry")
+        failed = attempt.number
         if error.get("permanent") or error.get("kind") == CANCELLED:
             return None
-        if failed > retry.get("count", 0):
+        if retry is None or failed > retry.get("count", 0):
             return None
         return backoff(retry, failed)
 
@@ -386,13 +397,12 @@ class Interpreter:
         if instance.ended is None:
             self._skip(instance)
         else:
-            self._give_up(instance)
+            self._give_up(instance, instance.ended)
 
-    def _give_up(self, instance: Instance) -> None:
+    def _give_up(self, instance: Instance, ended: Ended) -> None:
         """Fail a call with its last attempt's error although it has attempts left."""
-        ended = instance.ended
         instance.attempt = ended.attempt  # the next one never started
-        self._fail(instance, ended.record["error"], ended.path, gave_up=True)
+        self._fail(instance, _error_of(ended), ended.path, gave_up=True)
 
     # ---------------------------------------------------------------- ends of nodes
 
@@ -408,7 +418,7 @@ class Interpreter:
     def _fail(
         self,
         instance: Instance,
-        error: dict[str, Any],
+        error: ErrorPart,
         record: str | None = None,
         *,
         gave_up: bool = False,
@@ -537,25 +547,50 @@ class Interpreter:
 
     # ---------------------------------------------------------------- telling
 
-    def _emit_of(self, instance: Instance, kind: str, **details: Any) -> None:
+    def _emit_of(self, instance: Instance, kind: str, **details: Unpack[EventDetails]) -> None:
         number = None if instance.attempt is None else instance.attempt.number
         name, index = instance.key
         self._emit(Event(kind, name, index or None, number, **details))
 
-    def _emit_record(self, instance: Instance, kind: str, **more: Any) -> None:
-        ended = instance.ended
-        wanted = ("seconds", "metrics", "error", "cache", "warnings")
-        details = {name: ended.record.get(name) for name in wanted} | more
-        self._emit_of(instance, kind, record=ended.record, path=ended.path, **details)
+    def _emit_record(
+        self, instance: Instance, ended: Ended, kind: str, item: str | None = None
+    ) -> None:
+        record = ended.record
+        details: EventDetails = {
+            "record": record,
+            "path": ended.path,
+            "seconds": record.get("seconds"),
+            "metrics": record.get("metrics"),
+            "error": record.get("error"),
+            "cache": record.get("cache"),
+            "warnings": record.get("warnings"),
+        }
+        if item is not None:
+            details["item"] = item
+        self._emit_of(instance, kind, **details)
         # A run of many steps must not hold all that their records say.
-        ended.record = {name: ended.record.get(name) for name in _KEPT}
+        ended.record = {
+            "status": record["status"],
+            "returns": record.get("returns"),
+            "error": record.get("error"),
+            "cache": record.get("cache"),
+            "resources": record.get("resources") or {},
+        }
 
     def _emit(self, event: Event) -> None:
         if self._on_event is not None:
             self._on_event(event)
 
 
-def backoff(retry: dict[str, Any], failed: int) -> float:
+def _error_of(ended: Ended) -> ErrorPart:
+    """Return why an attempt that did not succeed failed."""
+    error = ended.record.get("error")
+    if error is None:
+        raise ValueError(f"{ended.path} is the record of a failure, and has no error")
+    return error
+
+
+def backoff(retry: RetrySetting, failed: int) -> float:
     """Seconds to wait after the failed attempt number ``failed`` (from 1)."""
     longest = retry.get("max_delay")
     delay = float(retry.get("delay") or 0.0)

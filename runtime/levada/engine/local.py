@@ -13,10 +13,10 @@ from .machine import GRACE, MachineExecutor, Running, with_image
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
 
     from levada import cache
     from levada.code import Code, Preload
+    from levada.plan_types import PlanStep
 
     from .executor import Attempt, Ended
     from .run_context import RunContext
@@ -235,7 +235,7 @@ class Preloads:
         #: without it no module is read: that takes longer than a step that does little
         self._uses_distributions = any(imports for imports, _ in context.packages)
 
-    def of(self, step: dict[str, Any]) -> tuple[Preload, ...]:
+    def of(self, step: PlanStep) -> tuple[Preload, ...]:
         """Return it for a step of the plan: nothing where no step reaches a distribution."""
         if not self._uses_distributions:
             return ()

@@ -12,9 +12,8 @@ from levada.redaction import redact_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from levada.cache import Lookup
+    from levada.record_types import ErrorKind, Record
     from levada.request import StepRequest
     from levada.store import Store
 
@@ -37,7 +36,7 @@ def record_lost(
     end: str,
     started: int,
     message: str = "",
-) -> dict[str, Any]:
+) -> Record:
     """Write the record of a process that ended with ``status`` (as waitpid gives it); gives it.
 
     ``end`` says why the engine ended it: ``timeout``, ``cancelled`` or nothing, or ``program``
@@ -59,7 +58,7 @@ def record_lost(
     return record
 
 
-def _cause(status: int, end: str, timeout: float | None) -> tuple[str, str]:
+def _cause(status: int, end: str, timeout: float | None) -> tuple[ErrorKind, str]:
     """The kind of the error, and a sentence."""
     if end == PROGRAM_FAILED:
         return "error", "the program failed"

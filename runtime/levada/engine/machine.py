@@ -41,7 +41,7 @@ def with_image(request: StepRequest) -> StepRequest | None:
     digest = docker_program.known_digest(image)
     if digest is None:
         return None
-    request.environment = programs.environment(image, digest)
+    request.environment = {**programs.environment(image, digest)}
     return request
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from levada.expressions import ExpressionError
+from levada.trees.canonical import leaf_of
 
 from .instances import SUCCEEDED, Instance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
+
+    from levada.record_types import ErrorPart
+    from levada.trees.tree_types import Tree
 
     from .definitions import Definitions
     from .instances import Failure
@@ -45,19 +48,19 @@ class RunNodes:
     def __contains__(self, node: object) -> bool:
         return node in self._definitions.by_id
 
-    def output(self, node: str, indexes: tuple[int, ...]) -> Any:
+    def output(self, node: str, indexes: tuple[int, ...]) -> Tree:
         """The tree that a call returned. Raises ExpressionError if it has not succeeded."""
         instance = self._instances.get((node, indexes))
         if instance is None or instance.state != SUCCEEDED or instance.ended is None:
             state = "not run" if instance is None else instance.state
             raise ExpressionError(f"`{node}` has no output: it was {state}")
-        return {"$artifact": instance.ended.record["returns"]}
+        return leaf_of(instance.ended.record["returns"])
 
     def failed(self, node: str, indexes: Mapping[str, int]) -> bool:
         """Whether a node failed, in the iteration that the loop variables stand at."""
         return self._failure(node, indexes) is not None
 
-    def error(self, nodes: Sequence[str], indexes: Mapping[str, int]) -> dict[str, Any] | None:
+    def error(self, nodes: Sequence[str], indexes: Mapping[str, int]) -> ErrorPart | None:
         """The error of the first of these nodes that failed, in the order of plain Python."""
         found = [failure for node in nodes if (failure := self._failure(node, indexes))]
         return min(found, key=lambda failure: failure.rank).error if found else None

@@ -11,9 +11,17 @@ from .instances import SKIPPED, SUCCEEDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from levada.json_types import Json
+    from levada.record_types import (
+        ErrorPart,
+        OutcomeDocument,
+        RunError,
+        RunResources,
+        Status,
+        StepEnd,
+    )
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
     from .instances import Failure, Instance
 
@@ -34,7 +42,7 @@ class StepSummary:
         *,
         cached: bool = False,
         seconds: float = 0.0,
-        error: dict[str, Any] | None = None,
+        error: ErrorPart | None = None,
         record: str | None = None,
     ) -> None:
         self.node = node
@@ -52,7 +60,7 @@ class StepSummary:
         """``train[2]``."""
         return node_label(self.node, self.map_index)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> StepEnd:
         """The form in ``outcome.json`` and of ``run --json``."""
         return {
             "node": self.node,
@@ -97,16 +105,16 @@ class Outcome:
         self.run_id = run_id
         self.folder = folder
         self.store = store
-        self.status = "succeeded"
-        self.outputs: list[Any] = []
+        self.status: Status = "succeeded"
+        self.outputs: list[Tree] = []
         self.names: list[str] = []
         self.kind = "none"
         self.steps: list[StepSummary] = []
-        self.error: dict[str, Any] | None = None
+        self.error: RunError | None = None
         self.seconds = 0.0
         self.finished = ""
         #: peak_memory_bytes (of the largest attempt) and cpu_seconds (of all)
-        self.resources: dict[str, Any] = {}
+        self.resources: RunResources = {}
         #: values that are shown and written as `***`
         self.secrets: list[str] = []
 
@@ -115,14 +123,14 @@ class Outcome:
         """How many calls came from the cache."""
         return sum(step.cached for step in self.steps)
 
-    def displayed_outputs(self) -> Any:
+    def displayed_outputs(self) -> Json:
         """The outputs as plain JSON: a list, an object by names, a value; None without any."""
         if self.status != "succeeded":
             return None
         shown = [values.display(tree, self.store) for tree in self.outputs]
         return returned(self.kind, self.names, redact_json(shown, self.secrets))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """What ``levada run --json`` prints."""
         return {
             "run_id": self.run_id,
@@ -136,7 +144,7 @@ class Outcome:
             "folder": self.folder,
         }
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> OutcomeDocument:
         """The run's ``outcome.json`` (``levada.outcome/2``)."""
         return {
             "schema": OUTCOME_SCHEMA,
@@ -154,7 +162,7 @@ class Outcome:
         }
 
 
-def error_of(failure: Failure) -> dict[str, Any]:
+def error_of(failure: Failure) -> RunError:
     """A failure's error with its place, its record, and its context in the same form."""
     return {
         **failure.error,
@@ -181,13 +189,13 @@ def _summary(instance: Instance) -> StepSummary:
     status = instance.state
     if error is not None and error.get("kind") == "cancelled":
         status = "cancelled"
-    cache = {} if ended is None else ended.record.get("cache") or {}
+    cache = None if ended is None else ended.record.get("cache")
     return StepSummary(
         node,
         index,
         status,
         0 if ended is None else ended.attempt.number,
-        cached=status == SUCCEEDED and bool(cache.get("hit")),
+        cached=status == SUCCEEDED and cache is not None and cache["hit"],
         seconds=instance.seconds,
         error=error,
         record=None if ended is None else ended.path,

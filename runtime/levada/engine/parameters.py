@@ -8,8 +8,11 @@ from levada.forms import EXPECTED, is_number, is_text_of, same, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from decimal import Decimal
     from typing import Any, Final
+
+    from levada.plan_types import PlanParameter, Schema
 
 #: Seconds that a pattern of a parameter may take.
 _MATCH_SECONDS = 1.0
@@ -23,7 +26,7 @@ class ParameterError(ValueError):
         self.problems = problems
 
 
-def resolve(declared: list[dict[str, Any]], given: dict[str, Any]) -> dict[str, Any]:
+def resolve(declared: Sequence[PlanParameter], given: Mapping[str, object]) -> dict[str, object]:
     """The value of each declared parameter, in order: what was given, or its default.
 
     A whole number for a float becomes a float, whether it comes from the command line or a file.
@@ -33,7 +36,7 @@ def resolve(declared: list[dict[str, Any]], given: dict[str, Any]) -> dict[str, 
     """
     by_name = {parameter["name"]: parameter for parameter in declared}
     problems = [_unknown(name, by_name) for name in given if name not in by_name]
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for name, parameter in by_name.items():
         if name in given:
             values[name] = typed(given[name], parameter["schema"])
@@ -47,7 +50,7 @@ def resolve(declared: list[dict[str, Any]], given: dict[str, Any]) -> dict[str, 
     return values
 
 
-def typed(value: Any, schema: Any) -> Any:
+def typed(value: object, schema: object) -> object:
     """Return a JSON value with floats where the schema has numbers that need not be whole.
 
     >>> typed([1, 2.5], {"type": "array", "items": {"type": "number"}})
@@ -63,12 +66,12 @@ def typed(value: Any, schema: Any) -> Any:
         items = next((side["items"] for side in sides if "items" in side), None)
         return value if items is None else [typed(item, items) for item in value]
     if isinstance(value, dict):
-        others: Any = next((s.get("additionalProperties") for s in sides if len(s) > 1), None)
+        others: object = next((s.get("additionalProperties") for s in sides if len(s) > 1), None)
         return {name: typed(item, others) for name, item in value.items()}
     return value
 
 
-def violation(value: Any, schema: dict[str, Any], name: str = "") -> str:
+def violation(value: object, schema: Mapping[str, object], name: str = "") -> str:
     """Say what is wrong with a value by a JSON schema; empty if nothing is.
 
     ``name`` is what the value is called where a place in it is meant.
@@ -78,11 +81,11 @@ def violation(value: Any, schema: dict[str, Any], name: str = "") -> str:
     return ""
 
 
-def _of_type(parameter: dict[str, Any]) -> str:
+def _of_type(parameter: PlanParameter) -> str:
     return f" ({parameter['type']})" if parameter["type"] else ""
 
 
-def _unknown(name: str, declared: dict[str, Any]) -> str:
+def _unknown(name: str, declared: Collection[str]) -> str:
     near = min(declared, key=lambda other: _distance(name, other), default=None)
     if near is not None and _distance(name, near) <= max(1, len(near) // 3):
         return f"there is no parameter `{name}`; did you mean `{near}`?"
@@ -100,7 +103,7 @@ def _distance(one: str, other: str) -> int:
     return row[-1]
 
 
-def _mismatches(parameter: dict[str, Any], value: Any) -> list[str]:
+def _mismatches(parameter: PlanParameter, value: object) -> list[str]:
     name, schema = parameter["name"], parameter["schema"]
     expected = parameter["type"] or json.dumps(schema if isinstance(schema, dict) else {})
     for path, problem in _violations(value, schema, ""):
@@ -136,7 +139,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-def _is(value: Any, kind: str) -> bool:
+def _is(value: object, kind: str) -> bool:
     if kind == "integer":
         return isinstance(value, int) and not isinstance(value, bool)
     if kind == "number":
@@ -144,7 +147,7 @@ def _is(value: Any, kind: str) -> bool:
     return isinstance(value, _KINDS.get(kind, (object,)))
 
 
-def _violations(value: Any, schema: Any, path: str) -> Iterator[tuple[str, str]]:
+def _violations(value: object, schema: object, path: str) -> Iterator[tuple[str, str]]:
     """Where the value does not fit the schema: the path in it, and what is wrong there."""
     if schema is False:
         yield path, "is one too many"
@@ -165,7 +168,7 @@ def _violations(value: Any, schema: Any, path: str) -> Iterator[tuple[str, str]]
             yield from _violations(value, meant[0], path)
         else:
             yield path, "fits none of the types"
-    if _is(value, "number"):
+    if isinstance(value, int | float) and is_number(value):
         yield from _number_violations(value, schema, path)
     elif isinstance(value, str):
         yield from _text_violations(value, schema, path)
@@ -175,14 +178,14 @@ def _violations(value: Any, schema: Any, path: str) -> Iterator[tuple[str, str]]
         yield from _member_violations(value, schema, path)
 
 
-def _may_be(value: Any, schema: Any) -> bool:
+def _may_be(value: object, schema: object) -> bool:
     """Whether a value is of the JSON type of one of several alternatives."""
     kind = schema.get("type") if isinstance(schema, dict) else None
     return isinstance(kind, str) and _is(value, kind)
 
 
 def _number_violations(
-    value: float, schema: dict[str, Any], path: str
+    value: float | Decimal, schema: Schema, path: str
 ) -> Iterator[tuple[str, str]]:
     if "minimum" in schema and value < schema["minimum"]:
         yield path, f"is less than {schema['minimum']}"
@@ -196,7 +199,7 @@ def _number_violations(
         yield path, f"is no multiple of {schema['multipleOf']}"
 
 
-def _text_violations(value: str, schema: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+def _text_violations(value: str, schema: Schema, path: str) -> Iterator[tuple[str, str]]:
     if len(value) < schema.get("minLength", 0):
         yield path, f"has fewer than {schema['minLength']} characters"
     if len(value) > schema.get("maxLength", len(value)):
@@ -248,25 +251,23 @@ _FORMATS: Final = {
 }
 
 
-def _form_violations(
-    value: str, schema: dict[str, Any], path: str, form: str
-) -> Iterator[tuple[str, str]]:
+def _form_violations(value: str, schema: Schema, path: str, form: str) -> Iterator[tuple[str, str]]:
     if not is_text_of(form, value):
         yield path, f"is not {EXPECTED[form]}"
     elif form == "Decimal":
         from decimal import Decimal
 
-        number: Any = Decimal(value)
+        number = Decimal(value)
         if number.is_finite():
             yield from _number_violations(number, schema, path)
 
 
-def _fits(value: Any, schema: Any, path: str) -> bool:
+def _fits(value: object, schema: object, path: str) -> bool:
     return next(_violations(value, schema, path), None) is None
 
 
 def _item_violations(
-    value: list[Any] | tuple[Any, ...], schema: dict[str, Any], path: str
+    value: list[object] | tuple[object, ...], schema: Schema, path: str
 ) -> Iterator[tuple[str, str]]:
     if len(value) < schema.get("minItems", 0):
         yield path, f"has fewer than {schema['minItems']} items"
@@ -283,7 +284,7 @@ def _item_violations(
 
 
 def _member_violations(
-    value: dict[str, Any], schema: dict[str, Any], path: str
+    value: dict[str, object], schema: Schema, path: str
 ) -> Iterator[tuple[str, str]]:
     known = schema.get("properties", {})
     if len(value) < schema.get("minProperties", 0):

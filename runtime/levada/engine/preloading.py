@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
-    from typing import Any, Self
+    from typing import Self
 
     from levada.code import Preload
 
@@ -88,14 +88,14 @@ class _Watch:
             setattr(owner, name, function)
         self.is_on = False
 
-    def _noting(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
+    def _noting(self, function: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **named: object) -> object:
             self.has_seen = self.has_seen or not _is_fork_safe(sys._getframe(1))
             return function(*arguments, **named)
 
         return call
 
-    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
         if self.is_on and (
             event in _SHARED or (event == "open" and _writes(arguments[0], arguments[2]))
         ):

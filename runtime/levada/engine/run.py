@@ -28,10 +28,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
-    from typing import Any
 
+    from levada.plan_types import Plan, PlanStep
     from levada.project import Project
+    from levada.record_types import (
+        EnginePart,
+        ErrorPart,
+        GitPart,
+        Record,
+        RecordEnd,
+        RunDocument,
+        RunError,
+        RunPlace,
+        RunResources,
+    )
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
     from .executor import Attempt, Executor
 
@@ -41,8 +53,8 @@ class RunExistsError(ValueError):
 
 
 def run(
-    plan: dict[str, Any],
-    parameters: dict[str, Any],
+    plan: Plan,
+    parameters: dict[str, object],
     *,
     store: Store | str,
     project: Project | str,
@@ -74,12 +86,15 @@ def run(
     given = resolve(plan["parameters"], parameters)
     if problems := secrets_in_parameters(given, secrets):
         raise ParameterError(problems)
+    engine: EnginePart = {"name": "local"}
+    if executor is not None:
+        engine["executor"] = executor.name
     made = Run(
         plan,
         {name: values.encode(value, opened) for name, value in given.items()},
         opened,
         root,
-        engine={"name": "local"} | ({"executor": executor.name} if executor else {}),
+        engine=engine,
         git=git.describe(root, opened, secrets.values()),
         cache=cache,
         executors=executor,
@@ -109,13 +124,13 @@ class Run:
 
     def __init__(
         self,
-        plan: dict[str, Any],
-        trees: dict[str, Any],
+        plan: Plan,
+        trees: dict[str, Tree],
         store: Store,
         project: str,
         *,
-        engine: dict[str, Any],
-        git: dict[str, Any] | None,
+        engine: EnginePart,
+        git: GitPart | None,
         cache: bool = True,
         executors: Executors | None = None,
     ) -> None:
@@ -208,11 +223,12 @@ class Run:
         }
         return Callbacks(self._plan, self._project, self._search(), given)
 
-    def _shown_parameters(self) -> dict[str, Any]:
+    def _shown_parameters(self) -> dict[str, object]:
         """The parameters as people see them."""
-        shown: dict[str, Any] = values.display(self._trees, self._store)
-        masked: dict[str, Any] = redact_json(shown, self._hidden)
-        return masked
+        shown: dict[str, object] = {
+            name: values.display(tree, self._store) for name, tree in self._trees.items()
+        }
+        return redact_json(shown, self._hidden)
 
     def _masking(self, on_event: Callable[[Event], None]) -> Callable[[Event], None]:
         """Mask secrets in what events say; records and logs have none."""
@@ -258,7 +274,7 @@ class Run:
         values.set_project_roots(self._search())
         sys.path += [folder for folder in self._search() if folder not in sys.path]
 
-    def _steps(self) -> list[dict[str, Any]]:
+    def _steps(self) -> list[PlanStep]:
         return list(self._plan["steps"].values())
 
     # ---------------------------------------------------------------- documents
@@ -266,7 +282,7 @@ class Run:
     def _register(self, run_id: str | None, trigger: str) -> str:
         """Write ``run.json``; gives the run's id."""
         plan = json.dumps(self._plan, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        document = {
+        document: RunDocument = {
             "schema": records.RUN_SCHEMA,
             "pipeline": self._plan["pipeline"],
             "run_id": run_id or new_run_id(),
@@ -285,7 +301,7 @@ class Run:
         }
         folder = records.run_path(self._plan["pipeline"], document["run_id"])
         if self._store.write_once(f"{folder}/run.json", records.document(document)):
-            return str(document["run_id"])
+            return document["run_id"]
         if run_id is None:
             return self._register(None, trigger)
         raise RunExistsError(f"there is a run {run_id!r} of {self._plan['pipeline']} already")
@@ -327,7 +343,7 @@ class Run:
         outcome = self._new_outcome(run_id)
         is_interrupt = isinstance(error, KeyboardInterrupt)
         outcome.status = "cancelled" if is_interrupt else "failed"
-        outcome.error = describe(error) | {"node": None, "map_index": None, "context": None}
+        outcome.error = _of_run(describe(error))
         with suppress(StoreError):  # that may be what it is about
             self._write_outcome(outcome)
 
@@ -338,7 +354,7 @@ class Run:
             outcome.outputs = [expressions.tree(text, scope) for text in result["values"]]
         except Exception as error:  # noqa: BLE001 - whatever it is, the run failed with it
             outcome.status = "failed"
-            outcome.error = describe(error) | {"node": None, "map_index": None, "context": None}
+            outcome.error = _of_run(describe(error))
             return
         outcome.names, outcome.kind = result["names"], result["kind"]
 
@@ -353,7 +369,7 @@ class _Interrupts:
         self._wake = wake
         self._names: list[str] = []
         self._handled = 0
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, signal._HANDLER] = {}
 
     def install(self) -> None:
         """Take over the signals, where Python lets us: in the main thread."""
@@ -382,7 +398,13 @@ class _Interrupts:
         self._wake()
 
 
-def secrets_of(plan: dict[str, Any]) -> set[str]:
+def _of_run(error: ErrorPart) -> RunError:
+    """Return the error of a run that failed outside of its nodes."""
+    place: RunPlace = {"node": None, "map_index": None, "context": None}
+    return {**error, **place}
+
+
+def secrets_of(plan: Plan) -> set[str]:
     """Return the variables of the secrets of a plan: those of its steps, and of single calls."""
     settings = [form["settings"] for form in (*plan["steps"].values(), *calls(plan["body"]))]
     return {name for each in settings for name in each.get("secrets") or ()}
@@ -416,9 +438,18 @@ def _user() -> str | None:
         return None
 
 
-def _resources(records: list[dict[str, Any]]) -> dict[str, Any]:
-    used = [r.get("resources") or {} for r in records if not (r.get("cache") or {}).get("hit")]
-    peaks = [u["peak_memory_bytes"] for u in used if u.get("peak_memory_bytes") is not None]
-    times = [u.get(f"cpu_{kind}_seconds") or 0.0 for u in used for kind in ("user", "system")]
-    peak = {"peak_memory_bytes": max(peaks)} if peaks else {}
-    return peak | {"cpu_seconds": round(sum(times), 6)}
+def _resources(records: list[Record | RecordEnd]) -> RunResources:
+    caches = [each.get("cache") for each in records]
+    used = [
+        each.get("resources") or {}
+        for each, cache in zip(records, caches, strict=True)
+        if cache is None or not cache["hit"]
+    ]
+    peaks = [each["peak_memory_bytes"] for each in used if "peak_memory_bytes" in each]
+    times = [
+        seconds
+        for each in used
+        for seconds in (each.get("cpu_user_seconds", 0.0), each.get("cpu_system_seconds", 0.0))
+    ]
+    peak: RunResources = {"peak_memory_bytes": max(peaks)} if peaks else {}
+    return {**peak, "cpu_seconds": round(sum(times), 6)}

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from levada.record_types import EnginePart, GitPart, Record
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
     from .executor import Attempt
 
@@ -42,12 +44,12 @@ class RunContext:
         *,
         pipeline: str,
         run_id: str,
-        parameters: dict[str, Any],
+        parameters: dict[str, Tree],
         project: str,
         search: list[str],
         store: Store,
-        engine: dict[str, Any],
-        git: dict[str, Any] | None,
+        engine: EnginePart,
+        git: GitPart | None,
         packages: list[tuple[list[str], list[str]]],
         use_cache: bool,
         secrets: Iterable[str] = (),
@@ -79,9 +81,10 @@ class RunContext:
         """The path of an attempt's record in the store."""
         return records.record_path(self.attempt_folder(attempt))
 
-    def record(self, attempt: Attempt) -> dict[str, Any] | None:
+    def record(self, attempt: Attempt) -> Record | None:
         """An attempt's record, if it has one."""
-        return records.read_document(self.store, self.record_path(attempt))
+        record: Record | None = records.read_record(self.store, self.attempt_folder(attempt))
+        return record
 
     def log_file(self, attempt: Attempt) -> str | None:
         """The file of this machine that an attempt's log is written to, if the store has such."""
@@ -92,7 +95,7 @@ class RunContext:
         plan = attempt.step
         settings = attempt.settings
         if not self.use_cache:
-            settings = settings | {"cache": False}
+            settings = {**settings, "cache": False}
         return {
             "pipeline": self.pipeline,
             "run_id": self.run_id,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
 __all__ = [
     "ExpressionError",
@@ -46,17 +47,17 @@ __all__ = [
 ]
 
 
-def evaluate(text: str, scope: Scope) -> Any:
+def evaluate(text: str, scope: Scope) -> object:
     """Return the value of a text: a :class:`Reference` where the text only passes one on."""
     return Evaluation(scope, Budget()).result(text)
 
 
-def tree(text: str, scope: Scope) -> Any:
+def tree(text: str, scope: Scope) -> Tree:
     """Return the value as a tree, a step's input say. What is only passed on is not loaded."""
     return as_tree(evaluate(text, scope), scope.store)
 
 
-def value(text: str, scope: Scope) -> Any:
+def value(text: str, scope: Scope) -> object:
     """Return the value, loaded."""
     found = evaluate(text, scope)
     return guarded(lambda: decoded(found))
@@ -67,17 +68,17 @@ def truth(text: str, scope: Scope) -> bool:
     return Evaluation(scope, Budget()).decision(parse(text))
 
 
-def named(name: str, scope: Scope) -> Any:
+def named(name: str, scope: Scope) -> object:
     """Return the value of a definition of the scope, evaluated here if it was not before."""
     return Evaluation(scope, Budget()).defined(name)
 
 
-def handled(guard: str, scope: Scope) -> dict[str, Any]:
-    """Return the error that the handler of a guard handles, as a record has it."""
+def handled(guard: str, scope: Scope) -> Any:
+    """Return the `ErrorPart` that the handler of a guard handles, as a record has it."""
     return Evaluation(scope, Budget()).error_of(guard)
 
 
-def spread(inputs: dict[str, Any], store: Store) -> dict[str, Any]:
+def spread(inputs: dict[str, Tree], store: Store) -> dict[str, Tree]:
     """Return the inputs of a step, by name as trees, with those of a ``**`` among them.
 
     Raises Python's TypeError where that is no mapping of names, or has one that is given besides.

@@ -14,12 +14,15 @@ from levada.operations.walker import Variable, Walker, dotted_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ast
+    from collections.abc import Callable, Mapping
     from typing import Any, Final, TypeVar
 
     from levada.expressions.scope import Key, Scope
     from levada.operations import Budget, Function
     from levada.operations.handled import HandledError
+    from levada.record_types import ErrorPart
+    from levada.trees.tree_types import Tree
 
     T = TypeVar("T")
 
@@ -42,11 +45,11 @@ class Evaluation(Walker):
         self.scope = scope
         self.active: set[Key] = set()  #: the definitions that are under way
 
-    def result(self, text: str) -> Any:
+    def result(self, text: str) -> object:
         """Return the value of a text, in a form that can be kept."""
         return guarded(lambda: finished(self.value(parse(text)), self.budget))
 
-    def decision(self, node: Any) -> bool:
+    def decision(self, node: ast.expr) -> bool:
         """Decide as ``if`` does."""
         return guarded(lambda: self.truth(node))
 
@@ -59,11 +62,11 @@ class Evaluation(Walker):
 
     # ------------------------------------------------------------------ definitions
 
-    def defined(self, name: str) -> Any:
+    def defined(self, name: str) -> object:
         """Return the value of a definition."""
         return guarded(lambda: self._definition(name))
 
-    def _definition(self, name: str) -> Any:
+    def _definition(self, name: str) -> object:
         definitions = self.scope.definitions
         key = definitions.key(name, self.variables)
         outcome = definitions.outcomes.get(key)
@@ -107,14 +110,14 @@ class Evaluation(Walker):
 
     # ------------------------------------------------------------------ names
 
-    def named(self, parts: list[str], node: Any) -> Any:  # noqa: ARG002
+    def named(self, parts: list[str], node: ast.expr) -> object:  # noqa: ARG002
         """Return the value of a dotted name: what is not a name of the run's is an attribute."""
         found, rest = self._longest(parts)
         for name in rest:
             found = self.field(found, name)
         return found
 
-    def _longest(self, parts: list[str]) -> tuple[Any, list[str]]:
+    def _longest(self, parts: list[str]) -> tuple[object, list[str]]:
         scope = self.scope
         if parts[0] in self.variables:
             return self.variables[parts[0]].value, parts[1:]
@@ -131,7 +134,7 @@ class Evaluation(Walker):
                 return Reference(scope.nodes.output(name, ()), scope.store), parts[length:]
         return _library_value(parts)
 
-    def subscript(self, node: Any) -> Any:
+    def subscript(self, node: ast.Subscript) -> object:
         """Return an item; a node or definition in loops has one value for each iteration."""
         parts = dotted_parts(node.value)
         if parts is not None and parts[0] != "params" and parts[0] not in self.variables:
@@ -151,7 +154,7 @@ class Evaluation(Walker):
             return None
         return tuple(variables[n.id].index for n in names)
 
-    def field(self, holder: Any, name: str) -> Any:
+    def field(self, holder: Any, name: str) -> object:
         """Return an output by its name; ``_0`` is an item of a tuple, ``_0of2`` of two items.
 
         ``_0of3at1`` is what the first of three names gets of which the second has a star.
@@ -171,7 +174,7 @@ class Evaluation(Walker):
             return subscript(opened(holder, self.budget), position, self.budget)
         return super().field(holder, name)
 
-    def compared(self, op: str, left: Any, right: Any) -> Any:
+    def compared(self, op: str, left: object, right: object) -> object:
         """Return ``left op right``; what is asked for its identity alone is not loaded."""
         if op in ("is", "is not"):
             left, right = (
@@ -183,7 +186,7 @@ class Evaluation(Walker):
 
     # ------------------------------------------------------------------ calls
 
-    def call(self, node: Any) -> Any:
+    def call(self, node: ast.Call) -> object:
         """Return the value of a call, with the functions that only a run has."""
         name = getattr(node.func, "id", "")
         if name == "from_json" and len(node.args) == 2 and not node.keywords:
@@ -191,18 +194,20 @@ class Evaluation(Walker):
         if name == "folded" and len(node.args) == 4 and not node.keywords:
             return self.folded(*node.args)
         own = _OWN.get(name)
-        if own is None or node.func.id in self.variables:
+        if own is None or name in self.variables:
             return super().call(node)
-        if node.keywords and node.func.id != "instance":
-            raise ExpressionError(f"`{node.func.id}` takes no keywords")
+        if node.keywords and name != "instance":
+            raise ExpressionError(f"`{name}` takes no keywords")
         return own(self, *self.elements(node.args), **self.keywords(node))
 
-    def flat(self, lists: Any) -> list[Any]:
+    def flat(self, lists: object) -> list[object]:
         """Return the items of the lists in a list."""
         budget = self.budget
         return [item for each in items(lists, budget) for item in items(each, budget)]
 
-    def folded(self, step: Any, source: Any, initial: Any, count: Any) -> tuple[Any, ...]:
+    def folded(
+        self, step: Any, source: ast.expr, initial: ast.expr, count: ast.expr
+    ) -> tuple[object, ...]:
         """Return what iterations carry in the end, and the lists of what they have appended.
 
         The lambda ``step`` gives what they carry on, whether the loop ends, and a list of what to
@@ -211,7 +216,7 @@ class Evaluation(Walker):
         budget = self.budget
         names = [each.arg for each in step.args.args]
         carried = items(self.value(initial), budget)
-        lists: list[list[Any]] = [[] for _ in range(loaded(self.value(count), budget))]
+        lists: list[list[object]] = [[] for _ in range(loaded(self.value(count), budget))]
         inner = self.within(dict(self.variables))
         named, result = _in_turn(step.body)
         for item in each(self.value(source), budget):
@@ -227,7 +232,7 @@ class Evaluation(Walker):
                 break
         return (*carried, *lists)
 
-    def member(self, enum: Any, members: Any, value: Any) -> Any:
+    def member(self, enum: str, members: Mapping[str, Tree], value: object) -> object:
         """Return the member of an enumeration that has a value, without importing its class.
 
         None, which a parameter may be instead of a member, stays None.
@@ -240,13 +245,13 @@ class Evaluation(Walker):
             return None
         raise ValueError(f"{value!r} is not a valid {enum.partition(':')[2]}")
 
-    def instance(self, cls: Any, kind: Any, **fields: Any) -> Reference:
+    def instance(self, cls: str, kind: str, **fields: object) -> Reference:
         """Return an instance of a class with fields, without importing the class."""
         store = self.scope.store
         trees = {name: as_tree(value, store) for name, value in fields.items()}
         return Reference({f"${kind}": [cls, trees]}, store)
 
-    def from_json(self, node: Any) -> Reference:
+    def from_json(self, node: ast.Call) -> Reference:
         """Return what a form makes of a JSON value: ``from_json(params.config, form)``."""
         from levada import forms
 
@@ -261,26 +266,26 @@ class Evaluation(Walker):
 
     # ------------------------------------------------------------------ failures
 
-    def failed(self, *texts: Any) -> bool:
+    def failed(self, *texts: object) -> bool:
         """Whether one of the nodes, or the body of a guard, has failed in this iteration."""
         return any(self._has_failed(loaded(text, self.budget)) for text in texts)
 
-    def raises(self, *names: Any) -> bool:
+    def raises(self, *names: object) -> bool:
         """Whether evaluating one of the definitions raises something."""
         return any(self._raised(loaded(name, self.budget)) is not None for name in names)
 
-    def error(self, guard: Any) -> HandledError:
+    def error(self, guard: object) -> HandledError:
         """Return the exception that the handler of a guard handles."""
         from levada.operations.handled import HandledError
 
         return HandledError(self.error_of(loaded(guard, self.budget)))
 
-    def catches(self, guard: Any, *classes: Any) -> bool:
+    def catches(self, guard: object, *classes: object) -> bool:
         """Whether the exception that a guard's body raised is an instance of one of the classes."""
         bases = self.error_of(loaded(guard, self.budget)).get("bases") or ()
         return any(loaded(name, self.budget) in bases for name in classes)
 
-    def error_of(self, guard: str) -> dict[str, Any]:
+    def error_of(self, guard: str) -> ErrorPart:
         """Return the error with which the body of a guard ended, as a record has it."""
         asked = self._failing(guard) or {}
         indexes = {name: v.index for name, v in self.variables.items() if v.leads}
@@ -321,7 +326,7 @@ class Evaluation(Walker):
         return None
 
     def _has_failed(self, text: str) -> bool:
-        node = parse(text)
+        node: Any = parse(text)
         variables = self.variables
         asked = self._failing(text)
         if asked is not None:
@@ -334,7 +339,7 @@ class Evaluation(Walker):
         return self.scope.nodes.failed(text.strip(), indexes)
 
 
-_OWN: Final[dict[str, Callable[..., Any]]] = {
+_OWN: Final[dict[str, Callable[..., object]]] = {
     "flat": Evaluation.flat,
     "member": Evaluation.member,
     "instance": Evaluation.instance,
@@ -345,7 +350,7 @@ _OWN: Final[dict[str, Callable[..., Any]]] = {
 }
 
 
-def _in_turn(body: Any) -> tuple[list[tuple[Any, Any]], Any]:
+def _in_turn(body: ast.expr) -> tuple[list[tuple[ast.expr, ast.expr]], ast.expr]:
     """Return what ``[result for x in [one] for y in [other]][0]`` names in turn, and the result.
 
     There may be hundreds of names, one for each step of a loop's body, which is too deep for
@@ -371,7 +376,7 @@ def _is_deep() -> bool:
     return True
 
 
-def _library_value(parts: list[str]) -> tuple[Any, list[str]]:
+def _library_value(parts: list[str]) -> tuple[object, list[str]]:
     """Return a function as a value (of ``key=``), or a constant of a library and attributes."""
     from levada.operations import CONSTANTS, RESERVED, constant, named
 

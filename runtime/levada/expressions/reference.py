@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from levada.artifact import Artifact
     from levada.store import Store
+    from levada.trees.tree_types import Content, Tree
 
 _FIELDS: Final = ("$namedtuple", "$dataclass", "$pydantic", "$made")
 _BYTES_A_STEP: Final = 40  #: of a stored tree that is read
@@ -25,14 +26,14 @@ class Reference(Deferred):
 
     __slots__ = ("_store", "tree")
 
-    def __init__(self, tree: Any, store: Store) -> None:
+    def __init__(self, tree: Tree, store: Store) -> None:
         self.tree = tree
         self._store = store
 
     def __repr__(self) -> str:
         return f"Reference({self.tree!r})"
 
-    def opened(self, budget: Budget) -> Any:
+    def opened(self, budget: Budget) -> object:
         """Return a list, tuple or dict whose items stay references, else the value."""
         tree = self._content(budget)
         if type(tree) in (list, dict):
@@ -48,7 +49,7 @@ class Reference(Deferred):
             return values.decode(tree, self._store)
         return {key: Reference(item, self._store) for key, item in tree.items()}
 
-    def loaded(self, budget: Budget) -> Any:
+    def loaded(self, budget: Budget) -> object:
         """Return the value, to compute with: NotPlainError, before a frame or model is loaded."""
         artifact = artifact_of(self.tree)
         if artifact is not None and not artifact.is_tree and artifact.type not in _PLAIN_LEAVES:
@@ -57,11 +58,11 @@ class Reference(Deferred):
             budget.spend(artifact.size // _BYTES_A_STEP)
         return self.decoded()
 
-    def decoded(self) -> Any:
+    def decoded(self) -> object:
         """Return the value, whatever it is."""
         return values.decode(self.tree, self._store)
 
-    def identity(self, budget: Budget) -> Any:
+    def identity(self, budget: Budget) -> object:
         """Return what ``is`` compares: None, a bool or the like, else something unlike these."""
         tree = self._content(budget)
         return self if type(tree) in (list, dict) else tree
@@ -80,7 +81,7 @@ class Reference(Deferred):
             return Reference(item, self._store)
         raise KeyError(name)
 
-    def _content(self, budget: Budget) -> Any:
+    def _content(self, budget: Budget) -> Content:
         """Read the tree behind an artifact that is one."""
         artifact: Artifact | None = artifact_of(self.tree)
         if artifact is None:
@@ -90,7 +91,7 @@ class Reference(Deferred):
         return values.tree_of(artifact, self._store)
 
 
-def decoded(value: Any) -> Any:
+def decoded(value: Any) -> object:
     """Return a value with all references in it loaded, whatever they are."""
     if isinstance(value, Reference):
         return value.decoded()
@@ -101,7 +102,7 @@ def decoded(value: Any) -> Any:
     return type(value)(decoded(item) for item in value)
 
 
-def as_tree(value: Any, store: Store) -> Any:
+def as_tree(value: object, store: Store) -> Tree:
     """Return the tree of an evaluated value. Raises what storing a value raises."""
     try:
         return _tree(value, store, Budget())
@@ -109,7 +110,7 @@ def as_tree(value: Any, store: Store) -> Any:
         raise TooLargeError("the value is nested too deep") from None
 
 
-def _tree(value: Any, store: Store, budget: Budget) -> Any:
+def _tree(value: Any, store: Store, budget: Budget) -> Tree:
     if isinstance(value, Reference):
         return value.tree
     if not holds_deferred(value, budget):
@@ -124,7 +125,7 @@ def _tree(value: Any, store: Store, budget: Budget) -> Any:
     return {"$dict": pairs}
 
 
-def _tagged(tree: Any) -> tuple[str, Any]:
+def _tagged(tree: Tree) -> tuple[str, Content]:
     """Return the tag of a tree and what is under it, an empty tag for plain JSON."""
     if type(tree) is dict and len(tree) == 1:
         ((tag, content),) = tree.items()

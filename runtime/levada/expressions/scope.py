@@ -7,10 +7,12 @@ from levada.expressions.texts import names_in
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any, Final, Protocol
+    from typing import Final, Protocol
 
     from levada.operations.walker import Variable
+    from levada.record_types import ErrorPart
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
     class Nodes(Protocol):
         """What an expression can ask about the nodes of a run."""
@@ -18,13 +20,13 @@ if TYPE_CHECKING:
         def __contains__(self, node: object, /) -> bool:
             """Whether there is a node of this id."""
 
-        def output(self, node: str, indexes: tuple[int, ...]) -> Any:
+        def output(self, node: str, indexes: tuple[int, ...]) -> Tree:
             """Return the tree that a node returned, in the iteration with these indexes."""
 
         def failed(self, node: str, indexes: Mapping[str, int]) -> bool:
             """Whether it failed, where the variables of loops are at these indexes."""
 
-        def error(self, nodes: Sequence[str], indexes: Mapping[str, int]) -> dict[str, Any] | None:
+        def error(self, nodes: Sequence[str], indexes: Mapping[str, int]) -> ErrorPart | None:
             """Return the error of the first of these nodes that failed, as a record has it."""
 
     Key = tuple[str | Variable, ...]
@@ -46,7 +48,7 @@ class Scope:
 
     def __init__(
         self,
-        parameters: Mapping[str, Any],
+        parameters: Mapping[str, Tree],
         nodes: Nodes,
         store: Store,
         variables: Mapping[str, Variable] | None = None,
@@ -70,11 +72,11 @@ class Outcome:
 
     __slots__ = ("error", "value")
 
-    def __init__(self, value: Any, error: Exception | None = None) -> None:
+    def __init__(self, value: object, error: Exception | None = None) -> None:
         self.value = value
         self.error = error
 
-    def result(self) -> Any:
+    def result(self) -> object:
         """Return the value, or raise what was raised."""
         if self.error is not None:
             raise self.error.with_traceback(None)

@@ -9,6 +9,7 @@ from levada.operations.walker import dotted_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ast
     from typing import Any, Final
 
 _ONLY_AST: Final = 0x400  # ast.PyCF_ONLY_AST
@@ -19,7 +20,7 @@ _ABOUT_NODES: Final = ("failed", "raises", "error", "catches")
 
 
 @lru_cache(maxsize=16_384)
-def parse(text: str) -> Any:
+def parse(text: str) -> ast.expr:
     """Return the tree of an expression. Raises ExpressionError if it is not one.
 
     Raises RecursionError where too little of Python's stack is left for a deep one.
@@ -28,11 +29,12 @@ def parse(text: str) -> Any:
         tree: Any = compile(text.strip(), "<expression>", "eval", _ONLY_AST, dont_inherit=True)
     except (SyntaxError, ValueError, MemoryError) as error:
         raise ExpressionError(f"`{_short(text)}` is not an expression: {error}") from None
-    return tree.body
+    body: ast.expr = tree.body
+    return body
 
 
 @lru_cache(maxsize=1024)
-def parse_target(text: str) -> Any:
+def parse_target(text: str) -> ast.expr:
     """Return the tree of what a loop binds. Raises ExpressionError if it binds nothing."""
     target = parse(text)
     _check_target(target, text)
@@ -90,7 +92,7 @@ def _collect(node: Any, bound: frozenset[str], found: set[str]) -> None:
         _collect_children(node, bound, found)
 
 
-def _collect_children(node: Any, bound: frozenset[str], found: set[str]) -> None:
+def _collect_children(node: ast.AST, bound: frozenset[str], found: set[str]) -> None:
     for name in getattr(node, "_fields", ()):
         children = getattr(node, name, None)
         for child in children if isinstance(children, list) else [children]:
@@ -109,17 +111,18 @@ def _collect_comprehension(node: Any, bound: frozenset[str], found: set[str]) ->
             _collect(getattr(node, element), bound, found)
 
 
-def _collect_call(node: Any, bound: frozenset[str], found: set[str]) -> None:
-    if getattr(node.func, "id", None) in _ABOUT_NODES:
+def _collect_call(node: ast.Call, bound: frozenset[str], found: set[str]) -> None:
+    function: Any = node.func
+    if getattr(function, "id", None) in _ABOUT_NODES:
         texts = [argument.value for argument in node.args if hasattr(argument, "value")]
-        if node.func.id == "catches":
+        if function.id == "catches":
             del texts[1:]  # they name classes
         found.update(str(text).partition("[")[0].strip() for text in texts)
         return
-    parts = dotted_parts(node.func)
+    parts = dotted_parts(function)
     is_function = parts is not None and parts[0] not in bound and _is_function(parts)
-    if type(node.func).__name__ == "Attribute" and not is_function:
-        _collect(node.func.value, bound, found)
+    if type(function).__name__ == "Attribute" and not is_function:
+        _collect(function.value, bound, found)
     for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
         _collect(argument, bound, found)
 

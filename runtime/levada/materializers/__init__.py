@@ -25,6 +25,8 @@ from levada.trees.classes import builtin_base, find_class, type_name
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from importlib.metadata import EntryPoint
+    from types import ModuleType
     from typing import Any, BinaryIO, Protocol
 
     from levada.store import BlobWriter, Store
@@ -161,7 +163,7 @@ def registered_for(value: object) -> Materializer | None:
     return _first(_registered, value)
 
 
-def builtin_for(value: object) -> Any:
+def builtin_for(value: object) -> ModuleType | _Installed | None:
     """Give who keeps values of this library: an installed distribution's, or a module here."""
     installed = _first(_installed_materializers(), value)
     if installed is not None:
@@ -257,14 +259,15 @@ class _TreeMaterializer:
 _TREE = _TreeMaterializer()
 
 
-def _module(name: str) -> Any:
+def _module(name: str) -> ModuleType:
     try:
-        return __import__(f"{_PACKAGE}.{name}", fromlist=["*"])
+        module: ModuleType = __import__(f"{_PACKAGE}.{name}", fromlist=["*"])
     except ImportError as error:
         raise MaterializerError(
             f"{error.name} is needed to store or load this value and cannot be imported"
             f" ({error}); add it to the step's requirements"
         ) from error
+    return module
 
 
 def _first(materializers: Iterable[Materializer], value: object) -> Materializer | None:
@@ -283,7 +286,7 @@ def _installed_materializers() -> list[Materializer]:
     return _installed
 
 
-def _load_entry(entry: Any) -> Any:
+def _load_entry(entry: EntryPoint) -> Any:
     try:
         return entry.load()
     except (ImportError, AttributeError) as error:

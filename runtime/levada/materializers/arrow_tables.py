@@ -5,13 +5,15 @@ How a table is cut into chunks is not part of the value.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from levada.artifact import CorruptArtifact
 
 if TYPE_CHECKING:
+    from io import BytesIO
+
     from levada.materializers import Sink, Source
 
 _COLUMN = "values"  # the only column where an array is stored
@@ -26,7 +28,7 @@ class ArrowMaterializer:
         """Whether this is one of them."""
         return isinstance(value, (pa.Table, pa.RecordBatch, pa.Array, pa.ChunkedArray, pa.Schema))
 
-    def save(self, value: Any, sink: Sink) -> None:
+    def save(self, value: object, sink: Sink) -> None:
         """Write an Arrow IPC file, in one batch where offsets of 32 bits allow it."""
         table, kind = _as_table(value)
         sink.format = "arrow"
@@ -34,7 +36,7 @@ class ArrowMaterializer:
         sink.type = f"pyarrow:{kind}"
         write_ipc(table, sink)
 
-    def load(self, source: Source) -> Any:
+    def load(self, source: Source) -> object:
         """Read it."""
         table = read_ipc(source.read())
         kind = source.meta.get("kind")
@@ -49,7 +51,7 @@ class ArrowMaterializer:
         return column if kind == "ChunkedArray" else _one_array(column)
 
 
-def _as_table(value: Any) -> tuple[Any, str]:
+def _as_table(value: object) -> tuple[pa.Table, str]:
     if isinstance(value, pa.Table):
         return value, "Table"
     if isinstance(value, pa.RecordBatch):
@@ -60,20 +62,20 @@ def _as_table(value: Any) -> tuple[Any, str]:
     return pa.table({_COLUMN: value}), kind
 
 
-def _one_array(column: Any) -> Any:
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
     combined = column.combine_chunks()
     if not isinstance(combined, pa.ChunkedArray):
         return combined
     return combined.chunk(0) if combined.num_chunks else pa.array([], column.type)
 
 
-def write_ipc(table: Any, sink: Any) -> None:
+def write_ipc(table: pa.Table, sink: Sink | BytesIO) -> None:
     """Write a table in the Arrow IPC file format to a binary file."""
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table.combine_chunks())
 
 
-def read_ipc(data: bytes) -> Any:
+def read_ipc(data: bytes) -> pa.Table:
     """Read a table of the Arrow IPC file format. Raises CorruptArtifact."""
     try:
         with pa.ipc.open_file(pa.py_buffer(data)) as reader:

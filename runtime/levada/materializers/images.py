@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import sys
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from levada.artifact import CorruptArtifact, MaterializerError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
+
     from levada.materializers import Sink, Source
 
 _EXACT_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
@@ -27,7 +30,7 @@ class ImageMaterializer:
         image = sys.modules.get("PIL.Image")
         return image is not None and isinstance(value, image.Image)
 
-    def save(self, value: Any, sink: Sink) -> None:
+    def save(self, value: Image, sink: Sink) -> None:
         """Write a PNG. Raises MaterializerError for a mode that PNG does not have."""
         if value.mode not in _EXACT_MODES or 0 in value.size:
             raise MaterializerError(
@@ -38,11 +41,11 @@ class ImageMaterializer:
         transparency = value.info.get("transparency")
         options = {} if transparency is None else {"transparency": transparency}
         bare = value.copy()
-        bare.info = dict(options)
+        bare.info = dict(options.items())
         bare.save(data, format="PNG", compress_level=6)
         _write_png(data, sink, "PIL.Image:Image")
 
-    def load(self, source: Source) -> Any:
+    def load(self, source: Source) -> Image:
         """Read the image."""
         return _read_png(source)
 
@@ -57,13 +60,13 @@ class FigureMaterializer:
         figure = sys.modules.get("matplotlib.figure")
         return figure is not None and isinstance(value, figure.Figure)
 
-    def save(self, value: Any, sink: Sink) -> None:
+    def save(self, value: Figure, sink: Sink) -> None:
         """Draw the figure into a PNG that does not name the version of matplotlib."""
         data = BytesIO()
         value.savefig(data, format="png", dpi=value.dpi, metadata={"Software": None})
         _write_png(data, sink, "matplotlib.figure:Figure")
 
-    def load(self, source: Source) -> Any:
+    def load(self, source: Source) -> Image:
         """Give the picture as a PIL image."""
         return _read_png(source)
 
@@ -74,7 +77,7 @@ def _write_png(data: BytesIO, sink: Sink, name: str) -> None:
     sink.write(data.getbuffer())
 
 
-def _read_png(source: Source) -> Any:
+def _read_png(source: Source) -> Image:
     from PIL import Image
 
     try:

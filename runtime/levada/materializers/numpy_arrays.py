@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from levada.trees.classes import type_name
 from levada.trees.encode import Encoder, base64
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from levada.materializers import Sink, Source
-    from levada.trees.canonical import Tree
     from levada.trees.decode import Decoder
+    from levada.trees.tree_types import Content, Tree
 
 _STRINGS = "npy-strings"  # {"dtype", "shape", "values"} in canonical JSON, values in C order
 _PYTHON_KINDS = "biufc"  # kinds of dtype whose items are exactly bool, int, float, …
@@ -29,7 +31,7 @@ class NumpyMaterializer:
         """Whether this is an ndarray and no subclass that holds more."""
         return type(value) in (np.ndarray, np.memmap)
 
-    def save(self, value: Any, sink: Sink) -> None:
+    def save(self, value: npt.NDArray[np.generic], sink: Sink) -> None:
         """Write the array. Raises MaterializerError if its items are Python objects."""
         sink.type = "numpy:ndarray"
         sink.meta = {"dtype": str(value.dtype), "shape": list(value.shape)}
@@ -41,7 +43,7 @@ class NumpyMaterializer:
         sink.format = "npy"
         np.lib.format.write_array(sink, np.asarray(value), allow_pickle=False)
 
-    def load(self, source: Source) -> Any:
+    def load(self, source: Source) -> object:
         """Read the array, writable as the one that was stored."""
         if source.format == _STRINGS:
             return _load_strings(parse(source.read()))
@@ -52,7 +54,7 @@ class NumpyMaterializer:
             raise CorruptArtifact(f"a stored array is not what it says: {error}") from error
 
 
-def _check_dtype(dtype: Any) -> None:
+def _check_dtype(dtype: np.dtype[np.generic]) -> None:
     """Refuse what ``.npy`` would change: metadata, titles, types of other packages."""
     if dtype.hasobject:
         raise MaterializerError(
@@ -66,7 +68,7 @@ def _check_dtype(dtype: Any) -> None:
         )
 
 
-def _strings(value: Any) -> bytes:
+def _strings(value: npt.NDArray[np.generic]) -> bytes:
     items = value.ravel().tolist()
     known = value.dtype.kind == "O" or value.dtype == np.dtypes.StringDType()
     if not known or not all(type(item) is str for item in items):
@@ -80,7 +82,7 @@ def _strings(value: Any) -> bytes:
     return canonical({"dtype": kind, "shape": list(value.shape), "values": values})
 
 
-def _load_strings(tree: Tree) -> Any:
+def _load_strings(tree: Content) -> npt.NDArray[np.generic]:
     from levada.trees.decode import Decoder
 
     try:
@@ -93,7 +95,7 @@ def _load_strings(tree: Tree) -> Any:
         raise CorruptArtifact(f"a stored array of strings is malformed: {error}") from error
 
 
-def encode_scalar(encoder: Encoder, value: Any) -> Tree | None:
+def encode_scalar(encoder: Encoder, value: object) -> Tree | None:
     """Encode a NumPy scalar as ``{"$numpy": [dtype, value]}``; None for what is no scalar."""
     if isinstance(value, np.dtype):
         return {"$numpy": ["dtype", _dtype_name(value)]}
@@ -117,13 +119,13 @@ def encode_scalar(encoder: Encoder, value: Any) -> Tree | None:
     return {"$numpy": [dtype.str, {"$bytes": base64(value.tobytes())}]}
 
 
-def _dtype_name(dtype: Any) -> str:
+def _dtype_name(dtype: np.dtype[np.generic]) -> str:
     if dtype.fields or dtype.hasobject or dtype.metadata or np.dtype(dtype.str) != dtype:
         raise MaterializerError(f"the dtype {dtype} cannot be stored; return its description")
     return str(dtype.str)
 
 
-def decode_scalar(decoder: Decoder, content: Tree) -> Any:
+def decode_scalar(decoder: Decoder, content: Content) -> object:
     """Decode ``[dtype, value]``. Raises CorruptArtifact for a dtype with Python objects."""
     name, tree = content
     if name == "dtype":

@@ -25,8 +25,21 @@ from levada.trees.decode import Decoder
 from levada.trees.encode import Encoder, base64
 
 if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    import numpy.typing as npt
+
+    from levada.trees.tree_types import Content
+
+    Array: TypeAlias = "npt.NDArray[Any]"
+    PandasValue: TypeAlias = (
+        "pd.DataFrame | pd.Series | pd.Index | pd.api.extensions.ExtensionArray"
+    )
+
     from levada.materializers import Sink, Source
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
 _KEY = b"levada"
 _NAT = np.iinfo(np.int64).min  # how NumPy and pandas spell NaT
@@ -45,7 +58,7 @@ class PandasMaterializer:
         ours = type(value).__module__.partition(".")[0] == "pandas"
         return ours and isinstance(value, (pd.DataFrame, pd.Series, pd.Index, _ARRAY))
 
-    def save(self, value: Any, sink: Sink) -> None:
+    def save(self, value: PandasValue, sink: Sink) -> None:
         """Write a Parquet file. Raises MaterializerError for what it cannot keep exactly."""
         columns = _Columns()
         try:
@@ -62,7 +75,7 @@ class PandasMaterializer:
         sink.meta = {"shape": list(value.shape)}
         _write_parquet(table, sink)
 
-    def load(self, source: Source) -> Any:
+    def load(self, source: Source) -> object:
         """Read it."""
         try:
             table = pq.read_table(pa.BufferReader(source.read()))
@@ -72,14 +85,14 @@ class PandasMaterializer:
         return _unpack(spec, table)
 
 
-def _write_parquet(table: Any, sink: Any) -> None:
+def _write_parquet(table: pa.Table, sink: Sink | BytesIO) -> None:
     pq.write_table(
         table, pa.PythonFile(sink, "w"), compression="zstd", compression_level=1,
         use_dictionary=False, use_compliant_nested_type=False,
     )  # fmt: skip
 
 
-def _check_types(table: Any) -> None:
+def _check_types(table: pa.Table) -> None:
     """Make sure that Parquet gives every type back, by a file without rows."""
     buffer = BytesIO()
     _write_parquet(table.slice(0, 0), buffer)
@@ -95,9 +108,9 @@ class _Columns:
     """The columns of the file, with names that are unique."""
 
     def __init__(self) -> None:
-        self._arrays: dict[str, Any] = {}
+        self._arrays: dict[str, pa.Array] = {}
 
-    def add(self, array: Any, name: str) -> str:
+    def add(self, array: pa.Array, name: str) -> str:
         """Add an Arrow array; gives the name that it has got."""
         unique, number = name, 0
         while unique in self._arrays:
@@ -106,11 +119,11 @@ class _Columns:
         self._arrays[unique] = array
         return unique
 
-    def table(self) -> Any:
+    def table(self) -> pa.Table:
         return pa.table(self._arrays)
 
 
-def _pack(value: Any, columns: _Columns) -> Tree:
+def _pack(value: PandasValue, columns: _Columns) -> Tree:
     if isinstance(value, pd.DataFrame):
         return _pack_frame(value, columns)
     if isinstance(value, pd.Series):
@@ -147,7 +160,7 @@ def _column_name(label: object, position: int) -> str:
     return f"column {position}"
 
 
-def _pack_extras(value: Any) -> dict[str, Tree]:
+def _pack_extras(value: pd.DataFrame | pd.Series) -> dict[str, Tree]:
     extras: dict[str, Tree] = {}
     if value.attrs:
         extras["attrs"] = Encoder(None).encode(value.attrs)
@@ -165,7 +178,7 @@ def _pack_apart(index: pd.Index) -> Tree:
     return {"index": spec, "arrow": base64(buffer.getbuffer())}
 
 
-def _pack_index(index: Any, columns: _Columns) -> Tree:
+def _pack_index(index: pd.Index, columns: _Columns) -> Tree:
     names = [Encoder(None).encode(name) for name in index.names]
     if isinstance(index, pd.RangeIndex):
         return {"kind": "range", "range": [index.start, index.stop, index.step], "names": names}
@@ -213,29 +226,29 @@ def _pack_values(array: Any, columns: _Columns, name: str) -> Tree:
     )
 
 
-def _is_number(dtype: Any) -> bool:
+def _is_number(dtype: object) -> bool:
     return isinstance(dtype, np.dtype) and dtype.isnative and dtype.str[1:] in _NUMBERS
 
 
 _NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 
 
-def _pack_number(array: Any, columns: _Columns, name: str) -> Tree:
+def _pack_number(array: Array, columns: _Columns, name: str) -> Tree:
     values = pa.array(np.ascontiguousarray(array), from_pandas=False)
     return {"kind": "number", "dtype": array.dtype.str, "column": columns.add(values, name)}
 
 
-def _is_complex(dtype: Any) -> bool:
+def _is_complex(dtype: object) -> bool:
     return isinstance(dtype, np.dtype) and dtype.isnative and dtype.str[1:] in ("c8", "c16")
 
 
-def _pack_complex(array: Any, columns: _Columns, name: str) -> Tree:
+def _pack_complex(array: Array, columns: _Columns, name: str) -> Tree:
     parts = [array.real, array.imag]
     names = [columns.add(pa.array(np.ascontiguousarray(part)), name) for part in parts]
     return {"kind": "complex", "dtype": array.dtype.str, "columns": names}
 
 
-def _is_moment(dtype: Any) -> bool:
+def _is_moment(dtype: object) -> bool:
     naive = isinstance(dtype, np.dtype) and dtype.kind == "M"
     return naive or isinstance(dtype, pd.DatetimeTZDtype)
 
@@ -249,13 +262,13 @@ def _pack_moment(array: Any, columns: _Columns, name: str) -> Tree:
     return {"kind": "moment", "unit": unit, "zone": spec, "column": columns.add(values, name)}
 
 
-def _integers(array: Any) -> Any:
+def _integers(array: Any) -> pa.Array:
     """Give the 64-bit integers behind times or spans, null where NaT is."""
     integers = np.ascontiguousarray(np.asarray(array.view("i8")))
     return pa.array(integers, mask=integers == _NAT)
 
 
-def _pack_zone(zone: Any) -> Tree:
+def _pack_zone(zone: datetime.tzinfo) -> Tree:
     """Describe a time zone: its IANA name, or the seconds of a fixed offset."""
     import datetime
     import zoneinfo
@@ -270,7 +283,7 @@ def _pack_zone(zone: Any) -> Tree:
     )
 
 
-def _unpack_zone(spec: Tree) -> Any:
+def _unpack_zone(spec: Content) -> datetime.tzinfo:
     import datetime
     import zoneinfo
 
@@ -279,21 +292,21 @@ def _unpack_zone(spec: Tree) -> Any:
     return datetime.timezone(datetime.timedelta(seconds=spec[0]))
 
 
-def _is_span(dtype: Any) -> bool:
+def _is_span(dtype: object) -> bool:
     return isinstance(dtype, np.dtype) and dtype.kind == "m"
 
 
-def _pack_span(array: Any, columns: _Columns, name: str) -> Tree:
+def _pack_span(array: Array, columns: _Columns, name: str) -> Tree:
     unit = np.datetime_data(array.dtype)[0]
     values = _integers(array).cast(pa.duration(unit))
     return {"kind": "span", "unit": unit, "column": columns.add(values, name)}
 
 
-def _is_categorical(dtype: Any) -> bool:
+def _is_categorical(dtype: object) -> bool:
     return isinstance(dtype, pd.CategoricalDtype)
 
 
-def _pack_categorical(array: Any, columns: _Columns, name: str) -> Tree:
+def _pack_categorical(array: pd.Categorical, columns: _Columns, name: str) -> Tree:
     codes = pa.array(np.ascontiguousarray(array.codes), mask=array.codes < 0)
     categories = _pack_apart(array.categories)
     column = columns.add(codes, name)
@@ -305,26 +318,26 @@ def _pack_categorical(array: Any, columns: _Columns, name: str) -> Tree:
     }
 
 
-def _is_period(dtype: Any) -> bool:
+def _is_period(dtype: object) -> bool:
     return isinstance(dtype, pd.PeriodDtype)
 
 
-def _pack_period(array: Any, columns: _Columns, name: str) -> Tree:
+def _pack_period(array: pd.arrays.PeriodArray, columns: _Columns, name: str) -> Tree:
     column = columns.add(_integers(array), name)
     return {"kind": "period", "freq": array.freqstr, "column": column}
 
 
-def _is_interval(dtype: Any) -> bool:
+def _is_interval(dtype: object) -> bool:
     return isinstance(dtype, pd.IntervalDtype)
 
 
-def _pack_interval(array: Any, columns: _Columns, name: str) -> Tree:
+def _pack_interval(array: pd.arrays.IntervalArray, columns: _Columns, name: str) -> Tree:
     left = _pack_values(array.left.array, columns, f"{name} left")
     right = _pack_values(array.right.array, columns, f"{name} right")
     return {"kind": "interval", "closed": array.closed, "left": left, "right": right}
 
 
-def _is_string(dtype: Any) -> bool:
+def _is_string(dtype: object) -> bool:
     return isinstance(dtype, pd.StringDtype)
 
 
@@ -340,7 +353,7 @@ def _pack_string(array: Any, columns: _Columns, name: str) -> Tree:
     return {"kind": "string", "storage": array.dtype.storage, "missing": missing, "column": column}
 
 
-def _is_masked(dtype: Any) -> bool:
+def _is_masked(dtype: object) -> bool:
     return type(dtype).__module__.startswith("pandas") and str(dtype) in _MASKED
 
 
@@ -358,22 +371,22 @@ def _pack_masked(array: Any, columns: _Columns, name: str) -> Tree:
     return {"kind": "masked", "dtype": str(array.dtype), "column": columns.add(values, name)}
 
 
-def _is_arrow(dtype: Any) -> bool:
+def _is_arrow(dtype: object) -> bool:
     return isinstance(dtype, pd.ArrowDtype)
 
 
-def _pack_arrow(array: Any, columns: _Columns, name: str) -> Tree:
+def _pack_arrow(array: pd.arrays.ArrowExtensionArray, columns: _Columns, name: str) -> Tree:
     """Keep the type of Arrow; Parquet makes milliseconds of seconds, so the unit is noted."""
     values = array.__arrow_array__()
     unit = values.type.unit if pa.types.is_timestamp(values.type) else None
     return {"kind": "arrow", "unit": unit, "column": columns.add(values, name)}
 
 
-def _is_object(dtype: Any) -> bool:
+def _is_object(dtype: object) -> bool:
     return isinstance(dtype, np.dtype) and dtype.kind == "O"
 
 
-def _pack_object(array: Any, columns: _Columns, name: str) -> Tree:
+def _pack_object(array: object, columns: _Columns, name: str) -> Tree:
     """Keep text as text, and anything else that has a tree as canonical JSON, cell by cell."""
     items = np.asarray(array)
     if {str, type(None)}.issuperset(map(type, items)):
@@ -391,7 +404,7 @@ def _pack_object(array: Any, columns: _Columns, name: str) -> Tree:
     return {"kind": "json", "column": columns.add(pa.array(cells, pa.large_string()), name)}
 
 
-def _pack_arrays(items: Any, columns: _Columns, name: str) -> Tree:
+def _pack_arrays(items: Array, columns: _Columns, name: str) -> Tree:
     """Keep cells that are flat arrays of one dtype (embeddings) as lists; None for any others."""
     found = [item for item in items if item is not None]
     if not found or {type(item) for item in found} != {np.ndarray}:
@@ -401,7 +414,7 @@ def _pack_arrays(items: Any, columns: _Columns, name: str) -> Tree:
     if len(dtypes) > 1 or any(item.ndim != 1 for item in found):
         return None
     if _is_number(dtype):
-        kind: Any = pa.from_numpy_dtype(dtype)
+        kind = pa.from_numpy_dtype(dtype)
     elif dtype.kind == "O" and all(type(each) is str for item in found for each in item):
         kind = pa.large_string()
     else:
@@ -410,7 +423,7 @@ def _pack_arrays(items: Any, columns: _Columns, name: str) -> Tree:
     return {"kind": "arrays", "dtype": dtype.str, "column": columns.add(values, name)}
 
 
-_PACKERS = (
+_PACKERS: tuple[tuple[Callable[[object], bool], Callable[[Any, _Columns, str], Tree]], ...] = (
     (_is_number, _pack_number),
     (_is_complex, _pack_complex),
     (_is_moment, _pack_moment),
@@ -425,7 +438,7 @@ _PACKERS = (
 )
 
 
-def _unpack(spec: Tree, table: Any) -> Any:
+def _unpack(spec: Content, table: pa.Table) -> Any:
     try:
         value = _KINDS[spec["kind"]](spec, table)
     except ArtifactError:
@@ -437,7 +450,7 @@ def _unpack(spec: Tree, table: Any) -> Any:
     return value.set_flags(allows_duplicate_labels=False) if "unique" in spec else value
 
 
-def _unpack_frame(spec: Tree, table: Any) -> pd.DataFrame:
+def _unpack_frame(spec: Content, table: pa.Table) -> pd.DataFrame:
     index = _unpack_index(spec["index"], table)
     rows = pd.RangeIndex(len(index))
     columns = {
@@ -450,24 +463,25 @@ def _unpack_frame(spec: Tree, table: Any) -> pd.DataFrame:
     return frame
 
 
-def _series(values: Any, index: Any) -> Any:
-    return pd.Series(values, index=index, dtype=values.dtype)
+def _series(values: Any, index: pd.Index) -> pd.Series:
+    series: pd.Series = pd.Series(values, index=index, dtype=values.dtype)
+    return series
 
 
-def _unpack_series(spec: Tree, table: Any) -> Any:
+def _unpack_series(spec: Content, table: pa.Table) -> object:
     series = _series(_unpack_values(spec["values"], table), _unpack_index(spec["index"], table))
     return series.rename(Decoder(None).decode(spec["name"]))
 
 
-def _unpack_lone_index(spec: Tree, table: Any) -> Any:
+def _unpack_lone_index(spec: Content, table: pa.Table) -> pd.Index:
     return _unpack_index(spec["index"], table)
 
 
-def _unpack_array(spec: Tree, table: Any) -> Any:
+def _unpack_array(spec: Content, table: pa.Table) -> object:
     return pd.Series(_unpack_values(spec["values"], table)).array
 
 
-_KINDS = {
+_KINDS: dict[str, Callable[[Tree, pa.Table], Any]] = {
     "frame": _unpack_frame,
     "series": _unpack_series,
     "index": _unpack_lone_index,
@@ -475,51 +489,53 @@ _KINDS = {
 }
 
 
-def _unpack_apart(spec: Tree) -> Any:
+def _unpack_apart(spec: Content) -> pd.Index:
     return _unpack_index(spec["index"], read_ipc(a2b_base64(spec["arrow"])))
 
 
-def _unpack_index(spec: Tree, table: Any) -> Any:
+def _unpack_index(spec: Content, table: pa.Table) -> pd.Index:
     names = [Decoder(None).decode(name) for name in spec["names"]]
     if spec["kind"] == "range":
         start, stop, step = spec["range"]
         return pd.RangeIndex(start, stop, step, name=names[0])
     if spec["kind"] == "multi":
-        codes = [_numbers(table, column) for column in spec["codes"]]
+        codes: Any = [_numbers(table, column) for column in spec["codes"]]
         levels: Any = [_unpack_apart(level) for level in spec["levels"]]
         return pd.MultiIndex(levels, codes, names=names)
     values = _unpack_values(spec["values"], table)
     index: Any = pd.Index(values, name=names[0], dtype=values.dtype)
     if "freq" in spec:
         index.freq = pd.tseries.frequencies.to_offset(spec["freq"])
-    return index
+    found: pd.Index = index
+    return found
 
 
-def _numbers(table: Any, column: str) -> Any:
-    return table.column(column).to_numpy()
+def _numbers(table: pa.Table, column: str) -> Array:
+    numbers: Array = table.column(column).to_numpy()
+    return numbers
 
 
-def _unpack_values(spec: Tree, table: Any) -> Any:
+def _unpack_values(spec: Content, table: pa.Table) -> Any:
     """Give the array of one column, with the dtype that it had."""
     return _UNPACKERS[spec["kind"]](spec, table)
 
 
-def _unpack_number(spec: Tree, table: Any) -> Any:
+def _unpack_number(spec: Content, table: pa.Table) -> object:
     return np.array(_numbers(table, spec["column"]), dtype=spec["dtype"])
 
 
-def _unpack_complex(spec: Tree, table: Any) -> Any:
+def _unpack_complex(spec: Content, table: pa.Table) -> object:
     real, imaginary = (_numbers(table, column) for column in spec["columns"])
     values = np.empty(len(real), dtype=spec["dtype"])
     values.real, values.imag = real, imaginary
     return values
 
 
-def _read_integers(column: Any) -> Any:
+def _read_integers(column: pa.ChunkedArray) -> Array:
     return np.array(column.cast(pa.int64()).fill_null(_NAT).to_numpy())
 
 
-def _unpack_moment(spec: Tree, table: Any) -> Any:
+def _unpack_moment(spec: Content, table: pa.Table) -> object:
     column, unit, zone = table.column(spec["column"]), spec["unit"], spec["zone"]
     column = column.cast(pa.timestamp(unit, column.type.tz))
     moments: Any = pd.DatetimeIndex(_read_integers(column).view(f"M8[{unit}]"))
@@ -528,36 +544,36 @@ def _unpack_moment(spec: Tree, table: Any) -> Any:
     return moments.array if zone is not None else moments.to_numpy()
 
 
-def _unpack_span(spec: Tree, table: Any) -> Any:
+def _unpack_span(spec: Content, table: pa.Table) -> object:
     column = table.column(spec["column"]).cast(pa.duration(spec["unit"]))
     return _read_integers(column).view(f"m8[{spec['unit']}]")
 
 
-def _unpack_categorical(spec: Tree, table: Any) -> Any:
+def _unpack_categorical(spec: Content, table: pa.Table) -> object:
     categories = _unpack_apart(spec["categories"])
     dtype = pd.CategoricalDtype(categories, ordered=spec["ordered"])
     codes = table.column(spec["column"]).fill_null(-1).to_numpy()
     return pd.Categorical.from_codes(codes, dtype=dtype)
 
 
-def _unpack_period(spec: Tree, table: Any) -> Any:
+def _unpack_period(spec: Content, table: pa.Table) -> object:
     ordinals = _read_integers(table.column(spec["column"]))
     periods: Any = pd.PeriodIndex
     return periods.from_ordinals(ordinals, freq=spec["freq"]).array
 
 
-def _unpack_interval(spec: Tree, table: Any) -> Any:
+def _unpack_interval(spec: Content, table: pa.Table) -> object:
     left, right = (_unpack_values(spec[side], table) for side in ("left", "right"))
     return pd.arrays.IntervalArray.from_arrays(left, right, closed=spec["closed"])
 
 
-def _unpack_string(spec: Tree, table: Any) -> Any:
+def _unpack_string(spec: Content, table: pa.Table) -> object:
     missing = pd.NA if spec["missing"] == "NA" else np.nan
     dtype = pd.StringDtype(spec["storage"], na_value=missing)
     return pd.array(_objects(table, spec), dtype=dtype)
 
 
-def _unpack_masked(spec: Tree, table: Any) -> Any:
+def _unpack_masked(spec: Content, table: pa.Table) -> object:
     dtype: Any = pd.api.types.pandas_dtype(spec["dtype"])
     column = table.column(spec["column"])
     mask = np.array(column.is_null().to_numpy())
@@ -566,21 +582,21 @@ def _unpack_masked(spec: Tree, table: Any) -> Any:
     return dtype.construct_array_type()(values, mask)
 
 
-def _unpack_arrow(spec: Tree, table: Any) -> Any:
+def _unpack_arrow(spec: Content, table: pa.Table) -> object:
     column = table.column(spec["column"])
     if spec["unit"] is not None:
         column = column.cast(pa.timestamp(spec["unit"], column.type.tz))
     return pd.arrays.ArrowExtensionArray(column)
 
 
-def _objects(table: Any, spec: Tree) -> Any:
+def _objects(table: pa.Table, spec: Content) -> Array:
     items = table.column(spec["column"]).to_pylist()
     values = np.empty(len(items), dtype=object)
     values[:] = items
     return values
 
 
-def _unpack_json(spec: Tree, table: Any) -> Any:
+def _unpack_json(spec: Content, table: pa.Table) -> object:
     decoder = Decoder(None)
     cells = _objects(table, spec)
     for position, cell in enumerate(cells):
@@ -588,18 +604,18 @@ def _unpack_json(spec: Tree, table: Any) -> Any:
     return cells
 
 
-def _unpack_arrays(spec: Tree, table: Any) -> Any:
+def _unpack_arrays(spec: Content, table: pa.Table) -> object:
     cells = _objects(table, spec)
     for position, cell in enumerate(cells):
         cells[position] = None if cell is None else np.array(cell, dtype=spec["dtype"])
     return cells
 
 
-def _unpack_text(spec: Tree, table: Any) -> Any:
+def _unpack_text(spec: Content, table: pa.Table) -> object:
     return _objects(table, spec)
 
 
-_UNPACKERS = {
+_UNPACKERS: dict[str, Callable[[Tree, pa.Table], Any]] = {
     "arrays": _unpack_arrays,
     "number": _unpack_number,
     "complex": _unpack_complex,
@@ -616,7 +632,7 @@ _UNPACKERS = {
 }
 
 
-def encode_scalar(encoder: Encoder, value: Any) -> Tree | None:
+def encode_scalar(encoder: Encoder, value: object) -> Tree | None:
     """Encode a scalar of pandas as ``{"$pandas": [kind, text, state]}``; None for anything else."""
     if value is pd.NaT:
         return {"$pandas": ["NaT", "NaT", None]}
@@ -637,7 +653,7 @@ def encode_scalar(encoder: Encoder, value: Any) -> Tree | None:
     return None
 
 
-def decode_scalar(decoder: Decoder, content: Tree) -> Any:
+def decode_scalar(decoder: Decoder, content: Content) -> object:
     """Decode ``[kind, text, state]``."""
     kind, _, state = content
     if kind in ("NaT", "NA"):

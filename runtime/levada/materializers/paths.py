@@ -22,10 +22,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import Any
 
     from levada.materializers import Sink, Source
     from levada.store import Store
+    from levada.trees.tree_types import Content
 
 FOLDER_FORMAT = "folder"
 #: Links that Linux follows on the way to one file.
@@ -112,7 +112,7 @@ def _stable_name(name: str) -> str:
     return f"tmp{dot}{ending}" if made_up and letters == letters.lower() else (name or "root")
 
 
-def _entries(root: str, inside: str, store: Store) -> Iterator[list[Any]]:
+def _entries(root: str, inside: str, store: Store) -> Iterator[list[Content]]:
     with os.scandir(os.path.join(root, inside)) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
@@ -132,7 +132,7 @@ def _entries(root: str, inside: str, store: Store) -> Iterator[list[Any]]:
             )
 
 
-def _leaving(entries: list[list[Any]]) -> tuple[str, str] | None:
+def _leaving(entries: list[list[Content]]) -> tuple[str, str] | None:
     """Return the name and the target of a link that leads out of the folder, if there is one."""
     links = {entry[1]: entry[2] for entry in entries if entry[0] == "link"}
     return next((link for link in links.items() if _leads_out(link[0], links)), None)
@@ -181,7 +181,7 @@ def _load_folder(entries: object, store: Store, target: str) -> None:
             os.symlink(rest[0], path)
 
 
-def _is_tree(entries: list[list[Any]]) -> bool:
+def _is_tree(entries: list[list[Content]]) -> bool:
     """Whether no name is there twice, and nothing is within a file or a link."""
     names = {entry[1] for entry in entries}
     leaves = {entry[1] for entry in entries if entry[0] != "folder"}
@@ -189,7 +189,7 @@ def _is_tree(entries: list[list[Any]]) -> bool:
     return len(names) == len(entries) and not leaves & above
 
 
-def _checked(entry: Any) -> list[Any]:
+def _checked(entry: Content) -> list[Content]:
     match entry:
         case ["file", str(name), str(), int(), bool()] | ["folder", str(name)] if _is_safe(name):
             return list(entry)

@@ -10,7 +10,7 @@ from levada.trees.classes import type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from types import ModuleType
 
     from levada.materializers import Sink, Source
 
@@ -52,14 +52,15 @@ class PickleMaterializer:
             ) from error
 
 
-def _pickler() -> Any:
+def _pickler() -> ModuleType:
     try:
         import cloudpickle
     except ImportError:
         import pickle
 
         return pickle
-    return cloudpickle
+    found: ModuleType = cloudpickle
+    return found
 
 
 MATERIALIZER = PickleMaterializer()

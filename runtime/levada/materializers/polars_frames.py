@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -22,7 +22,7 @@ class PolarsMaterializer:
         """Whether this is a DataFrame or a Series, and no subclass."""
         return type(value) in (pl.DataFrame, pl.Series)
 
-    def save(self, value: Any, sink: Sink) -> None:
+    def save(self, value: pl.DataFrame | pl.Series, sink: Sink) -> None:
         """Write an Arrow IPC file. Raises MaterializerError if it would lose a type."""
         frame = value.to_frame() if isinstance(value, pl.Series) else value
         data = BytesIO()
@@ -39,7 +39,7 @@ class PolarsMaterializer:
         sink.meta = {"columns": frame.width, "rows": frame.height}
         sink.write(data.getbuffer())
 
-    def load(self, source: Source) -> Any:
+    def load(self, source: Source) -> pl.DataFrame | pl.Series:
         """Read it."""
         try:
             frame = pl.read_ipc(BytesIO(source.read()))

@@ -56,7 +56,7 @@ class SklearnMaterializer:
         """Whether this is an estimator or another object of scikit-learn."""
         return type(value).__module__.partition(".")[0] == "sklearn"
 
-    def save(self, value: Any, sink: Sink) -> None:
+    def save(self, value: object, sink: Sink) -> None:
         """Write a skops archive. Raises MaterializerError if a part is of another package."""
         sink.format = "skops"
         try:
@@ -70,7 +70,7 @@ class SklearnMaterializer:
             raise _refusal(value, f"it holds {', '.join(foreign)}")
         sink.write(_normalised(data))
 
-    def load(self, source: Source) -> Any:
+    def load(self, source: Source) -> object:
         """Read the archive. Raises MaterializerError if it names any other type."""
         data = source.read()
         try:
@@ -137,7 +137,7 @@ def _renamed(node: Any, ids: dict[int, int], files: dict[str, str]) -> Any:
         return [_renamed(item, ids, files) for item in node]
     if not isinstance(node, dict):
         return node
-    renamed: dict[str, Any] = {}
+    renamed: dict[str, object] = {}
     for key, item in node.items():
         if key == "__id__":
             renamed[key] = ids.setdefault(item, len(ids))

@@ -30,14 +30,14 @@ class TensorMaterializer:
         """Whether this is a Tensor or a Parameter, and no other subclass."""
         return type(value) in (torch.Tensor, torch.nn.Parameter)
 
-    def save(self, value: Any, sink: Sink) -> None:
+    def save(self, value: torch.Tensor, sink: Sink) -> None:
         """Write one tensor. Raises MaterializerError for a sparse or quantised one."""
         sink.format = "safetensors"
         sink.type = f"torch:{type(value).__name__}"
         sink.meta = {"requires_grad": bool(value.requires_grad)}
         sink.write(safetensors.torch.save({_TENSOR: _plain(value)}))
 
-    def load(self, source: Source) -> Any:
+    def load(self, source: Source) -> torch.Tensor:
         """Read it."""
         return _restored(_read(source)[_TENSOR], source.artifact.type, source.meta["requires_grad"])
 
@@ -53,12 +53,12 @@ class StateDictMaterializer:
             type(key) is str and TENSOR.handles(item) for key, item in value.items()
         )
 
-    def save(self, value: Any, sink: Sink) -> None:
+    def save(self, value: dict[str, torch.Tensor], sink: Sink) -> None:
         """Write the tensors; order, aliases and kinds go into the meta."""
         for item in value.values():
             if not TENSOR.handles(item):
                 raise _refusal(item)
-        first: dict[Any, str] = {}
+        first: dict[tuple[object, ...], str] = {}
         aliases = {key: first.setdefault(_place(item), key) for key, item in value.items()}
         kinds = {
             key: [type_name(type(item)), bool(item.requires_grad)] for key, item in value.items()
@@ -72,7 +72,7 @@ class StateDictMaterializer:
             sink.meta["metadata"] = Encoder(None).encode(plain)
         sink.write(safetensors.torch.save({key: _plain(value[key]) for key in first.values()}))
 
-    def load(self, source: Source) -> Any:
+    def load(self, source: Source) -> dict[str, torch.Tensor]:
         """Read the dict in its order."""
         from levada.trees.decode import Decoder
 
@@ -81,20 +81,21 @@ class StateDictMaterializer:
         items = [(key, tensors[name]) for key, name in source.meta["aliases"]]
         if source.artifact.type != "collections:OrderedDict":
             return dict(items)
-        loaded: Any = OrderedDict(items)
+        loaded = OrderedDict(items)
         if "metadata" in source.meta:
-            loaded._metadata = OrderedDict(Decoder(None).decode(source.meta["metadata"]))
+            parts: Any = loaded
+            parts._metadata = OrderedDict(Decoder(None).decode(source.meta["metadata"]))
         return loaded
 
 
-def _place(tensor: Any) -> tuple[Any, ...]:
+def _place(tensor: torch.Tensor) -> tuple[object, ...]:
     """Tell tensors apart by the memory that they show: tied weights are the same place twice."""
     if tensor.layout != torch.strided or not tensor.numel():
         return (id(tensor),)
     return (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), str(tensor.device))
 
 
-def _plain(tensor: Any) -> Any:
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.layout != torch.strided or tensor.is_quantized:
         raise MaterializerError(
             f"a tensor of layout {tensor.layout} cannot be kept exactly; return .to_dense() of it"
@@ -102,14 +103,14 @@ def _plain(tensor: Any) -> Any:
     return tensor.detach().cpu().contiguous().clone()
 
 
-def _read(source: Source) -> dict[str, Any]:
+def _read(source: Source) -> dict[str, torch.Tensor]:
     try:
         return dict(safetensors.torch.load(source.read()))
     except safetensors.SafetensorError as error:
         raise CorruptArtifact(f"stored tensors are not what they say: {error}") from error
 
 
-def _restored(tensor: Any, kind: str, requires_grad: bool) -> Any:
+def _restored(tensor: torch.Tensor, kind: str, requires_grad: bool) -> torch.Tensor:
     if kind.endswith("Parameter"):
         return torch.nn.Parameter(tensor, requires_grad=requires_grad)
     return tensor.requires_grad_() if requires_grad else tensor

@@ -20,8 +20,6 @@ from levada.operations.operators import binary, compare, subscript, truth, unary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from levada.operations.function import Function
     from levada.operations.functions import CONSTANTS, FUNCTIONS, QUALIFIED, call, constant, named
     from levada.operations.methods import ATTRIBUTES, METHODS, attribute, method
@@ -63,7 +61,7 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import the tables of functions and methods when they are asked for."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,10 +33,11 @@ from levada.operations.text_formats import MAX_DIGITS, formatted, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any, Final
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any, Final, Unpack
 
     from levada.operations.budget import Budget
+    from levada.operations.function import Arguments, FunctionOptions, Keywords
 
 #: The encodings of texts; others are slow, or import modules by the name that is given.
 ENCODINGS: Final = frozenset(
@@ -52,11 +53,11 @@ _BITS_A_DIGIT: Final = 3.33
 # ---------------------------------------------------------------------------- numbers and texts
 
 
-def _len(budget: Budget, /, *arguments: Any, **keywords: Any) -> int:
+def _len(budget: Budget, /, *arguments: object, **keywords: object) -> int:
     return len(*_opened(arguments, budget), **keywords)
 
 
-def _opened(arguments: Sequence[Any], budget: Budget) -> list[Any]:
+def _opened(arguments: Arguments, budget: Budget) -> list[Any]:
     """Return plain arguments with one level of each loaded."""
     found = [opened(item, budget) for item in arguments]
     for item in found:
@@ -64,13 +65,13 @@ def _opened(arguments: Sequence[Any], budget: Budget) -> list[Any]:
     return found
 
 
-def _bool(budget: Budget, /, *arguments: Any, **keywords: Any) -> bool:
+def _bool(budget: Budget, /, *arguments: object, **keywords: object) -> bool:
     if len(arguments) != 1 or keywords:
         return bool(*arguments, **keywords)
     return truth(opened(arguments[0], budget))
 
 
-def _str(budget: Budget, /, *arguments: Any, **keywords: Any) -> str:
+def _str(budget: Budget, /, *arguments: object, **keywords: object) -> str:
     if len(arguments) == 1 and not keywords:
         return text_of(arguments[0], "s", budget)
     if arguments and kind_of(arguments[0]) == "bytes":
@@ -78,13 +79,13 @@ def _str(budget: Budget, /, *arguments: Any, **keywords: Any) -> str:
     return str(*arguments, **keywords)
 
 
-def _repr(budget: Budget, /, *arguments: Any, **keywords: Any) -> str:
+def _repr(budget: Budget, /, *arguments: object, **keywords: object) -> str:
     if len(arguments) == 1 and not keywords:
         return text_of(arguments[0], "r", budget)
     return repr(*arguments, **keywords)
 
 
-def _ascii(budget: Budget, /, *arguments: Any, **keywords: Any) -> str:
+def _ascii(budget: Budget, /, *arguments: object, **keywords: object) -> str:
     if len(arguments) == 1 and not keywords:
         return text_of(arguments[0], "a", budget)
     return ascii(*arguments, **keywords)
@@ -96,7 +97,7 @@ def _format(budget: Budget, /, *arguments: Any, **keywords: Any) -> str:
     return formatted(arguments[0], "", arguments[1] if len(arguments) > 1 else "", budget)
 
 
-def pay_for_encoding(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+def pay_for_encoding(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     """Pay for ``text.encode(…)`` or ``data.decode(…)``, or for the constructors that do so."""
     if not 1 <= len(arguments) <= 3 or not keywords.keys() <= {"encoding", "errors"}:
         return  # Python's TypeError
@@ -112,14 +113,14 @@ def pay_for_encoding(budget: Budget, arguments: Sequence[Any], keywords: Mapping
     budget.spend(size // 1000, size)
 
 
-def _pay_for_int(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_int(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     for value in arguments[:1]:
         if kind_of(value) in ("str", "bytes") and len(value) > MAX_DIGITS:
             raise TooLargeError(f"a text of more than {MAX_DIGITS} digits is too long for a number")
     pay_for_whole(budget, arguments, _)
 
 
-def pay_for_whole(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def pay_for_whole(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     """Pay for the integer that a Decimal is rounded to."""
     for value in arguments[:1]:
         if kind_of(value) == "Decimal":
@@ -133,7 +134,7 @@ def pay_for_digits(digits: int, budget: Budget) -> None:
     budget.spend(division_steps(bits, bits))
 
 
-def _pay_for_round(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+def _pay_for_round(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     number = argument(arguments, keywords, 0, "number")
     digits = argument(arguments, keywords, 1, "ndigits")
     if digits is None:
@@ -143,7 +144,7 @@ def _pay_for_round(budget: Budget, arguments: Sequence[Any], keywords: Mapping[s
         budget.spend(division_steps(bits_of(number), bits_of(number)))
 
 
-def _pay_for_pow(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+def _pay_for_pow(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     base = argument(arguments, keywords, 0, "base")
     exponent = argument(arguments, keywords, 1, "exp")
     modulus = argument(arguments, keywords, 2, "mod")
@@ -154,7 +155,7 @@ def _pay_for_pow(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str
         budget.spend((exponent.bit_length() + 1) * (1 + 2 * division_steps(size, size)))
 
 
-def _pay_for_divmod(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_divmod(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     if len(arguments) == 2:
         pay_for_division(arguments[0], arguments[1], budget)
 
@@ -166,7 +167,7 @@ def _isinstance(budget: Budget, /, *arguments: Any, **keywords: Any) -> bool:
     return isinstance(opened(value, budget), _classes(types))
 
 
-def _classes(types: Any) -> Any:
+def _classes(types: object) -> Any:
     if type(types) is tuple:
         return tuple(map(_classes, types))
     return types.target() if isinstance(types, Function) else types
@@ -175,62 +176,62 @@ def _classes(types: Any) -> Any:
 # ---------------------------------------------------------------------------- iterating over items
 
 
-def _lazily(value: Any, budget: Budget) -> Any:
+def _lazily(value: object, budget: Budget) -> Any:
     """Return what pays for each item as it is taken; Python refuses a value that has none."""
     value = flat_source(opened(value, budget), budget)
     return each(value, budget) if is_iterable(value) else value
 
 
-def _all(budget: Budget, /, *arguments: Any, **keywords: Any) -> bool:
+def _all(budget: Budget, /, *arguments: object, **keywords: object) -> bool:
     return all(*_truths(arguments, budget), **keywords)
 
 
-def _any(budget: Budget, /, *arguments: Any, **keywords: Any) -> bool:
+def _any(budget: Budget, /, *arguments: object, **keywords: object) -> bool:
     return any(*_truths(arguments, budget), **keywords)
 
 
-def _truths(arguments: Sequence[Any], budget: Budget) -> Iterator[Any]:
+def _truths(arguments: Arguments, budget: Budget) -> Iterator[Any]:
     for item in arguments:
         yield map(truth, each(item, budget)) if is_iterable(item) else item
 
 
-def _enumerate(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _enumerate(budget: Budget, /, *arguments: object, **keywords: Any) -> object:
     items = [_lazily(item, budget) for item in arguments[:1]]
     return enumerate(*items, *arguments[1:], **keywords)
 
 
-def _zip(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _zip(budget: Budget, /, *arguments: object, **keywords: Any) -> Any:
     budget.spend(len(arguments), 100 * len(arguments))
     return zip(*(_lazily(item, budget) for item in arguments), **keywords)  # noqa: B905
 
 
-def _reversed(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _reversed(budget: Budget, /, *arguments: object, **keywords: object) -> object:
     return reversed(*_opened(arguments, budget), **keywords)
 
 
-def _listed(value: Any, budget: Budget) -> Any:
+def _listed(value: object, budget: Budget) -> Any:
     """Return the items of a value; Python refuses a value that has none."""
     value = opened(value, budget)
     return items(value, budget) if is_iterable(value) else value
 
 
-def _list(budget: Budget, /, *arguments: Any, **keywords: Any) -> list[Any]:
+def _list(budget: Budget, /, *arguments: Any, **keywords: object) -> list[object]:
     return list(*(_listed(item, budget) for item in arguments), **keywords)
 
 
-def _tuple(budget: Budget, /, *arguments: Any, **keywords: Any) -> tuple[Any, ...]:
+def _tuple(budget: Budget, /, *arguments: object, **keywords: object) -> tuple[object, ...]:
     return tuple(*(_listed(item, budget) for item in arguments), **keywords)
 
 
-def _set(budget: Budget, /, *arguments: Any, **keywords: Any) -> set[Any]:
+def _set(budget: Budget, /, *arguments: object, **keywords: object) -> set[object]:
     return set(*_hashable(arguments, budget), **keywords)
 
 
-def _frozenset(budget: Budget, /, *arguments: Any, **keywords: Any) -> frozenset[Any]:
+def _frozenset(budget: Budget, /, *arguments: object, **keywords: object) -> frozenset[object]:
     return frozenset(*_hashable(arguments, budget), **keywords)
 
 
-def _hashable(arguments: Sequence[Any], budget: Budget) -> Iterator[Any]:
+def _hashable(arguments: Arguments, budget: Budget) -> Iterator[Any]:
     for item in arguments:
         found = _listed(item, budget)
         if found is not item:
@@ -240,7 +241,7 @@ def _hashable(arguments: Sequence[Any], budget: Budget) -> Iterator[Any]:
         yield found
 
 
-def _dict(budget: Budget, /, *arguments: Any, **keywords: Any) -> dict[Any, Any]:
+def _dict(budget: Budget, /, *arguments: Any, **keywords: object) -> dict[object, object]:
     found: list[Any] = []
     for item in _opened(arguments, budget):
         if kind_of(item) == "dict":
@@ -261,11 +262,11 @@ def _dict(budget: Budget, /, *arguments: Any, **keywords: Any) -> dict[Any, Any]
     return dict(*found, **keywords)
 
 
-def _from_keys(budget: Budget, /, *arguments: Any, **keywords: Any) -> dict[Any, Any]:
+def _from_keys(budget: Budget, /, *arguments: object, **keywords: object) -> dict[object, object]:
     return dict.fromkeys(*_hashable(arguments[:1], budget), *arguments[1:], **keywords)
 
 
-def _bytes(budget: Budget, /, *arguments: Any, **keywords: Any) -> bytes:
+def _bytes(budget: Budget, /, *arguments: object, **keywords: object) -> bytes:
     if arguments and isinstance(arguments[0], str):
         pay_for_encoding(budget, arguments, keywords)
     elif arguments and isinstance(arguments[0], int):
@@ -275,7 +276,7 @@ def _bytes(budget: Budget, /, *arguments: Any, **keywords: Any) -> bytes:
     return bytes(*arguments, **keywords)
 
 
-def _sum(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _sum(budget: Budget, /, *arguments: Any, **keywords: Any) -> object:
     if not arguments or not is_iterable(arguments[0]):
         return sum(*arguments, **keywords)
     found = items(arguments[0], budget)
@@ -291,15 +292,15 @@ def _sum(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
     return total
 
 
-def _max(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _max(budget: Budget, /, *arguments: object, **keywords: Any) -> object:
     return max(*_ordered(arguments, keywords, budget), **keywords)
 
 
-def _min(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _min(budget: Budget, /, *arguments: object, **keywords: Any) -> object:
     return min(*_ordered(arguments, keywords, budget), **keywords)
 
 
-def _ordered(arguments: Sequence[Any], keywords: dict[str, Any], budget: Budget) -> Sequence[Any]:
+def _ordered(arguments: Arguments, keywords: dict[str, object], budget: Budget) -> Sequence[object]:
     """Prepare the arguments of ``min`` and ``max``: what is compared has been paid for."""
     whole = _gone_over(arguments[0], keywords, budget) if len(arguments) == 1 else None
     single = len(arguments) == 1 and is_iterable(whole)
@@ -313,7 +314,7 @@ def _ordered(arguments: Sequence[Any], keywords: dict[str, Any], budget: Budget)
     return (found,) if single else found
 
 
-def _sorted(budget: Budget, /, *arguments: Any, **keywords: Any) -> list[Any]:
+def _sorted(budget: Budget, /, *arguments: object, **keywords: Any) -> list[object]:
     if "reverse" in keywords:
         keywords["reverse"] = loaded(keywords["reverse"], budget)
     first = [_gone_over(argument, keywords, budget) for argument in arguments[:1]]
@@ -325,14 +326,14 @@ def _sorted(budget: Budget, /, *arguments: Any, **keywords: Any) -> list[Any]:
     return sorted(found, *arguments[1:], **keywords)
 
 
-def _gone_over(value: Any, keywords: Mapping[str, Any], budget: Budget) -> Any:
+def _gone_over(value: object, keywords: Keywords, budget: Budget) -> Any:
     """Return what is put in order; with a ``key`` its items need not be plain, or loaded."""
     has_key = isinstance(keywords.get("key"), Function)
     return opened(value, budget) if has_key else loaded(value, budget)
 
 
 def _pay_for_order(
-    found: Sequence[Any], keywords: dict[str, Any], rounds: int, budget: Budget
+    found: Sequence[object], keywords: dict[str, object], rounds: int, budget: Budget
 ) -> None:
     """Pay for comparing each item (or what ``key`` gives for it) so many times."""
     budget.spend(len(found) * rounds // 10)
@@ -341,7 +342,7 @@ def _pay_for_order(
         budget.spend(extent(budget, found).steps * rounds)
         return
 
-    def compared(item: Any) -> Any:
+    def compared(item: object) -> object:
         value = key.call([item], {}, budget)
         budget.spend(extent(budget, value).steps * rounds)
         return value
@@ -352,22 +353,22 @@ def _pay_for_order(
 # ---------------------------------------------------------------------------- itertools
 
 
-def _chain(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _chain(budget: Budget, /, *arguments: object, **keywords: object) -> object:
     return itertools.chain(*(_lazily(item, budget) for item in arguments), **keywords)
 
 
-def _chained(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _chained(budget: Budget, /, *arguments: Any, **keywords: object) -> object:
     if len(arguments) != 1 or not is_iterable(arguments[0]):
         return itertools.chain.from_iterable(*arguments, **keywords)
     inner = (_lazily(item, budget) for item in each(arguments[0], budget))
     return itertools.chain.from_iterable(inner, **keywords)
 
 
-def _pairwise(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _pairwise(budget: Budget, /, *arguments: object, **keywords: object) -> object:
     return itertools.pairwise(*(_lazily(item, budget) for item in arguments), **keywords)
 
 
-def _product(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _product(budget: Budget, /, *arguments: object, **keywords: object) -> object:
     budget.spend(len(arguments), 100 * len(arguments))
     pools = [_listed(item, budget) for item in arguments]
     repeat = keywords.get("repeat", 1)
@@ -378,7 +379,7 @@ def _product(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
     return itertools.product(*pools, **keywords)
 
 
-def _pay_for_results(factors: Any, width: int, budget: Budget) -> None:
+def _pay_for_results(factors: Iterable[int], width: int, budget: Budget) -> None:
     """Pay for as many tuples of ``width`` items as the factors give when multiplied."""
     number = 1
     size = 56 + 8 * width
@@ -409,7 +410,7 @@ def _pay_for_ratio(factors: range, width: int, budget: Budget) -> None:
     budget.spend(number, number * (56 + 8 * width))
 
 
-def _permutations(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _permutations(budget: Budget, /, *arguments: object, **keywords: Any) -> object:
     given, length = _selection(arguments, keywords, budget)
     if len(given) == 1 and "r" not in keywords and type(given[0]) is list:
         length = len(given[0])
@@ -420,7 +421,7 @@ def _permutations(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
 
 
 def _selection(
-    arguments: Sequence[Any], keywords: Mapping[str, Any], budget: Budget
+    arguments: Arguments, keywords: Keywords, budget: Budget
 ) -> tuple[list[Any], int | None]:
     """Return the arguments with the pool as a list, and how many items each result has."""
     pools = [_listed(item, budget) for item in arguments[:1]]
@@ -429,7 +430,7 @@ def _selection(
     return [*pools, *arguments[1:]], length if is_known else None
 
 
-def _accumulate(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _accumulate(budget: Budget, /, *arguments: Any, **keywords: Any) -> object:
     if not arguments:
         return itertools.accumulate(**keywords)
     function = arguments[1] if len(arguments) > 1 else keywords.get("func")
@@ -438,7 +439,7 @@ def _accumulate(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
         rest["initial"] = flat_source(rest["initial"], budget)
     first = [_lazily(item, budget) for item in arguments[:1]]
 
-    def step(total: Any, item: Any) -> Any:
+    def step(total: object, item: object) -> object:
         if isinstance(function, Function):
             return function.call([total, item], {}, budget)
         return binary("+", total, item, budget) if function is None else function(total, item)
@@ -447,17 +448,18 @@ def _accumulate(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
     return made(*first, step, *arguments[2:], **rest)
 
 
-def _repeat(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _repeat(budget: Budget, /, *arguments: object, **keywords: object) -> object:
     given = [flat_source(item, budget) for item in arguments]
     return itertools.repeat(*given, **keywords)
 
 
-def _function(name: str, **how: Any) -> Function:
+def _function(name: str, **how: Unpack[FunctionOptions]) -> Function:
     return Function(f"builtins.{name}", name, **how)
 
 
-def _iterator(name: str, *, passes_on: bool = True, **how: Any) -> Function:
-    return Function(f"itertools.{name}", f"itertools.{name}", passes_on=passes_on, **how)
+def _iterator(name: str, **how: Unpack[FunctionOptions]) -> Function:
+    options: FunctionOptions = {"passes_on": True, **how}
+    return Function(f"itertools.{name}", f"itertools.{name}", **options)
 
 
 _TABLE: Final = (

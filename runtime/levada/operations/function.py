@@ -7,11 +7,25 @@ from levada.operations.plain import KINDS, extent, listed, loaded
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, TypeAlias, TypedDict
 
     from levada.operations.budget import Budget
 
-    Price = Callable[[Budget, Sequence[Any], Mapping[str, Any]], None]
+    #: What a call is given: a function takes its attributes for granted, as Python does.
+    Arguments: TypeAlias = "Sequence[Any]"
+    Keywords: TypeAlias = "Mapping[str, Any]"
+    #: Pays for what the arguments of a call do not say by their size.
+    Price = Callable[[Budget, Arguments, Keywords], None]
+
+    class FunctionOptions(TypedDict, total=False):
+        """The keywords of `Function`."""
+
+        price: Price
+        run: Callable[..., object]
+        first: str
+        iterates: int
+        passes_on: bool
+
 
 _CALL = 5  #: steps that any call takes
 
@@ -35,12 +49,12 @@ class Function:
         name: str,
         *,
         price: Price | None = None,
-        run: Callable[..., Any] | None = None,
+        run: Callable[..., object] | None = None,
         first: str = "",
         iterates: int | None = None,
         passes_on: bool = False,
     ) -> None:
-        self._target: Any = None
+        self._target: object = None
         self.qualified = qualified
         self.name = name
         self.price = price
@@ -67,11 +81,11 @@ class Function:
 
     def call(
         self,
-        arguments: Sequence[Any],
-        keywords: Mapping[str, Any],
+        arguments: Sequence[object],
+        keywords: Mapping[str, object],
         budget: Budget,
-        target: Callable[..., Any] | None = None,
-    ) -> Any:
+        target: Callable[..., object] | None = None,
+    ) -> object:
         """Call it, or the method ``target`` with its receiver as the first argument."""
         budget.spend(_CALL if self.qualified.startswith(("builtins", "math")) else 2 * _CALL)
         arguments, keywords = list(arguments), dict(keywords)
@@ -95,7 +109,7 @@ class Function:
 
 
 def argument(
-    arguments: Sequence[Any], keywords: Mapping[str, Any], position: int, name: str
+    arguments: Sequence[object], keywords: Mapping[str, object], position: int, name: str
 ) -> Any:
     """Return the argument of a parameter, None if it is not given."""
     return arguments[position] if position < len(arguments) else keywords.get(name)

@@ -12,10 +12,11 @@ from levada.operations.plain import kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable
     from typing import Any, Final
 
     from levada.operations.budget import Budget
+    from levada.operations.function import Arguments, Keywords
 
     FUNCTIONS: Final[dict[str, Function]] = {}  #: all of them, by name
     #: Constants of libraries that expressions know: from their names there to those in Python.
@@ -53,7 +54,7 @@ def __getattr__(name: str) -> Any:
     return globals()[name]
 
 
-def call(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any], budget: Budget) -> Any:
+def call(name: str, arguments: Arguments, keywords: Keywords, budget: Budget) -> object:
     """Call a function by its name in expressions. Raises UnsupportedError if there is none.
 
     >>> from levada.operations import Budget
@@ -84,11 +85,11 @@ def named(name: str) -> Function | None:
     return found
 
 
-def _unbound(cls: Function, name: str) -> Any:
+def _unbound(cls: Function, name: str) -> Callable[..., object]:
     """Return what calls a method of a class on its first argument."""
     owner = cls.name
 
-    def run(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+    def run(budget: Budget, /, *arguments: object, **keywords: object) -> object:
         from levada.operations.methods import method
 
         if not arguments or kind_of(arguments[0]) != owner:
@@ -98,7 +99,7 @@ def _unbound(cls: Function, name: str) -> Any:
     return run
 
 
-def constant(name: str) -> Any:
+def constant(name: str) -> object:
     """Return the value of a constant of a library by its name in expressions.
 
     >>> constant("math.pi")

@@ -6,8 +6,7 @@ from levada.operations.plain import KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from levada.record_types import ErrorPart
 
 
 class HandledError:
@@ -15,12 +14,12 @@ class HandledError:
 
     __slots__ = ("args", "bases", "message", "name")
 
-    def __init__(self, error: Mapping[str, Any]) -> None:
+    def __init__(self, error: ErrorPart) -> None:
         """Take the error of a record."""
         self.name: str = error["type"].rpartition(".")[2]
         self.message: str = error["message"]
         given = error.get("args")
-        self.args: tuple[Any, ...] = (self.message,) if given is None else tuple(given)
+        self.args: tuple[object, ...] = (self.message,) if given is None else tuple(given)
         self.bases: list[str] = error.get("bases") or []
 
     @property

@@ -22,7 +22,7 @@ _MAX_FORMAT: Final = 200
 _MAX_MATCHED: Final = 1000
 
 
-def _dumps(budget: Budget, /, *arguments: Any, **keywords: Any) -> str:
+def _dumps(budget: Budget, /, *arguments: object, **keywords: Any) -> str:
     import json
 
     _refuse_keywords("json.dumps", keywords, _DUMPS)
@@ -36,7 +36,7 @@ def _dumps(budget: Budget, /, *arguments: Any, **keywords: Any) -> str:
     return json.dumps(*arguments, **keywords)
 
 
-def _spacing(keywords: Mapping[str, Any], levels: int) -> int:
+def _spacing(keywords: Mapping[str, object], levels: int) -> int:
     """Return how many characters the keywords put around one value."""
     indent, separators = keywords.get("indent"), keywords.get("separators")
     width = levels * (len(indent) if isinstance(indent, str) else 0)
@@ -47,7 +47,7 @@ def _spacing(keywords: Mapping[str, Any], levels: int) -> int:
     return 4 * width
 
 
-def _loads(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _loads(budget: Budget, /, *arguments: Any, **keywords: object) -> object:
     import json
 
     _refuse_keywords("json.loads", keywords, frozenset())
@@ -65,13 +65,13 @@ def _whole_number(text: str) -> int:
     return int(text)
 
 
-def _refuse_keywords(name: str, keywords: Mapping[str, Any], known: frozenset[str]) -> None:
+def _refuse_keywords(name: str, keywords: Mapping[str, object], known: frozenset[str]) -> None:
     for keyword in keywords:
         if keyword not in known:
             raise UnsupportedError(f"`{name}` takes no `{keyword}` in a pipeline")
 
 
-def _strptime(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _strptime(budget: Budget, /, *arguments: Any, **keywords: object) -> object:
     from datetime import datetime
 
     limits = (_MAX_MATCHED, _MAX_FORMAT)
@@ -82,7 +82,7 @@ def _strptime(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
     return datetime.strptime(*arguments, **keywords)
 
 
-def _from_timestamp(_budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _from_timestamp(_budget: Budget, /, *arguments: Any, **keywords: Any) -> object:
     from datetime import datetime
 
     given = arguments[1] if len(arguments) > 1 else keywords.get("tz")

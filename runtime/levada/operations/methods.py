@@ -20,12 +20,13 @@ from levada.operations.text_formats import format_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, Final
+    from collections.abc import Callable
+    from typing import Any, Final, Unpack
 
     from levada.operations.budget import Budget
+    from levada.operations.function import Arguments, FunctionOptions, Keywords
 
-    Price = Callable[[Budget, Sequence[Any], Mapping[str, Any]], None]
+    Price = Callable[[Budget, Arguments, Keywords], None]
 
 #: Parts of a path whose parents are listed: each has all parts of those above it.
 _MAX_PARTS: Final = 1000
@@ -34,34 +35,34 @@ _MAX_PARTS: Final = 1000
 # ---------------------------------------------------------------------------- texts
 
 
-def _pay_for_search(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_search(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     text, *parts = arguments
     for part in parts[:1]:
         if kind_of(part) == kind_of(text):
             budget.spend(search_steps(text, part))
 
 
-def _pay_for_reverse_search(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_reverse_search(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     text, *parts = arguments
     for part in parts[:1]:
         if kind_of(part) == kind_of(text):
             budget.spend(len(text) * len(part) // 1000)
 
 
-def _pay_for_width(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_width(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     for width in arguments[1:2]:
         if isinstance(width, int):
             budget.spend(max(0, width) // 1000, 4 * max(0, width))
 
 
-def _pay_for_tabs(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+def _pay_for_tabs(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     text, width = arguments[0], argument(arguments, keywords, 1, "tabsize")
     tabs = text.count("\t" if isinstance(text, str) else b"\t")
     size = tabs * max(0, width if isinstance(width, int) else 8)
     budget.spend(size // 1000, 4 * size)
 
 
-def _pay_for_join(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_join(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     separator, *given = arguments
     for items in given[:1]:
         if hasattr(items, "__len__"):
@@ -69,7 +70,7 @@ def _pay_for_join(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]
             budget.spend(size // 1000, size)
 
 
-def _pay_for_replace(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_replace(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     _pay_for_search(budget, arguments, _)
     if len(arguments) > 2 and len({kind_of(item) for item in arguments[:3]}) == 1:
         text, old, new = arguments[:3]
@@ -78,7 +79,7 @@ def _pay_for_replace(budget: Budget, arguments: Sequence[Any], _: Mapping[str, A
         budget.spend(grown // 1000, grown if text.isascii() else 4 * grown)
 
 
-def _pay_for_parts(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+def _pay_for_parts(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     """Pay for ``split`` and ``rsplit``, of which the latter looks at each place anew."""
     text, separator = arguments[0], argument(arguments, keywords, 1, "sep")
     number = len(text) // 2 + 1
@@ -88,11 +89,11 @@ def _pay_for_parts(budget: Budget, arguments: Sequence[Any], keywords: Mapping[s
     budget.spend(number // 20, 64 * number)
 
 
-def _pay_for_lines(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_lines(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     budget.spend(len(arguments[0]) // 20, 64 * len(arguments[0]))
 
 
-def _pay_for_translation(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_translation(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     text, *given = arguments
     longest = 1
     for table in given:
@@ -101,25 +102,25 @@ def _pay_for_translation(budget: Budget, arguments: Sequence[Any], _: Mapping[st
     budget.spend(len(text) * longest // 100, 4 * len(text) * longest)
 
 
-def _pay_for_hex(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_hex(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     budget.spend(len(arguments[0]) // 500, 3 * len(arguments[0]))
 
 
-def _format(budget: Budget, template: str, /, *arguments: Any, **keywords: Any) -> str:
+def _format(budget: Budget, template: str, /, *arguments: object, **keywords: object) -> str:
     return format_text(template, arguments, keywords, budget)
 
 
 # ---------------------------------------------------------------------------- other types
 
 
-def _pay_for_length(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+def _pay_for_length(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     """Pay for ``int.to_bytes``."""
     length = argument(arguments, keywords, 1, "length")
     if isinstance(length, int):
         budget.spend(0, max(0, length))
 
 
-def _pay_for_numbers(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_numbers(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     """Pay for finding something in a range: Python iterates over it unless it is an integer."""
     numbers, *given = arguments
     if given and type(given[0]) not in (int, bool):
@@ -127,37 +128,35 @@ def _pay_for_numbers(budget: Budget, arguments: Sequence[Any], _: Mapping[str, A
         budget.spend(span // 20)
 
 
-def _pay_for_copy(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_copy(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     size = len(arguments[0])
     budget.spend(size // 20, (8 if type(arguments[0]) is list else 100) * size)
 
 
-def _pay_for_set(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_set(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     members = [member for items in arguments if hasattr(items, "__len__") for member in items]
     budget.spend(len(members) // 5, 100 * len(members))
     check_hashes(members, len(members), budget)
 
 
-def _pay_for_time_format(
-    budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]
-) -> None:
+def _pay_for_time_format(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     for form in (*arguments[1:], *keywords.values()):
         if isinstance(form, str):
             budget.spend(len(form), 256 * len(form))
 
 
-def _as_time_zone(_budget: Budget, moment: Any, /, *arguments: Any, **keywords: Any) -> Any:
+def _as_time_zone(_budget: Budget, moment: Any, /, *arguments: Any, **keywords: object) -> object:
     given = argument(arguments, keywords, 0, "tz")
     _refuse_local_time("astimezone", moment, given)
     return moment.astimezone(*arguments, **keywords)
 
 
-def _timestamp(_budget: Budget, moment: Any, /, *arguments: Any, **keywords: Any) -> Any:
+def _timestamp(_budget: Budget, moment: Any, /, *arguments: object, **keywords: object) -> object:
     _refuse_local_time("timestamp", moment, moment.tzinfo)
     return moment.timestamp(*arguments, **keywords)
 
 
-def _refuse_local_time(name: str, moment: Any, zone: Any) -> None:
+def _refuse_local_time(name: str, moment: Any, zone: object) -> None:
     if zone is None or moment.tzinfo is None:
         raise UnsupportedError(
             f"`{name}` would use the machine's time zone: give the datetime one, with"
@@ -165,14 +164,14 @@ def _refuse_local_time(name: str, moment: Any, zone: Any) -> None:
         )
 
 
-def _pay_for_match(budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+def _pay_for_match(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     path, *given = (*arguments, *keywords.values())
     for pattern in given:
         if isinstance(pattern, str):
             budget.spend(20 + len(str(path)) * len(pattern) // 100)
 
 
-def _pay_for_ratio(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_ratio(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     """Pay for ``Decimal.as_integer_ratio``."""
     number = arguments[0]
     if number.is_finite():
@@ -181,12 +180,12 @@ def _pay_for_ratio(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any
         budget.spend(division_steps(bits, bits), bits)
 
 
-def _pay_for_fraction(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_fraction(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     bits = bits_of(arguments[0])
     budget.spend(division_steps(bits, bits))
 
 
-def _methods(names: str, **how: Any) -> dict[str, Function]:
+def _methods(names: str, **how: Unpack[FunctionOptions]) -> dict[str, Function]:
     return {name: Function("", name, **how) for name in names.split()}
 
 
@@ -312,8 +311,12 @@ _IN_PLACE: Final = {
 
 
 def method(
-    value: Any, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any], budget: Budget
-) -> Any:
+    value: object,
+    name: str,
+    arguments: Arguments,
+    keywords: Keywords,
+    budget: Budget,
+) -> object:
     """Call a method of a plain value. Raises UnsupportedError if expressions do not have it.
 
     >>> from levada.operations import Budget
@@ -338,7 +341,7 @@ def method(
     return found.call([value, *arguments], keywords, budget, getattr(type(value), name))
 
 
-def attribute(value: Any, name: str) -> Any:
+def attribute(value: object, name: str) -> object:
     """Return an attribute of a plain value, or a field of an instance of a class of fields.
 
     >>> attribute(2.5, "real")
@@ -357,7 +360,7 @@ def attribute(value: Any, name: str) -> Any:
     return _refuse_attribute(value, name)
 
 
-def _parents(path: Any) -> tuple[Any, ...]:
+def _parents(path: Any) -> tuple[object, ...]:
     if len(path.parts) > _MAX_PARTS:
         raise TooLargeError(f"a path of more than {_MAX_PARTS} parts")
     return tuple(path.parents)
@@ -368,7 +371,7 @@ def _fields(cls: type) -> Any:
     return getattr(cls, "__dataclass_fields__", None) or getattr(cls, "model_fields", ())
 
 
-def _refuse_method(value: Any, name: str) -> None:
+def _refuse_method(value: object, name: str) -> None:
     kind = kind_of(value)
     if name in _IN_PLACE and hasattr(value, name) and kind in ("list", "dict", "set"):
         instead = _instead(name, str(kind))
@@ -388,7 +391,7 @@ def _instead(name: str, kind: str) -> str:
     return _IN_PLACE[name]
 
 
-def _refuse_attribute(value: Any, name: str) -> Any:
+def _refuse_attribute(value: object, name: str) -> object:
     """Raise Python's AttributeError, or UnsupportedError where Python has the attribute."""
     cls = type(value)
     getattr(cls, name, None) or getattr(value, name)

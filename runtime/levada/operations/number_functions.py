@@ -11,20 +11,19 @@ from levada.operations.text_formats import MAX_DIGITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any, Final
+    from typing import Any, Final, Unpack
 
     from levada.operations.budget import Budget
-    from levada.operations.function import Price
+    from levada.operations.function import Arguments, FunctionOptions, Keywords, Price
 
 
-def _pay_for_factorial(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_factorial(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     for number in arguments:
         if isinstance(number, int) and number > 1:
             pay_for_bits(number * number.bit_length(), budget)
 
 
-def _pay_for_selection(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_selection(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     """Pay for ``comb`` and ``perm``."""
     if len(arguments) < 2 or arguments[1] is None:
         _pay_for_factorial(budget, arguments[:1], _)
@@ -35,13 +34,13 @@ def _pay_for_selection(budget: Budget, arguments: Sequence[Any], _: Mapping[str,
             budget.spend(division_steps(bits, bits) + bits // 1000, bits // 8)
 
 
-def _pay_for_divisor(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_divisor(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     """Pay for ``gcd``, ``lcm`` and ``isqrt``."""
     bits = sum(number.bit_length() for number in arguments if isinstance(number, int))
     budget.spend(4 * division_steps(bits, bits), bits // 4)
 
 
-def _prod(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
+def _prod(budget: Budget, /, *arguments: Any, **keywords: Any) -> object:
     import math
 
     if len(arguments) != 1 or not is_iterable(arguments[0]):
@@ -52,9 +51,7 @@ def _prod(budget: Budget, /, *arguments: Any, **keywords: Any) -> Any:
     return total
 
 
-def _pay_for_statistics(
-    budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]
-) -> None:
+def _pay_for_statistics(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     """Pay for exact sums: the numbers are made fractions, whose denominators multiply."""
     given = (*arguments, *keywords.values())
     numbers = [item for values in given if type(values) in (list, tuple) for item in values]
@@ -70,23 +67,19 @@ def _pay_for_statistics(
     budget.spend((1 + exact) * division_steps(bits, bits), bits)
 
 
-def _pay_for_quantiles(
-    budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]
-) -> None:
+def _pay_for_quantiles(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     _pay_for_statistics(budget, arguments, keywords)
     parts = argument(arguments, keywords, 1, "n")
     if isinstance(parts, int):
         budget.spend(max(0, parts), 64 * max(0, parts))
 
 
-def _pay_for_decimal(budget: Budget, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
+def _pay_for_decimal(budget: Budget, arguments: Arguments, _: Keywords) -> None:
     bits = sum(bits_of(value) for value in arguments if kind_of(value) == "int")
     budget.spend(division_steps(bits, bits), bits)
 
 
-def _pay_for_fraction(
-    budget: Budget, arguments: Sequence[Any], keywords: Mapping[str, Any]
-) -> None:
+def _pay_for_fraction(budget: Budget, arguments: Arguments, keywords: Keywords) -> None:
     for value in (*arguments, *keywords.values()):
         kind = kind_of(value)
         if kind == "str":
@@ -105,7 +98,7 @@ def _exponent(text: str) -> int:
     return int(written) if written.isdecimal() else 0
 
 
-def _math(names: str, **how: Any) -> list[Function]:
+def _math(names: str, **how: Unpack[FunctionOptions]) -> list[Function]:
     return [Function(f"math.{name}", f"math.{name}", **how) for name in names.split()]
 
 

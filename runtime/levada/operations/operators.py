@@ -18,12 +18,12 @@ from levada.operations.plain import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sized
     from typing import Any, Final
 
     from levada.operations.budget import Budget
 
-    Price = Callable[[Any, Any, Budget], None]
+    Price = Callable[[object, object, Budget], None]
 
 #: The operators by the names of their classes in ``ast``.
 BINARY_SYMBOLS: Final = {
@@ -54,7 +54,7 @@ COMPARE_SYMBOLS: Final = {
     "In": "in",
     "NotIn": "not in",
 }
-_BINARY: Final[dict[str, Callable[[Any, Any], Any]]] = {
+_BINARY: Final[dict[str, Callable[[object, object], object]]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
@@ -69,7 +69,7 @@ _BINARY: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "<<": operator.lshift,
     ">>": operator.rshift,
 }
-_UNARY: Final[dict[str, Callable[[Any], Any]]] = {
+_UNARY: Final[dict[str, Callable[[Any], object]]] = {
     "-": operator.neg,
     "+": operator.pos,
     "~": operator.invert,
@@ -91,7 +91,7 @@ _HASHED: Final = ("set", "frozenset", "dict", "dict_keys", "dict_items")
 _NUMBERS: Final = ("bool", "int", "float", "complex", "Fraction", "Decimal", "scalar")
 
 
-def binary(op: str, left: Any, right: Any, budget: Budget) -> Any:
+def binary(op: str, left: object, right: object, budget: Budget) -> Any:
     """Return ``left op right``. Raises what Python raises, TooLargeError and NotPlainError.
 
     >>> from levada.operations import Budget
@@ -108,7 +108,7 @@ def binary(op: str, left: Any, right: Any, budget: Budget) -> Any:
     return _BINARY[op](left, right)
 
 
-def _types_in(value: Any) -> tuple[Any, ...]:
+def _types_in(value: Any) -> tuple[object, ...]:
     """Return the types of a union; what is not a type is refused."""
     if value is None:
         return (type(None),)
@@ -122,7 +122,7 @@ def _types_in(value: Any) -> tuple[Any, ...]:
     return types
 
 
-def _without_iterators(left: Any, right: Any, budget: Budget) -> tuple[Any, Any]:
+def _without_iterators(left: object, right: object, budget: Budget) -> tuple[object, object]:
     """Return the operands; views of dicts iterate over the other one."""
     kinds = (plain(left), plain(right))
     if kinds[0] in _VIEWS and kinds[1] in (ITERATOR, "range"):
@@ -132,7 +132,7 @@ def _without_iterators(left: Any, right: Any, budget: Budget) -> tuple[Any, Any]
     return left, right
 
 
-def unary(op: str, operand: Any, budget: Budget) -> Any:
+def unary(op: str, operand: Any, budget: Budget) -> object:
     """Return ``op operand``.
 
     >>> from levada.operations import Budget
@@ -146,7 +146,7 @@ def unary(op: str, operand: Any, budget: Budget) -> Any:
     return _UNARY[op](operand)
 
 
-def compare(op: str, left: Any, right: Any, budget: Budget) -> Any:
+def compare(op: str, left: object, right: object, budget: Budget) -> object:
     """Return ``left op right``, of which ``is`` takes values of any type.
 
     >>> from levada.operations import Budget
@@ -166,7 +166,7 @@ def compare(op: str, left: Any, right: Any, budget: Budget) -> Any:
     return _COMPARE[op](left, right)
 
 
-def subscript(holder: Any, index: Any, budget: Budget) -> Any:
+def subscript(holder: Any, index: Any, budget: Budget) -> object:
     """Return ``holder[index]``; the index may be a slice.
 
     >>> from levada.operations import Budget
@@ -188,7 +188,7 @@ def _is_small(value: Any) -> bool:
     return cls in _SMALL or (cls is int and -_WORD < value < _WORD)
 
 
-def truth(value: Any) -> bool:
+def truth(value: object) -> bool:
     """Decide as ``if`` does.
 
     A value that is not plain is true if its class does not say otherwise; if it does, that is
@@ -201,7 +201,7 @@ def truth(value: Any) -> bool:
     return True
 
 
-def _pay_for_comparing(left: Any, right: Any, budget: Budget) -> None:
+def _pay_for_comparing(left: object, right: object, budget: Budget) -> None:
     measured = extent(budget, left, right)
     budget.spend(measured.steps)
     if measured.bits > 20_000 and "Fraction" in (kind_of(left), kind_of(right)):
@@ -245,7 +245,7 @@ def division_steps(bits: int, other: int) -> int:
     return (bits // 30) * (other // 30) // 300
 
 
-def search_steps(text: Any, part: Any) -> int:
+def search_steps(text: Sized, part: Sized) -> int:
     """What looking for a part in a text costs at most."""
     return len(text) * min(len(part), 100) // 50_000
 
@@ -271,7 +271,7 @@ def _pay_for_sum(left: Any, right: Any, budget: Budget) -> None:
         budget.spend(size // 100, 8 * size)
 
 
-def _pay_for_joining(left: Any, right: Any, budget: Budget) -> None:
+def _pay_for_joining(left: object, right: object, budget: Budget) -> None:
     """Pay for a number, a set or a dict that is no larger than both operands together."""
     if kind_of(left) not in _NUMBERS:
         _pay_for_sets(left, right, budget)
@@ -281,7 +281,7 @@ def _pay_for_joining(left: Any, right: Any, budget: Budget) -> None:
     _pay_for_reducing(left, right, budget)
 
 
-def _pay_for_reducing(left: Any, right: Any, budget: Budget) -> None:
+def _pay_for_reducing(left: object, right: object, budget: Budget) -> None:
     """Pay for the greatest common divisor of a fraction, and for an integer made a Decimal."""
     kinds = (kind_of(left), kind_of(right))
     bits, other = bits_of(left), bits_of(right)
@@ -301,7 +301,7 @@ def _pay_for_sets(left: Any, right: Any, budget: Budget) -> None:
         check_hashes([*left, *right], count, budget)
 
 
-def _pay_for_product(left: Any, right: Any, budget: Budget) -> None:
+def _pay_for_product(left: object, right: object, budget: Budget) -> None:
     if kind_of(left) in _NUMBERS and kind_of(right) in _NUMBERS:
         bits, other = bits_of(left), bits_of(right)
         budget.spend(product_steps(bits, other), (bits + other) // 8)
@@ -311,7 +311,7 @@ def _pay_for_product(left: Any, right: Any, budget: Budget) -> None:
         _pay_for_repeating(right, left, budget)
 
 
-def _pay_for_repeating(value: Any, times: Any, budget: Budget) -> None:
+def _pay_for_repeating(value: Any, times: object, budget: Budget) -> None:
     kind = kind_of(value)
     if (kind in _TEXTS or kind in _LISTS) and hasattr(times, "__index__"):
         size = text_bytes(value) if kind in _TEXTS else 8 * len(value)
@@ -319,7 +319,7 @@ def _pay_for_repeating(value: Any, times: Any, budget: Budget) -> None:
         budget.spend(grown // 10_000, grown)
 
 
-def pay_for_division(left: Any, right: Any, budget: Budget) -> None:
+def pay_for_division(left: object, right: object, budget: Budget) -> None:
     """Pay for ``left / right``, ``//`` or ``%``."""
     if kind_of(left) in _NUMBERS and kind_of(right) in _NUMBERS:
         bits, other = bits_of(left), bits_of(right)
@@ -327,7 +327,7 @@ def pay_for_division(left: Any, right: Any, budget: Budget) -> None:
         _pay_for_reducing(left, right, budget)
 
 
-def _pay_for_remainder(left: Any, right: Any, budget: Budget) -> None:
+def _pay_for_remainder(left: object, right: object, budget: Budget) -> None:
     if kind_of(left) in _TEXTS:
         from levada.operations.text_formats import pay_for_percent
 
@@ -336,7 +336,7 @@ def _pay_for_remainder(left: Any, right: Any, budget: Budget) -> None:
         pay_for_division(left, right, budget)
 
 
-def pay_for_power(left: Any, right: Any, budget: Budget) -> None:
+def pay_for_power(left: object, right: object, budget: Budget) -> None:
     """Pay for ``left ** right``."""
     exponent = _whole(right)
     bits = bits_of(left)
@@ -364,7 +364,7 @@ def _whole(value: Any) -> int | None:
     return None
 
 
-def _pay_for_shift(left: Any, right: Any, budget: Budget) -> None:
+def _pay_for_shift(left: object, right: object, budget: Budget) -> None:
     if isinstance(left, int) and isinstance(right, int) and left:
         budget.spend(0, (left.bit_length() + max(0, right)) // 8)
 

@@ -18,7 +18,7 @@ from levada.operations.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from typing import Any, Final
 
     from levada.operations.budget import Budget
@@ -32,8 +32,8 @@ MAX_COLLISIONS: Final = 500
 ITERATOR: Final = "iterator"  #: a value that can be iterated over once
 
 
-_DICT: dict[Any, Any] = {}
-_ITERATORS: tuple[Any, ...] = (
+_DICT: dict[object, object] = {}
+_ITERATORS: tuple[object, ...] = (
     enumerate(()),
     zip(),
     (_ for _ in ()),
@@ -100,16 +100,16 @@ class Deferred:
 
     __slots__ = ()
 
-    def opened(self, budget: Budget) -> Any:
+    def opened(self, budget: Budget) -> object:
         """Return the value with one level loaded: the items in it stay deferred."""
         raise NotImplementedError
 
-    def loaded(self, budget: Budget) -> Any:
+    def loaded(self, budget: Budget) -> object:
         """Return the whole value."""
         raise NotImplementedError
 
 
-def opened(value: Any, budget: Budget) -> Any:
+def opened(value: object, budget: Budget) -> Any:
     """Return the value with one level of it loaded."""
     return value.opened(budget) if isinstance(value, Deferred) else value
 
@@ -132,7 +132,7 @@ def loaded(value: Any, budget: Budget) -> Any:
     return type(value)(loaded(item, budget) for item in value)
 
 
-def holds_deferred(value: Any, budget: Budget) -> bool:
+def holds_deferred(value: object, budget: Budget) -> bool:
     """Whether there is something deferred in lists, tuples and dicts, at any depth."""
     if isinstance(value, Deferred):
         return True
@@ -309,13 +309,13 @@ def _measure(value: Any, found: Extent, inner: list[Any]) -> None:
         found.bits += 8 * value.__sizeof__()
 
 
-def _extend(inner: list[Any], items: Any) -> None:
+def _extend(inner: list[object], items: Collection[object]) -> None:
     if len(inner) + len(items) > MAX_VALUES:
         raise TooLargeError("the value has too many parts")
     inner.extend(items)
 
 
-def text_bytes(text: Any) -> int:
+def text_bytes(text: str | bytes) -> int:
     """Return how many bytes the characters of a text (or bytes) may take."""
     return len(text) if text.isascii() else 4 * len(text)
 
@@ -338,7 +338,7 @@ def items(value: Any, budget: Budget) -> list[Any]:
     return list(each(value, budget))
 
 
-def each(value: Any, budget: Budget) -> Iterator[Any]:
+def each(value: Any, budget: Budget) -> Iterator[object]:
     """Iterate over a value, and pay for each item when it is taken."""
     value = opened(value, budget)
     kind = plain(value)
@@ -348,14 +348,14 @@ def each(value: Any, budget: Budget) -> Iterator[Any]:
     return _paid(iter(value), 64 if is_made else 8, budget)
 
 
-def _paid(items: Iterable[Any], size: int, budget: Budget) -> Iterator[Any]:
+def _paid(items: Iterable[object], size: int, budget: Budget) -> Iterator[object]:
     spend = budget.spend
     for item in items:
         spend(1, size)
         yield item
 
 
-def listed(value: Any, budget: Budget) -> Any:
+def listed(value: object, budget: Budget) -> object:
     """Return the items of a set, a range, an iterator or a view of a dict; else the value.
 
     Python's own functions then say what is wrong with what is none of these.
@@ -366,7 +366,7 @@ def listed(value: Any, budget: Budget) -> Any:
     return value
 
 
-def flat_source(value: Any, budget: Budget) -> Any:
+def flat_source(value: object, budget: Budget) -> object:
     """Return a list in place of an iterator that another one is made of.
 
     Python's C code follows iterators of iterators without a check of how deep they are nested.
@@ -376,7 +376,7 @@ def flat_source(value: Any, budget: Budget) -> Any:
     return items(value, budget) if is_iterator and type(value).__name__ != "repeat" else value
 
 
-def is_iterable(value: Any) -> bool:
+def is_iterable(value: object) -> bool:
     """Whether a plain value can be iterated over. Raises NotPlainError for any other."""
     return plain(value) in _ITERABLE
 
@@ -396,13 +396,13 @@ def in_order(members: Any, budget: Budget) -> list[Any]:
     return sorted(members, key=lambda member: (type(member).__name__, _stable_text(member)))
 
 
-def _stored_text(member: Any) -> bytes:
+def _stored_text(member: object) -> bytes:
     from levada import values
 
     return values.canonical(values.encode(member))
 
 
-def _stable_text(member: Any) -> str:
+def _stable_text(member: object) -> str:
     """Return the member's ``repr``, with the sets in it in order."""
     if type(member) is frozenset and member:
         return f"frozenset({{{', '.join(sorted(map(_stable_text, member)))}}})"
@@ -412,7 +412,7 @@ def _stable_text(member: Any) -> str:
     return repr(member)
 
 
-def check_hashes(keys: Iterable[Any], count: int, budget: Budget) -> None:
+def check_hashes(keys: Iterable[object], count: int, budget: Budget) -> None:
     """Refuse keys that a dict or set cannot tell apart quickly. Raises what hashing raises."""
     if count <= MAX_COLLISIONS:
         return
@@ -427,7 +427,7 @@ def check_hashes(keys: Iterable[Any], count: int, budget: Budget) -> None:
             raise TooLargeError("too many of the keys have the same hash")
 
 
-def finished(value: Any, budget: Budget) -> Any:
+def finished(value: Any, budget: Budget) -> object:
     """Return the value with lists in place of views, and of what can be iterated over only once.
 
     This is the form in which a value is kept, or given to a step. Raises UnsupportedError for a

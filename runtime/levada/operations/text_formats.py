@@ -17,10 +17,10 @@ MAX_DIGITS: Final = 4300
 _BITS_A_DIGIT = 3.32
 _WORD = 10**18
 _BINARY_FORMATS: Final = ("b", "o", "x", "X")
-_CONVERSIONS: Final[dict[str, Callable[[Any], str]]] = {"s": str, "r": repr, "a": ascii}
+_CONVERSIONS: Final[dict[str, Callable[[object], str]]] = {"s": str, "r": repr, "a": ascii}
 
 
-def formatted(value: Any, conversion: str, spec: str, budget: Budget) -> str:
+def formatted(value: object, conversion: str, spec: str, budget: Budget) -> str:
     """Return one field of an f-string; ``conversion`` is ``s``, ``r``, ``a`` or empty.
 
     >>> from levada.operations import Budget
@@ -37,7 +37,7 @@ def formatted(value: Any, conversion: str, spec: str, budget: Budget) -> str:
     return format(value, spec)
 
 
-def text_of(value: Any, conversion: str, budget: Budget) -> str:
+def text_of(value: object, conversion: str, budget: Budget) -> str:
     """Return the ``str`` of a value, its ``repr`` or its ``ascii``: ``s``, ``r`` or ``a``.
 
     >>> from levada.operations import Budget
@@ -50,7 +50,7 @@ def text_of(value: Any, conversion: str, budget: Budget) -> str:
     return _CONVERSIONS[conversion](value)
 
 
-def pay_for_text(value: Any, budget: Budget) -> int:
+def pay_for_text(value: object, budget: Budget) -> int:
     """Pay for ``str``, ``repr`` or ``ascii`` of a value; returns how many bytes that may take.
 
     Raises UnorderedError for what has another text in each process: a set, an iterator.
@@ -136,7 +136,7 @@ def pay_for_percent(template: Any, arguments: Any, budget: Budget) -> None:
 
 
 def format_text(
-    template: str, arguments: Sequence[Any], keywords: Mapping[str, Any], budget: Budget
+    template: str, arguments: Sequence[object], keywords: Mapping[str, object], budget: Budget
 ) -> str:
     """Return ``template.format(*arguments, **keywords)``.
 
@@ -149,7 +149,7 @@ class _Formatting:
     """One call of ``str.format``: fields are numbered by it, or by the template, never by both."""
 
     def __init__(
-        self, arguments: Sequence[Any], keywords: Mapping[str, Any], budget: Budget
+        self, arguments: Sequence[object], keywords: Mapping[str, object], budget: Budget
     ) -> None:
         self._arguments = arguments
         self._keywords = keywords
@@ -170,14 +170,14 @@ class _Formatting:
                 found.append(self._field(value, conversion, form))
         return "".join(found)
 
-    def _field(self, value: Any, conversion: str | None, spec: str) -> str:
+    def _field(self, value: object, conversion: str | None, spec: str) -> str:
         if conversion and conversion not in _CONVERSIONS:
             return f"{{!{conversion}}}".format(0)  # raises Python's own error
         made = formatted(value, conversion or "", spec, self._budget)
         self._budget.spend(0, text_bytes(made))
         return made
 
-    def _value(self, name: str) -> Any:
+    def _value(self, name: str) -> object:
         from _string import formatter_field_name_split  # type: ignore[import-not-found]
 
         from levada.operations.methods import attribute
@@ -189,7 +189,7 @@ class _Formatting:
             value = attribute(value, key) if is_attribute else subscript(value, key, self._budget)
         return value
 
-    def _argument(self, first: str | int) -> Any:
+    def _argument(self, first: str | int) -> object:
         if isinstance(first, str) and first:
             return self._keywords[first]
         index = self._number(first)

@@ -31,6 +31,7 @@ from levada.operations.plain import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Iterator, Sequence
     from typing import Any, Final, Self
 
@@ -56,7 +57,7 @@ class Variable:
 
     __slots__ = ("index", "leads", "value")
 
-    def __init__(self, value: Any, index: int) -> None:
+    def __init__(self, value: object, index: int) -> None:
         self.value = value
         self.index = index
         self.leads = False
@@ -77,11 +78,11 @@ class Walker:
         """Return what evaluates where there are these variables."""
         raise NotImplementedError
 
-    def named(self, parts: list[str], node: Any) -> Any:
+    def named(self, parts: list[str], node: ast.expr) -> object:
         """Return the value of a dotted name."""
         raise NotImplementedError
 
-    def function(self, node: Any) -> Function | None:
+    def function(self, node: ast.expr) -> Function | None:
         """Return the function that a callee means, None if it is something else."""
         parts = dotted_parts(node)
         if parts is None or parts[0] in self.variables:
@@ -90,13 +91,13 @@ class Walker:
 
         return named(".".join(parts))
 
-    def field(self, holder: Any, name: str) -> Any:
+    def field(self, holder: object, name: str) -> object:
         """Return an attribute of a value."""
         from levada.operations.methods import attribute
 
         return attribute(holder, name)
 
-    def uncallable(self, node: Any) -> Exception:
+    def uncallable(self, node: ast.expr) -> Exception:
         """Return the error of a call of something that is not a function."""
         parts = dotted_parts(node)
         if parts is None:
@@ -106,7 +107,7 @@ class Walker:
 
     # ------------------------------------------------------------------ values
 
-    def value(self, node: Any) -> Any:
+    def value(self, node: ast.expr) -> Any:
         """Return the value of a node. Raises what Python raises, and ExpressionError."""
         budget = self.budget
         budget.steps -= 1
@@ -118,58 +119,58 @@ class Walker:
             raise UnsupportedError(_LEFT_OUT.get(kind, f"{kind} is not part of expressions"))
         return getattr(self, method)(node)
 
-    def loaded(self, node: Any) -> Any:
+    def loaded(self, node: ast.expr) -> object:
         """Return the value of a node, with nothing deferred in it."""
         return loaded(self.value(node), self.budget)
 
-    def truth(self, node: Any) -> bool:
+    def truth(self, node: ast.expr) -> bool:
         """Decide as ``if`` does."""
         return truth(opened(self.value(node), self.budget))
 
-    def starred(self, node: Any) -> list[Any]:
+    def starred(self, node: ast.expr) -> list[object]:
         """Return what a ``*`` before a node unpacks."""
         value = opened(self.value(node), self.budget)
         if not is_iterable(value):
             raise TypeError(f"Value after * must be an iterable, not {type(value).__name__}")
         return items(value, self.budget)
 
-    def literal(self, node: Any) -> Any:
+    def literal(self, node: ast.Constant) -> object:
         """Return the value of a literal."""
         return node.value
 
-    def name(self, node: Any) -> Any:
+    def name(self, node: ast.Name) -> object:
         """Return the value of a name."""
         return self.named([node.id], node)
 
-    def attribute(self, node: Any) -> Any:
+    def attribute(self, node: ast.Attribute) -> object:
         """Return the value of a dotted name, or an attribute of a value."""
         parts = dotted_parts(node)
         if parts is not None:
             return self.named(parts, node)
         return self.field(self.value(node.value), node.attr)
 
-    def subscript(self, node: Any) -> Any:
+    def subscript(self, node: ast.Subscript) -> object:
         """Return an item or a slice of a value."""
         holder = opened(self.value(node.value), self.budget)
         return subscript(holder, self.loaded(node.slice), self.budget)
 
-    def slice(self, node: Any) -> Any:
+    def slice(self, node: ast.Slice) -> object:
         """Return the slice between the brackets of a subscript."""
         parts = (node.lower, node.upper, node.step)
         return slice(*(None if part is None else self.loaded(part) for part in parts))
 
     # ------------------------------------------------------------------ operators
 
-    def unary(self, node: Any) -> Any:
+    def unary(self, node: ast.UnaryOp) -> object:
         """Return the value of a unary operator."""
         op = UNARY_SYMBOLS[type(node.op).__name__]
         if op == "not":
             return not self.truth(node.operand)
         return unary(op, self.loaded(node.operand), self.budget)
 
-    def binary(self, node: Any) -> Any:
+    def binary(self, node: ast.BinOp) -> object:
         """Return the value of a chain of binary operators."""
-        chain = [node]  # `a + b + c + …` is nested to the left, as deep as it is long
+        chain: list[Any] = [node]  # `a + b + c + …` is nested to the left, as deep as it is long
         while type(chain[-1].left).__name__ == "BinOp":
             chain.append(chain[-1].left)
         self.budget.spend(len(chain))
@@ -178,11 +179,11 @@ class Walker:
             found = self.operated(operation, found, self.loaded(operation.right))
         return found
 
-    def operated(self, node: Any, left: Any, right: Any) -> Any:
+    def operated(self, node: ast.BinOp, left: object, right: object) -> object:
         """Return ``left op right``."""
         return binary(BINARY_SYMBOLS[type(node.op).__name__], left, right, self.budget)
 
-    def boolean(self, node: Any) -> Any:
+    def boolean(self, node: ast.BoolOp) -> object:
         """Return the operand that decides an ``and`` or ``or``."""
         wanted = type(node.op).__name__ == "Or"
         *first, last = node.values
@@ -192,10 +193,10 @@ class Walker:
                 return found
         return self.value(last)
 
-    def compare(self, node: Any) -> Any:
+    def compare(self, node: ast.Compare) -> object:
         """Return the value of a comparison, chained or not."""
         left = self.value(node.left)
-        result: Any = True
+        result: object = True
         for op, right_node in zip(node.ops, node.comparators, strict=True):
             right = self.value(right_node)
             result = self.compared(COMPARE_SYMBOLS[type(op).__name__], left, right)
@@ -204,20 +205,20 @@ class Walker:
             left = right
         return result
 
-    def compared(self, op: str, left: Any, right: Any) -> Any:
+    def compared(self, op: str, left: object, right: object) -> object:
         """Return ``left op right``."""
         budget = self.budget
         return compare(op, loaded(left, budget), loaded(right, budget), budget)
 
-    def conditional(self, node: Any) -> Any:
+    def conditional(self, node: ast.IfExp) -> object:
         """Return the value of the side that the condition chooses."""
         return self.value(node.body if self.truth(node.test) else node.orelse)
 
     # ------------------------------------------------------------------ displays
 
-    def elements(self, nodes: Sequence[Any]) -> list[Any]:
+    def elements(self, nodes: Sequence[Any]) -> list[object]:
         """Return the values of nodes, those with a ``*`` unpacked."""
-        found: list[Any] = []
+        found: list[object] = []
         for node in nodes:
             if type(node).__name__ == "Starred":
                 found += self.starred(node.value)
@@ -226,27 +227,27 @@ class Walker:
         self.budget.spend(0, 56 + 8 * len(found))
         return found
 
-    def list_display(self, node: Any) -> Any:
+    def list_display(self, node: ast.List) -> object:
         """Return the value of ``[…]``."""
         return self.elements(node.elts)
 
-    def tuple_display(self, node: Any) -> Any:
+    def tuple_display(self, node: ast.Tuple) -> object:
         """Return the value of ``(…, …)``."""
         return tuple(self.elements(node.elts))
 
-    def set_display(self, node: Any) -> Any:
+    def set_display(self, node: ast.Set) -> object:
         """Return the value of ``{…}``."""
         return self.made_set([loaded(item, self.budget) for item in self.elements(node.elts)])
 
-    def made_set(self, members: list[Any]) -> set[Any]:
+    def made_set(self, members: list[object]) -> set[object]:
         """Return the set of these members."""
         self.budget.spend(extent(self.budget, members).steps, 100 * len(members))
         check_hashes(members, len(members), self.budget)
         return set(members)
 
-    def dict_display(self, node: Any) -> Any:
+    def dict_display(self, node: ast.Dict) -> object:
         """Return the value of ``{…: …}``."""
-        pairs: list[tuple[Any, Any]] = []
+        pairs: list[tuple[object, object]] = []
         for key, item in zip(node.keys, node.values, strict=True):
             if key is None:
                 pairs += self.merged(self.value(item))
@@ -255,7 +256,7 @@ class Walker:
                 pairs.append((name, self.value(item)))
         return self.made_dict(pairs)
 
-    def merged(self, value: Any) -> list[tuple[Any, Any]]:
+    def merged(self, value: object) -> list[tuple[object, object]]:
         """Return the items of a dict that is unpacked by ``**``."""
         held = opened(value, self.budget)
         if kind_of(held) != "dict":
@@ -263,7 +264,7 @@ class Walker:
         self.budget.spend(len(held) // 20, 100 * len(held))
         return list(held.items())
 
-    def made_dict(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    def made_dict(self, pairs: list[tuple[object, object]]) -> dict[object, object]:
         """Return the dict of these pairs."""
         keys = [key for key, _ in pairs]
         self.budget.spend(extent(self.budget, keys).steps, 232 + 100 * len(keys))
@@ -276,7 +277,7 @@ class Walker:
         self.budget.spend(len(parts) // 20, sum(map(text_bytes, parts)))
         return "".join(parts)
 
-    def formatted(self, node: Any) -> str:
+    def formatted(self, node: ast.FormattedValue) -> str:
         """Return the text of one field of an f-string."""
         from levada.operations.text_formats import formatted
 
@@ -286,15 +287,15 @@ class Walker:
 
     # ------------------------------------------------------------------ comprehensions
 
-    def list_comprehension(self, node: Any) -> Any:
+    def list_comprehension(self, node: ast.ListComp) -> object:
         """Return the list of a comprehension."""
         return [inner.value(node.elt) for inner in self.iterations(node.generators)]
 
-    def set_comprehension(self, node: Any) -> Any:
+    def set_comprehension(self, node: ast.SetComp) -> object:
         """Return the set of a comprehension."""
         return self.made_set([inner.loaded(node.elt) for inner in self.iterations(node.generators)])
 
-    def dict_comprehension(self, node: Any) -> Any:
+    def dict_comprehension(self, node: ast.DictComp) -> object:
         """Return the dict of a comprehension."""
         return self.made_dict(
             [
@@ -303,14 +304,14 @@ class Walker:
             ]
         )
 
-    def generator(self, node: Any) -> Iterator[Any]:
+    def generator(self, node: ast.GeneratorExp) -> Iterator[object]:
         """Return what evaluates the items of a generator expression when they are taken."""
         value = opened(self.value(node.generators[0].iter), self.budget)  # now, as in Python
         source = each(flat_source(value, self.budget), self.budget)
         return (inner.value(node.elt) for inner in self.iterations(node.generators, source))
 
     def iterations(
-        self, generators: list[Any], source: Iterator[Any] | None = None
+        self, generators: list[ast.comprehension], source: Iterator[object] | None = None
     ) -> Iterator[Self]:
         """Return what evaluates in each iteration of the clauses of a comprehension."""
         first, *rest = generators
@@ -329,7 +330,7 @@ class Walker:
                 else:
                     yield inner
 
-    def bound(self, target: Any, item: Any, index: int) -> dict[str, Variable]:
+    def bound(self, target: ast.expr, item: object, index: int) -> dict[str, Variable]:
         """Return the variables that a loop binds in one iteration."""
         variables = {name: Variable(value, index) for name, value in self.assigned(target, item)}
         for variable in variables.values():
@@ -337,7 +338,7 @@ class Walker:
             break
         return variables
 
-    def assigned(self, target: Any, value: Any) -> Iterator[tuple[str, Any]]:
+    def assigned(self, target: Any, value: object) -> Iterator[tuple[str, object]]:
         """Return the names that an assignment to a target binds, with their values."""
         kind = type(target).__name__
         if kind == "Name":
@@ -349,12 +350,12 @@ class Walker:
         else:
             raise UnsupportedError(f"a loop binds names, and no {kind}")
 
-    def unpacked(self, targets: Sequence[Any], value: Any) -> list[Any]:
+    def unpacked(self, targets: Sequence[ast.expr], value: object) -> list[object]:
         """Return a value for each target. Raises Python's errors if their number differs."""
         stars = [i for i, target in enumerate(targets) if type(target).__name__ == "Starred"]
         return self.parts(value, len(targets), stars)
 
-    def parts(self, value: Any, count: int, stars: Sequence[int]) -> list[Any]:
+    def parts(self, value: object, count: int, stars: Sequence[int]) -> list[object]:
         """Return a value for each of ``count`` targets; that at a star gets a list of the rest."""
         parts = unpacked(value, count - len(stars), self.budget, more=bool(stars))
         for star in stars:
@@ -364,27 +365,28 @@ class Walker:
 
     # ------------------------------------------------------------------ calls
 
-    def call(self, node: Any) -> Any:
+    def call(self, node: ast.Call) -> object:
         """Return the value of a call of a function or a method."""
         function = self.function(node.func)
         if function is not None:
             return function.call(self.elements(node.args), self.keywords(node), self.budget)
-        if type(node.func).__name__ != "Attribute":
-            raise self.uncallable(node.func)
+        called: Any = node.func
+        if type(called).__name__ != "Attribute":
+            raise self.uncallable(called)
         from levada.operations.methods import method
 
-        receiver = self.value(node.func.value)
+        receiver = self.value(called.value)
         arguments, keywords = self.elements(node.args), self.keywords(node)
-        return method(receiver, node.func.attr, arguments, keywords, self.budget)
+        return method(receiver, called.attr, arguments, keywords, self.budget)
 
-    def lambda_function(self, node: Any) -> Any:
+    def lambda_function(self, node: ast.Lambda) -> object:
         """Return a function that evaluates the body of a ``lambda``, for ``key=`` and the like."""
         from levada.operations.function import Function
 
         names = [each.arg for each in node.args.args]
         inner = self.within(dict(self.variables))
 
-        def run(_: Budget, /, *arguments: Any) -> Any:
+        def run(_: Budget, /, *arguments: object) -> object:
             if len(arguments) != len(names):
                 message = f"<lambda>() takes {len(names)} arguments, not {len(arguments)}"
                 raise TypeError(message)
@@ -394,7 +396,7 @@ class Walker:
 
         return Function("builtins.lambda", "lambda", run=run, passes_on=True)
 
-    def keywords(self, node: Any) -> dict[str, Any]:
+    def keywords(self, node: ast.Call) -> dict[str, Any]:
         """Return the keyword arguments of a call."""
         found: dict[str, Any] = {}
         for keyword in node.keywords:
@@ -447,14 +449,14 @@ def dotted_parts(node: Any) -> list[str] | None:
     return [node.id, *reversed(parts)]
 
 
-def unpacked(value: Any, wanted: int, budget: Budget, *, more: bool = False) -> list[Any]:
+def unpacked(value: object, wanted: int, budget: Budget, *, more: bool = False) -> list[object]:
     """Return the items of a value that is unpacked into ``wanted`` names, or ``more``."""
     held = opened(value, budget)
     try:
         source = each(held, budget)
     except TypeError:
         raise TypeError(f"cannot unpack non-iterable {type(held).__name__} object") from None
-    parts: list[Any] = []
+    parts: list[object] = []
     for item in source:
         parts.append(item)
         if len(parts) > wanted and not more:

@@ -9,9 +9,8 @@ from levada.store import digest_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    Tree = Any  # None, bool, int, float, str, list of trees, dict of trees
+    from levada.record_types import ArtifactJson
+    from levada.trees.tree_types import Content, Tree
 
 ARTIFACT = "$artifact"
 
@@ -25,9 +24,16 @@ def canonical(tree: Tree) -> bytes:
 def parse(data: bytes) -> Tree:
     """Read a tree's bytes. Raises CorruptArtifact."""
     try:
-        return loads(data)
+        tree: Tree = loads(data)
     except (ValueError, RecursionError) as error:
         raise CorruptArtifact(f"a stored tree is not JSON: {error}") from None
+    return tree
+
+
+def leaf_of(artifact: ArtifactJson | None) -> Tree:
+    """Give the tree that is nothing but one artifact, of the JSON form of that."""
+    held: Content = artifact
+    return {ARTIFACT: held}
 
 
 def digest(tree: Tree) -> str:
@@ -42,7 +48,7 @@ def digest(tree: Tree) -> str:
     return digest_of(canonical(_identity(tree)))
 
 
-def artifact_of(tree: Tree) -> Artifact | None:
+def artifact_of(tree: object) -> Artifact | None:
     """Give the artifact if the tree is nothing but one leaf. Takes an Artifact as well."""
     if isinstance(tree, Artifact):
         return tree
@@ -56,10 +62,10 @@ def _identity(tree: Tree) -> Tree:
     if isinstance(tree, list):
         return [_identity(item) for item in tree]
     leaf = artifact_of(tree)
-    if leaf is None and not isinstance(tree, dict):
-        return tree
-    if leaf is None:
+    if leaf is None and isinstance(tree, dict):
         return {key: _identity(item) for key, item in tree.items()}
+    if leaf is None:
+        return tree
     if leaf.is_tree:
         return {ARTIFACT: leaf.digest}
     return {ARTIFACT: [leaf.digest, leaf.format, leaf.materializer, leaf.type, leaf.meta]}

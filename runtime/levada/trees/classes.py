@@ -14,7 +14,6 @@ from levada.artifact import CorruptArtifact, MaterializerError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
 _roots: tuple[str, ...] = ()
 
@@ -75,7 +74,7 @@ def find_class(name: object) -> type:
     return found
 
 
-def _find(module: object, qualname: str) -> Any:
+def _find(module: object, qualname: str) -> object:
     """Follow a dotted name through ``__dict__``s: a ``__getattr__`` or a property is never run."""
     found = module
     for part in qualname.split("."):

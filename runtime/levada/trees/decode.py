@@ -17,10 +17,14 @@ from levada.trees.encode import FACTORIES, dataclass_fields
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime, time, tzinfo
+    from enum import Enum
     from typing import Any
 
+    from pydantic import BaseModel
+
     from levada.store import Store
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Content
 
 _ATOMS = frozenset((type(None), bool, int, float, str))
 _MALFORMED = (
@@ -43,7 +47,7 @@ class Decoder:
         self.store = store
         self.allow_pickle = allow_pickle
 
-    def decode(self, tree: Tree) -> Any:
+    def decode(self, tree: Content) -> Any:
         """Give the value. Raises CorruptArtifact, MaterializerError or StoreError."""
         kind = type(tree)
         if kind is list:
@@ -61,7 +65,7 @@ class Decoder:
             return self.leaf(tree)
         raise CorruptArtifact(f"a tree cannot hold a {kind.__name__}")
 
-    def _tagged(self, tree: dict[str, Tree]) -> Any:
+    def _tagged(self, tree: dict[str, Content]) -> object:
         if len(tree) != 1:
             raise CorruptArtifact(f"an object with a tag has other keys: {list(tree)[:5]}")
         ((tag, content),) = tree.items()
@@ -77,7 +81,7 @@ class Decoder:
                 raise
             raise CorruptArtifact(f"{tag} with {str(content)[:80]}: {error}") from error
 
-    def leaf(self, artifact: Artifact) -> Any:
+    def leaf(self, artifact: Artifact) -> object:
         """Load a leaf, verified."""
         from levada.materializers import load_leaf
 
@@ -86,110 +90,110 @@ class Decoder:
         return load_leaf(artifact, self.store, self)
 
 
-def _pairs(decoder: Decoder, content: Tree) -> list[tuple[Any, Any]]:
+def _pairs(decoder: Decoder, content: Content) -> list[tuple[object, object]]:
     return [(key, value) for key, value in map(decoder.decode, content)]
 
 
-def _str(_: Decoder, content: Tree) -> str:
+def _str(_: Decoder, content: Content) -> str:
     return "".join(content)
 
 
-def _int(_: Decoder, content: Tree) -> int:
+def _int(_: Decoder, content: Content) -> int:
     return int(content, 16)
 
 
-def _float(_: Decoder, content: Tree) -> float:
+def _float(_: Decoder, content: Content) -> float:
     if content not in ("nan", "inf", "-inf"):
         raise CorruptArtifact(f"$float cannot be {content!r}")
     return float(content)
 
 
-def _complex(decoder: Decoder, content: Tree) -> complex:
+def _complex(decoder: Decoder, content: Content) -> complex:
     real, imaginary = map(decoder.decode, content)
     return complex(real, imaginary)
 
 
-def _bytes(_: Decoder, content: Tree) -> bytes:
+def _bytes(_: Decoder, content: Content) -> bytes:
     return a2b_base64(content, strict_mode=True) if content else b""
 
 
-def _bytearray(decoder: Decoder, content: Tree) -> bytearray:
+def _bytearray(decoder: Decoder, content: Content) -> bytearray:
     return bytearray(_bytes(decoder, content))
 
 
-def _list_of(decoder: Decoder, content: Tree) -> list[Any]:
+def _list_of(decoder: Decoder, content: Content) -> list[object]:
     if type(content) is not list:
         raise CorruptArtifact(f"a list is wanted, not {str(content)[:80]}")
     return [decoder.decode(item) for item in content]
 
 
-def _tuple(decoder: Decoder, content: Tree) -> tuple[Any, ...]:
+def _tuple(decoder: Decoder, content: Content) -> tuple[object, ...]:
     return tuple(_list_of(decoder, content))
 
 
-def _set(decoder: Decoder, content: Tree) -> set[Any]:
+def _set(decoder: Decoder, content: Content) -> set[object]:
     return set(_list_of(decoder, content))
 
 
-def _frozenset(decoder: Decoder, content: Tree) -> frozenset[Any]:
+def _frozenset(decoder: Decoder, content: Content) -> frozenset[object]:
     return frozenset(_list_of(decoder, content))
 
 
-def _dict(decoder: Decoder, content: Tree) -> dict[Any, Any]:
+def _dict(decoder: Decoder, content: Content) -> dict[object, object]:
     return dict(_pairs(decoder, content))
 
 
-def _range(decoder: Decoder, content: Tree) -> range:
+def _range(decoder: Decoder, content: Content) -> range:
     start, stop, step = map(decoder.decode, content)
     return range(start, stop, step)
 
 
-def _ordered_dict(decoder: Decoder, content: Tree) -> Any:
+def _ordered_dict(decoder: Decoder, content: Content) -> object:
     from collections import OrderedDict
 
     return OrderedDict(_pairs(decoder, content))
 
 
-def _counter(decoder: Decoder, content: Tree) -> Any:
+def _counter(decoder: Decoder, content: Content) -> object:
     from collections import Counter
 
     return Counter(dict(_pairs(decoder, content)))
 
 
-def _default_dict(decoder: Decoder, content: Tree) -> Any:
+def _default_dict(decoder: Decoder, content: Content) -> object:
     from collections import defaultdict
 
     factory, pairs = content
     return defaultdict(None if factory is None else FACTORIES[factory], _pairs(decoder, pairs))
 
 
-def _deque(decoder: Decoder, content: Tree) -> Any:
+def _deque(decoder: Decoder, content: Content) -> object:
     from collections import deque
 
     items, maximum = content
     return deque(_list_of(decoder, items), maximum)
 
 
-def _datetime(_: Decoder, content: Tree) -> Any:
+def _datetime(_: Decoder, content: Content) -> object:
     from datetime import datetime
 
     return _moment(datetime.fromisoformat, content)
 
 
-def _time(_: Decoder, content: Tree) -> Any:
+def _time(_: Decoder, content: Content) -> object:
     from datetime import time
 
     return _moment(time.fromisoformat, content)
 
 
-def _moment(read: Callable[[str], Any], content: Tree) -> Any:
+def _moment(read: Callable[[str], datetime | time], content: Content) -> object:
     if type(content) is str:
         return read(content)
     naive, zone, fold = content
     return read(naive).replace(tzinfo=_zone(zone), fold=fold)
 
 
-def _zone(zone: Tree) -> Any:
+def _zone(zone: Content) -> tzinfo | None:
     if zone is None:
         return None
     if type(zone) is str:
@@ -202,26 +206,26 @@ def _zone(zone: Tree) -> Any:
     return timezone(timedelta(seconds=seconds, microseconds=microseconds), name)
 
 
-def _date(_: Decoder, content: Tree) -> Any:
+def _date(_: Decoder, content: Content) -> object:
     from datetime import date
 
     return date.fromisoformat(content)
 
 
-def _timedelta(_: Decoder, content: Tree) -> Any:
+def _timedelta(_: Decoder, content: Content) -> object:
     from datetime import timedelta
 
     days, seconds, microseconds = content
     return timedelta(days, seconds, microseconds)
 
 
-def _uuid(_: Decoder, content: Tree) -> Any:
+def _uuid(_: Decoder, content: Content) -> object:
     from uuid import UUID
 
     return UUID(content)
 
 
-def _decimal(_: Decoder, content: Tree) -> Any:
+def _decimal(_: Decoder, content: Content) -> object:
     from decimal import Decimal, InvalidOperation
 
     try:
@@ -230,19 +234,19 @@ def _decimal(_: Decoder, content: Tree) -> Any:
         raise CorruptArtifact(f"$decimal cannot be {content!r}") from error
 
 
-def _fraction(_: Decoder, content: Tree) -> Any:
+def _fraction(_: Decoder, content: Content) -> object:
     from fractions import Fraction
 
     return Fraction(content)
 
 
-def _path(_: Decoder, content: Tree) -> Any:
+def _path(_: Decoder, content: Content) -> object:
     from pathlib import Path
 
     return Path(content)
 
 
-def _class(name: object, kind: str, is_one: Callable[[Any], bool]) -> Any:
+def _class(name: object, kind: str, is_one: Callable[[type], bool]) -> Any:
     cls = find_class(name)
     if not is_one(cls):
         raise MaterializerError(
@@ -251,13 +255,14 @@ def _class(name: object, kind: str, is_one: Callable[[Any], bool]) -> Any:
     return cls
 
 
-def _enum_class(name: object) -> Any:
+def _enum_class(name: object) -> type[Enum]:
     from enum import Enum
 
-    return _class(name, "Enum", lambda cls: issubclass(cls, Enum))
+    found: type[Enum] = _class(name, "Enum", lambda cls: issubclass(cls, Enum))
+    return found
 
 
-def _enum(_: Decoder, content: Tree) -> Any:
+def _enum(_: Decoder, content: Content) -> object:
     cls, member = _enum_class(content[0]), content[1]
     if member not in cls.__members__:
         raise MaterializerError(
@@ -267,12 +272,12 @@ def _enum(_: Decoder, content: Tree) -> Any:
     return cls.__members__[member]
 
 
-def _flag(decoder: Decoder, content: Tree) -> Any:
+def _flag(decoder: Decoder, content: Content) -> object:
     name, value = content
     return _enum_class(name)(decoder.decode(value))
 
 
-def _fields(decoder: Decoder, name: str, fields: Tree, wanted: list[str]) -> dict[str, Any]:
+def _fields(decoder: Decoder, name: str, fields: Content, wanted: list[str]) -> dict[str, object]:
     if set(fields) != set(wanted):
         raise MaterializerError(
             f"{name} has the fields {', '.join(wanted) or '(none)'} now, but a stored value has"
@@ -281,14 +286,14 @@ def _fields(decoder: Decoder, name: str, fields: Tree, wanted: list[str]) -> dic
     return {field: decoder.decode(value) for field, value in fields.items()}
 
 
-def _namedtuple(decoder: Decoder, content: Tree) -> Any:
+def _namedtuple(decoder: Decoder, content: Content) -> object:
     name, fields = content
     cls = _class(name, "NamedTuple", lambda cls: issubclass(cls, tuple) and hasattr(cls, "_fields"))
     values = _fields(decoder, name, fields, list(cls._fields))
     return tuple.__new__(cls, [values[field] for field in cls._fields])
 
 
-def _dataclass(decoder: Decoder, content: Tree) -> Any:
+def _dataclass(decoder: Decoder, content: Content) -> object:
     name, fields = content
     cls = _class(name, "dataclass", lambda cls: hasattr(cls, "__dataclass_fields__"))
     values = _fields(decoder, name, fields, dataclass_fields(cls))
@@ -298,7 +303,7 @@ def _dataclass(decoder: Decoder, content: Tree) -> Any:
     return instance
 
 
-def _pydantic(decoder: Decoder, content: Tree) -> Any:
+def _pydantic(decoder: Decoder, content: Content) -> object:
     from pydantic import BaseModel
 
     name, fields, rest = content
@@ -312,7 +317,9 @@ def _pydantic(decoder: Decoder, content: Tree) -> Any:
     return _restore_model(decoder, cls, fields, rest)
 
 
-def _restore_model(decoder: Decoder, cls: Any, fields: Tree, rest: Tree) -> Any:
+def _restore_model(
+    decoder: Decoder, cls: type[BaseModel], fields: Content, rest: Content
+) -> object:
     instance = cls.__new__(cls)
     private = {name: part.get_default() for name, part in cls.__private_attributes__.items()}
     stored = decoder.decode(rest.get("private", {}))
@@ -329,7 +336,7 @@ def _restore_model(decoder: Decoder, cls: Any, fields: Tree, rest: Tree) -> Any:
     return instance
 
 
-def _made(decoder: Decoder, content: Tree) -> Any:
+def _made(decoder: Decoder, content: Content) -> object:
     """Make an instance of a class that runs code of its own (validators): by calling it.
 
     The class is called without the fields that were left out: it has their defaults itself.
@@ -344,26 +351,26 @@ def _made(decoder: Decoder, content: Tree) -> Any:
         raise MaterializerError(f"{name.rpartition(':')[2]} refuses its fields: {error}") from error
 
 
-def _has_fields(cls: Any) -> bool:
+def _has_fields(cls: type) -> bool:
     """Whether a class does no more than its fields and their validators ask for."""
     made_by = ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_validator__")
     is_tuple = issubclass(cls, tuple) and hasattr(cls, "_fields")
     return is_tuple or any(hasattr(cls, name) for name in made_by)
 
 
-def _numpy(decoder: Decoder, content: Tree) -> Any:
+def _numpy(decoder: Decoder, content: Content) -> object:
     from levada.materializers.numpy_arrays import decode_scalar
 
     return decode_scalar(decoder, content)
 
 
-def _pandas(decoder: Decoder, content: Tree) -> Any:
+def _pandas(decoder: Decoder, content: Content) -> object:
     from levada.materializers.pandas_frames import decode_scalar
 
     return decode_scalar(decoder, content)
 
 
-_TAGS: dict[str, Callable[[Decoder, Any], Any]] = {
+_TAGS: dict[str, Callable[[Decoder, object], object]] = {
     "$str": _str,
     "$int": _int,
     "$float": _float,

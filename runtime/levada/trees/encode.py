@@ -12,16 +12,21 @@ from binascii import b2a_base64
 from math import isfinite
 
 from levada.artifact import Artifact, MaterializerError
-from levada.trees.canonical import ARTIFACT, canonical
+from levada.trees.canonical import canonical, leaf_of
 from levada.trees.classes import builtin_base, importable_name, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any
+    from collections import Counter, OrderedDict, defaultdict, deque
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import date, datetime, time, timedelta
+    from enum import Enum
+    from pathlib import Path
+    from typing import Any, TypeGuard
 
+    from levada.materializers import Materializer
     from levada.store import Store
-    from levada.trees.canonical import Tree
+    from levada.trees.tree_types import Tree
 
 MAX_DEPTH = 200  # containers inside each other
 MAX_INLINE_BYTES = 65_536  # larger ones are a blob of their own
@@ -43,12 +48,12 @@ class Encoder:
         self.paths_by_name = False  # whether a Path is a name only, and not what is there
         self._open: list[int] = []
 
-    def encode(self, value: Any) -> Tree:
+    def encode(self, value: object) -> Tree:
         """Give the tree of a value. Raises MaterializerError with the place and a way out."""
         exact = _EXACT.get(type(value))
         return self._object(value) if exact is None else exact(self, value)
 
-    def items(self, values: Iterable[Any], container: Any) -> list[Tree]:
+    def items(self, values: Iterable[object], container: object) -> list[Tree]:
         """Encode what a container holds, in its order."""
         trees: list[Tree] = []
         self._enter(container)
@@ -60,7 +65,9 @@ class Encoder:
         self._open.pop()
         return trees
 
-    def fields(self, values: dict[str, Any], container: Any, form: str = ".{}") -> dict[str, Tree]:
+    def fields(
+        self, values: dict[str, object], container: object, form: str = ".{}"
+    ) -> dict[str, Tree]:
         """Encode named values."""
         trees: dict[str, Tree] = {}
         name = ""
@@ -73,11 +80,11 @@ class Encoder:
         self._open.pop()
         return trees
 
-    def pairs(self, value: Any) -> list[Tree]:
+    def pairs(self, value: Mapping[Any, object]) -> list[Tree]:
         """Encode a mapping as pairs, in its order."""
         return self.items(map(list, value.items()), value)
 
-    def _enter(self, container: Any) -> None:
+    def _enter(self, container: object) -> None:
         if id(container) in self._open:
             raise MaterializerError(
                 f"a {type(container).__name__} that contains itself cannot be stored; store what"
@@ -89,10 +96,10 @@ class Encoder:
             )
         self._open.append(id(container))
 
-    def _object(self, value: Any) -> Tree:
+    def _object(self, value: object) -> Tree:
         if isinstance(value, Artifact):
             self.pickled |= value.is_pickled
-            return {ARTIFACT: value.as_json()}
+            return leaf_of(value.as_json())
         if (user := self._registered(value)) is not None:
             return user
         named = _BY_NAME.get(type_name(type(value)))
@@ -105,12 +112,12 @@ class Encoder:
                 return self._or_pickle(encode, value)
         return self._or_pickle(_leaf, value)
 
-    def _registered(self, value: Any) -> Tree | None:
+    def _registered(self, value: object) -> Tree | None:
         registry = sys.modules.get("levada.materializers")
         materializer = registry.registered_for(value) if registry is not None else None
         return None if materializer is None else self.leaf(materializer, value)
 
-    def _or_pickle(self, encode: Callable[[Encoder, Any], Tree], value: Any) -> Tree:
+    def _or_pickle(self, encode: Callable[[Encoder, object], Tree], value: object) -> Tree:
         depth = len(self._open)
         try:
             return encode(self, value)
@@ -122,7 +129,7 @@ class Encoder:
 
         return self.leaf(MATERIALIZER, value)
 
-    def leaf(self, materializer: Any, value: Any) -> Tree:
+    def leaf(self, materializer: Materializer, value: object) -> Tree:
         """Store a value as a blob of its own."""
         from levada.materializers import save_leaf
 
@@ -132,10 +139,10 @@ class Encoder:
             )
         artifact = save_leaf(materializer, value, self.store)
         self.pickled |= artifact.is_pickled
-        return {ARTIFACT: artifact.as_json()}
+        return leaf_of(artifact.as_json())
 
 
-def _plain(_: Encoder, value: Any) -> Tree:
+def _plain(_: Encoder, value: Tree) -> Tree:
     return value
 
 
@@ -201,7 +208,7 @@ def _is_plain(value: list[Any]) -> bool:
     return kinds == {str} and all(map(str.isascii, value))
 
 
-def _tuple(encoder: Encoder, value: tuple[Any, ...]) -> Tree:
+def _tuple(encoder: Encoder, value: tuple[object, ...]) -> Tree:
     return {"$tuple": encoder.items(value, value)}
 
 
@@ -218,7 +225,7 @@ def _dict(encoder: Encoder, value: dict[Any, Any]) -> Tree:
     return encoder.fields(value, value, "[{!r}]")
 
 
-def _set(encoder: Encoder, value: set[Any] | frozenset[Any]) -> Tree:
+def _set(encoder: Encoder, value: set[object] | frozenset[object]) -> Tree:
     return {f"${type(value).__name__}": sorted(encoder.items(value, value), key=canonical)}
 
 
@@ -248,7 +255,7 @@ _EXACT: dict[type, Callable[[Encoder, Any], Tree]] = {
 }
 
 
-def _is_state_dict(value: Any) -> bool:
+def _is_state_dict(value: Mapping[Any, object]) -> bool:
     """Whether a mapping is a torch state dict, which keeps what its tensors share."""
     torch = sys.modules.get("torch")
     if torch is None or not value or not hasattr(torch, "Tensor"):
@@ -256,20 +263,20 @@ def _is_state_dict(value: Any) -> bool:
     return all(type(key) is str and isinstance(item, torch.Tensor) for key, item in value.items())
 
 
-def _leaf_of_torch(encoder: Encoder, value: Any) -> Tree:
+def _leaf_of_torch(encoder: Encoder, value: object) -> Tree:
     from levada.materializers.torch_tensors import STATE_DICT
 
     return encoder.leaf(STATE_DICT, value)
 
 
-def _ordered_dict(encoder: Encoder, value: Any) -> Tree:
+def _ordered_dict(encoder: Encoder, value: OrderedDict[object, object]) -> Tree:
     if _is_state_dict(value):
         return _leaf_of_torch(encoder, value)
     _refuse_attributes(value)
     return {"$ordereddict": encoder.pairs(value)}
 
 
-def _counter(encoder: Encoder, value: Any) -> Tree:
+def _counter(encoder: Encoder, value: Counter[object]) -> Tree:
     _refuse_attributes(value)
     return {"$counter": encoder.pairs(value)}
 
@@ -277,7 +284,7 @@ def _counter(encoder: Encoder, value: Any) -> Tree:
 FACTORIES = {kind.__name__: kind for kind in (bool, int, float, str, bytes, list, tuple, dict, set)}
 
 
-def _default_dict(encoder: Encoder, value: Any) -> Tree:
+def _default_dict(encoder: Encoder, value: defaultdict[object, object]) -> Tree:
     factory = value.default_factory
     if factory is not None and factory not in FACTORIES.values():
         raise MaterializerError(
@@ -287,33 +294,35 @@ def _default_dict(encoder: Encoder, value: Any) -> Tree:
     return {"$defaultdict": [None if factory is None else factory.__name__, encoder.pairs(value)]}
 
 
-def _deque(encoder: Encoder, value: Any) -> Tree:
+def _deque(encoder: Encoder, value: deque[object]) -> Tree:
     return {"$deque": [encoder.items(value, value), value.maxlen]}
 
 
-def _datetime(_: Encoder, value: Any) -> Tree:
+def _datetime(_: Encoder, value: datetime) -> Tree:
     return {"$datetime": _moment(value)}
 
 
-def _time(_: Encoder, value: Any) -> Tree:
+def _time(_: Encoder, value: time) -> Tree:
     return {"$time": _moment(value)}
 
 
-def _moment(value: Any) -> Tree:
+def _moment(value: datetime | time) -> Tree:
     """Give the ISO form, or ``[naive ISO form, zone, fold]`` where that says less than the value.
 
     A zone is null, an IANA name, or ``[name, seconds, microseconds]`` of a fixed offset.
     """
     from datetime import timezone
 
-    zone = value.tzinfo
+    zone: Any = value.tzinfo
     if zone is None:
-        return [value.isoformat(), None, value.fold] if value.fold else value.isoformat()
+        text: str = value.isoformat()
+        return [text, None, value.fold] if value.fold else text
     naive = value.replace(tzinfo=None).isoformat()
     if type(zone) is timezone:
         offset = zone.utcoffset(None)
         if zone.tzname(None) == timezone(offset).tzname(None) and not value.fold:
-            return value.isoformat()
+            aware: str = value.isoformat()
+            return aware
         seconds = offset.days * 86_400 + offset.seconds
         return [naive, [zone.tzname(None), seconds, offset.microseconds], value.fold]
     zoneinfo = sys.modules.get("zoneinfo")
@@ -325,15 +334,15 @@ def _moment(value: Any) -> Tree:
     )
 
 
-def _date(_: Encoder, value: Any) -> Tree:
+def _date(_: Encoder, value: date) -> Tree:
     return {"$date": value.isoformat()}
 
 
-def _timedelta(_: Encoder, value: Any) -> Tree:
+def _timedelta(_: Encoder, value: timedelta) -> Tree:
     return {"$timedelta": [value.days, value.seconds, value.microseconds]}
 
 
-def _text(tag: str) -> Callable[[Encoder, Any], Tree]:
+def _text(tag: str) -> Callable[[Encoder, object], Tree]:
     return lambda _, value: {tag: str(value)}
 
 
@@ -360,7 +369,7 @@ _BY_NAME: dict[str, tuple[Callable[[type], bool], Callable[[Encoder, Any], Tree]
 }
 
 
-def _refuse_attributes(value: Any) -> None:
+def _refuse_attributes(value: object) -> None:
     if getattr(value, "__dict__", None):
         names = ", ".join(sorted(map(str, value.__dict__)))
         raise MaterializerError(
@@ -369,11 +378,11 @@ def _refuse_attributes(value: Any) -> None:
         )
 
 
-def _is_enum(value: Any) -> bool:
+def _is_enum(value: object) -> bool:
     return isinstance(value, sys.modules["enum"].Enum)
 
 
-def _enum(encoder: Encoder, value: Any) -> Tree:
+def _enum(encoder: Encoder, value: Enum) -> Tree:
     """Encode a member by name, with its value for those who read without the class."""
     name = importable_name(type(value))
     plain = Encoder(None)
@@ -386,7 +395,7 @@ def _enum(encoder: Encoder, value: Any) -> Tree:
     return {"$flag": [name, encoder.encode(value.value)]}
 
 
-def _is_namedtuple(value: Any) -> bool:
+def _is_namedtuple(value: object) -> bool:
     return isinstance(value, tuple) and isinstance(getattr(type(value), "_fields", None), tuple)
 
 
@@ -397,7 +406,7 @@ def _namedtuple(encoder: Encoder, value: Any) -> Tree:
     return {"$namedtuple": [name, encoder.fields(fields, value)]}
 
 
-def _is_dataclass(value: Any) -> bool:
+def _is_dataclass(value: object) -> bool:
     return "__dataclass_fields__" in dir(type(value)) and not isinstance(value, type)
 
 
@@ -410,7 +419,7 @@ def dataclass_fields(cls: Any) -> list[str]:
     ]
 
 
-def _dataclass(encoder: Encoder, value: Any) -> Tree:
+def _dataclass(encoder: Encoder, value: object) -> Tree:
     cls = type(value)
     name = importable_name(cls)
     fields = dataclass_fields(cls)
@@ -422,7 +431,7 @@ def _dataclass(encoder: Encoder, value: Any) -> Tree:
     return {"$dataclass": [name, encoder.fields(state, value)]}
 
 
-def _refuse_hidden_state(value: Any, fields: list[str]) -> None:
+def _refuse_hidden_state(value: object, fields: list[str]) -> None:
     cls = type(value)
     if isinstance(value, _STATEFUL):
         raise MaterializerError(
@@ -443,7 +452,7 @@ def _is_cache(item: object) -> bool:
     return type(item) is getattr(sys.modules.get("functools"), "cached_property", None)
 
 
-def _is_pydantic(value: Any) -> bool:
+def _is_pydantic(value: object) -> bool:
     main = sys.modules.get("pydantic.main")
     return main is not None and isinstance(value, main.BaseModel)
 
@@ -463,17 +472,17 @@ def _pydantic(encoder: Encoder, value: Any) -> Tree:
     return {"$pydantic": [name, fields, rest]}
 
 
-def _defined(private: dict[str, Any]) -> dict[str, Any]:
+def _defined(private: dict[str, object]) -> dict[str, object]:
     undefined = sys.modules["pydantic_core"].PydanticUndefined
     return {key: value for key, value in private.items() if value is not undefined}
 
 
-def _is_path(value: Any) -> bool:
+def _is_path(value: object) -> TypeGuard[Path]:
     pathlib = sys.modules.get("pathlib")
     return pathlib is not None and isinstance(value, pathlib.Path)
 
 
-def _path(encoder: Encoder, value: Any) -> Tree:
+def _path(encoder: Encoder, value: Path) -> Tree:
     from levada.materializers.paths import MATERIALIZER, is_copy
 
     if encoder.paths_by_name and not is_copy(value):
@@ -481,13 +490,14 @@ def _path(encoder: Encoder, value: Any) -> Tree:
     return encoder.leaf(MATERIALIZER, value)
 
 
-def _leaf(encoder: Encoder, value: Any) -> Tree:
+def _leaf(encoder: Encoder, value: object) -> Tree:
     """Encode a value of a library: a scalar in place, anything else as a leaf."""
     from levada.materializers import builtin_for, refusal
 
     module = builtin_for(value)
     scalar = getattr(module, "encode_scalar", None)
-    if scalar is not None and (tree := scalar(encoder, value)) is not None:
+    tree: Tree = None if scalar is None else scalar(encoder, value)
+    if tree is not None:
         return tree
     materializer = module.materializer_for(value) if module is not None else None
     if materializer is None:
@@ -495,7 +505,7 @@ def _leaf(encoder: Encoder, value: Any) -> Tree:
     return encoder.leaf(materializer, value)
 
 
-_BY_BASE: tuple[tuple[Callable[[Any], bool], Callable[[Encoder, Any], Tree]], ...] = (
+_BY_BASE: tuple[tuple[Callable[[object], bool], Callable[[Encoder, Any], Tree]], ...] = (
     (_is_enum, _enum),
     (_is_namedtuple, _namedtuple),
     (_is_dataclass, _dataclass),
