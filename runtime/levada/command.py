@@ -13,6 +13,7 @@ from levada import (
     item_labels,
     programs,
     records,
+    run_end,
     runner,
     stored_attempt,
     stored_run,
@@ -22,7 +23,7 @@ from levada.artifact import Artifact
 from levada.attempt import Attempt, shown_artifact
 from levada.errors import UsageError
 from levada.project import Project
-from levada.redaction import redact_json, secret_variables
+from levada.redaction import secret_variables
 from levada.store import StoreError, open_store
 
 TYPE_CHECKING = False
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from levada.expressions import Scope, Variable
+    from levada.record_types import Record
     from levada.task_request import Loop, TaskRequest
 
     T = TypeVar("T")
@@ -67,7 +69,7 @@ class Command:
         self._project = _project(request)
         self.store = open_store(_store_url(request, self._project))
         own = (request.step.get("settings") or {}).get("secrets") or ()
-        self._secrets = [*secret_variables([*own, *request.secrets], variables).values()]
+        self._secrets = secret_variables([*own, *request.secrets], variables)
         self._run = stored_run.register(
             self.store,
             request.pipeline,
@@ -138,6 +140,7 @@ class Command:
             record = attempt.run(echo=True, ends_process=True)
             self.unfinished_line = attempt.unfinished_line
         if record["status"] != records.SUCCEEDED:
+            self.note_failure(record)
             return _exit_code(record["error"])
         if record["cache"]["hit"]:
             for warning in record["warnings"]:
@@ -166,21 +169,7 @@ class Command:
         scope, results = self.scope(), self.request.outputs
         kind = self.request.returns if results else "none"
         trees = {name: expressions.tree(text, scope) for name, text in results.items()}
-        document = {
-            "schema": records.OUTCOME_SCHEMA,
-            "pipeline": self.request.pipeline,
-            "run_id": self.request.run_id,
-            "status": records.SUCCEEDED,
-            "finished": records.timestamp(),
-            "seconds": self._seconds(),
-            "outputs": list(trees.values()),
-            "names": list(trees),
-            "kind": kind,
-            "steps": [],
-            "error": None,
-            "resources": {},
-        }
-        records.write_outcome(self.store, redact_json(document, self._secrets))
+        run_end.write_success(self.store, self._run, trees, kind, self._secrets.values())
         shown = {name: values.display(tree, self.store) for name, tree in trees.items()}
         answer = records.returned(kind, list(shown), list(shown.values()))
         self.answer = {"outputs": shown, "return": answer}
@@ -396,24 +385,25 @@ class Command:
         cancelled = attempt.error["kind"] == "cancelled"
         attempt.error["permanent"] = not cancelled
         status = records.CANCELLED if cancelled else records.FAILED
-        shown = attempt.write(status)["error"]
-        _say(f"{shown['type']}: {shown['message']}")
+        record = attempt.write(status)
+        _say(f"{record['error']['type']}: {record['error']['message']}")
+        self.note_failure(record)
         return _exit_code(attempt.error)
+
+    def note_failure(self, record: Record) -> None:
+        """Write the end of the run where this failure is it: not handled, and the last attempt."""
+        error = record["error"]
+        if record["status"] != records.CANCELLED:
+            last = self.request.attempts
+            is_last = bool(error and error["permanent"]) or not last or record["attempt"] >= last
+            if self.request.is_caught or not is_last:
+                return
+        run_end.write_failure(self.store, self._run, record)
 
     def _task_json(self) -> dict[str, Any]:
         step = self.request.step
         module, function = step.get("module") or "levada", step.get("function") or self.request.do
         return {"module": module, "function": function, "settings": {}, "code": None}
-
-    def _seconds(self) -> float:
-        created = str(self._run.get("created") or "")
-        try:
-            from datetime import datetime
-
-            started = datetime.fromisoformat(created).timestamp()
-        except ValueError:
-            return 0.0
-        return round(max(time_ns() / 1e9 - started, 0.0), 6)
 
 
 def _exit_code(error: dict[str, Any]) -> int:

@@ -87,6 +87,8 @@ if TYPE_CHECKING:
 
 CALL = "levada-call"
 OUTPUT = "Output"
+#: Fields of a call that are lists of objects with a field each: their order counts.
+ORDERED = ("sources", "outputs")
 #: The item of a loop that has none, where KFP wants one to make a list of what the items gave.
 NO_ITEM = "none"
 #: What a task writes that is for no item, by which the client knows it.
@@ -154,6 +156,7 @@ class Task:
             content.setdefault("node", step["function"])  # as most are called
         item = str(self._values.get(self.own.get("item", ""), ""))
         content["map_index"] = index_path(item, "the item")
+        content["attempts"], content["caught"] = self.retries + 1, self.is_caught
         if self.own.get("parameters"):
             content["params"] = self._parameters()
         if not content["map_index"]:
@@ -221,6 +224,10 @@ class Task:
 def _merged(common: dict[str, Any], call: dict[str, Any]) -> dict[str, Any]:
     """Return what all tasks of a component have with what the call of one has, one level deep."""
     found = dict(common)
+    for name in ORDERED:
+        if isinstance(call.get(name), list):
+            pairs = [p for each in call[name] if isinstance(each, dict) for p in each.items()]
+            call = {**call, name: dict(pairs)}
     if isinstance(call.get("step"), str):
         call = {**call, "step": {"key": call["step"]}}
     for name, value in call.items():
@@ -394,7 +401,7 @@ class KubeflowCommand:
 
         if self._attempts():
             return command.DONE
-        record_lost(
+        record = record_lost(
             self._command.step_request(),
             self._command.store,
             looked_up=None,
@@ -403,6 +410,7 @@ class KubeflowCommand:
             started=time_ns(),
             message=self._task.failure,
         )
+        self._command.note_failure(record)
         sys.stderr.write(f"{self._task.failure}\n")
         return command.DONE
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 
 from levada import environment, git, records, values
-from levada.errors import InputError
+from levada.errors import InputError, UsageError
 from levada.failures import without_traceback
-from levada.redaction import redact_json
+from levada.redaction import redact_json, secrets_in_parameters
 from levada.trees.canonical import leaf_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from levada.record_types import ErrorPart, Record, RunDocument
@@ -137,31 +137,34 @@ def register(
     engine: Any,
     source: str | None,
     project: str,
-    secrets: Collection[str] = (),
+    secrets: Mapping[str, str],
 ) -> Any:
     """Give the run's ``run.json`` (`RunDocument`), written now if there is none yet.
 
     ``parameters`` are JSON values; None takes those of the run. ``engine`` is an `EnginePart`.
-    ``secrets`` are values to mask. Raises StoreError.
+    ``secrets`` are the values of the run's secrets by variable, to mask. Raises StoreError, and
+    UsageError for a parameter that holds one.
     """
     folder = records.run_path(pipeline, run_id)
     found = records.read_run(store, folder)
     if found is not None:
         return found
+    if problems := secrets_in_parameters(parameters or {}, secrets):
+        raise UsageError("\n".join(problems))
     trees = {name: values.encode(value) for name, value in (parameters or {}).items()}
     shown: dict[str, object] = {name: values.display(tree) for name, tree in trees.items()}
     document: RunDocument = {
         "schema": records.RUN_SCHEMA,
         "pipeline": pipeline,
         "run_id": run_id,
-        "parameters": {"trees": trees, "display": redact_json(shown, secrets)},
+        "parameters": {"trees": trees, "display": redact_json(shown, secrets.values())},
         "trigger": engine.get("trigger") or "manual",
         "user": engine.get("user") or os.environ.get("USER") or None,
         "engine": engine,
         "created": records.timestamp(),
         "source": source,
         "plan": None,
-        "git": git.describe(project, store, secrets),
+        "git": git.describe(project, store, secrets.values()),
         "environment": environment.whole(),
     }
     store.write_once(f"{folder}/run.json", records.document(document))

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
         node: str
         map_index: list[int] | None
         attempt: int
+        attempts: int
+        caught: bool
         step: StepJson
         sources: dict[str, str]
         inputs: dict[str, Any]
@@ -101,6 +103,7 @@ OBJECT: Form = (lambda value: isinstance(value, dict), "an object")
 OBJECT_OF_STRINGS: Form = (_is_object_of_strings, "an object whose values are strings")
 FLAG: Form = (lambda value: isinstance(value, bool), "true or false")
 NUMBER: Form = (_is_number, "a whole number")
+COUNT: Form = (lambda value: _is_number(value, 1), "a number from 1")
 
 STEP_FIELDS: dict[str, Form] = {
     "module": STRING,
@@ -131,7 +134,8 @@ FIELDS: dict[str, Form] = {
         lambda value: isinstance(value, list) and all(map(_is_number, value)),
         "a list of whole numbers, one for each loop",
     ),
-    "attempt": (lambda value: _is_number(value, 1), "a number from 1"),
+    **dict.fromkeys(("attempt", "attempts"), COUNT),
+    "caught": FLAG,
     "step": OBJECT,
     "sources": OBJECT_OF_STRINGS,
     "inputs": OBJECT,
@@ -178,6 +182,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "run_id": ("LEVADA_RUN_ID", str),
     "map_index": ("LEVADA_MAP_INDEX", lambda text: index_path(text, "LEVADA_MAP_INDEX")),
     "attempt": ("LEVADA_TRY", lambda text: _whole_number(text, "LEVADA_TRY")),
+    "attempts": ("LEVADA_TRIES", lambda text: _whole_number(text, "LEVADA_TRIES")),
     "params": ("LEVADA_PARAMS", lambda text: json_object(text, "LEVADA_PARAMS")),
     "store": ("LEVADA_STORE", str),
     "project": ("LEVADA_PROJECT", str),
@@ -221,9 +226,10 @@ or does what "do" says:
   "do": "check"     evaluate the values that "checks" names
   "do": "raise"     fail with an exception: "classes" and "arguments", or the one "handled"
 
-An engine may set LEVADA_RUN_ID, LEVADA_MAP_INDEX, LEVADA_TRY (the attempt), LEVADA_PARAMS,
-LEVADA_STORE, LEVADA_PROJECT, LEVADA_ENGINE, LEVADA_SOURCE or LEVADA_SECRETS: they hold what the
-request does not say. docs/contracts.md, section 7, has all fields.
+An engine may set LEVADA_RUN_ID, LEVADA_MAP_INDEX, LEVADA_TRY (the attempt), LEVADA_TRIES (the
+number of the last one, "attempts"), LEVADA_PARAMS, LEVADA_STORE, LEVADA_PROJECT, LEVADA_ENGINE,
+LEVADA_SOURCE or LEVADA_SECRETS: they hold what the request does not say. docs/contracts.md,
+section 7, has all fields.
 """
 
 
@@ -251,6 +257,8 @@ class TaskRequest:
     ``values`` are the names that stand for expressions in expressions; those in ``checks`` are
     evaluated first, since they may raise. ``outputs`` are expressions of what the pipeline returns.
 
+    ``attempts`` is the number of the last attempt that the engine makes, None if that is not known.
+    ``is_caught`` is True if the pipeline handles a failure of the task: it does not end the run.
     ``params`` are the run's parameters as JSON values, None if they are not said. With
     ``fail_items`` an error in an expression of ``items`` is the failure of that item alone.
     ``secrets`` are the variables of the secrets of all steps. With ``stage`` a container step's
@@ -272,6 +280,8 @@ class TaskRequest:
         self.node = given.get("node") or ""
         self.map_index = tuple(given.get("map_index") or ())
         self.attempt = given.get("attempt") or 1
+        self.attempts = given.get("attempts")
+        self.is_caught = bool(given.get("caught"))
         self.step: StepJson = given.get("step") or {}
         self.sources = given.get("sources") or {}
         self.inputs = given.get("inputs") or {}

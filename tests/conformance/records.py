@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from levada.records import read_outcome
 from levada.store import Store, open_store
 
 from tests.conformance.trace import StepRun, Trace, digest
@@ -29,6 +30,9 @@ def run_folder(store: str, pipeline: str, run_id: str) -> Path:
 def trace(store_url: str, pipeline: str, run_id: str, status: str, outputs: list[Any]) -> Trace:
     """`outputs` are the trees of what the run returned, in order."""
     store = open_store(store_url)
+    outcome = read_outcome(store, pipeline, run_id)
+    assert outcome is not None, "the run has left no outcome.json"
+    assert outcome["status"] == status, outcome
     found = records(store_url, pipeline, run_id)
     runs = tuple(_step_run(record, store) for record in found if _is_of_a_step(record))
     digests = tuple(digest(tree, store) for tree in outputs)

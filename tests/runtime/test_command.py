@@ -411,6 +411,55 @@ class TestFailures:
         assert "Traceback" not in engine.err
 
 
+class TestEndOfARun:
+    """What fails for good and is not handled ends the run, which no later task could say."""
+
+    def outcome(self, engine) -> Any:
+        return records.read_outcome(open_store(str(engine.store)), "p", "manual 1/ä")
+
+    def test_the_last_attempt_of_a_step_ends_it(self, engine):
+        engine.step("fails", sources={"x": "1"}, code=1, attempts=2)
+        assert self.outcome(engine) is None
+        engine.step("fails", sources={"x": "1"}, code=1, attempt=2, LEVADA_TRIES="2")
+        outcome = self.outcome(engine)
+        assert (outcome["status"], outcome["outputs"]) == ("failed", [])
+        error = outcome["error"]
+        assert (error["type"], error["node"]) == ("ZeroDivisionError", "fails")
+        assert error["record"].endswith("/fails/2/record.json")
+
+    def test_a_permanent_error_and_one_of_an_expression_end_it(self, engine):
+        engine.step("gives_up", code=65, attempts=5)
+        assert self.outcome(engine)["error"]["type"] == "PermanentError"
+        engine.mode("decide", expression="1 / 0 > 1", node="if_2", code=65)
+        assert self.outcome(engine)["error"]["node"] == "gives_up"  # the first one counts
+
+    def test_what_the_pipeline_handles_does_not(self, engine):
+        engine.step("gives_up", code=65, caught=True)
+        assert self.outcome(engine) is None
+
+    def test_a_run_that_was_started_over(self, engine):
+        engine.step("fails", sources={"x": "1"}, code=1)
+        engine.step("fails", sources={"x": "[]"}, code=1)
+        assert self.outcome(engine)["error"]["record"].endswith("/2/record.json")
+        engine.mode("outputs", outputs={"one": "1"})
+        assert self.outcome(engine)["status"] == "succeeded"
+
+    def test_a_cancelled_step(self, engine):
+        process = engine.start(step_of("sleeps", caught=True))
+        assert process.stdout is not None
+        assert process.stdout.readline() == "sleeping\n"
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        assert self.outcome(engine)["status"] == "cancelled"
+
+
+def test_a_parameter_that_holds_a_secret_is_refused(engine):
+    given = {"LEVADA_PARAMS": '{"url": "db://u:correct-horse@h"}', "LEVADA_SECRETS": "TOKEN"}
+    engine.step("count", sources={"n": "1"}, code=2, TOKEN="correct-horse", **given)
+    assert "the parameter `url` holds the value of the secret TOKEN" in engine.err
+    assert not list(engine.store.glob("runs/p/*"))
+
+
 class TestUsage:
     @pytest.mark.parametrize(
         ("fields", "message"),

@@ -16,6 +16,7 @@ from levada_compiler.client import (
     Run,
     RunState,
     StepState,
+    refuse_large,
     text_option,
 )
 from levada_compiler.slotted import replace
@@ -39,6 +40,8 @@ _AT_A_POOL = (None, "scheduled", "queued")
 _FAILED = ("failed", "upstream_failed")
 #: What a column of Airflow's takes (models/base.py).
 _LONGEST_ID = 250
+#: Constants of a DAG file with tasks in containers, and bytes that all parameters may have there.
+_OF_CONTAINERS, _LARGEST = ("\nDOCKER = ", "\nPOD = "), 124 * 1024
 _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
 #: The most failed steps of a run whose logs are read for the reason.
 _MOST_REASONS = 20
@@ -139,6 +142,9 @@ class AirflowClient(protocol.Client):
         run_id = request.run_id or new_run_id()
         if len(run_id) > _LONGEST_ID:
             raise ClientError(f"a run id has at most {_LONGEST_ID} characters in Airflow")
+        if any(one in text for text in compiled.files.values() for one in _OF_CONTAINERS):
+            why = "a container gets them as a variable of at most 128 KiB"
+            refuse_large(request.parameters, _LARGEST, why)
         body: dict[str, Any] = {"dag_run_id": run_id, "conf": dict(request.parameters)}
         if not self._api.is_2:
             body["logical_date"] = None

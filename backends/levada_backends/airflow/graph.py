@@ -62,6 +62,7 @@ class Task:
     body: tuple[str, ...] = ()  #: the tasks whose states decide
     lists: tuple[str, ...] = ()  #: listings without which nobody knows what failed
     fail_items: bool = False  #: an expression that raises is one item's failure, not the listing's
+    is_caught: bool = False  #: a handler is for its failure
     always: bool = False  #: a final region's listing: whatever cut off what it follows
     upstream: list[str] = field(default_factory=list)
     rule: str = ALL_SUCCESS
@@ -79,6 +80,7 @@ class Place:
     source: str = ""
     limit: int | None = None  #: iterations that may run at a time
     attempt: Attempt | None = None  #: the innermost guard's body, within a loop
+    is_caught: bool = False  #: a handler is for what fails here
 
 
 @dataclass(slots=True)
@@ -177,7 +179,7 @@ class Graph:
             wanted = [task for task in wanted if task not in attempt.seen]
         kind = {Call: "step", Fail: "raise", Value: "check"}[type(node)]
         task = Task(node.id, kind, node, place.groups, place.gates, place.clauses, place.source)
-        task.limit = place.limit
+        task.limit, task.is_caught = place.limit, place.is_caught
         task.checks = (node.id,) if isinstance(node, Value) else self.checks(node)
         self._add(task, [*wanted, *([place.source] if place.source else [])])
         self._tried(place, node.id, node.id)
@@ -208,7 +210,7 @@ class Graph:
         """A branch outside loops: a gate that skips one side."""
         condition = self.writer.text(branch.condition)
         gate = Task(branch.id, "branch", branch, place.groups, place.gates, condition=condition)
-        gate.checks = self.checks(branch)
+        gate.checks, gate.is_caught = self.checks(branch), place.is_caught
         self._add(gate, [*before, *self._references(branch)])
         self._heads[branch.id] = gate.bit | gate.strong
         exits: list[str] = []
@@ -242,7 +244,8 @@ class Graph:
     def _guard(self, guard: Guard, place: Place, before: Sequence[str]) -> tuple[str, ...]:
         first = len(self.tasks)
         place = self._stage(guard, place)
-        inside = replace(place, attempt=_attempt(guard, place))
+        is_caught = place.is_caught or guard.handler is not None
+        inside = replace(place, attempt=_attempt(guard, place), is_caught=is_caught)
         exits = list(self._region(guard.body, inside, before))
         # A handler hides what fails in the body, but not that the body was not reached.
         shown = [self.tasks[name] for name in before] if guard.body else []
@@ -268,7 +271,7 @@ class Graph:
         """The task that starts a handler or a final region, and the place of that region."""
         name = f"{guard.id}-{kind}"
         task = Task(name, kind, guard, place.groups, place.gates, body=failing)
-        task.rule = ALL_DONE
+        task.rule, task.is_caught = ALL_DONE, place.is_caught
         if kind == "except" and guard.checks and not place.source:
             task.kind = "handle"
             task.condition = self.writer.failure(guard.changed(body=()))
@@ -336,6 +339,7 @@ class Graph:
     ) -> Task:
         """A task that lists the items to go over."""
         task = Task(name, "items", node, place.groups, place.gates, clauses)
+        task.is_caught = place.is_caught
         wanted = [*wanted, *([place.source] if place.source else [])]
         if place.attempt is not None:
             task.fail_items = place.attempt.is_handled

@@ -38,6 +38,7 @@ def request_of(task, **more):
             loops[-1].setdefault(word, []).append(text)
     place = {"pipeline": task.PIPELINE, "node": task.node or task.task_id, "paths": task.SOURCES}
     request = {**task.levada, **place, "loops": loops, "checks": task.checks, **more}
+    request["caught"] = task.caught  # a failure of it does not end the run
     if task.item is not None:
         request["map_index"] = [int(number) for number in task.item["index"].split(".")]
 '''
@@ -82,17 +83,21 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
 
-    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+    def __init__(self, loops=(), checks=(), item=None, node=None, caught=False, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.caught = caught
         self.env = self.ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()
         env = {**os.environ, **self.env}
         with TemporaryDirectory() as folder:
-            result = Path(folder, "result.json")
-            command = [self.PYTHON, "-m", "levada", request_of(self, result=str(result))]
+            # In a file: an argument and a variable of a process are at most 128 KiB.
+            request, result = Path(folder, "request.json"), Path(folder, "result.json")
+            params = json.loads(env.pop("LEVADA_PARAMS"))
+            request.write_text(request_of(self, params=params, result=str(result)))
+            command = [self.PYTHON, "-m", "levada", f"@{request}"]
             code = self.process.run_command(command, env=env, cwd=self.PROJECT).exit_code
             if code == 65:  # it would fail again
                 raise AirflowFailException("a permanent error: see the log above")
@@ -120,9 +125,11 @@ class DockerCommand(DockerOperator):
         checks=(),
         item=None,
         node=None,
+        caught=False,
         **kwargs,
     ):
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.caught = caught
         super().__init__(
             image=image,
             entrypoint=["python"],
@@ -177,9 +184,11 @@ class PodCommand(KubernetesPodOperator):
         checks=(),
         item=None,
         node=None,
+        caught=False,
         **kwargs,
     ):
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.caught = caught
         super().__init__(
             image=image,
             cmds=["python"],

@@ -216,6 +216,7 @@ class _File:
             "ENVIRONMENT = {",
             '    "LEVADA_RUN_ID": "{{ run_id }}",',
             '    "LEVADA_TRY": "{{ ti.try_number }}",',
+            '    "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",',
             # `tojson` would sort the keys.
             '    "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",',
             f'    "LEVADA_SOURCE": {string(self._program.source)},',
@@ -360,6 +361,8 @@ class _File:
         arguments |= self._own_arguments(task)
         if task.checks:
             arguments["checks"] = strings(task.checks)
+        if task.is_caught:
+            arguments["caught"] = "True"
         if task.kind in ("check", "raise") and task.clauses:
             arguments |= _loop_arguments(task)
         if task.body:

@@ -27,6 +27,8 @@ SCHEMA_VERSION = "2.1.0"
 CALL, STATUS = "levada-call", "levada-status"
 #: The input of a sub-DAG that has nothing but artifacts to give to its tasks.
 ARTIFACTS = "levada-artifacts"
+#: Fields of a request whose fields have an order.
+_ORDERED = ("sources", "outputs")
 _TYPES = {INDEX: "STRING"}
 _OUTPUT_TYPES = {"decide": "STRING", "stage": "STRING", "items": "LIST"}
 _LISTS = {artifacts.PARAMETER: "LIST", "Artifact": "Artifacts"}
@@ -181,7 +183,9 @@ class Spec:
         parts = (own, self._of_program(task), task.told, _collected(task))
         kubeflow = {n: value for part in parts for n, value in part.get("kubeflow", {}).items()}
         found = {n: value for part in parts for n, value in part.items() if n != "kubeflow"}
-        return found | ({"kubeflow": kubeflow} if kubeflow else {})
+        # KFP keeps no order in an object: of what has one, each field is an object in a list.
+        lists = {n: [{k: v} for k, v in found[n].items()] for n in _ORDERED if found.get(n)}
+        return found | lists | ({"kubeflow": kubeflow} if kubeflow else {})
 
     def _of_program(self, task: Task) -> dict[str, Any]:
         """Where KFP's local runner has the files of a program, or under which name its log is."""

@@ -51,6 +51,7 @@ VALUES = {"if_1": "pick.auc >= params.min_auc"}
 ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
+    "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:57d4599dcb14a54a224ff4e740c58cb73466b81d20b61f0b8e21ca22a35266e7",
     "LEVADA_ENGINE": (
@@ -91,6 +92,7 @@ def request_of(task, **more):
             loops[-1].setdefault(word, []).append(text)
     place = {"pipeline": PIPELINE, "node": task.node or task.task_id, "paths": SOURCES}
     request = {**task.levada, **place, "loops": loops, "checks": task.checks, **more}
+    request["caught"] = task.caught  # a failure of it does not end the run
     if task.item is not None:
         request["map_index"] = [int(number) for number in task.item["index"].split(".")]
     request["values"] = values_of(task, json.dumps(request, ensure_ascii=False))
@@ -127,17 +129,21 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
 
-    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+    def __init__(self, loops=(), checks=(), item=None, node=None, caught=False, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.caught = caught
         self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()
         env = {**os.environ, **self.env}
         with TemporaryDirectory() as folder:
-            result = Path(folder, "result.json")
-            command = [PYTHON, "-m", "levada", request_of(self, result=str(result))]
+            # In a file: an argument and a variable of a process are at most 128 KiB.
+            request, result = Path(folder, "request.json"), Path(folder, "result.json")
+            params = json.loads(env.pop("LEVADA_PARAMS"))
+            request.write_text(request_of(self, params=params, result=str(result)))
+            command = [PYTHON, "-m", "levada", f"@{request}"]
             code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
             if code == 65:  # it would fail again
                 raise AirflowFailException("a permanent error: see the log above")

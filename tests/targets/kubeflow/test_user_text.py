@@ -56,7 +56,7 @@ def test_text_arrives_as_it_is(constant: str, other: str) -> None:
     (task,) = pipeline["root"]["dag"]["tasks"].values()
     call = task["inputs"]["parameters"]["levada-call"]["runtimeValue"]["constant"]
     scope = expressions.Scope({}, {}, None)  # type: ignore[arg-type]
-    assert expressions.value(unescaped(call)["sources"]["text"], scope) == constant
+    assert expressions.value(unescaped(call)["sources"][0]["text"], scope) == constant
     (container,) = [e["container"] for e in pipeline["deploymentSpec"]["executors"].values()]
     request = unescaped(json.loads(container["args"][0]))
     assert request["step"]["settings"]["environment"] == {"TEXT": constant}

@@ -48,6 +48,7 @@ VALUES = {
 ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
+    "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:af864b6cae7c0fe00a4e0f76e1f8ad306e270a640bc94c7a2e4f8c5ad91e602f",
     "LEVADA_ENGINE": (
@@ -88,6 +89,7 @@ def request_of(task, **more):
             loops[-1].setdefault(word, []).append(text)
     place = {"pipeline": PIPELINE, "node": task.node or task.task_id, "paths": SOURCES}
     request = {**task.levada, **place, "loops": loops, "checks": task.checks, **more}
+    request["caught"] = task.caught  # a failure of it does not end the run
     if task.item is not None:
         request["map_index"] = [int(number) for number in task.item["index"].split(".")]
     request["values"] = values_of(task, json.dumps(request, ensure_ascii=False))
@@ -124,17 +126,21 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
 
-    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+    def __init__(self, loops=(), checks=(), item=None, node=None, caught=False, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.caught = caught
         self.env = ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()
         env = {**os.environ, **self.env}
         with TemporaryDirectory() as folder:
-            result = Path(folder, "result.json")
-            command = [PYTHON, "-m", "levada", request_of(self, result=str(result))]
+            # In a file: an argument and a variable of a process are at most 128 KiB.
+            request, result = Path(folder, "request.json"), Path(folder, "result.json")
+            params = json.loads(env.pop("LEVADA_PARAMS"))
+            request.write_text(request_of(self, params=params, result=str(result)))
+            command = [PYTHON, "-m", "levada", f"@{request}"]
             code = self.process.run_command(command, env=env, cwd=PROJECT).exit_code
             if code == 65:  # it would fail again
                 raise AirflowFailException("a permanent error: see the log above")
@@ -260,6 +266,7 @@ with DAG(
         inputs={"text": "text[value]"},
         loops=["for value in params.values"],
         map_index_template="{{ task.item.label }}",
+        caught=True,
         trigger_rule="none_failed",
     ).expand(item=for_value.output)
 
@@ -268,6 +275,7 @@ with DAG(
         node="check",
         loops=["for value in params.values", "if not failed('risky')"],
         fail_items=True,
+        caught=True,
         body=["risky"],
         lists=["for_value"],
     )
@@ -279,6 +287,7 @@ with DAG(
         inputs={"text": "risky[value]"},
         loops=["for value in params.values"],
         map_index_template="{{ task.item.label }}",
+        caught=True,
     ).expand(item=check_items.output)
 
     try_1_except = ItemsAfter(

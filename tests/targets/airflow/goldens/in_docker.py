@@ -44,6 +44,7 @@ MOUNTS = [Mount(target="/store", source="/srv/levada", type="bind")]
 ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
+    "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:cbed97cb3cbb924b6156d114ee7502fc4728fc3cfd643147f19be4cff898e811",
     "LEVADA_SECRETS": "TOKEN",
@@ -72,6 +73,7 @@ def request_of(task, **more):
             loops[-1].setdefault(word, []).append(text)
     place = {"pipeline": PIPELINE, "node": task.node or task.task_id, "paths": SOURCES}
     request = {**task.levada, **place, "loops": loops, "checks": task.checks, **more}
+    request["caught"] = task.caught  # a failure of it does not end the run
     if task.item is not None:
         request["map_index"] = [int(number) for number in task.item["index"].split(".")]
     return json.dumps(request)
@@ -101,9 +103,11 @@ class DockerCommand(DockerOperator):
         checks=(),
         item=None,
         node=None,
+        caught=False,
         **kwargs,
     ):
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.caught = caught
         super().__init__(
             image=image,
             entrypoint=["python"],

@@ -68,6 +68,7 @@ CONTAINER = {
 ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
+    "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:ce52a68f4638876f60eb58f1d54f39fb9f7b9855820692a255754ddeea689d85",
     "LEVADA_SECRETS": "KEY,TOKEN",
@@ -96,6 +97,7 @@ def request_of(task, **more):
             loops[-1].setdefault(word, []).append(text)
     place = {"pipeline": PIPELINE, "node": task.node or task.task_id, "paths": SOURCES}
     request = {**task.levada, **place, "loops": loops, "checks": task.checks, **more}
+    request["caught"] = task.caught  # a failure of it does not end the run
     if task.item is not None:
         request["map_index"] = [int(number) for number in task.item["index"].split(".")]
     return json.dumps(request)
@@ -132,9 +134,11 @@ class PodCommand(KubernetesPodOperator):
         checks=(),
         item=None,
         node=None,
+        caught=False,
         **kwargs,
     ):
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.caught = caught
         super().__init__(
             image=image,
             cmds=["python"],

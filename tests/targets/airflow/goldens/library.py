@@ -22,7 +22,7 @@ except ImportError:  # Airflow 2
 # What the operators do is in a module beside this file.
 sys.path.append(str(Path(__file__).parent))
 
-from levada_airflow_13c79c9d import Except, Items, Outputs, Step, bind, callback
+from levada_airflow_e564450b import Except, Items, Outputs, Step, bind, callback
 
 PIPELINE = "library"
 # The project on the worker, and the Python that has what its steps need. Artifacts
@@ -38,6 +38,7 @@ VALUES = {"try_1": 'failed("for_depth", "train", "publish")'}
 ENVIRONMENT = {
     "LEVADA_RUN_ID": "{{ run_id }}",
     "LEVADA_TRY": "{{ ti.try_number }}",
+    "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:f90b9f10a4af26cb5042d01566ee194ed80c549103eaeae5b76c1aea2ea53145",
     "LEVADA_ENGINE": (
@@ -86,7 +87,7 @@ with DAG(
         inputs={"path": "params.path"},
     )
 
-    for_depth = Items(task_id="for_depth", loops=["for depth in params.depths"])
+    for_depth = Items(task_id="for_depth", loops=["for depth in params.depths"], caught=True)
 
     train = Step.partial(
         task_id="train",
@@ -95,6 +96,7 @@ with DAG(
         inputs={"rows": "load", "depth": "depth"},
         loops=["for depth in params.depths"],
         map_index_template="{{ task.item.label }}",
+        caught=True,
     ).expand(item=for_depth.output)
 
     # Runs after skipped tasks, too.
@@ -103,6 +105,7 @@ with DAG(
         step="library:publish",
         code="sha256:1413922f4996",
         inputs={"losses": "[train[depth] for depth in params.depths]"},
+        caught=True,
         trigger_rule="none_failed",
     )
 

@@ -1,7 +1,7 @@
 """The operators of DAGs that Levada has compiled: each runs `python -m levada` for a task.
 
 Made by Levada; compile the pipelines again, rather than change this file.
-Source: sha256:13c79c9d116fa529a27c08b426ce88e509a8fdaa6cd66d7e771fb28f9a946003
+Source: sha256:e564450bfd27e2cccd4008b0ed0f519c633a5167a7906a0d2cfaa09afd7fccdb
 """
 
 import json
@@ -64,6 +64,7 @@ def request_of(task, **more):
             loops[-1].setdefault(word, []).append(text)
     place = {"pipeline": task.PIPELINE, "node": task.node or task.task_id, "paths": task.SOURCES}
     request = {**task.levada, **place, "loops": loops, "checks": task.checks, **more}
+    request["caught"] = task.caught  # a failure of it does not end the run
     if task.item is not None:
         request["map_index"] = [int(number) for number in task.item["index"].split(".")]
     request["values"] = values_of(task, json.dumps(request, ensure_ascii=False))
@@ -100,17 +101,21 @@ class Command(BaseOperator):
 
     template_fields = ("env",)
 
-    def __init__(self, loops=(), checks=(), item=None, node=None, **kwargs):
+    def __init__(self, loops=(), checks=(), item=None, node=None, caught=False, **kwargs):
         super().__init__(**kwargs)
         self.loops, self.checks, self.item, self.node = loops, checks, item, node
+        self.caught = caught
         self.env = self.ENVIRONMENT
 
     def execute(self, context):
         self.process = SubprocessHook()
         env = {**os.environ, **self.env}
         with TemporaryDirectory() as folder:
-            result = Path(folder, "result.json")
-            command = [self.PYTHON, "-m", "levada", request_of(self, result=str(result))]
+            # In a file: an argument and a variable of a process are at most 128 KiB.
+            request, result = Path(folder, "request.json"), Path(folder, "result.json")
+            params = json.loads(env.pop("LEVADA_PARAMS"))
+            request.write_text(request_of(self, params=params, result=str(result)))
+            command = [self.PYTHON, "-m", "levada", f"@{request}"]
             code = self.process.run_command(command, env=env, cwd=self.PROJECT).exit_code
             if code == 65:  # it would fail again
                 raise AirflowFailException("a permanent error: see the log above")
