@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from levada.expressions import Scope, Variable
-    from levada.record_types import Record
+    from levada.record_types import ErrorPart, Record
     from levada.task_request import Loop, TaskRequest
 
     T = TypeVar("T")
@@ -275,7 +275,7 @@ class Command:
             secrets=self.request.secrets,
         )
 
-    def _result(self, record: dict[str, Any], folder: str) -> dict[str, Any]:
+    def _result(self, record: Record, folder: str) -> dict[str, Any]:
         returned = Artifact.from_json(record["returns"])
         metrics = {metric["name"]: metric["value"] for metric in record["metrics"]}
         return {
@@ -379,7 +379,7 @@ class Command:
         found = failures.describe(error, [*self._project.search, self._project.root])
         return self._record_failure(found, item)
 
-    def _record_failure(self, error: dict[str, Any], item: tuple[int, ...] | None = None) -> int:
+    def _record_failure(self, error: ErrorPart, item: tuple[int, ...] | None = None) -> int:
         attempt = Attempt(self._attempt_request(self._task_json(), item), self.store)
         attempt.error = dict(error)
         cancelled = attempt.error["kind"] == "cancelled"
@@ -406,7 +406,7 @@ class Command:
         return {"module": module, "function": function, "settings": {}, "code": None}
 
 
-def _exit_code(error: dict[str, Any]) -> int:
+def _exit_code(error: ErrorPart) -> int:
     if error["kind"] == "cancelled":
         return INTERRUPTED if error["type"] == "KeyboardInterrupt" else TERMINATED
     return PERMANENT if error["permanent"] else FAILED

@@ -448,10 +448,10 @@ class KubeflowCommand:
         folder = os.path.join(os.path.dirname(own), program)
         os.makedirs(folder, exist_ok=True)
         os.chmod(folder, 0o777)  # noqa: S103  the program may be another user
-        part = self._command.request.step.get("container") or {}
+        part = self._command.request.step.get("container")
         listed = {
             each: {"artifacts": [{"name": each, "uri": f"{folder}/{each}", "metadata": {}}]}
-            for each in part.get("outputs", ())
+            for each in (part["outputs"] if part else ())
         }
         with open(os.path.join(folder, name), "w", encoding="utf-8") as output:
             json.dump({"artifacts": listed}, output)

@@ -16,6 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from levada.record_types import EnginePart, EnvironmentPart, GitPart
+    from levada.trees.tree_types import Tree
+
 
 class StepRequest:
     """One attempt of one step, in and out of JSON.
@@ -60,14 +63,14 @@ class StepRequest:
         store: str,
         map_index: list[int] | tuple[int, ...] | None = None,
         attempt: int = 1,
-        inputs: dict[str, Any] | None = None,
+        inputs: dict[str, Tree] | None = None,
         sources: dict[str, str] | None = None,
-        parameters: dict[str, Any] | None = None,
-        engine: dict[str, Any] | None = None,
-        git: dict[str, Any] | None = None,
+        parameters: dict[str, Tree] | None = None,
+        engine: EnginePart | None = None,
+        git: GitPart | None = None,
         project: str = ".",
         warnings: list[str] | None = None,
-        environment: dict[str, Any] | None = None,
+        environment: EnvironmentPart | None = None,
         secrets: list[str] | None = None,
     ) -> None:
         self.pipeline = pipeline

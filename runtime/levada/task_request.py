@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, TypeAlias, TypedDict
 
+    from levada.record_types import ContainerPart, EnginePart, EnvironmentPart, GitPart
+    from levada.trees.tree_types import Tree
+
     class StepJson(TypedDict, total=False):
         """Which step a task runs; what is not known here is found in the project."""
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
         imports: list[str] | None
         outputs: list[str]
         settings: dict[str, Any]
-        container: dict[str, Any] | None
+        container: ContainerPart | None
         source_roots: list[str]
         file: str
         read_at: int
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
         caught: bool
         step: StepJson
         sources: dict[str, str]
-        inputs: dict[str, Any]
+        inputs: dict[str, Tree]
         values: dict[str, str]
         loops: list[LoopJson]
         checks: list[str]
@@ -59,12 +62,12 @@ if TYPE_CHECKING:
         classes: list[str]
         arguments: list[str]
         handled: str | None
-        params: dict[str, Any]
+        params: dict[str, object]
         paths: list[str]
         project: str
         store: str
         result: str
-        engine: dict[str, Any]
+        engine: EnginePart
         source: str | None
         secrets: list[str]
         stage: bool
@@ -72,28 +75,28 @@ if TYPE_CHECKING:
         ends_pod: bool
         fail_items: bool
 
-        parameters: dict[str, Any]
-        git: dict[str, Any] | None
-        environment: dict[str, Any] | None
+        parameters: dict[str, Tree]
+        git: GitPart | None
+        environment: EnvironmentPart | None
         warnings: list[str]
         looked_up: dict[str, Any] | None
 
     #: Whether a value has the form of a field, and that form in words.
-    Form: TypeAlias = tuple[Callable[[Any], bool], str]
+    Form: TypeAlias = tuple[Callable[[object], bool], str]
 
 #: What a request can ask for.
 TASKS = ("step", "decide", "items", "outputs", "check", "raise")
 
 
-def _is_strings(value: Any) -> bool:
+def _is_strings(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
-def _is_object_of_strings(value: Any) -> bool:
+def _is_object_of_strings(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
 
 
-def _is_number(value: Any, least: int = 0) -> bool:
+def _is_number(value: object, least: int = 0) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
@@ -178,7 +181,7 @@ _NEEDED = {
     "raise": ("pipeline", "run_id", "node"),
 }
 #: What an engine may give in a variable instead, and how its text is read.
-_VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
+_VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "run_id": ("LEVADA_RUN_ID", str),
     "map_index": ("LEVADA_MAP_INDEX", lambda text: index_path(text, "LEVADA_MAP_INDEX")),
     "attempt": ("LEVADA_TRY", lambda text: _whole_number(text, "LEVADA_TRY")),
@@ -347,7 +350,7 @@ def check(given: Mapping[str, Any]) -> None:
             raise UsageError(f"the field `loops[{number}].for` is missing")
 
 
-def check_fields(given: Mapping[str, Any], forms: Mapping[str, Form], place: str = "") -> None:
+def check_fields(given: Mapping[str, object], forms: Mapping[str, Form], place: str = "") -> None:
     """Raise UsageError for a field that is unknown or not of its form.
 
     ``place`` stands before the names of fields in messages.

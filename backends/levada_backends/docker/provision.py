@@ -24,6 +24,7 @@ from .container import StepImage, describing
 
 if TYPE_CHECKING:
     from levada.project import Project
+    from levada.record_types import EnvironmentPart
     from levada_compiler.diagnostics.diagnostic import Diagnostic
     from levada_compiler.program.ir import Program, Step
 
@@ -88,7 +89,7 @@ class StepImages:
 
     def environment(
         self, image: StepImage, imports: list[str], requirements: list[str]
-    ) -> dict[str, Any]:
+    ) -> EnvironmentPart:
         """What an attempt in an image would say of its environment.
 
         An image is asked once, and remembered by its digest. Raises ImageError if it cannot say.
@@ -104,7 +105,7 @@ class StepImages:
             answers = self._asked(image, json.dumps(every))
             known |= zip(map(json.dumps, every), answers, strict=True)
             _write(place, known)
-        found: dict[str, Any] = known[key]
+        found: EnvironmentPart = known[key]
         return {**found, "image": image.described}
 
     def _asked(self, image: StepImage, packages: str) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from levada.store import digest_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
 
     from levada.record_types import EnvironmentPart
     from levada.request import StepRequest
@@ -21,15 +20,16 @@ if TYPE_CHECKING:
 _seen: set[str] = set()
 
 
-def known(store: Store, image: str, request: StepRequest) -> dict[str, Any] | None:
+def known(store: Store, image: str, request: StepRequest) -> EnvironmentPart | None:
     """What a step with these imports and requirements finds in the image.
 
     Of a container step it is the image alone.
     """
     if request.container is not None:
-        return {**programs.environment(image)}
+        return programs.environment(image)
     path = _path(image, request)
-    return None if path is None else records.read_document(store, path)
+    found: EnvironmentPart | None = None if path is None else records.read_json(store, path)
+    return found
 
 
 def is_wanted(store: Store, image: str, request: StepRequest) -> bool:

@@ -83,7 +83,7 @@ class Results:
         request = self._requests.of(running.attempt)
         image = self._requests.image(request.node)
         described = environments.known(self._context.store, image, request)
-        request.environment = described or {**environments.unknown(image)}
+        request.environment = described or environments.unknown(image)
         self._records[running.key] = record_lost(
             request,
             self._context.store,
