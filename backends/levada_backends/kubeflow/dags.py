@@ -512,10 +512,9 @@ class Builder:
 
     def _end(self) -> None:
         result = self._program.result
-        if result.kind == "none" and not result.after and self.root.tasks:
-            return
         task = self._task(RETURN, "outputs", Place(self.root), None)
-        task.comment = "what the pipeline returns"
+        is_none = result.kind == "none"
+        task.comment = "the run has succeeded" if is_none else "what the pipeline returns"
         pairs = zip(result.names, result.values, strict=True)
         task.told = _told(
             outputs={name: self.writer.text(value) for name, value in pairs},

@@ -53,11 +53,11 @@ OWN = ("{{$}}", "{{$.pipeline_job_uuid}}")
 def test_text_arrives_as_it_is(constant: str, other: str) -> None:
     text = emit(constant, other)
     pipeline = next(iter(yaml.load_all(text, yaml.CSafeLoader)))
-    (task,) = pipeline["root"]["dag"]["tasks"].values()
+    task, _ = pipeline["root"]["dag"]["tasks"].values()
     call = task["inputs"]["parameters"]["levada-call"]["runtimeValue"]["constant"]
     scope = expressions.Scope({}, {}, None)  # type: ignore[arg-type]
     assert expressions.value(unescaped(call)["sources"][0]["text"], scope) == constant
-    (container,) = [e["container"] for e in pipeline["deploymentSpec"]["executors"].values()]
+    container, _ = [e["container"] for e in pipeline["deploymentSpec"]["executors"].values()]
     request = unescaped(json.loads(container["args"][0]))
     assert request["step"]["settings"]["environment"] == {"TEXT": constant}
     declared = pipeline["root"]["inputDefinitions"]["parameters"]["given"]
