@@ -395,7 +395,8 @@ class Command:
         error = record["error"]
         if record["status"] != records.CANCELLED:
             last = self.request.attempts
-            is_last = bool(error and error["permanent"]) or not last or record["attempt"] >= last
+            is_last = not last or self.request.attempt >= last  # the engine's count of attempts
+            is_last = is_last or bool(error and error["permanent"])
             if self.request.is_caught or not is_last:
                 return
         run_end.write_failure(self.store, self._run, record)

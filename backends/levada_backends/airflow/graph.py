@@ -314,7 +314,8 @@ class Graph:
         An item's failure fails no listing that is within a handled body. One that has failed
         nevertheless was killed, or was not reached: that is nothing that a handler is for.
         """
-        found = [self.tasks[name] for name in names if self.tasks[name].kind != "step"]
+        listings = ("items", "items_after")
+        found = [self.tasks[name] for name in names if self.tasks[name].kind in listings]
         proved = {name for task in found for name in task.lists}
         proved.update(name for task in found if task.rule != ALL_DONE for name in task.upstream)
         return tuple(task.id for task in found if task.id not in proved)

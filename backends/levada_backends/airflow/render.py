@@ -361,7 +361,7 @@ class _File:
         arguments |= self._own_arguments(task)
         if task.checks:
             arguments["checks"] = strings(task.checks)
-        if task.is_caught:
+        if task.is_caught and task.kind not in ("except", "finally"):  # these only look at others
             arguments["caught"] = "True"
         if task.kind in ("check", "raise") and task.clauses:
             arguments |= _loop_arguments(task)
@@ -384,7 +384,7 @@ class _File:
         node = task.node
         if isinstance(node, Call) and task.kind == "step":
             return self._step_arguments(task, node)
-        if isinstance(node, Fail):
+        if isinstance(node, Fail) and task.kind == "raise":
             return _raise_arguments(node, self._graph)
         if task.kind in ("items", "items_after"):
             return _listing_arguments(task)

@@ -17,7 +17,7 @@ from ..slotted import replace
 from . import bodies, call_options, functions, members, uncallable
 from .arguments import Binder, header, lower_arguments
 from .expressions import definition_of, is_local, unknown_member
-from .frame import Frame
+from .frame import Frame, TooLargeError
 from .lowering import EXPRESSIONS, callable_or_value, expression
 from .values import (
     ERROR,
@@ -440,6 +440,9 @@ def _inlined(
     try:
         result = bodies.lower(inner)
         problems = building.reports.sorted(function.module.source.file)
+    except TooLargeError:
+        outer.add_all(building.reports)
+        raise
     finally:
         building.reports = outer
     frame.rejoin(inner)

@@ -412,7 +412,8 @@ def used(definitions: Mapping[str, str], texts: Iterable[str]) -> dict[str, str]
     """Return the definitions that these texts use, directly or through others, in their order."""
     found, left = set(), list(texts)
     while left:
-        for name in re.findall(r"[A-Za-z_][\w.]*", left.pop()):
+        # A name of Python's may hold what `\w` does not have: combining marks, a middle dot.
+        for name in re.findall(r"[\w.\u0080-\U0010ffff]+", left.pop()):
             while name and name not in definitions:
                 name = name.rpartition(".")[0]
             if name and name not in found:
@@ -438,8 +439,10 @@ def _failing(nodes: tuple[Node, ...], *, with_values: bool) -> Iterator[str]:
         if fails:
             yield node.id
         inner = node.regions()
-        if isinstance(node, Guard) and node.handler is not None:
-            inner = inner[1:]
+        if isinstance(node, Guard):
+            # What a `finally` raises takes the place of what was raised before it.
+            handled = node.body if node.handler is None else node.handler
+            inner = (node.final, handled)
         for region in inner:
             yield from _failing(region, with_values=with_values)
 

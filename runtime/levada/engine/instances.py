@@ -46,7 +46,7 @@ class Failure:
     ) -> None:
         self.node = instance.definition.id
         self.map_index = instance.frame.index
-        self.order = instance.order()
+        self.order = instance.order(failing=True)
         self.error = error
         self.record = record
         self.gave_up = gave_up
@@ -56,7 +56,8 @@ class Failure:
     def rank(self) -> tuple[bool, tuple[int, ...]]:
         """Sort key: the smallest of several failures is the reason why a region failed.
 
-        Plain Python meets the first in the source. A failure that another attempt could have
+        Plain Python meets the first in the source, and what a ``finally`` raises takes the place of
+        what the guard's other regions raised. A failure that another attempt could have
         cured is never the reason: it counts only because the run ended for a different one.
         """
         return self.gave_up, self.order
@@ -165,11 +166,15 @@ class Instance:
             yield instance, instance.frame
             instance = instance.frame.owner
 
-    def order(self) -> tuple[int, ...]:
-        """Its place in the order in which plain Python would run the nodes."""
+    def order(self, *, failing: bool = False) -> tuple[int, ...]:
+        """Its place in the order in which plain Python would run the nodes.
+
+        With ``failing`` what is in a ``finally`` stands before the other regions of its guard.
+        """
         places: list[int] = []
         for instance, frame in self.around():
-            places += [instance.definition.ordinal, frame.ordinal]
+            is_first = failing and frame.region.slot == "final"
+            places += [instance.definition.ordinal, -1 if is_first else frame.ordinal]
         return tuple(reversed(places))
 
     @property

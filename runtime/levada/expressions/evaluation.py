@@ -317,10 +317,14 @@ class Evaluation(Walker):
 
     def _raised(self, name: str) -> Exception | None:
         """Return what evaluating a definition raises; None too where it was not reached."""
+        if name not in self.scope.definitions.texts:
+            raise ExpressionError(f"`{name}` is not a value that was said")
         try:
             self.defined(name)
         except InputError:
             return None
+        except ExpressionError:  # the expression cannot be evaluated: Python has raised nothing
+            raise
         except Exception as error:  # noqa: BLE001  whatever an expression raises
             return error
         return None

@@ -71,7 +71,7 @@ def values_of(task, text):
     """The named values that the expressions in a text use, directly or through others."""
     found, left = {}, [text]
     while left:
-        for name in re.findall(r"[A-Za-z_][\w.]*", left.pop()):
+        for name in re.findall(r"[\w.\u0080-\U0010ffff]+", left.pop()):
             while name and name not in VALUES:
                 name = name.rpartition(".")[0]
             if name and name not in found:

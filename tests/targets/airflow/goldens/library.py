@@ -22,7 +22,7 @@ except ImportError:  # Airflow 2
 # What the operators do is in a module beside this file.
 sys.path.append(str(Path(__file__).parent))
 
-from levada_airflow_e564450b import Except, Items, Outputs, Step, bind, callback
+from levada_airflow_e14f04f0 import Except, Items, Outputs, Step, bind, callback
 
 PIPELINE = "library"
 # The project on the worker, and the Python that has what its steps need. Artifacts

@@ -1,7 +1,7 @@
 """The operators of DAGs that Levada has compiled: each runs `python -m levada` for a task.
 
 Made by Levada; compile the pipelines again, rather than change this file.
-Source: sha256:e564450bfd27e2cccd4008b0ed0f519c633a5167a7906a0d2cfaa09afd7fccdb
+Source: sha256:e14f04f0cac401ab2d428e7b6ed62bdb90fc896e1297b185ffc51a1a23d45da0
 """
 
 import json
@@ -44,7 +44,7 @@ def values_of(task, text):
     """The named values that the expressions in a text use, directly or through others."""
     found, left = {}, [text]
     while left:
-        for name in re.findall(r"[A-Za-z_][\w.]*", left.pop()):
+        for name in re.findall(r"[\w.\u0080-\U0010ffff]+", left.pop()):
             while name and name not in task.VALUES:
                 name = name.rpartition(".")[0]
             if name and name not in found:
