@@ -211,25 +211,32 @@ class Observer:
         source = _source_of(_absolute(path))
         if not source.startswith(self.roots) or "/site-packages/" in source:
             return True
-        if self._is_computed(frame):
+        if self._is_computed(frame, source):
             self.note("modules", source)
         return True
 
-    def _is_computed(self, frame: FrameType) -> bool:
+    def _is_at_its_name(self, module: str, source: str) -> bool:
+        """Whether a module is where its name says, seen from a root: else the path was changed."""
+        place = module.replace(".", "/")
+        endings = (f"{place}.py", f"{place}/__init__.py")
+        return any(source == f"{root}{ending}" for root in self.roots for ending in endings)
+
+    def _is_computed(self, frame: FrameType, source: str) -> bool:
         """Whether an import is one that the syntax of the project does not show."""
-        is_found = False
+        module = ""
         importer: FrameType | None = frame
         while importer is not None and importer.f_code.co_filename.startswith(_IMPORT_SYSTEM):
-            is_found |= importer.f_code.co_name == "_find_and_load"
+            if importer.f_code.co_name == "_find_and_load":
+                module = module or str(importer.f_locals.get("name"))
             importer = importer.f_back
-        if importer is None or not is_found:
+        if importer is None or not module:
             return True
         if _is_of_runtime(importer):
             return False
         file = importer.f_code.co_filename
         if file.endswith(_IMPORTING_BY_NAME):
             return True
-        if _source_of(file) in self.modules:
+        if _source_of(file) in self.modules or not self._is_at_its_name(module, source):
             return True
         import opcode
 
@@ -239,6 +246,10 @@ class Observer:
     def _found_class(self, module: str, name: str) -> None:
         """Note a class or function of the project that a pickle names."""
         source = _source_of(getattr(sys.modules.get(module), "__file__", None) or "")
+        if module not in sys.modules:  # it is about to be imported
+            place = module.replace(".", "/")
+            files = (f"{root}{place}{end}" for root in self.roots for end in (".py", "/__init__.py"))
+            source = next(filter(os.path.isfile, files), "")
         if source.startswith(self.roots) and not any(part in source for part in _INSTALLED):
             self.note("classes", f"{module}:{name}")
 
@@ -346,6 +357,10 @@ class _ObservedEnvironment(os._Environ):  # type: ignore[type-arg]
         _note_variable(ALL_VARIABLES)
         return super().__iter__()
 
+    def __repr__(self) -> str:
+        _note_variable(ALL_VARIABLES)
+        return super().__repr__()
+
 
 def _note_variable(name: object) -> None:
     observer = _current.observer
@@ -399,8 +414,9 @@ def variables_of(name: str, environment: dict[str, str]) -> list[str]:
 
 def _is_of_runtime(frame: FrameType) -> bool:
     """Whether it is Levada that imports: the step's module, or the class of an input."""
-    frames = [frame] if frame.f_back is None else [frame, frame.f_back]
-    return any(str(each.f_globals.get("__name__")).startswith("levada.") for each in frames)
+    if frame.f_back is not None and frame.f_code.co_filename.endswith(_IMPORTING_BY_NAME):
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__")).startswith("levada.")
 
 
 def _is_shown(frame: FrameType | None) -> bool:

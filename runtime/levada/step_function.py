@@ -151,11 +151,15 @@ def definition(function: object) -> tuple[str, int, str] | None:
 
 
 def texts_in(function: Callable[..., object]) -> list[str]:
-    """Return the texts in the code of a function, and of the functions in it."""
-    codes, found = [getattr(function, "__code__", None)], []
-    while getattr(function, "__wrapped__", None) is not None:
-        function = function.__wrapped__  # type: ignore[attr-defined]
-        codes.append(getattr(function, "__code__", None))
+    """Return the texts in the code of a function, and of the functions in it, and its defaults."""
+    codes, defaults = [], []
+    each: Callable[..., object] | None = function
+    while each is not None:
+        codes.append(getattr(each, "__code__", None))
+        defaults += getattr(each, "__defaults__", None) or ()
+        defaults += (getattr(each, "__kwdefaults__", None) or {}).values()
+        each = getattr(each, "__wrapped__", None)
+    found = [each for each in defaults if isinstance(each, str)]
     while codes:
         constants = getattr(codes.pop(), "co_consts", ())
         found += [each for each in constants if isinstance(each, str)]
