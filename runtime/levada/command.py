@@ -23,7 +23,7 @@ from levada.artifact import Artifact
 from levada.attempt import Attempt, shown_artifact
 from levada.errors import UsageError
 from levada.project import Project
-from levada.redaction import secret_variables
+from levada.redaction import redact_json, secret_variables
 from levada.store import StoreError, open_store
 
 TYPE_CHECKING = False
@@ -161,7 +161,8 @@ class Command:
         pipeline, run_id, node, outer = self.place
         self._mapped_before = records.map_indexes(self.store, pipeline, run_id, node)
         found = list(self._iterations(self.scope(), len(outer), outer, ""))
-        self.answer = [{"index": index, "label": label} for index, label in found]
+        items = [{"index": index, "label": label} for index, label in found]
+        self.answer = redact_json(items, self._secrets.values())
         self._note_success(len(found))
         return DONE
 
@@ -171,6 +172,7 @@ class Command:
         trees = {name: expressions.tree(text, scope) for name, text in results.items()}
         run_end.write_success(self.store, self._run, trees, kind, self._secrets.values())
         shown = {name: values.display(tree, self.store) for name, tree in trees.items()}
+        shown = redact_json(shown, self._secrets.values())
         answer = records.returned(kind, list(shown), list(shown.values()))
         self.answer = {"outputs": shown, "return": answer}
         return DONE

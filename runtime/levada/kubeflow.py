@@ -253,7 +253,10 @@ def unescaped(value: Any) -> Any:
 def exact(value: Any, kind: str) -> Any:
     """A parameter as the run was given it, from what KFP made of it: its numbers are doubles."""
     if kind == "json":
-        return json.loads(value) if isinstance(value, str) else value
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"a parameter is not JSON, which it is given as: {error}") from None
     if kind.startswith("list[") and isinstance(value, list):
         return [exact(item, kind[5:-1]) for item in value]
     if kind == "int" and isinstance(value, float) and value.is_integer():

@@ -248,7 +248,9 @@ class Observer:
         source = _source_of(getattr(sys.modules.get(module), "__file__", None) or "")
         if module not in sys.modules:  # it is about to be imported
             place = module.replace(".", "/")
-            files = (f"{root}{place}{end}" for root in self.roots for end in (".py", "/__init__.py"))
+            files = (
+                f"{root}{place}{end}" for root in self.roots for end in (".py", "/__init__.py")
+            )
             source = next(filter(os.path.isfile, files), "")
         if source.startswith(self.roots) and not any(part in source for part in _INSTALLED):
             self.note("classes", f"{module}:{name}")

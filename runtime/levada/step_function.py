@@ -152,7 +152,8 @@ def definition(function: object) -> tuple[str, int, str] | None:
 
 def texts_in(function: Callable[..., object]) -> list[str]:
     """Return the texts in the code of a function, and of the functions in it, and its defaults."""
-    codes, defaults = [], []
+    codes: list[object] = []
+    defaults: list[object] = []
     each: Callable[..., object] | None = function
     while each is not None:
         codes.append(getattr(each, "__code__", None))

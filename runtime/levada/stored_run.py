@@ -146,11 +146,11 @@ def register(
     UsageError for a parameter that holds one.
     """
     folder = records.run_path(pipeline, run_id)
+    if problems := secrets_in_parameters(parameters or {}, secrets):
+        raise UsageError("\n".join(problems))
     found = records.read_run(store, folder)
     if found is not None:
         return found
-    if problems := secrets_in_parameters(parameters or {}, secrets):
-        raise UsageError("\n".join(problems))
     trees = {name: values.encode(value) for name, value in (parameters or {}).items()}
     shown: dict[str, object] = {name: values.display(tree) for name, tree in trees.items()}
     document: RunDocument = {

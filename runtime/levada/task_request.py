@@ -84,6 +84,8 @@ if TYPE_CHECKING:
     #: Whether a value has the form of a field, and that form in words.
     Form: TypeAlias = tuple[Callable[[object], bool], str]
 
+#: Digits of a number in a variable; Python refuses texts of thousands.
+_MOST_DIGITS = 18
 #: What a request can ask for.
 TASKS = ("step", "decide", "items", "outputs", "check", "raise")
 
@@ -100,8 +102,29 @@ def _is_number(value: object, least: int = 0) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
+def _is_plain_object(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return isinstance(value, dict)
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a string that paths and variables can hold."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 STRING: Form = (lambda value: isinstance(value, str), "a string")
 STRINGS: Form = (_is_strings, "a list of strings")
+#: Of what becomes a path or the name of a variable.
+NAME: Form = (_is_text, "a string without surrogates and NUL")
+NAMES: Form = (
+    lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "a list of strings without surrogates and NUL",
+)
 OBJECT: Form = (lambda value: isinstance(value, dict), "an object")
 OBJECT_OF_STRINGS: Form = (_is_object_of_strings, "an object whose values are strings")
 FLAG: Form = (lambda value: isinstance(value, bool), "true or false")
@@ -120,6 +143,22 @@ STEP_FIELDS: dict[str, Form] = {
     "file": STRING,
     "read_at": NUMBER,
 }
+#: Settings of a step that this process acts on; others are left to those whose they are.
+SETTINGS_FIELDS: dict[str, Form] = {
+    "cache": (lambda value: isinstance(value, (bool, int, float)), "true, false or seconds"),
+    "timeout": (
+        lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0,
+        "a number of seconds above 0",
+    ),
+    "secrets": (
+        lambda value: isinstance(value, (list, dict)) and all(map(_is_text, value)),
+        "a list of names of variables, or an object with them",
+    ),
+    "environment": OBJECT_OF_STRINGS,
+    **dict.fromkeys(("requirements", "files"), STRINGS),
+    **dict.fromkeys(("allow_pickle", "allow_secret_output", "check_types"), FLAG),
+    "image": STRING,
+}
 LOOP_FIELDS: dict[str, Form] = {
     "for": (
         lambda value: isinstance(value, str) and bool(value.partition(" in ")[2].strip()),
@@ -130,9 +169,9 @@ LOOP_FIELDS: dict[str, Form] = {
 }
 FIELDS: dict[str, Form] = {
     "do": (lambda value: value in TASKS, f"one of {', '.join(TASKS)}"),
-    "pipeline": STRING,
-    "run_id": STRING,
-    "node": STRING,
+    "pipeline": NAME,
+    "run_id": NAME,
+    "node": NAME,
     "map_index": (
         lambda value: isinstance(value, list) and all(map(_is_number, value)),
         "a list of whole numbers, one for each loop",
@@ -155,13 +194,13 @@ FIELDS: dict[str, Form] = {
     "arguments": STRINGS,
     "handled": STRING,
     "params": OBJECT,
-    "paths": STRINGS,
-    "project": STRING,
-    "store": STRING,
-    "result": STRING,
-    "engine": OBJECT,
+    "paths": NAMES,
+    "project": NAME,
+    "store": NAME,
+    "result": NAME,
+    "engine": (_is_plain_object, "an object without NaN and infinities"),
     "source": STRING,
-    "secrets": STRINGS,
+    "secrets": NAMES,
     **dict.fromkeys(("stage", "look_up", "ends_pod", "fail_items"), FLAG),
     "parameters": OBJECT,
     "git": OBJECT,
@@ -321,6 +360,15 @@ class TaskRequest:
             for name in ("module", "function"):
                 if not self.step.get(name):
                     raise UsageError(f'the field `step.{name}` is missing: "step" wants it')
+            if self.step.get("container") is not None and not (self.step.get("settings") or {}).get(
+                "image"
+            ):
+                raise UsageError("the field `step.settings.image` is missing: a program has one")
+        unknown = [name for name in self.checks if name not in self.values]
+        if unknown:
+            raise UsageError(f"`checks` names `{unknown[0]}`, which is not in `values`")
+        if self.do == "raise" and not self.handled and not self.classes:
+            raise UsageError('"raise" wants the field `classes` or `handled`')
         count, most = len(self.map_index), len(self.loops)
         if self.do == "items":
             if count >= most:
@@ -343,7 +391,11 @@ def read(word: str, variables: Mapping[str, str]) -> TaskRequest:
 def check(given: Mapping[str, Any]) -> None:
     """Raise UsageError unless all fields are known and of their form; null is as if left out."""
     check_fields(given, FIELDS)
-    check_fields(given.get("step") or {}, STEP_FIELDS, "step.")
+    step = given.get("step") or {}
+    check_fields(step, STEP_FIELDS, "step.")
+    settings = step.get("settings") or {}
+    known = {name: value for name, value in settings.items() if name in SETTINGS_FIELDS}
+    check_fields(known, SETTINGS_FIELDS, "step.settings.")
     for number, loop in enumerate(given.get("loops") or ()):
         check_fields(loop, LOOP_FIELDS, f"loops[{number}].")
         if "for" not in loop:
@@ -368,11 +420,22 @@ def check_fields(given: Mapping[str, object], forms: Mapping[str, Form], place: 
 def json_object(text: str, name: str) -> dict[str, Any]:
     """Read a JSON object. Raises UsageError, which calls it ``name``."""
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=_without_doubles)
+    except RecursionError:
+        raise UsageError(f"{name} is nested too deep") from None
     except ValueError as error:
         raise UsageError(f"{name} is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise UsageError(f"{name} wants a JSON object, not {text[:80]}")
+    return found
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has two fields `{double}`")
     return found
 
 
@@ -385,15 +448,19 @@ def index_path(text: str, name: str) -> list[int]:
     if text in ("", "-1", "None"):
         return []
     parts = text.split(".")
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise UsageError(f'{name} wants numbers such as "2" or "0.1", not {text!r}')
+    if not all(map(_is_digits, parts)):
+        raise UsageError(f'{name} wants numbers such as "2" or "0.1", not {text[:80]!r}')
     return [int(part) for part in parts]
 
 
 def _whole_number(text: str, name: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise UsageError(f"{name} wants a number from 1, not {text!r}")
+    if not _is_digits(text) or int(text) < 1:
+        raise UsageError(f"{name} wants a number from 1, not {text[:80]!r}")
     return int(text)
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def _from_variables(given: TaskJson, variables: Mapping[str, str]) -> TaskJson:

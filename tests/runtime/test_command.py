@@ -94,6 +94,10 @@ def step_of(function: str, node: str = "n", **fields: Any) -> str:
     return json.dumps({"pipeline": "p", "node": node, "step": step, **fields})
 
 
+def settings_of(**settings: Any) -> dict[str, Any]:
+    return {"step": {"module": "jobs", "function": "pair", "settings": settings}}
+
+
 @pytest.fixture
 def engine(tmp_path):
     """An engine whose documents are all checked against the published schemas afterwards."""
@@ -485,10 +489,36 @@ class TestUsage:
             ({"do": "items"}, 'the field `loops` is missing: "items" wants it'),
             ({"do": "items", "loops": [{"for": "x in y"}], "map_index": [0]}, "no loop of 1 left"),
             ({"do": "decide"}, 'the field `expression` is missing: "decide" wants it'),
+            ({"do": "raise"}, '"raise" wants the field `classes` or `handled`'),
+            ({"checks": ["zz"]}, "`checks` names `zz`, which is not in `values`"),
+            ({"store": "/tmp/\ud800"}, "the field `store` wants a string without surrogates"),
+            ({"paths": ["a\0"]}, "the field `paths` wants a list of strings without surrogates"),
+            ({"engine": {"a": float("nan")}}, "the field `engine` wants an object without NaN"),
+            ({"result": "/nowhere/result.json"}, "/nowhere/result.json: No such file"),
+            (settings_of(secrets=5), "`step.settings.secrets` wants a list of names"),
+            (settings_of(timeout=-5), "`step.settings.timeout` wants a number of seconds above 0"),
+            (settings_of(files=5), "`step.settings.files` wants a list of strings, not 5"),
+            ({"step": {"container": {}}}, "the field `step.module` is missing"),
         ],
     )
     def test_a_request_that_means_nothing(self, engine, fields, message):
         engine.call(step_of("pair", **fields), code=2)
+        assert message in engine.err
+        assert "Traceback" not in engine.err
+        assert not engine.store.exists()
+
+    @pytest.mark.parametrize(
+        ("text", "variables", "message"),
+        [
+            ('{"a": ' + "[" * 5_000 + "]" * 5_000 + "}", {}, "the request is nested too deep"),
+            ('{"node": "a", "node": "b"}', {}, "an object has two fields `node`"),
+            ("{}", {"LEVADA_TRY": "1" * 5_000}, "LEVADA_TRY wants a number from 1"),
+            ("{}", {"LEVADA_MAP_INDEX": "1" * 5_000}, "LEVADA_MAP_INDEX wants numbers"),
+        ],
+        ids=["deep", "double", "try", "index"],
+    )
+    def test_a_request_of_another_form(self, engine, text, variables, message):
+        engine.call("-", given=text, code=2, **variables)
         assert message in engine.err
         assert "Traceback" not in engine.err
 

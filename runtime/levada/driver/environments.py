@@ -12,7 +12,6 @@ from levada.store import digest_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-
     from levada.record_types import EnvironmentPart
     from levada.request import StepRequest
     from levada.store import Store

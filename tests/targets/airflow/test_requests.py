@@ -78,7 +78,8 @@ def test_a_step_in_a_loop(dag_file: Any) -> None:
 
 def test_a_program(dag_file: Any) -> None:
     part = {"command": ["/bin/count"], "args": None, "outputs": {"n": "int"}}
-    task = dag_file.Program(task_id="count", step="tools:count", code="sha256:0", container=part)
+    own = {"step": "tools:count", "code": "sha256:0", "settings": {"image": "tools:1"}}
+    task = dag_file.Program(task_id="count", container=part, **own)
     found = asked(dag_file, task, stage=True, look_up=True, ends_pod=True)
     assert found.step.get("container") == part
     assert (found.stage, found.look_up, found.ends_pod) == (True, True, True)
