@@ -283,16 +283,17 @@ def _returned(scope: Scope) -> object:
 
 
 def _without_broken(scope: Scope, other: Scope) -> Scope:
-    """Return a scope; one that has returned has lists as the other way has them, if it lost them.
+    """Return a scope; one that has returned has lists as they were before, if it lost them.
 
-    Nothing reads a list on the way of a `return`.
+    Nothing reads a list on the way of a `return`, so any value does. It must not be the other
+    way's: an engine that waits for what a value is made of would wait for what has failed.
     """
     if _returned(scope) is not True or _returned(other) is True:
         return scope
     found = scope.copy()
     for cell, held in scope.cells.items():
         if held.broken is not None and cell in other.cells:
-            found.cells[cell] = other.cells[cell]
+            found.cells[cell] = replace(held, broken=None)
     return found
 
 
