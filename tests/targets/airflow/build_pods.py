@@ -51,7 +51,7 @@ def context(task: Any, parameters: dict[str, Any]) -> dict[str, Any]:
         data_interval_start=now,
         data_interval_end=None,
     )
-    ti = SimpleNamespace(task_id=task.task_id, map_index=-1, try_number=1)
+    ti = SimpleNamespace(task_id=task.task_id, map_index=-1, try_number=1, max_tries=0)
     found = {"run_id": RUN_ID, "ti": ti, "params": parameters, "dag": task.dag, "dag_run": run}
     return found | {"macros": SimpleNamespace(json=json)}
 
