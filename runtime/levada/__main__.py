@@ -70,23 +70,11 @@ def checked(run: Callable[[], int]) -> int:
 def _run(request: TaskRequest) -> int:
     from levada.command import Command
 
-    _check_result(request.result)
     command = Command(request, dict(os.environ))
     code = command.run()
     if command.answer is not None:
         _answer(command, request.result)
     return code
-
-
-def _check_result(result: str | None) -> None:
-    """Find out before anything is done whether the answer can be written. Raises UsageError."""
-    from levada.errors import UsageError
-
-    try:
-        if result:
-            open(result, "a").close()
-    except OSError as error:
-        raise UsageError(f"the field `result`: {result}: {error.strerror}") from None
 
 
 def _answer(command: Command, result: str | None) -> None:

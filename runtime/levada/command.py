@@ -424,8 +424,26 @@ def _project(request: TaskRequest) -> Project:
     if not os.path.isdir(root):
         raise UsageError(f"the project's folder {root} is not there")
     os.chdir(root)
+    if request.result:
+        _check_result(request.result)
     paths = [os.path.join(root, path) for path in request.paths]
     return Project(root, [*paths, root, os.path.join(root, "src")])
+
+
+def _check_result(result: str) -> None:
+    """Raise UsageError if the answer could not be written there once the task is done."""
+    import errno
+
+    folder = os.path.dirname(os.path.abspath(result))
+    problem = 0
+    if os.path.isdir(result):
+        problem = errno.EISDIR
+    elif not os.path.isdir(folder):
+        problem = errno.ENOENT
+    elif not os.access(result if os.path.exists(result) else folder, os.W_OK):
+        problem = errno.EACCES
+    if problem:
+        raise UsageError(f"the field `result`: {result}: {os.strerror(problem)}")
 
 
 def _store_url(request: TaskRequest, project: Project) -> str:

@@ -1,4 +1,4 @@
-"""The end of a run on an engine that runs nothing of Levada after its tasks: the tasks say it.
+"""Writes the outcome of a run from its tasks: on Airflow and Kubeflow no code runs after them.
 
 A run has succeeded once its last task has collected what the pipeline returns. It has failed with
 the first failure that nothing in the pipeline handles and after which there is no other attempt.

@@ -143,7 +143,7 @@ STEP_FIELDS: dict[str, Form] = {
     "file": STRING,
     "read_at": NUMBER,
 }
-#: Settings of a step that this process acts on; others are left to those whose they are.
+#: Settings of a step that this process acts on. Others are not checked here.
 SETTINGS_FIELDS: dict[str, Form] = {
     "cache": (lambda value: isinstance(value, (bool, int, float)), "true, false or seconds"),
     "timeout": (

@@ -415,6 +415,15 @@ class TestFailures:
         assert "Traceback" not in engine.err
 
 
+def test_a_result_beside_the_project(engine, tmp_path):
+    """A relative path is one of the project's folder, and a failed task leaves no file."""
+    name = os.path.relpath(tmp_path / "result.json", PROJECT)
+    engine.step("fails", sources={"x": "1"}, code=1, result=name)
+    assert not (tmp_path / "result.json").exists()
+    engine.step("count", sources={"n": "1"}, result=name)
+    assert json.loads((tmp_path / "result.json").read_text())["return"] == [0]
+
+
 class TestEndOfARun:
     """What fails for good and is not handled ends the run, which no later task could say."""
 

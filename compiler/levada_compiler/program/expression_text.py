@@ -441,8 +441,8 @@ def _failing(nodes: tuple[Node, ...], *, with_values: bool) -> Iterator[str]:
         inner = node.regions()
         if isinstance(node, Guard):
             # What a `finally` raises takes the place of what was raised before it.
-            handled = node.body if node.handler is None else node.handler
-            inner = (node.final, handled)
+            unhandled = node.body if node.handler is None else node.handler
+            inner = (node.final, unhandled)
         for region in inner:
             yield from _failing(region, with_values=with_values)
 

@@ -318,7 +318,9 @@ class Evaluation(Walker):
     def _raised(self, name: str) -> Exception | None:
         """Return what evaluating a definition raises; None too where it was not reached."""
         if name not in self.scope.definitions.texts:
-            raise ExpressionError(f"`{name}` is not a value that was said")
+            raise ExpressionError(
+                f"there is no value `{name}`: it was not given with the expressions"
+            )
         try:
             self.defined(name)
         except InputError:
