@@ -290,7 +290,11 @@ def test_a_call_says_which_step_it_is_of(tasks: Tasks) -> None:
     ("call", "kubeflow", "message"),
     [
         ({"do": "check", "node": "n", "unles": []}, {}, "there is no field `unles`"),
-        ({"do": "check", "node": 1}, {}, "the field `node` wants a string, not 1"),
+        (
+            {"do": "check", "node": 1},
+            {},
+            "the field `node` wants a string without surrogates and NUL, not 1",
+        ),
         ({"do": "check", "node": "n"}, {"caught": 1}, "`kubeflow.caught` wants true or false"),
         ({"do": "check", "node": "n"}, {"role": "r"}, "`kubeflow.role` wants one of stage,"),
         (
