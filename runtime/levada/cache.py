@@ -13,13 +13,13 @@ import os
 import time
 
 from levada import environment, input_classes, observations, records, values
-from levada.artifact import Artifact, ArtifactError
+from levada.artifact import Artifact
 from levada.store import StoreError, digest_of
 from levada.trees.canonical import canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from typing import Any
 
     from levada.cache_types import (
@@ -146,9 +146,8 @@ def lookup(request: StepRequest, store: Store, *, here: bool = True) -> Lookup:
         return found
     names = store.list(_folder(found.key))[-_MOST_ENTRIES:]
     for name in reversed(names):
-        entry: CacheEntry | None = records.read_json(store, f"{_folder(found.key)}/{name}")
-        observed: Mapping[str, object] = (entry and entry.get("observed")) or {}
-        if not here and observations.is_of_its_place(observed):
+        entry = _read(store, f"{_folder(found.key)}/{name}", found.key)
+        if entry and not here and observations.is_of_its_place(entry["observed"]):
             found.is_open, found.reasons = True, []
             return found
         reasons = _faults(entry, found.key, request, store)
@@ -260,6 +259,12 @@ def _folder(key: str) -> str:
     return f"cache/{key}"
 
 
+def _read(store: Store, path: str, key: str) -> CacheEntry | None:
+    """Read an entry; None if it is damaged, or lies under a key that is not its own."""
+    entry: CacheEntry | None = records.read_json(store, path, "cache")
+    return entry if entry is not None and key_of(entry["parts"]) == key else None
+
+
 def _sorted(value: object) -> Json:
     found: Json = json.loads(json.dumps(value, sort_keys=True))
     return found
@@ -267,23 +272,14 @@ def _sorted(value: object) -> Json:
 
 def _faults(entry: CacheEntry | None, key: str, request: StepRequest, store: Store) -> list[Reason]:
     """Say why an entry cannot be used; nothing if it can."""
-    if entry is None or entry.get("schema") != SCHEMA:
+    if entry is None:
         return [{"part": "entry", "text": "the cache's entry is damaged"}]
-    for name, digest in (entry.get("reads") or {}).items():
+    for name, digest in entry["reads"].items():
         if context_reads(request, [name]).get(name) != digest:
             text = f"the step reads {name} of its context, which is another one now"
             return [{"part": "context", "text": text}]
-    try:
-        held = [entry["returns"], *entry["artifacts"].values()]
-        artifacts = [Artifact.from_json(artifact) for artifact in held]
-        whole = None not in (entry["outputs"], entry["metrics"], entry["params"])
-        whole = whole and bool(entry["from"]["run_id"]) and isinstance(entry["created"], float)
-        whole = whole and set(observations.PARTS) <= set(entry["observed"])
-    except (ArtifactError, KeyError, AttributeError, TypeError):
-        whole = False
-    if not whole:
-        return [{"part": "entry", "text": "the cache's entry is damaged"}]
-    for artifact in artifacts:
+    held = [entry["returns"], *entry["artifacts"].values()]
+    for artifact in map(Artifact.from_json, filter(None, held)):
         if not values.verify(artifact, store):
             text = f"what it gave is missing from the store or damaged: {artifact.digest}"
             return [{"part": "blob", "text": text}]
@@ -352,9 +348,9 @@ def _changes(before: Record, after: Record) -> list[Reason]:
     for part, text in texts.items():
         if old.get(part) != new.get(part):
             changes.append(_change(part, text, old.get(part), new.get(part)))
-    changes += _input_changes(old["inputs"], new["inputs"])
+    changes += _input_changes(old.get("inputs") or {}, new.get("inputs") or {})
     changes += _class_changes(old.get("classes") or {}, new.get("classes") or {})
-    if old["environment"] != new["environment"]:
+    if old.get("environment") != new.get("environment"):
         changes += _environment_changes(before["environment"], after["environment"])
     return changes
 

@@ -1,8 +1,8 @@
 """``python -m levada.contained``: an attempt in a container of its own, as its first process.
 
     python -m levada.contained run FILE        the attempt of a file (see ``levada.handover``)
-    python -m levada.contained stored PATH     the attempt at a path of the store, in a pod
-    python -m levada.contained stage PATH      only hand the inputs of a container step over
+    python -m levada.contained stored DIGEST   the attempt that a pod is for, from the store
+    python -m levada.contained stage DIGEST    only hand the inputs of a container step over
     python -m levada.contained describe        what the image has, as a line of JSON
 
 The kernel treats the first process of a container differently: signals without a handler are
@@ -55,16 +55,16 @@ def _run(path: str) -> int:
     return handover.run(*handover.read(text))
 
 
-def _stage(path: str) -> int:
+def _stage(orders: str) -> int:
     from levada import stored_attempt
 
-    return stored_attempt.stage(stored_attempt.read(path)[0])
+    return stored_attempt.stage(stored_attempt.read(orders)[0])
 
 
-def _run_stored(path: str) -> int:
+def _run_stored(orders: str) -> int:
     from levada import stored_attempt
 
-    request, looked_up = stored_attempt.read(path)
+    request, looked_up = stored_attempt.read(orders)
     overdue: list[bool] = []
     status = _wait_for(
         lambda: stored_attempt.run(request, looked_up), stored_attempt.longest(request), overdue

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from time import gmtime, strftime, time_ns
 
+from levada import document_schemas
 from levada.store import quote_name, unquote_name
 
 TYPE_CHECKING = False
@@ -42,12 +43,7 @@ def run_path(pipeline: str, run_id: str) -> str:
 
 def node_path(pipeline: str, run_id: str, node: str, map_index: Sequence[int] | None) -> str:
     """Give the folder of a node, in one iteration of the loops around it."""
-    return path_in_run(run_path(pipeline, run_id), node, map_index)
-
-
-def path_in_run(run: str, node: str, map_index: Sequence[int] | None) -> str:
-    """Give the folder of a node in the folder of its run."""
-    path = f"{run}/{quote_name(node)}"
+    path = f"{run_path(pipeline, run_id)}/{quote_name(node)}"
     return f"{path}/[{'.'.join(map(str, map_index))}]" if map_index else path
 
 
@@ -66,12 +62,12 @@ def record_path(attempt: str) -> str:
 # `Any` is for the step command, which still takes records as plain dicts.
 def read_record(store: Store, attempt: str) -> Any:
     """Read the `Record` in the folder of an attempt; None if there is none."""
-    return read_json(store, record_path(attempt))
+    return read_json(store, record_path(attempt), "record")
 
 
 def read_run(store: Store, run: str) -> RunDocument | None:
     """Read the ``run.json`` in the folder of a run; None if there is none."""
-    document: RunDocument | None = read_json(store, f"{run}/run.json")
+    document: RunDocument | None = read_json(store, f"{run}/run.json", "run")
     return document
 
 
@@ -97,21 +93,16 @@ def read_outcome(store: Store, pipeline: str, run_id: str) -> OutcomeDocument | 
     found = _outcomes(store, folder)
     if not found:
         return None
-    outcome: OutcomeDocument | None = read_json(store, f"{folder}/{_outcome_name(max(found))}")
+    path = f"{folder}/{_outcome_name(max(found))}"
+    outcome: OutcomeDocument | None = read_json(store, path, "outcome")
     return outcome
-
-
-def kind_of(outcome: OutcomeDocument) -> str:
-    """Give how a pipeline returned its outputs; documents of before version 2 say less."""
-    kind: str | None = outcome.get("kind")
-    return kind or ("tuple" if outcome.get("is_tuple") else "value")
 
 
 def returned(kind: str, names: list[str], shown: list[Json]) -> Json:
     """Give what a pipeline returned as plain JSON, of its outputs as such."""
     if kind in ("none", "value"):
         return shown[0] if shown else None
-    return shown if kind == "tuple" else dict(zip(names, shown, strict=True))
+    return shown if kind == "tuple" else dict(zip(names, shown, strict=False))
 
 
 def _outcomes(store: Store, folder: str) -> list[int]:
@@ -132,18 +123,18 @@ def document(content: Mapping[str, object]) -> bytes:
 
 
 def read_document(store: Store, path: str) -> dict[str, Any] | None:
-    """Read a document; None if it is not there or is not whole."""
-    found: dict[str, Any] | None = read_json(store, path)
-    return found
-
-
-def read_json(store: Store, path: str) -> Any:
-    """Read a document of which the caller declares the shape; None as in `read_document`."""
+    """Read a document; None if it is not there or is not whole: no JSON object."""
     try:
         content = json.loads(store.read(path))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def read_json(store: Store, path: str, schema: str) -> Any:
+    """Read a document of a schema (`document_schemas.fits`); None also if it does not fit."""
+    content = read_document(store, path)
+    return content if document_schemas.fits(content, schema) else None
 
 
 def has_node(store: Store, pipeline: str, run_id: str, node: str) -> bool:

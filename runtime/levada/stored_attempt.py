@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from levada.cache import Lookup
-    from levada.driver.driver_types import JournalEntry, LostPart, PeakMemory, PodMessage
+    from levada.driver.driver_types import LostPart, PeakMemory, PodMessage
     from levada.record_types import Record, RecordEnd
     from levada.request import StepRequest
 
@@ -33,31 +33,29 @@ DONE, FAILED, PERMANENT, TERMINATED = 0, 1, 65, 143
 _MARGIN = 5
 
 
-def read(path: str) -> tuple[StepRequest, Lookup | None]:
-    """The attempt at a path of the store that LEVADA_STORE names; from now in its project.
+def read(orders: str) -> tuple[StepRequest, Lookup | None]:
+    """The attempt that this pod is to run; from now in its project. Raises StoreError.
 
-    In a pod of an Indexed Job the path is that of the driver's note of which attempts it runs.
+    ``orders`` is the digest of a blob in the store that LEVADA_STORE names: a list of
+    [path, digest] of the requests of the Job's pods, in the order of their completion indexes.
+    Nobody who can write to the store can have a pod run something else.
     """
     from levada import handover
-    from levada.store import open_store
+    from levada.store import StoreError, digest_of, open_store
 
     store = open_store(os.environ["LEVADA_STORE"])
     os.chdir(os.environ.get("LEVADA_PROJECT") or ".")
-    place = os.environ.get("JOB_COMPLETION_INDEX")
-    if place is not None:
-        path = _request_of(json.loads(store.read(path)), path, int(place))
-    request, looked_up = handover.read(store.read(path))
+    place = int(os.environ.get("JOB_COMPLETION_INDEX") or 0)
+    path, digest = json.loads(store.read_blob(orders))[place]
+    data = store.read(path)
+    if digest_of(data) != digest:
+        raise StoreError(
+            f"{path} in the store is not the request that this pod is for; somebody changed it:"
+            " start the run again"
+        )
+    request, looked_up = handover.read(data)
     request.store = store.url  # the driver may have it mounted elsewhere
     return request, looked_up
-
-
-def _request_of(noted: JournalEntry, path: str, place: int) -> str:
-    """The path of the request of one of the attempts that are noted in the run's journal."""
-    from levada import records
-
-    node, map_index, number = noted["start"][place]
-    run = path.rsplit("/", 2)[0]
-    return f"{records.path_in_run(run, node, map_index)}/{number}/request.json"
 
 
 def run(request: StepRequest, looked_up: Lookup | None) -> int:

@@ -50,17 +50,17 @@ OWNER = {"metadata": {"name": "run", "uid": "u-1"}}
 
 @given(st.lists(st.tuples(st.just("train"), INDEXES, st.integers(1, 9)), min_size=1))
 def test_a_job_of_several_says_which(keys: list[jobs.Key]) -> None:
-    job = jobs.indexed(TEMPLATE, OWNER, "many", keys, "runs/x/driver-journal/1.json")
+    job = jobs.indexed(TEMPLATE, OWNER, "many", keys, "sha256:0")
     assert jobs.keys_of(job) == keys
     assert job["spec"]["completions"] == job["spec"]["parallelism"] == len(keys)
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert container["command"][-2:] == ["stored", "runs/x/driver-journal/1.json"]
+    assert container["command"][-2:] == ["stored", "sha256:0"]
     assert jobs.ITEMS not in job["spec"]["template"]["metadata"]["annotations"]
 
 
 @given(KEYS)
 def test_a_job_of_one_says_which(key: jobs.Key) -> None:
-    assert jobs.keys_of(jobs.manifest(TEMPLATE, OWNER, key, "request.json")) == [key]
+    assert jobs.keys_of(jobs.manifest(TEMPLATE, OWNER, key, "sha256:0")) == [key]
 
 
 @given(RUNS, NODES, st.integers(1, 10**6))
@@ -93,11 +93,11 @@ def test_the_ends_of_several(status: dict[str, Any], ends: list[str]) -> None:
 
 
 def test_the_job_belongs_to_the_run_and_the_template_stays() -> None:
-    job = jobs.manifest(TEMPLATE, OWNER, ("train", (3,), 2), "runs/x/request.json")
+    job = jobs.manifest(TEMPLATE, OWNER, ("train", (3,), 2), "sha256:0")
     assert TEMPLATE["metadata"] == {"labels": {"a": "b"}}
     assert job["metadata"]["labels"] == {"a": "b", jobs.RUN: "u-1"}
     assert job["metadata"]["annotations"][jobs.MAP_INDEX] == "3"
     (reference,) = job["metadata"]["ownerReferences"]
     assert (reference["uid"], "blockOwnerDeletion" in reference) == ("u-1", False)
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert container["command"][-2:] == ["stored", "runs/x/request.json"]
+    assert container["command"][-2:] == ["stored", "sha256:0"]

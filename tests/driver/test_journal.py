@@ -36,7 +36,9 @@ def test_many_writers_see_one_order(tmp_path: Path) -> None:
     def write(number: int) -> None:
         journal = Journal(store, "runs/p/r")
         for turn in range(25):
-            seen[number].append(journal.propose({"time": float(turn), "ended": [number]}))
+            seen[number].append(
+                journal.propose({"time": float(turn), "ended": [["a", [], number + 1]]})
+            )
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
     for thread in threads:

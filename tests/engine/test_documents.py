@@ -9,6 +9,8 @@ from typing import Any
 import jsonschema
 import levada
 import pytest
+from levada import values
+from levada.store import open_store
 
 from tests.engine.project import Project
 
@@ -20,6 +22,8 @@ BODIES = {
     "killed": "os._exit(3)",
     "timeout": "signal.signal(signal.SIGALRM, signal.SIG_IGN); time.sleep(60)",
 }
+
+NUMBERS = (("one", 1), ("two", 2))
 
 
 def check(document: Path) -> dict[str, Any]:
@@ -64,3 +68,19 @@ def test_a_record_says_where_the_function_starts(tmp_path: Path) -> None:
         ("pipeline.py", line),
         ("pipeline.py", None),
     ]
+
+
+def test_an_entry_under_the_key_of_another_is_a_miss(tmp_path: Path) -> None:
+    steps = "".join(f"@step\ndef {n}(x: int) -> int:\n    return {v}\n\n" for n, v in NUMBERS)
+    body = steps + "@pipeline\ndef main():\n    return one(0), two(0)\n"
+    project = Project(tmp_path, body)
+    project.run()
+    found = {}
+    for path in Path(project.store, "cache").glob("*/*.json"):
+        found[json.loads(path.read_text())["parts"]["step"]] = path
+    found["pipeline:two"].chmod(0o644)
+    found["pipeline:two"].write_text(found["pipeline:one"].read_text())
+    again = project.run()
+    store = open_store(project.store)
+    assert [values.decode(tree, store) for tree in again.outputs] == [1, 2]
+    assert [project.record(again, name)["cache"]["hit"] for name, _ in NUMBERS] == [True, False]

@@ -6,18 +6,43 @@ from copy import deepcopy
 
 import pytest
 from levada import cache, observations, records
-from levada.store import Store, open_store
+from levada.store import Store, digest_of, open_store
 
+TIME = "2026-01-01T00:00:00.000000Z"
 BEFORE = {
+    "schema": records.RECORD_SCHEMA,
     "pipeline": "p",
     "run_id": "20260101-000000-a",
     "node": "train",
     "map_index": [1],
     "attempt": 1,
+    "step": "m:f",
     "status": "succeeded",
-    "environment": {"python": "3.11.7", "packages": {"pandas": "3.0", "old": "1"}},
+    "started": TIME,
+    "finished": TIME,
+    "seconds": 0.0,
+    "code": {"digest": digest_of(b"1"), "file": "m.py", "line": 1},
+    "environment": {
+        "digest": digest_of(b"2"),
+        "python": "3.11.7",
+        "implementation": "CPython",
+        "platform": "linux",
+        "packages": {"pandas": "3.0", "old": "1"},
+        "image": None,
+    },
+    "git": None,
+    "parameters": {},
+    "inputs": {},
+    "returns": None,
+    "outputs": {},
+    "metrics": [],
+    "params": {},
+    "artifacts": {},
+    "resources": {},
     "cache": {
+        "key": "0" * 64,
         "hit": False,
+        "from": None,
         "reasons": [],
         "parts": {
             "step": "m:f",
@@ -27,6 +52,10 @@ BEFORE = {
             "outputs": [],
         },
     },
+    "error": None,
+    "engine": {"name": "local"},
+    "allow_pickle": [],
+    "warnings": [],
 }
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import levada
 import pytest
-from levada import handover
+from levada import handover, records
 from levada.cache import Lookup
 from levada.errors import UsageError
 from levada.request import StepRequest
+from levada.store import digest_of, open_store
 
 PROJECT = Path(__file__).parent / "cases" / "attempts"
 
@@ -89,3 +90,37 @@ def test_a_request_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
     done = contained(file)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("levada-step: the request is not JSON")
+
+
+def pod(store: Path, orders: str) -> subprocess.CompletedProcess[str]:
+    """Run what a pod runs, with the digest that its arguments have."""
+    return subprocess.run(
+        [sys.executable, "-m", "levada.contained", "stored", orders],
+        env={**os.environ, "LEVADA_STORE": str(store), "LEVADA_PROJECT": str(PROJECT)},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("changed", ["", "request", "list"])
+def test_a_pod_runs_only_what_its_arguments_say(tmp_path: Path, changed: str) -> None:
+    """Whoever writes to the store can make it fail, and not have it run something else."""
+    store = open_store(str(tmp_path / "store"))
+    path, data = "runs/p/r/double/1/request.json", json.dumps(request(tmp_path)).encode()
+    other = json.dumps(request(tmp_path, inputs={"x": 5})).encode()
+    store.write_once(path, other if changed == "request" else data)
+    orders = store.put_blob(json.dumps([[path, digest_of(data)]]).encode())
+    blob = Path(str(store.blob_path(orders)))
+    if changed == "list":
+        blob.chmod(0o644)
+        blob.write_text(json.dumps([[path, digest_of(other)]]))
+    ended = pod(tmp_path / "store", orders)
+    record = records.latest_success(store, "p", "r", "double", None)
+    if changed:
+        assert ended.returncode == 1
+        assert record is None
+        assert "Traceback" not in ended.stderr
+        assert ("somebody changed it" if changed == "request" else "damaged") in ended.stderr
+    else:
+        assert ended.returncode == 0, ended.stderr
+        assert record["inputs"]["x"]["tree"] == 4

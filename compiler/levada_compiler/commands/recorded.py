@@ -54,7 +54,7 @@ class Recorded:
         if outcome is None:
             return None
         shown = [values.display(tree, self._store) for tree in outcome["outputs"]]
-        return (records.returned(records.kind_of(outcome), outcome["names"], shown),)
+        return (records.returned(outcome["kind"], outcome["names"], shown),)
 
     def enriched(self, step: StepState) -> StepState:
         """The step with what its record says better than the engine."""
@@ -100,7 +100,7 @@ class Recorded:
 
     def _document(self, path: str) -> dict[str, Any] | None:
         try:
-            return None if self._store is None else records.read_document(self._store, path)
+            return None if self._store is None else records.read_json(self._store, path, "record")
         except (StoreError, OSError) as error:
             self._give_up(error)
             return None

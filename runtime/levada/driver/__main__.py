@@ -41,15 +41,19 @@ def main(words: list[str]) -> int:
     try:
         store = open_store(os.environ["LEVADA_STORE"])
         store.prepare()
-        snapshot = settle(store, owner, words[0])
+        snapshot = settle(api, store, owner, words[0])
     except (ParameterError, UnknownStore) as error:
         return _refuse(api, owner, str(error))
-    except (StoreError, OSError, ValueError) as error:
+    except (ApiError, StoreError, OSError, ValueError) as error:
         sys.stderr.write(f"the run cannot begin yet: {error}\n")
         return LOST
     project = os.environ.get("LEVADA_PROJECT") or os.getcwd()
     os.chdir(project)
-    outcome = DriverRun(snapshot, store, project).drive(api, owner)
+    try:
+        outcome = DriverRun(snapshot, store, project).drive(api, owner)
+    except StoreError as error:
+        sys.stderr.write(f"the run cannot go on: {error}\n")
+        return LOST
     _tell(outcome)
     return SUCCEEDED if outcome.status == "succeeded" else NOT_SUCCEEDED
 

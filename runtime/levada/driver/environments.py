@@ -27,7 +27,9 @@ def known(store: Store, image: str, request: StepRequest) -> EnvironmentPart | N
     if request.container is not None:
         return programs.environment(image)
     path = _path(image, request)
-    found: EnvironmentPart | None = None if path is None else records.read_json(store, path)
+    if path is None:
+        return None
+    found: EnvironmentPart | None = records.read_json(store, path, "record#/properties/environment")
     return found
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import time
 
 from levada.engine import Ended, Executor
 from levada.runner import record_hit
+from levada.store import StoreError
 
 from . import jobs, pods, troubles
 from .api import ApiError
@@ -154,7 +156,12 @@ class JobExecutor(Executor):
 
     def _place_together(self, keys: list[Key]) -> None:
         """These get one Job: that is what the journal's last entry says."""
-        members = [self._running[key] for key in keys]
+        members = [self._running[key] for key in keys if key in self._running]
+        if len(members) != len(keys):
+            raise StoreError(
+                f"{self._journal.path(self._journal.number)} in the store names attempts that are"
+                " not to be run; somebody changed it: start the run again"
+            )
         if len(members) == 1:
             self._place_alone(members[0])
         elif members:
@@ -288,24 +295,32 @@ class JobExecutor(Executor):
         wanted = [one for one in alive if not self._results.has_record(one)]
         if not wanted:
             return
-        for running in wanted:
-            self._requests.hand_over(running.attempt)
+        manifest = self._manifest(job, wanted)
         try:
-            job.state = self._api.create("jobs", self._manifest(job))
+            job.state = self._api.create("jobs", manifest)
         except ApiError as error:
             self._not_created(job, error)
             return
         job.created = True
         self._settle_all(job)
 
-    def _manifest(self, job: JobOf) -> KubernetesObject:
+    def _manifest(self, job: JobOf, wanted: list[Running]) -> KubernetesObject:
         template = self._requests.template(job.keys[0][0])
+        orders = self._orders(job, wanted)
         if job.entry:
-            return jobs.indexed(template, self._owner, job.name, job.keys, job.entry)
-        (running,) = job.members.values()
-        return jobs.manifest(
-            template, self._owner, running.key, self._requests.path(running.attempt)
-        )
+            return jobs.indexed(template, self._owner, job.name, job.keys, orders)
+        return jobs.manifest(template, self._owner, job.keys[0], orders)
+
+    def _orders(self, job: JobOf, wanted: list[Running]) -> str:
+        """Hand the requests over; gives the digest of a blob that lists them for the Job's pods.
+
+        The pods are told the digest: what they run cannot be changed in the store.
+        """
+        listed = [["", ""] for _ in job.keys]
+        for running in wanted:
+            digest = self._requests.hand_over(running.attempt)
+            listed[running.place] = [self._requests.path(running.attempt), digest]
+        return self._context.store.put_blob(json.dumps(listed).encode())
 
     def _not_created(self, job: JobOf, error: ApiError) -> None:
         if error.status == 409 and error.reason == "AlreadyExists":

@@ -24,6 +24,8 @@ PLACE = "batch.kubernetes.io/job-completion-index"
 QUEUE = "kueue.x-k8s.io/queue-name"
 CANCEL = "levada.dev/cancel"
 PROGRESS = "levada.dev/progress"
+#: Of the driver's Job: the digest of the run's ``run.json``, for the drivers that follow.
+RUN_DOCUMENT = "levada.dev/run-document"
 #: Of a Job: its pods add five characters and a hyphen, and their names are labels as well.
 NAME_LENGTH = 57
 _HASH_LENGTH = 10
@@ -64,12 +66,12 @@ def indexed_name(run: str, uid: str, node: str, entry: int) -> str:
 
 
 def manifest(
-    template: KubernetesObject, owner: KubernetesObject, key: Key, request: str
+    template: KubernetesObject, owner: KubernetesObject, key: Key, orders: str
 ) -> KubernetesObject:
     """The Job of an attempt.
 
-    ``owner`` is the driver's Job: when it goes, so do all of its run. ``request`` is the path of
-    the attempt's request in the store.
+    ``owner`` is the driver's Job: when it goes, so do all of its run. ``orders`` is the digest of
+    a blob that says what its pods run (``levada.stored_attempt``).
     """
     metadata = owner["metadata"]
     node, map_index, number = key
@@ -77,17 +79,17 @@ def manifest(
     if map_index:
         annotations[MAP_INDEX] = ".".join(map(str, map_index))
     own = name(metadata["name"], metadata["uid"], key)
-    return _manifest(template, owner, own, annotations, request)
+    return _manifest(template, owner, own, annotations, orders)
 
 
 def indexed(
-    template: KubernetesObject, owner: KubernetesObject, name: str, keys: Sequence[Key], path: str
+    template: KubernetesObject, owner: KubernetesObject, name: str, keys: Sequence[Key], orders: str
 ) -> KubernetesObject:
     """One Job of several attempts of a node, which run side by side; each may fail by itself.
 
-    ``path`` is that of the entry of the journal that names them.
+    ``orders`` is as that of :func:`manifest`, in the order of ``keys``.
     """
-    job = _manifest(template, owner, name, {NODE: keys[0][0]}, path)
+    job = _manifest(template, owner, name, {NODE: keys[0][0]}, orders)
     job["metadata"]["annotations"][ITEMS] = " ".join(map(_item, keys))
     del job["spec"]["backoffLimit"]
     job["spec"] |= {
@@ -121,7 +123,7 @@ def _manifest(
     owner: KubernetesObject,
     name: str,
     annotations: dict[str, str],
-    path: str,
+    orders: str,
 ) -> KubernetesObject:
     from copy import deepcopy  # the compiler takes names from here, and no copies
 
@@ -144,11 +146,10 @@ def _manifest(
     pod = job["spec"]["template"]
     pod["metadata"]["labels"] = {**pod["metadata"]["labels"], **labels}
     pod["metadata"]["annotations"] = annotations
-    # Made of names of nodes, numbers and percent-quoted text: there is no `$` in it.
     command = ("python", "-m", "levada.contained")
-    pod["spec"]["containers"][0]["command"] = [*command, "stored", path]
+    pod["spec"]["containers"][0]["command"] = [*command, "stored", orders]
     for first in pod["spec"].get("initContainers", [])[:1]:  # of a container step
-        first["command"] = [*command, "stage", path]
+        first["command"] = [*command, "stage", orders]
     return job
 
 

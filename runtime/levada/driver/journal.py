@@ -43,7 +43,9 @@ class Journal:
 
     def read(self) -> JournalEntry | None:
         """The next entry, if there is one."""
-        entry: JournalEntry | None = records.read_json(self._store, self.path(self._next))
+        entry: JournalEntry | None = records.read_json(
+            self._store, self.path(self._next), "journal"
+        )
         if entry is not None:
             self._next += 1
         return entry

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from levada import cache, handover, records
+from levada import cache, handover
 from levada.request import StepRequest
+from levada.store import StoreError, digest_of
 
 from . import earlier, environments
 
@@ -17,8 +18,15 @@ if TYPE_CHECKING:
     from levada.engine.run_context import RunContext
 
 
+#: What the first driver may have known of an attempt, and one that follows it not, or otherwise.
+_LOOKED_UP = ("environment", "looked_up")
+
+
 class Requests:
     """Makes requests, and hands each over once: all drivers of the run go by what is there.
+
+    In the store is also what others may write. What a driver takes from there is only what the
+    cache has; the rest has to be the request that it would have made itself.
 
     ``driver`` is what the target says of the pipeline's Jobs (``levada.driver/1``); of the run
     ``retry_of``, if there is one, what succeeded is not run again.
@@ -32,6 +40,8 @@ class Requests:
         self._templates: dict[str, dict[str, Any]] = driver["templates"]
         self._jobs: dict[str, str] = driver["jobs"]
         self._retry_of = retry_of
+        #: of the requests in the store, as they were when this driver looked at them
+        self._digests: dict[Attempt, str] = {}
 
     def template(self, node: str) -> dict[str, Any]:
         """The Job of a node's attempts, without what differs between them."""
@@ -61,10 +71,11 @@ class Requests:
             content = self._hand_over(attempt, request, self._look_up(request))
         return handover.parse(content)
 
-    def hand_over(self, attempt: Attempt) -> None:
-        """Hand the request over; that of a first attempt was, when it was looked up."""
-        if attempt.number > 1:
+    def hand_over(self, attempt: Attempt) -> str:
+        """Hand the request over, unless it was; gives the digest of what is in the store."""
+        if attempt not in self._digests:
             self._hand_over(attempt, self.of(attempt), None)
+        return self._digests[attempt]
 
     def _look_up(self, request: StepRequest) -> cache.Lookup | None:
         """What is known of the same step with the same inputs; of the image, if that is known.
@@ -90,9 +101,35 @@ class Requests:
         content = handover.content(request.as_json(), looked_up)
         if looked_up is not None and looked_up.hit:
             content["looked_up"]["entry"] = looked_up.entry
-        if self._store.write_once(self.path(attempt), json.dumps(content).encode()):
-            return content
-        return self._handed_over(attempt) or content
+        data = json.dumps(content).encode()
+        if not self._store.write_once(self.path(attempt), data):
+            return self._handed_over(attempt) or content
+        self._digests[attempt] = digest_of(data)
+        return content
 
     def _handed_over(self, attempt: Attempt) -> dict[str, Any] | None:
-        return records.read_document(self._store, self.path(attempt))
+        """What the store has; None if it has nothing. Raises StoreError for another request."""
+        try:
+            data = self._store.read(self.path(attempt))
+        except FileNotFoundError:
+            return None
+        content = _parsed(data)
+        if _own(content) != _own(_parsed(json.dumps(self.of(attempt).as_json()).encode())):
+            raise StoreError(
+                f"{self.path(attempt)} in the store is not the request of this attempt; somebody"
+                " changed it: start the run again"
+            )
+        self._digests[attempt] = digest_of(data)
+        return content
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {}
+
+
+def _own(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name not in _LOOKED_UP}

@@ -9,15 +9,16 @@ from levada import environment, git, records, values
 from levada.engine import Event, Interpreter, Outcome, ParameterError, events
 from levada.engine.run import Run, secrets_of
 from levada.redaction import secret_variables
+from levada.store import digest_of
 
-from . import parameters
+from . import jobs, parameters
 from .executor import JobExecutor
 from .progress import Progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, Literal
 
     from levada.driver.driver_types import DriverDocument, KubernetesObject
     from levada.engine.run_context import RunContext
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from .api import Api
 
 
+#: The fields of ``run.json`` that say what is run.
+_DECIDING: tuple[Literal["plan", "engine", "parameters"], ...] = ("plan", "engine", "parameters")
 #: The run that this one tries again.
 RETRY_OF = "LEVADA_RETRY_OF"
 
@@ -55,21 +58,46 @@ def run_id(owner: KubernetesObject) -> str:
     return f"{metadata['name']}-{metadata['uid'][:8]}"
 
 
-def settle(store: Store, owner: KubernetesObject, folder: str) -> Snapshot:
+def settle(api: Api, store: Store, owner: KubernetesObject, folder: str) -> Snapshot:
     """The snapshot of the Job's run: that of its ``run.json``, written now if there is none.
 
-    Raises ParameterError, and OSError or ValueError if the plan cannot be read.
+    The first driver notes the digest of that at the run's Job, which no step can change. Raises
+    ParameterError, ApiError, StoreError, and OSError or ValueError if the plan cannot be read.
     """
     run = records.run_path(os.environ["LEVADA_PIPELINE"], run_id(owner))
+    noted = (owner["metadata"].get("annotations") or {}).get(jobs.RUN_DOCUMENT)
+    if noted is None:
+        noted = _settle_first(store, owner, folder, run)
+        change = {"metadata": {"annotations": {jobs.RUN_DOCUMENT: noted}}}
+        api.patch("jobs", owner["metadata"]["name"], change)
+    if digest_of(store.read(f"{run}/run.json")) != noted:
+        raise ParameterError([_changed(run)])
     found = records.read_run(store, run)
     if found is None:
-        plan: Plan = _read(f"{folder}/plan.json")
-        driver: DriverDocument = _read(f"{folder}/driver.json")
-        document = _document(store, owner, plan, driver)
-        if not store.write_once(f"{run}/run.json", records.document(document)):
-            document = json.loads(store.read(f"{run}/run.json"))
-        found = document
+        raise ParameterError([_changed(run)])
     return Snapshot(store, found)
+
+
+def _settle_first(store: Store, owner: KubernetesObject, folder: str, run: str) -> str:
+    """Write ``run.json``; gives the digest of what is there.
+
+    A driver that ended before it could note the digest has left the same, but for the time.
+    """
+    plan: Plan = _read(f"{folder}/plan.json")
+    driver: DriverDocument = _read(f"{folder}/driver.json")
+    data = records.document(_document(store, owner, plan, driver))
+    if store.write_once(f"{run}/run.json", data):
+        return digest_of(data)
+    own, found = json.loads(data), records.read_run(store, run)
+    if found is None or any(found[name] != own[name] for name in _DECIDING):
+        raise ParameterError([_changed(run)])
+    return digest_of(store.read(f"{run}/run.json"))
+
+
+def _changed(run: str) -> str:
+    return (
+        f"{run}/run.json in the store is not of this run; somebody changed it: start the run again"
+    )
 
 
 def _read(path: str) -> Any:
