@@ -676,6 +676,16 @@ class Code:
             ]
         return module.loads
 
+    def imports(self, path: str) -> set[str]:
+        """Return the local files that the module at ``path`` imports anywhere, for types also."""
+        module = self._module(path)
+        targets = [target for unit in module.units for target in (*unit.early, *unit.imports)]
+        return {
+            file
+            for target in targets
+            for file in self._loaded_by(module, _absolute(module, target), target[2])
+        }
+
     def unit_loads(self, unit: Unit) -> list[str]:
         """Return the local files that a unit imports when its module is imported."""
         module = self._module(unit.path)

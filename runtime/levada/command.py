@@ -22,6 +22,7 @@ from levada import (
 from levada.artifact import Artifact
 from levada.attempt import Attempt, shown_artifact
 from levada.errors import UsageError
+from levada.program_modules import ProgramModules
 from levada.project import Project
 from levada.redaction import redact_json, secret_variables
 from levada.store import StoreError, open_store
@@ -83,7 +84,8 @@ class Command:
         self._parameters = self._run["parameters"]["trees"]
         if request.params is not None:
             self._parameters = {name: values.encode(v) for name, v in request.params.items()}
-        values.set_project_roots(self._project.search)
+        modules = ProgramModules(self._project, self.store, request.pipeline_file)
+        values.set_program(modules)
         sys.path[:0] = [folder for folder in self._project.search if folder not in sys.path]
 
     def run(self, action: Callable[[], int] | None = None) -> int:
@@ -274,6 +276,7 @@ class Command:
             engine=self.request.engine,
             git=self._run.get("git"),
             project=self._project.root,
+            pipeline_file=self.request.pipeline_file,
             secrets=self.request.secrets,
         )
 

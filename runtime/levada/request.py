@@ -30,6 +30,8 @@ class StepRequest:
     parameter and ``sources`` the expressions that gave them; ``parameters`` are the run's, as
     trees. ``secrets`` are the variables of the secrets of all steps of the run, as far as they are
     known here; their values may be in this process too. ``git`` is that of the run.
+    ``pipeline_file`` is the pipeline's path in the project, as far as it is known (see
+    ``levada.program_modules``).
     ``environment`` describes what the step runs in (see ``levada.environment``) where that is not
     the process that has the request.
     """
@@ -44,6 +46,7 @@ class StepRequest:
         "node",
         "parameters",
         "pipeline",
+        "pipeline_file",
         "project",
         "run_id",
         "secrets",
@@ -69,6 +72,7 @@ class StepRequest:
         engine: EnginePart | None = None,
         git: GitPart | None = None,
         project: str = ".",
+        pipeline_file: str | None = None,
         warnings: list[str] | None = None,
         environment: EnvironmentPart | None = None,
         secrets: list[str] | None = None,
@@ -86,6 +90,7 @@ class StepRequest:
         self.engine = engine or {}
         self.git = git
         self.project = project
+        self.pipeline_file = pipeline_file
         self.warnings = warnings or []
         self.environment = environment
         self.secrets = secrets or []

@@ -29,6 +29,8 @@ from levada.errors import (
 )
 from levada.observe import Observer
 from levada.output_capture import OutputCapture
+from levada.program_modules import ProgramModules
+from levada.project import Project
 from levada.request import StepRequest
 from levada.resources import Usage
 from levada.step_logging import StepLogging
@@ -232,7 +234,8 @@ class Run:
             return
         _check_secrets(request)
         with _Surroundings(request), StepLogging():
-            values.set_project_roots(request.roots)
+            project = Project(request.project, request.roots)
+            values.set_program(ProgramModules(project, self.store, request.pipeline_file))
             observer = self._observer()
             observer.start()
             try:

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         store: str
         result: str
         engine: EnginePart
+        pipeline_file: str | None
         source: str | None
         secrets: list[str]
         stage: bool
@@ -196,6 +197,7 @@ FIELDS: dict[str, Form] = {
     "params": OBJECT,
     "paths": NAMES,
     "project": NAME,
+    "pipeline_file": NAME,
     "store": NAME,
     "result": NAME,
     "engine": (_is_plain_object, "an object without NaN and infinities"),
@@ -230,6 +232,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "project": ("LEVADA_PROJECT", str),
     "engine": ("LEVADA_ENGINE", lambda text: json_object(text, "LEVADA_ENGINE")),
     "source": ("LEVADA_SOURCE", str),
+    "pipeline_file": ("LEVADA_PIPELINE_FILE", str),
     "secrets": ("LEVADA_SECRETS", lambda text: [word for word in text.split(",") if word]),
 }
 USAGE = """\
@@ -255,6 +258,7 @@ REQUEST is a JSON object, @FILE for a file that has it, or - for the standard in
   "loops": [{"for": "d in limits", "where": ["d > 2"]}],
   "paths": ["."],
   "project": "/project",
+  "pipeline_file": "flows/train.py",
   "store": "s3://bucket/levada",
   "params": {"limits": [4, 8, 16]},
   "result": "/tmp/result.json"
@@ -270,8 +274,8 @@ or does what "do" says:
 
 An engine may set LEVADA_RUN_ID, LEVADA_MAP_INDEX, LEVADA_TRY (the attempt), LEVADA_TRIES (the
 number of the last one, "attempts"), LEVADA_PARAMS, LEVADA_STORE, LEVADA_PROJECT, LEVADA_ENGINE,
-LEVADA_SOURCE or LEVADA_SECRETS: they hold what the request does not say. docs/contracts.md,
-section 7, has all fields.
+LEVADA_SOURCE, LEVADA_PIPELINE_FILE or LEVADA_SECRETS: they hold what the request does not say.
+docs/contracts.md, section 7, has all fields.
 """
 
 
@@ -301,12 +305,13 @@ class TaskRequest:
 
     ``attempts`` is the number of the last attempt that the engine makes, None if that is not known.
     ``is_caught`` is True if the pipeline handles a failure of the task: it does not end the run.
-    ``params`` are the run's parameters as JSON values, None if they are not said. With
-    ``fail_items`` an error in an expression of ``items`` is the failure of that item alone.
-    ``secrets`` are the variables of the secrets of all steps. With ``stage`` a container step's
-    inputs are only handed to its program; with ``look_up`` besides, only if the cache does not
-    have its outputs. With ``ends_pod`` an attempt that the cache answers ends with an exit code of
-    its own, after which a pod starts no other container.
+    ``pipeline_file`` is the pipeline's file, relative to the project. ``params`` are the run's
+    parameters as JSON values, None if they are not said. With ``fail_items`` an error in an
+    expression of ``items`` is the failure of that item alone. ``secrets`` are the variables of the
+    secrets of all steps. With ``stage`` a container step's inputs are only handed to its program;
+    with ``look_up`` besides, only if the cache does not have its outputs. With ``ends_pod`` an
+    attempt that the cache answers ends with an exit code of its own, after which a pod starts no
+    other container.
     """
 
     def __init__(self, given: TaskJson, variables: Mapping[str, str]) -> None:
@@ -339,6 +344,7 @@ class TaskRequest:
         self.params = given.get("params")
         self.paths = given.get("paths") or []
         self.project = given.get("project") or "."
+        self.pipeline_file = given.get("pipeline_file")
         self.store = given.get("store")
         self.result = given.get("result")
         self.engine = given.get("engine") or {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from levada.artifact import TREE_FORMAT, Artifact, CorruptArtifact, MaterializerError, NoField
 from levada.store import StoreError
 from levada.trees.canonical import ARTIFACT, artifact_of, canonical, digest, leaf_of, parse
-from levada.trees.classes import set_project_roots, type_name
+from levada.trees.classes import set_program, type_name
 from levada.trees.decode import Decoder
 from levada.trees.display import display
 from levada.trees.encode import Encoder
@@ -32,7 +32,7 @@ __all__ = [
     "load",
     "save",
     "save_with_fields",
-    "set_project_roots",
+    "set_program",
     "tree_type",
     "verify",
 ]

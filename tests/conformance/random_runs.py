@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from levada import expressions, values
 from levada.engine.interpreter import Interpreter
+from levada.program_modules import ProgramModules
+from levada.project import Project
 from levada_compiler.compilation import compile_file
 from levada_compiler.program.ir import Loop
 from levada_compiler.program.plan import plan
@@ -60,11 +62,12 @@ def differences(
     if compilation.program is None:
         return None if compilation.diagnostics else ["refused without a diagnostic"]
     before = set(sys.modules)
-    values.set_project_roots([path.parent])
+    project = Project(str(path.parent), [str(path.parent)])
+    values.set_program(ProgramModules(project, store, path.name))
     try:
         return compared(compilation.program, load(path, path.parent), parameters, store, seed)
     finally:
-        values.set_project_roots([])
+        values.set_program(())
         for name in set(sys.modules) - before:
             sys.modules.pop(name)
 

@@ -12,6 +12,8 @@ from functools import cache
 from typing import Any
 
 from levada import values
+from levada.program_modules import ProgramModules
+from levada.project import Project
 from levada.store import Store
 from levada_compiler.compilation import compile_file
 
@@ -82,7 +84,7 @@ def _made(tree: Any, store: Store) -> Any:
     """The value of a class that runs code of its own: what a step of the case is given."""
     if str(CASES) not in sys.path:
         sys.path.append(str(CASES))
-    values.set_project_roots([CASES])
+    values.set_program(ProgramModules(Project(str(CASES), [str(CASES)]), store, None))
     return values.decode(tree, store)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -19,6 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from levada import values
 from levada.artifact import Artifact, CorruptArtifact, MaterializerError, NoField
+from levada.program_modules import ProgramModules
+from levada.project import Project
 from levada.store import MissingBlob, Store, StoreError, open_store
 
 from tests.runtime.markdown_cases import read_cases
@@ -239,22 +242,70 @@ def test_a_crafted_tree_runs_nothing(tree: object, error: type[Exception]) -> No
     assert "antigravity" not in sys.modules
 
 
-def test_a_module_of_the_project_is_imported_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for folder in ("project", "elsewhere"):
-        (tmp_path / folder).mkdir()
-        source = "import enum\nclass Kind(enum.Enum):\n    A = 1\n"
-        (tmp_path / folder / f"{folder}_kinds.py").write_text(source)
-        monkeypatch.syspath_prepend(str(tmp_path / folder))
-    values.set_project_roots([tmp_path / "project"])
-    try:
-        assert values.decode({"$enum": ["project_kinds:Kind", "A"]}).value == 1
-        with pytest.raises(MaterializerError, match="neither imported nor a module of the project"):
-            values.decode({"$enum": ["elsewhere_kinds:Kind", "A"]})
-    finally:
-        values.set_project_roots([])
-        sys.modules.pop("project_kinds", None)
+KINDS = "import enum\nclass Kind(enum.Enum):\n    A = 1\n"
+LAZY = "from shapes import sides\ndef f():\n    import kinds_of_lazy\n"
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project of which ``flow.py`` is a pipeline's file, and a store in it."""
+    files = {
+        "flow.py": LAZY,
+        "shapes/__init__.py": "",
+        "shapes/sides.py": "from .kinds_of_sides import Kind",
+        "shapes/kinds_of_sides.py": KINDS,
+        "kinds_of_lazy.py": KINDS,
+        "kinds_of_script.py": KINDS,
+        "artifacts/kinds_of_store.py": KINDS,
+        "../elsewhere/kinds_of_elsewhere.py": KINDS,
+    }
+    for name, text in files.items():
+        path = tmp_path / "project" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    monkeypatch.syspath_prepend(str(tmp_path / "project"))
+    before = set(sys.modules)
+    yield tmp_path / "project"
+    values.set_program(())
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def trust(program: Path, pipeline_file: str | None, store: str = "artifacts") -> None:
+    project = Project(str(program), [str(program)])
+    values.set_program(ProgramModules(project, open_store(str(program / store)), pipeline_file))
+
+
+@pytest.mark.parametrize("module", ["shapes.kinds_of_sides", "kinds_of_lazy"])
+def test_a_module_of_the_program_is_imported(program: Path, module: str) -> None:
+    trust(program, "flow.py")
+    assert values.decode({"$enum": [f"{module}:Kind", "A"]}).value == 1
+
+
+@pytest.mark.parametrize(
+    "module", ["kinds_of_script", "artifacts.kinds_of_store", "kinds_of_elsewhere"]
+)
+def test_no_other_module_is_imported(program: Path, module: str) -> None:
+    trust(program, "flow.py")
+    with pytest.raises(MaterializerError, match="neither imported nor a module that the pipeline"):
+        values.decode({"$enum": [f"{module}:Kind", "A"]})
+    assert module not in sys.modules
+
+
+def test_without_the_pipelines_file_all_of_the_project_is_the_program(program: Path) -> None:
+    """An image has the modules that its steps need, and may not have that one."""
+    for missing in (None, "flows/other.py"):
+        trust(program, missing)
+        assert values.decode({"$enum": ["kinds_of_script:Kind", "A"]}).value == 1
+        with pytest.raises(MaterializerError, match="neither imported"):
+            values.decode({"$enum": ["artifacts.kinds_of_store:Kind", "A"]})
+
+
+@pytest.mark.parametrize("store", [".", ".."])
+def test_nothing_is_imported_from_a_store(program: Path, store: str) -> None:
+    with pytest.raises(StoreError, match="whoever writes to the store would have code run"):
+        trust(program, "flow.py", store)
 
 
 def test_damage_is_found(store: Store) -> None:

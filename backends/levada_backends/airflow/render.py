@@ -220,6 +220,7 @@ class _File:
             # `tojson` would sort the keys.
             '    "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",',
             f'    "LEVADA_SOURCE": {string(self._program.source)},',
+            f'    "LEVADA_PIPELINE_FILE": {string(self._program.file)},',
             *self._secrets(),
             '    "LEVADA_ENGINE": (',
             "        \"{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,\"",

@@ -203,6 +203,7 @@ class Executors:
         request = {
             "do": _DO.get(kind, kind),
             "pipeline": self._program.name,
+            "pipeline_file": self._program.file,
             "run_id": "",
             "paths": list(self._program.search),
             "step": _of_step(self._steps[call.step], settings) if call else {},

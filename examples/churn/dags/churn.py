@@ -54,6 +54,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:57d4599dcb14a54a224ff4e740c58cb73466b81d20b61f0b8e21ca22a35266e7",
+    "LEVADA_PIPELINE_FILE": "examples/churn/pipeline.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -7,7 +7,7 @@ import os
 
 from levada import environment, git, records, values
 from levada.engine import Event, Interpreter, Outcome, ParameterError, events
-from levada.engine.run import Run, secrets_of
+from levada.engine.run import Run, secrets_of, trust_program
 from levada.redaction import secret_variables
 from levada.store import digest_of
 
@@ -177,7 +177,7 @@ class DriverRun(Run):
     def drive(self, api: Api, owner: KubernetesObject) -> Outcome:
         """Go on with the run to its end."""
         context = self._context(self._id)
-        self._trust_project()
+        trust_program(self._plan, self._store, self._project)
         retry_of = self._engine.get("retry_of")
         executor = JobExecutor(context, api, owner, self._driver, self._created, retry_of)
         progress = Progress(api.sibling(), owner["metadata"]["name"], executor.waiting)

@@ -11,6 +11,8 @@ from contextlib import suppress
 
 from levada import environment, expressions, git, records, values
 from levada.failures import of_expression as describe
+from levada.program_modules import ProgramModules
+from levada.project import Project
 from levada.redaction import redact_error, redact_json, secret_variables, secrets_in_parameters
 from levada.store import StoreError, open_store
 
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from levada.plan_types import Plan, PlanStep
-    from levada.project import Project
     from levada.record_types import (
         EnginePart,
         ErrorPart,
@@ -82,6 +83,7 @@ def run(
     """
     opened = open_store(store) if isinstance(store, str) else store
     root = os.path.abspath(project if isinstance(project, str) else project.root)
+    trust_program(plan, opened, root)
     secrets = secret_variables(secrets_of(plan), os.environ)
     given = resolve(plan["parameters"], parameters)
     if problems := secrets_in_parameters(given, secrets):
@@ -100,6 +102,21 @@ def run(
         executors=executor,
     )
     return made.run(run_id, max_parallel, on_event or (lambda _: None), trigger, logs=logs)
+
+
+def trust_program(plan: Plan, store: Store, project: str) -> None:
+    """Let this process load values of the program's own classes.
+
+    Raises StoreError if the store is where modules are imported from.
+    """
+    search = _search(plan, project)
+    values.set_program(ProgramModules(Project(project, search), store, plan["file"]))
+    sys.path += [folder for folder in search if folder not in sys.path]
+
+
+def _search(plan: Plan, project: str) -> list[str]:
+    """Return the folders that the project's modules are imported from."""
+    return [os.path.normpath(f"{project}/{folder}") for folder in plan["search"]]
 
 
 def new_run_id() -> str:
@@ -172,7 +189,6 @@ class Run:
         logs: bool,
     ) -> Outcome:
         context = self._context(run_id)
-        self._trust_project()
         on_log = _log_events(on_event) if logs else None
         executor = (self._executors or LocalExecutor)(context, on_log)
         interrupts = _Interrupts(executor.wake)
@@ -221,7 +237,7 @@ class Run:
             "store": self._store.url,
             "folder": context.folder,
         }
-        return Callbacks(self._plan, self._project, self._search(), given)
+        return Callbacks(self._plan, self._project, _search(self._plan, self._project), given)
 
     def _shown_parameters(self) -> dict[str, object]:
         """The parameters as people see them."""
@@ -250,10 +266,11 @@ class Run:
     def _context(self, run_id: str) -> RunContext:
         return RunContext(
             pipeline=self._plan["pipeline"],
+            pipeline_file=self._plan["file"],
             run_id=run_id,
             parameters=self._trees,
             project=self._project,
-            search=self._search(),
+            search=_search(self._plan, self._project),
             store=self._store,
             engine=self._engine,
             git=self._git,
@@ -264,15 +281,6 @@ class Run:
             use_cache=self._cache,
             secrets=secrets_of(self._plan),
         )
-
-    def _search(self) -> list[str]:
-        """The folders that the project's modules are imported from."""
-        return [os.path.normpath(f"{self._project}/{folder}") for folder in self._plan["search"]]
-
-    def _trust_project(self) -> None:
-        """Let a condition load values of the project's own classes."""
-        values.set_project_roots(self._search())
-        sys.path += [folder for folder in self._search() if folder not in sys.path]
 
     def _steps(self) -> list[PlanStep]:
         return list(self._plan["steps"].values())

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class RunContext:
     """What all attempts of a run have in common.
 
-    ``project`` is the absolute path of the project's root, ``parameters`` are trees, ``git``
+    ``pipeline_file`` is the pipeline's file, relative to the project, ``project`` the absolute
+    path of the project's root, ``parameters`` are trees, ``git``
     is the git part of its records, ``packages`` the imports and the requirements of each
     step, ``use_cache`` is False where every step must run, ``secrets`` are the variables of the
     secrets of all steps.
@@ -31,6 +32,7 @@ class RunContext:
         "packages",
         "parameters",
         "pipeline",
+        "pipeline_file",
         "project",
         "run_id",
         "search",
@@ -43,6 +45,7 @@ class RunContext:
         self,
         *,
         pipeline: str,
+        pipeline_file: str,
         run_id: str,
         parameters: dict[str, Tree],
         project: str,
@@ -55,6 +58,7 @@ class RunContext:
         secrets: Iterable[str] = (),
     ) -> None:
         self.pipeline = pipeline
+        self.pipeline_file = pipeline_file
         self.run_id = run_id
         self.parameters = parameters
         self.project = project
@@ -98,6 +102,7 @@ class RunContext:
             settings = {**settings, "cache": False}
         return {
             "pipeline": self.pipeline,
+            "pipeline_file": self.pipeline_file,
             "run_id": self.run_id,
             "node": attempt.node,
             "map_index": list(attempt.map_index) or None,

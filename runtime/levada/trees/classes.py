@@ -1,27 +1,26 @@
 """The names of classes in trees, and the only way from such a name back to the class.
 
-Loading never imports a module because a tree names it, unless the module belongs to the project:
+Loading never imports a module because a tree names it, unless the module is one of the program:
 otherwise it must have been imported already, which is the step's own doing.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 
 from levada.artifact import CorruptArtifact, MaterializerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container
 
-_roots: tuple[str, ...] = ()
+_modules: Container[str] = ()
 
 
-def set_project_roots(roots: Iterable[str | os.PathLike[str]]) -> None:
-    """Say in which folders the project's modules are: those may be imported to load a value."""
-    global _roots
-    _roots = tuple(os.path.realpath(root) for root in roots)
+def set_program(modules: Container[str]) -> None:
+    """Say which modules may be imported to load a value: see `levada.program_modules`."""
+    global _modules
+    _modules = modules
 
 
 def type_name(cls: type) -> str:
@@ -54,16 +53,17 @@ def importable_name(cls: type) -> str:
 
 
 def find_class(name: object) -> type:
-    """Give the class of ``module:qualname``, without executing anything but a project's module."""
+    """Give the class of ``module:qualname``, without executing anything but a program's module."""
     if not isinstance(name, str) or name.count(":") != 1:
         raise CorruptArtifact(f"{str(name)[:200]!r} is not the name of a class")
     module, _, qualname = name.partition(":")
-    if module not in sys.modules and _belongs_to_project(module):
+    if module not in sys.modules and module in _modules:
         __import__(module)
     if module not in sys.modules or module == "__main__":
         raise MaterializerError(
             f"a value of {name} cannot be loaded here: {module} is neither imported nor a module"
-            " of the project; import it in the module of the step that takes the value"
+            " that the pipeline's file imports, directly or through others; import it in the module"
+            " of the step that takes the value"
         )
     found = _find(sys.modules[module], qualname)
     if not isinstance(found, type):
@@ -83,17 +83,3 @@ def _find(module: object, qualname: str) -> object:
             return None
         found = namespace.get(part)
     return found
-
-
-def _belongs_to_project(module: str) -> bool:
-    """Whether the module's source is in the project, found without importing its packages."""
-    parts = module.split(".")
-    if not _roots or not all(part.isidentifier() for part in parts):
-        return False
-    place = "/".join(parts)
-    return any(
-        os.path.isfile(f"{root}/{place}{ending}")
-        for root in _roots
-        for ending in (".py", "/__init__.py")
-        if root in (os.path.realpath(entry or ".") for entry in sys.path)
-    )

@@ -53,6 +53,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:e5dc8299ec39cb01ec33c1b6ba05104575ab0915ad9d481226a0363235db22c0",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/branch.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -51,6 +51,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:af864b6cae7c0fe00a4e0f76e1f8ad306e270a640bc94c7a2e4f8c5ad91e602f",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/branch_in_fan_out.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

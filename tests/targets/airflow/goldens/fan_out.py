@@ -44,6 +44,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:c2838602d9def01f5632b76962650285162c7d2eb280579a3103a1bc814759a8",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/fan_out.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

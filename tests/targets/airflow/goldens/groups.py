@@ -51,6 +51,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:a8ca77caedb87a9ab7bd26508e5401ba12e7d46af4b440c1401c409bb82cb2c8",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/groups.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -49,6 +49,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:44284b1f718ee05d1b52f1f949eb429b61eb3b439a1777c680f6b36ec78fa265",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/guard.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

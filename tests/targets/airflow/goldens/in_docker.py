@@ -47,6 +47,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:cbed97cb3cbb924b6156d114ee7502fc4728fc3cfd643147f19be4cff898e811",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/in_docker.py",
     "LEVADA_SECRETS": "TOKEN",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"

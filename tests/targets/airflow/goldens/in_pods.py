@@ -71,6 +71,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:ce52a68f4638876f60eb58f1d54f39fb9f7b9855820692a255754ddeea689d85",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/in_pods.py",
     "LEVADA_SECRETS": "KEY,TOKEN",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"

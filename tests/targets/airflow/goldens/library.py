@@ -41,6 +41,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:f90b9f10a4af26cb5042d01566ee194ed80c549103eaeae5b76c1aea2ea53145",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/library.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

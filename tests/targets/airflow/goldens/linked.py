@@ -50,6 +50,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:07a2e5adf32f33333690af70b43c36fe3eaf8efaaab331177b2782c486a1f84a",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/linked.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

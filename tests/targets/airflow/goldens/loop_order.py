@@ -55,6 +55,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:2595ef73346befc114b4ba5b5796d00f2907f99bc823f6a8a3d071127b849d87",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/loop_order.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

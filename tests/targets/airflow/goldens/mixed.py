@@ -79,6 +79,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:e3aa05a8a5d814c39be4f174bd9f533b1f4fb7558c717c48536ba9205a8f2569",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/mixed.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

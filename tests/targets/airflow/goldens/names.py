@@ -46,6 +46,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:d6c357b043d8dc2e50205e1105bccb4ab9fb3406bd9f62a88544ad033f2b67e2",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/names.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

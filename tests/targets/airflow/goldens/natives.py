@@ -51,6 +51,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:bb3f144c86bf2794b73c09d6a86a5fcf0e1576dcd4cf0d67a216f00b95d5fabc",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/natives.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

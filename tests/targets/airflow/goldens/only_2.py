@@ -37,6 +37,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:73ec2a6b069f9ce7a716b71ef9cc7b46f8649fbd949808a6408aaaf4476a4690",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/only_2.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

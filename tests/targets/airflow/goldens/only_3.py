@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:d0dc3dba46b48fb557d7324d3bc98026e98e286b9fb9b08d6cd05573011ad2e0",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/only_3.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

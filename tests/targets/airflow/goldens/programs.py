@@ -86,6 +86,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:b2b1676cc99b984b92f72ed45d9c95c3739f99f37445f9e05d70a4454b89e0e8",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/programs.py",
     "LEVADA_SECRETS": "TOKEN",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"

@@ -53,6 +53,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:27730ab1c4f6a69c740bdce7eccc1f3b2866bd48a106728c83d6b941527e63db",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/retries.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"

@@ -49,6 +49,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:26bccd7fbeff78c93e0fe14a53fa2a2661b23ece11187ab9afb30ea3a7515d95",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/sequence.py",
     "LEVADA_SECRETS": "TOKEN",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"

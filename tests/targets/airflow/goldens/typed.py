@@ -49,6 +49,7 @@ ENVIRONMENT = {
     "LEVADA_TRIES": "{{ ti.max_tries + 1 }}",
     "LEVADA_PARAMS": "{{ macros.json.dumps(dict(params)) }}",
     "LEVADA_SOURCE": "sha256:67636fb2fe824def2597dec3e4e678c2e1c2be9a091da2178bf6a206a1dd74ba",
+    "LEVADA_PIPELINE_FILE": "tests/targets/airflow/cases/typed.py",
     "LEVADA_ENGINE": (
         "{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,"
         " 'map_index': ti.map_index, 'try_number': ti.try_number,"
