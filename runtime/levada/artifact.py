@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -95,6 +97,11 @@ class Artifact:
             "type": self.type,
             "meta": self.meta,
         }
+
+    def share_texts(self) -> None:
+        """Take the texts that other artifacts have too from these: JSON makes each anew."""
+        self.format, self.type = sys.intern(self.format), sys.intern(self.type)
+        self.materializer = sys.intern(self.materializer)
 
     @property
     def is_tree(self) -> bool:

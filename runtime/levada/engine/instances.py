@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from levada.artifact import Artifact
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,13 +121,17 @@ class Instance:
 
     __slots__ = (
         "attempt",
+        "cached",
         "cutoff",
         "definition",
         "ended",
         "failure",
         "frame",
         "iterations",
+        "number",
+        "path",
         "pending",
+        "returned",
         "seconds",
         "state",
         "touched",
@@ -138,8 +144,15 @@ class Instance:
         self.frame = frame
         self.state = WAITING
         self.waiting = 0
+        #: the attempt that runs or is to be started, and the last one that ended
         self.attempt: Attempt | None = None
         self.ended: Ended | None = None
+        #: of the last one that ended: its number, the path of its record, whether it was cached
+        self.number = 0
+        self.path: str | None = None
+        self.cached = False
+        #: what the call returned, once it has succeeded
+        self.returned: Artifact | None = None
         #: what its attempts took together
         self.seconds = 0.0
         self.failure: Failure | None = None
@@ -153,6 +166,22 @@ class Instance:
         self.touched = False
         #: the iteration from which on nothing is started
         self.cutoff = _NEVER
+
+    def take(self, ended: Ended) -> None:
+        """Note the end of an attempt, and of a success only what the rest of the run needs.
+
+        A run may have 100,000 of them.
+        """
+        record = ended.record
+        cache = record.get("cache")
+        self.number, self.path = ended.attempt.number, ended.path
+        self.seconds += record.get("seconds") or 0.0
+        self.ended = ended
+        if record["status"] == SUCCEEDED:
+            self.cached = cache is not None and cache["hit"]
+            self.returned = Artifact.from_json(record["returns"])
+            self.returned.share_texts()
+            self.attempt = self.ended = None
 
     @property
     def key(self) -> tuple[str, tuple[int, ...]]:

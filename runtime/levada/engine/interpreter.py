@@ -34,6 +34,7 @@ from .instances import (
     Instance,
 )
 from .nodes import RunNodes
+from .outcome import RunUse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class Interpreter:
         self._resolved: set[tuple[str, tuple[int, ...]]] = set()
         self._waiters: dict[tuple[str, tuple[int, ...]], list[Instance]] = {}
         self.skipped: list[tuple[str, tuple[int, ...]]] = []
+        self.used = RunUse()
         self._over = False
 
     # ---------------------------------------------------------------- the run
@@ -313,7 +315,6 @@ class Interpreter:
                 self._fail(instance, describe(error))
                 return
             if cached is not None:
-                instance.ended = cached
                 self._emit_record(instance, cached, events.NODE_CACHED, item=self._item(instance))
                 self._succeed(instance)
                 return
@@ -344,10 +345,7 @@ class Interpreter:
 
     def _ended(self, ended: Ended) -> None:
         instance = self._running.pop((ended.attempt.node, ended.attempt.map_index))
-        instance.ended = ended
-        record = ended.record
-        instance.seconds += record.get("seconds") or 0.0
-        succeeded = record["status"] == SUCCEEDED
+        succeeded = ended.record["status"] == SUCCEEDED
         kind = events.NODE_FINISHED if succeeded else events.ATTEMPT_FAILED
         self._emit_record(instance, ended, kind)
         if succeeded:
@@ -568,14 +566,8 @@ class Interpreter:
         if item is not None:
             details["item"] = item
         self._emit_of(instance, kind, **details)
-        # A run of many steps must not hold all that their records say.
-        ended.record = {
-            "status": record["status"],
-            "returns": record.get("returns"),
-            "error": record.get("error"),
-            "cache": record.get("cache"),
-            "resources": record.get("resources") or {},
-        }
+        self.used.add(record)
+        instance.take(ended)
 
     def _emit(self, event: Event) -> None:
         if self._on_event is not None:

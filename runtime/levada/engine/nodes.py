@@ -51,10 +51,10 @@ class RunNodes:
     def output(self, node: str, indexes: tuple[int, ...]) -> Tree:
         """The tree that a call returned. Raises ExpressionError if it has not succeeded."""
         instance = self._instances.get((node, indexes))
-        if instance is None or instance.state != SUCCEEDED or instance.ended is None:
+        if instance is None or instance.state != SUCCEEDED or instance.returned is None:
             state = "not run" if instance is None else instance.state
             raise ExpressionError(f"`{node}` has no output: it was {state}")
-        return leaf_of(instance.ended.record["returns"])
+        return leaf_of(instance.returned.as_json())
 
     def failed(self, node: str, indexes: Mapping[str, int]) -> bool:
         """Whether a node failed, in the iteration that the loop variables stand at."""

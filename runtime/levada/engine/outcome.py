@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from levada.record_types import (
         ErrorPart,
         OutcomeDocument,
+        Record,
+        RecordEnd,
         RunError,
         RunResources,
         Status,
@@ -71,6 +73,30 @@ class StepSummary:
             "seconds": round(self.seconds, 6),
             "record": self.record,
         }
+
+
+class RunUse:
+    """What the attempts of a run have used: the peak of the largest one, the CPU time of all."""
+
+    __slots__ = ("_peak", "_seconds")
+
+    def __init__(self) -> None:
+        self._peak: int | None = None
+        self._seconds = 0.0
+
+    def add(self, record: Record | RecordEnd) -> None:
+        """Count the attempt of a record, if it ran."""
+        cache, used = record.get("cache"), record.get("resources") or {}
+        if cache is not None and cache["hit"]:
+            return
+        if "peak_memory_bytes" in used:
+            self._peak = max(self._peak or 0, used["peak_memory_bytes"])
+        self._seconds += used.get("cpu_user_seconds", 0.0) + used.get("cpu_system_seconds", 0.0)
+
+    def as_json(self) -> RunResources:
+        """Return the form in ``outcome.json``."""
+        peak: RunResources = {} if self._peak is None else {"peak_memory_bytes": self._peak}
+        return {**peak, "cpu_seconds": round(self._seconds, 6)}
 
 
 class Outcome:
@@ -184,19 +210,17 @@ def summarise(
 
 def _summary(instance: Instance) -> StepSummary:
     node, index = instance.key
-    ended = instance.ended
     error = None if instance.failure is None else instance.failure.error
     status = instance.state
     if error is not None and error.get("kind") == "cancelled":
         status = "cancelled"
-    cache = None if ended is None else ended.record.get("cache")
     return StepSummary(
         node,
         index,
         status,
-        0 if ended is None else ended.attempt.number,
-        cached=status == SUCCEEDED and cache is not None and cache["hit"],
+        instance.number,
+        cached=status == SUCCEEDED and instance.cached,
         seconds=instance.seconds,
         error=error,
-        record=None if ended is None else ended.path,
+        record=instance.path,
     )

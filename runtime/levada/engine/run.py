@@ -36,12 +36,9 @@ if TYPE_CHECKING:
         EnginePart,
         ErrorPart,
         GitPart,
-        Record,
-        RecordEnd,
         RunDocument,
         RunError,
         RunPlace,
-        RunResources,
     )
     from levada.store import Store
     from levada.trees.tree_types import Tree
@@ -325,9 +322,8 @@ class Run:
             self._return(interpreter, outcome)
         if interpreter.cancelled is not None:
             outcome.status = "cancelled"
-        instances = interpreter.nodes.calls()
-        outcome.steps = summarise(instances, interpreter.skipped)
-        outcome.resources = _resources([i.ended.record for i in instances if i.ended is not None])
+        outcome.steps = summarise(interpreter.nodes.calls(), interpreter.skipped)
+        outcome.resources = interpreter.used.as_json()
         self._write_outcome(outcome)
         return outcome
 
@@ -444,20 +440,3 @@ def _user() -> str | None:
         return pwd.getpwuid(os.getuid()).pw_name
     except (ImportError, KeyError):  # no such user on this machine, as in some containers
         return None
-
-
-def _resources(records: list[Record | RecordEnd]) -> RunResources:
-    caches = [each.get("cache") for each in records]
-    used = [
-        each.get("resources") or {}
-        for each, cache in zip(records, caches, strict=True)
-        if cache is None or not cache["hit"]
-    ]
-    peaks = [each["peak_memory_bytes"] for each in used if "peak_memory_bytes" in each]
-    times = [
-        seconds
-        for each in used
-        for seconds in (each.get("cpu_user_seconds", 0.0), each.get("cpu_system_seconds", 0.0))
-    ]
-    peak: RunResources = {"peak_memory_bytes": max(peaks)} if peaks else {}
-    return {**peak, "cpu_seconds": round(sum(times), 6)}
