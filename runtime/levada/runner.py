@@ -150,18 +150,19 @@ class Run:
         """Run the attempt and give its `Record`; see :func:`run`."""
         if self._answered_by_cache():
             return record_hit(self.request, self._looked_up(), self.store)
-        with Signals(self.request.settings.get("timeout"), restore=not ends_process):
-            self._run_captured(echo=echo, ends_process=ends_process)
+        signals = Signals(self.request.settings.get("timeout"), restore=not ends_process, held=True)
+        with signals:
+            self._run_captured(signals, echo=echo, ends_process=ends_process)
             return self._finish()
 
-    def _run_captured(self, *, echo: bool, ends_process: bool) -> None:
+    def _run_captured(self, signals: Signals, *, echo: bool, ends_process: bool) -> None:
         self.attempt.start = self._start
         log = self.store.log_path(f"{self.request.folder}/log")
         output = OutputCapture(log, echo=echo, secrets=self.attempt.secrets.values())
         output.start()
         usage = Usage()
         try:
-            self._guarded(self._execute)
+            self._guarded(lambda: self._execute(signals))
             if ends_process:
                 self._guarded(_finish_interpreter)
         finally:
@@ -225,7 +226,8 @@ class Run:
                 described["permanent"] = True
             self.attempt.error = described
 
-    def _execute(self) -> None:
+    def _execute(self, signals: Signals) -> None:
+        signals.release()
         request = self.request
         for warning in request.warnings:
             _say(f"warning: {warning}")
@@ -382,29 +384,44 @@ class Run:
         return known and self.request.settings.get("cache") is not False
 
 
+_RAISED = (signal.SIGTERM, signal.SIGALRM)
+
+
 class Signals:
     """SIGTERM and the step's timeout as exceptions in the step, where signals can be handled.
 
     Each is raised once, so that the step can clean up. Without ``restore`` SIGTERM stays ignored.
-    Processes that the step forks end by SIGTERM as they would without us: pools rely on it.
+    Processes that the step forks end by SIGTERM as they would without us: pools rely on it. With
+    ``held`` nothing is raised before :meth:`release`; what has arrived by then is raised there.
     """
 
-    def __init__(self, timeout: float | None = None, *, restore: bool = True) -> None:
+    def __init__(
+        self, timeout: float | None = None, *, restore: bool = True, held: bool = False
+    ) -> None:
         self._timeout = timeout
         self._restore = restore
+        self._held = held
         self._before: dict[signal.Signals, signal._HANDLER] = {}
         self._process = os.getpid()
 
     def __enter__(self) -> None:
         if not _in_main_thread():
             return
+        if self._held:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _RAISED)
         self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._cancel)
         if self._timeout:
             self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._time_out)
             signal.setitimer(signal.ITIMER_REAL, self._timeout)
 
+    def release(self) -> None:
+        """Raise what has arrived so far, and what arrives from now on."""
+        if _in_main_thread():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _RAISED)
+
     def __exit__(self, *_: object) -> None:
         disarm()
+        self.release()
         if self._restore:
             for number, handler in self._before.items():
                 signal.signal(number, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 
@@ -31,7 +32,12 @@ class ServerClient:
         # The server has its own process group: Ctrl-C is for the engine to deal with.
         actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)]
         self._pid = os.posix_spawn(
-            sys.executable, arguments, os.environ, file_actions=actions, setpgroup=0
+            sys.executable,
+            arguments,
+            os.environ,
+            file_actions=actions,
+            setpgroup=0,
+            setsigmask=[signal.SIGINT],  # until it has a handler
         )
         theirs.close()
 

@@ -121,7 +121,7 @@ class Server:
 
     def _start(self, number: str, payload: bytes) -> None:
         server = os.getpid()
-        # Until the child has its own handlers it must not die of a signal without a record.
+        # No signal may end the child before it can write a record of that (`runner.Signals`).
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         pid = os.fork()
         if pid == 0:
@@ -188,7 +188,6 @@ def _prepare(payload: bytes) -> None:
 def run_attempt(payload: bytes, start: str) -> int:
     """Run an attempt in this process; gives the exit code."""
     attempt, looked_up = handover.read(payload)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     return handover.run(attempt, looked_up, start)
 
 
@@ -222,6 +221,7 @@ def main() -> None:
     if os.getpid() != os.getpgrp():
         os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     processes.adopt_orphans()
     # What is there now stays: a collection in an attempt must not touch, and so copy, its pages.
     gc.collect()
