@@ -19,6 +19,7 @@ from levada import records, values
 from levada.store import open_store
 from levada.trees.canonical import leaf_of
 
+LEVADA = (sys.executable, "-m", "levada_compiler.main")
 KILLS = int(os.environ.get("LEVADA_KILLS") or 12)
 SOURCE = """\
 import time
@@ -71,18 +72,9 @@ def descendants(pid: int) -> list[int]:
 def start(project: Path) -> subprocess.Popen[str]:
     """Start the command as the leader of a session, which all processes of the run stay in."""
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "levada_compiler.main",
-            "run",
-            "flow.py",
-            "--store",
-            "store",
-            "--json",
-        ],
+        [*LEVADA, "run", "flow.py", "--store", "store", "--json"],
         cwd=project,
-        env={**os.environ, "LEVADA_PARAMS": "", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
