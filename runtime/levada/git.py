@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 
-from levada.redaction import redact_text, redact_tokens
+from levada.redaction import redact_bytes, redact_tokens
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -307,11 +307,7 @@ def _content(path: str) -> bytes | None:
 
 
 def _masked(data: bytes, secrets: list[str]) -> bytes:
-    data = redact_tokens(data)
-    if not secrets:
-        return data
-    text = redact_text(data.decode("utf-8", "surrogateescape"), secrets)
-    return text.encode("utf-8", "surrogateescape")
+    return redact_bytes(redact_tokens(data), secrets)
 
 
 def _utf8(path: str) -> str:
