@@ -225,8 +225,9 @@ def _mask(record: Record, secrets: list[str]) -> None:
     """Replace secrets in all fields of a record whose text is not Levada's own."""
     record["error"] = redact_error(record["error"], secrets)
     record["parameters"] = redact_json(record["parameters"], secrets)
-    record["inputs"] = redact_json(record["inputs"], secrets)
-    record["outputs"] = redact_json(record["outputs"], secrets)
+    # The names of inputs and outputs are those in the source, by which programs find them.
+    record["inputs"] = {n: redact_json(each, secrets) for n, each in record["inputs"].items()}
+    record["outputs"] = {n: redact_json(each, secrets) for n, each in record["outputs"].items()}
     record["metrics"] = redact_json(record["metrics"], secrets)
     record["params"] = redact_json(record["params"], secrets)
     record["artifacts"] = redact_json(record["artifacts"], secrets)

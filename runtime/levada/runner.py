@@ -345,7 +345,7 @@ class Run:
         record: Record = self.attempt.write(status)
         if observed is not None and self._may_remember():
             reads = cache.context_reads(self.request, tracking.fields_read(self.attempt.context))
-            cache.remember(record, self.store, reads, observed)
+            cache.remember(record, self.store, reads, observed, self.attempt.outputs)
         return record
 
     def _describe_observed(self) -> Observed:

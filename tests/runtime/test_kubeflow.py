@@ -97,8 +97,8 @@ class Tasks:
         assert done.returncode == code, self.said
         return json.loads(self.output.read_text()) if self.output.exists() else None
 
-    def records(self, node: str) -> list[dict[str, Any]]:
-        folder = self.store / "runs" / "p" / "run-1" / node
+    def records(self, node: str, run_id: str = "run-1") -> list[dict[str, Any]]:
+        folder = self.store / "runs" / "p" / run_id / node
         return [json.loads(path.read_text()) for path in sorted(folder.rglob("record.json"))]
 
 
@@ -462,6 +462,26 @@ def test_the_run_is_the_one_that_the_pod_says(tasks: Tasks) -> None:
     variables = {"LEVADA_RUN_ID": "run-1"}
     tasks.run(step("nothing", "n"), run_id=placeholder, variables=variables)
     assert [record["run_id"] for record in tasks.records("n")] == ["run-1"]
+
+
+def test_secrets_are_masked_for_people_and_not_for_other_tasks(tasks: Tasks) -> None:
+    shown = {"tree": "***.customers", "display": "***.customers"}
+    for run_id, hit in (("run-1", False), ("run-2", True)):
+        found = tasks.run(
+            step("place"),
+            common={"step": {"outputs": ["table", "page"]}, "secrets": ["SCHEMA"]},
+            artifacts=("output", "page"),
+            small=("table",),
+            run_id=run_id,
+            variables={"SCHEMA": "prod"},
+        )
+        assert found["parameterValues"] == {"table": '"prod.customers"'}
+        assert "prod." not in json.dumps(found["artifacts"])
+        assert (tasks.folder / "out" / "page").read_text() == "<h1>***.customers</h1>"
+        (record,) = tasks.records("place", run_id)
+        assert (record["cache"]["hit"], record["outputs"]["table"]) == (hit, shown)
+    (entry,) = (tasks.store / "cache").rglob("*.json")
+    assert json.loads(entry.read_text())["outputs"]["table"]["tree"] == "prod.customers"
 
 
 def test_a_missing_parameter_is_an_error(tasks: Tasks) -> None:
