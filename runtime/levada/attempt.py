@@ -200,6 +200,25 @@ class Attempt:
         step = self.request.step
         return {"digest": step.get("code"), "file": step.get("file"), "line": self.line}
 
+    def outputs_for_cache(self, record: Record) -> dict[str, OutputEntry]:
+        """Return the named outputs of a record with their values as they are, not masked.
+
+        A value that holds a secret is stored as an artifact, so that the document has none.
+        """
+        found: dict[str, OutputEntry] = {}
+        for name, shown in record["outputs"].items():
+            own = self.outputs[name]
+            if "tree" in own and own != shown:
+                artifact = self._stored(own["tree"], canonical(own["tree"]))
+                found[name] = {"artifact": artifact.as_json(), "display": shown["display"]}
+            else:
+                found[name] = {**own, "display": shown["display"]}
+        return found
+
+    def _stored(self, tree: Tree, data: bytes) -> Artifact:
+        kind = values.tree_type(tree)
+        return Artifact(self.store.put_blob(data), len(data), "json", "tree", kind)
+
     def _input(self, name: str, tree: Tree) -> InputEntry:
         source = self.request.sources.get(name)
         leaf = artifact_of(tree)
@@ -211,8 +230,8 @@ class Attempt:
         kind = values.tree_type(tree)
         if len(data) <= values.INLINE:
             return {"source": source, "digest": digest, "type": kind, "tree": tree}
-        stored = Artifact(self.store.put_blob(data), len(data), "json", "tree", kind)
-        return {"source": source, "digest": digest, "type": kind, "artifact": stored.as_json()}
+        stored = self._stored(tree, data).as_json()
+        return {"source": source, "digest": digest, "type": kind, "artifact": stored}
 
     def _pickled(self) -> list[str]:
         held = {name: entry.get("artifact") for name, entry in self.outputs.items()}

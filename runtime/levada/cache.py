@@ -169,8 +169,7 @@ def remember(
     """Enter what an attempt gave, after a miss.
 
     ``reads`` is :func:`context_reads` of it, ``observed`` what it read besides. ``outputs`` are
-    its named ones as they are: in the record secrets are masked, which holds only for what is
-    shown of them.
+    its named ones as they are: in the record secrets are masked.
     """
     cache = record["cache"]
     if cache is None:
@@ -183,10 +182,7 @@ def remember(
         "reads": reads,
         "observed": observed,
         "returns": record["returns"],
-        "outputs": {
-            name: {**output, "display": record["outputs"][name]["display"]}
-            for name, output in outputs.items()
-        },
+        "outputs": outputs,
         "metrics": record["metrics"],
         "params": record["params"],
         "artifacts": record["artifacts"],

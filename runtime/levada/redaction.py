@@ -72,9 +72,12 @@ class Redactor:
         return self._shown(b"", is_end=True)
 
     def _shown(self, chunk: bytes, *, is_end: bool) -> bytes:
-        data = self._held + chunk
+        data, rest = self._held + chunk, b""
+        if not is_end and data.endswith(b"\\"):  # with an `n` it is an escaped line end
+            size = 2 if data.endswith(b"\\\\") else 1
+            data, rest = data[:-size], data[-size:]
         shown, cut = self._search.masked(data, is_end=is_end)
-        self._held = data[cut:]
+        self._held = data[cut:] + rest
         return shown
 
 
@@ -82,8 +85,9 @@ class _Search:
     """Finds secrets in texts, in any of their forms.
 
     What is searched are the text and the forms without white space, so that a secret is found in
-    lines of any width and indentation. Each form is sought by ``bytes.find``: its time is linear
-    in the worst case too, and for hundreds of forms it is faster than an alternation of `re`.
+    lines of any width and indentation, also where these lines are escaped in a string. Each form
+    is sought by ``bytes.find``: its time is linear in the worst case too, and for hundreds of
+    forms it is faster than an alternation of `re`.
     """
 
     __slots__ = ("_exact", "_starts", "forms")
@@ -91,9 +95,8 @@ class _Search:
     def __init__(self, texts: Iterable[str]) -> None:
         #: the forms as they are, by what they are without white space
         self._exact: dict[bytes, set[bytes]] = {}
-        for data in {
-            data for text in texts for data in (_bytes(text), text.encode("utf-8", "surrogatepass"))
-        }:
+        for data in {data for text in texts for data in _written(text)}:
+            data = _unescaped(data)
             squeezed = data.translate(None, _SPACES)
             if len(squeezed) >= SHORTEST:
                 self._exact.setdefault(squeezed, set()).add(data.strip(_SPACES))
@@ -108,11 +111,12 @@ class _Search:
 
         Without ``is_end`` that is up to where a secret may begin that goes on after the text.
         """
-        squeezed = data.translate(None, _SPACES)
+        text = _Text(data)
+        squeezed = text.squeezed
         size = len(squeezed)
         begun = size if is_end else self._begun(squeezed, 0)
         shown: list[bytes] = []
-        text, place = _Text(data, squeezed), 0
+        place = 0
         for start, end in self._found(text):
             if start >= begun:
                 break
@@ -125,8 +129,7 @@ class _Search:
 
     def is_in(self, data: bytes) -> bool:
         """Return whether a text has a secret."""
-        text = _Text(data, data.translate(None, _SPACES))
-        return next(self._found(text), None) is not None
+        return next(self._found(_Text(data)), None) is not None
 
     def _found(self, text: _Text) -> Iterator[tuple[int, int]]:
         """Give the places of secrets, in order; of several that start at one place the longest."""
@@ -178,9 +181,9 @@ class _Text:
 
     __slots__ = ("_counts", "_data", "squeezed")
 
-    def __init__(self, data: bytes, squeezed: bytes) -> None:
-        self._data = data
-        self.squeezed = squeezed
+    def __init__(self, data: bytes) -> None:
+        self._data = _unescaped(data)
+        self.squeezed = self._data.translate(None, _SPACES)
         self._counts: list[int] | None = None  # of bytes in ``squeezed`` before each block
 
     def place(self, index: int) -> int:
@@ -213,6 +216,27 @@ class _Text:
         piece = self._data[first:last]
         is_split = b"\n" in piece or b"\r" in piece
         return piece in exact or (is_split and len(form) >= SHORTEST_PART)
+
+
+def _unescaped(data: bytes) -> bytes:
+    """Return a text with white space in place of escaped line ends; no byte moves."""
+    if b"\\" not in data:
+        return data
+    for end in (b"n", b"r"):
+        data = data.replace(b"\\\\" + end, b"\n  ").replace(b"\\" + end, b"\n ")
+    return data
+
+
+def _written(text: str) -> set[bytes]:
+    """Return the bytes by which a form is sought.
+
+    Of one that begins with `n` or ends with a backslash also the rest: with its neighbour that
+    may be taken for an escaped line end.
+    """
+    parts = {text, text[1:] if text[:1] in "nr" else text, text.rstrip("\\")}
+    return {
+        data for part in parts for data in (_bytes(part), part.encode("utf-8", "surrogatepass"))
+    }
 
 
 _last_search: tuple[frozenset[str], _Search] | None = None
@@ -334,9 +358,6 @@ def _in_base64(secret: bytes) -> set[str]:
             found.add(core)
     found |= {form.replace("+", "-").replace("/", "_") for form in found}
     found |= {form.replace("+", "%2B").replace("/", "%2F") for form in found}
-    for width in (64, 76):  # in lines, in a string that is shown with its line ends escaped
-        lines = [alone[at : at + width] for at in range(0, len(alone), width)]
-        found.add("\\n".join(lines))
     return found
 
 

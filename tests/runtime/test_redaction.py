@@ -41,8 +41,8 @@ def test_no_cut_lets_a_secret_through(text, cuts):
 
 
 @given(
-    secrets=st.lists(st.text("ab \n\r", min_size=3, max_size=12), min_size=1, max_size=4),
-    text=st.text("ab \n\r", max_size=80),
+    secrets=st.lists(st.text("abn\\ \n\r", min_size=3, max_size=12), min_size=1, max_size=4),
+    text=st.text("abn\\ \n\r", max_size=80),
     sizes=st.lists(st.integers(1, 9), min_size=1),
 )
 def test_chunks_give_the_same_as_the_whole(secrets, text, sizes):
@@ -78,6 +78,20 @@ def test_a_secret_is_found_across_line_ends(end):
             assert redact_text(text, [secret]) == f"a {MASK} b"
     wrapped = textwrap.fill("correct horse battery staple", 9)
     assert redact_text(f"<{wrapped}>", ["correct horse battery staple"]) == f"<{MASK}>"
+
+
+def test_a_secret_is_found_across_escaped_line_ends():
+    secret = "correct-horse-battery-staple and more"
+    wrapped = "\n    ".join(textwrap.wrap(secret, 10))
+    for text in (repr(wrapped), json.dumps({"a": wrapped}), json.dumps(json.dumps([wrapped]))):
+        assert "orse" not in redact_text(text, [secret])
+        for size in range(1, 9):
+            redactor, data = Redactor([secret]), text.encode()
+            parts = [redactor.feed(data[at : at + size]) for at in range(0, len(data), size)]
+            shown = b"".join([*parts, redactor.flush()]).decode()
+            assert shown == redact_text(text, [secret])
+    assert redact_text("C:\\none-of-it", ["none-of-it"]) == "C:\\n***"
+    assert redact_text("one\\of\\next", ["one\\of\\"]) == "***\\next"
 
 
 def test_a_secret_of_lines_is_found_with_other_line_ends():
