@@ -23,7 +23,7 @@ from levada.artifact import Artifact
 from levada.attempt import Attempt, shown_artifact
 from levada.errors import UsageError
 from levada.project import Project
-from levada.redaction import redact_json, secret_variables
+from levada.redaction import redact_json, redact_text, secret_variables
 from levada.store import StoreError, open_store
 
 TYPE_CHECKING = False
@@ -100,7 +100,7 @@ class Command:
         except (UsageError, StoreError):
             raise
         except self._unreached as error:
-            _say(f"not reached: {error}")
+            _say(f"not reached: {redact_text(str(error), self.secrets.values())}")
             return FAILED
         except BaseException as error:  # noqa: BLE001  whatever an expression raises, and signals
             return self._fail(error)

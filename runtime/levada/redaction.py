@@ -18,7 +18,7 @@ SHORTEST_PART = 6
 #: Base64 characters of a secret amid other text; fewer could stand there by chance.
 _SHORTEST_CORE = 10
 _SPACES = b" \t\r\n"
-_BLOCK = 1024  # bytes of a text whose white space is counted together
+_BLOCK = 64  # bytes of a text whose white space is counted together
 #: Bytes by which the start of a secret at the end of a chunk is found, and how often that is tried.
 _ANCHOR = 8
 _MOST_STARTS = 16
@@ -117,11 +117,11 @@ class _Search:
         begun = size if is_end else self._begun(squeezed, 0)
         shown: list[bytes] = []
         place = 0
-        for start, end in self._found(text):
+        for start, end, first, last in self._found(text):
             if start >= begun:
                 break
-            shown += (data[place : text.place(start)], MASK.encode())
-            place = text.place(end - 1) + 1
+            shown += (data[place:first], MASK.encode())
+            place = last
             if begun < end:  # what began there is a part of what was found
                 begun = self._begun(squeezed, end)
         cut = text.place(begun) if begun < size else len(data)
@@ -131,8 +131,11 @@ class _Search:
         """Return whether a text has a secret."""
         return next(self._found(_Text(data)), None) is not None
 
-    def _found(self, text: _Text) -> Iterator[tuple[int, int]]:
-        """Give the places of secrets, in order; of several that start at one place the longest."""
+    def _found(self, text: _Text) -> Iterator[tuple[int, int, int, int]]:
+        """Give the places of secrets, in order; of several that start at one place the longest.
+
+        A place is a start and an end in the text without white space, and the same in the text.
+        """
         from heapq import heapify, heappop, heapreplace
 
         squeezed, position = text.squeezed, 0
@@ -144,9 +147,10 @@ class _Search:
         heapify(heap)
         while heap:
             start, rank, form = heap[0]
-            if start >= position and text.has(form, start, self._exact[form]):
-                yield start, start + len(form)
+            place = text.find(form, start, self._exact[form]) if start >= position else None
+            if place is not None:
                 position = start + len(form)
+                yield start, position, *place
             following = squeezed.find(form, max(position, start + 1))
             if following < 0:
                 heappop(heap)
@@ -210,12 +214,16 @@ class _Text:
             counts.append(counts[-1] + len(block))
         return counts
 
-    def has(self, form: bytes, start: int, exact: set[bytes]) -> bool:
-        """Return whether a form stands there as it is, or with white space at line ends."""
+    def find(self, form: bytes, start: int, exact: set[bytes]) -> tuple[int, int] | None:
+        """Return where a form stands as it is, or with white space at line ends; None if neither.
+
+        It is known to start at ``start`` in ``squeezed``.
+        """
         first, last = self.place(start), self.place(start + len(form) - 1) + 1
         piece = self._data[first:last]
         is_split = b"\n" in piece or b"\r" in piece
-        return piece in exact or (is_split and len(form) >= SHORTEST_PART)
+        is_found = piece in exact or (is_split and len(form) >= SHORTEST_PART)
+        return (first, last) if is_found else None
 
 
 def _unescaped(data: bytes) -> bytes:
@@ -300,6 +308,7 @@ def _escaped(text: str) -> set[str]:
         json.dumps(text, ensure_ascii=False)[1:-1],
         quoted.translate({ord(each): f"\\u{ord(each):04x}" for each in "<>&"}),  # as Go does
         repr(text)[1:-1],
+        ascii(text)[1:-1],
         repr(text + "'\"")[1:-4],  # with each ' escaped, as in a longer text that has both quotes
         repr(_bytes(text))[2:-1],
     }

@@ -146,6 +146,7 @@ ENCODERS = {
     "json as it is": lambda text: json.dumps({"key": text}, ensure_ascii=False),
     "json in json": lambda text: json.dumps(json.dumps({"key": text})),
     "repr": lambda text: repr({"key": text}),
+    "ascii": lambda text: ascii({"key": text}),
     "repr of bytes": lambda text: repr(text.encode()),
     "repr with both quotes": lambda text: repr(f'it\'s "{text}"'),
     "json of Go": lambda text: json.dumps(text).translate(
