@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import sys
 
+from .terminal import PeoplesStream
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TextIO, TypeGuard
+    from typing import Any, TextIO, TypeGuard
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -20,7 +22,8 @@ FAULT = 2
 
 def main() -> int:
     """Run the command of ``sys.argv``: 0 fine, 1 diagnostics or a failed run, 2 wrong usage."""
-    sys.stdout, sys.stderr = _stream(sys.stdout), _stream(sys.stderr)
+    # Under a CI job too stdout may be a file or another program: what goes there is data.
+    sys.stdout, sys.stderr = _stream(sys.stdout, is_log=False), _stream(sys.stderr, is_log=True)
     arguments = sys.argv[1:]
     if arguments[:1] in (["compile"], ["build"]):
         status = guarded(lambda: _replay(arguments))
@@ -31,13 +34,14 @@ def main() -> int:
     return guarded(lambda: _run(arguments)) or 0
 
 
-def _stream(stream: TextIO | None) -> TextIO:
+def _stream(stream: TextIO | None, *, is_log: bool) -> TextIO:
     """A stream that takes any text: a closed one takes all, an ASCII one gets escapes."""
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="backslashreplace")
-    return stream
+    shown: Any = PeoplesStream(stream, is_log=is_log)
+    return shown  # type: ignore[no-any-return]
 
 
 def guarded(action: Callable[[], int | None]) -> int | None:

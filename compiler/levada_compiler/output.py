@@ -260,6 +260,9 @@ def _report_check(product: Product, before: dict[str, bytes | None]) -> int:
 def _print_diff(product: Product, path: str, before: bytes | None, now: str) -> None:
     from difflib import unified_diff
 
+    from .render.cells import without_commands
+    from .terminal import in_ci
+
     place = display_path(os.path.join(product.folder, path))
     old = "" if before is None else before.decode("utf-8", "replace")
     source = "/dev/null" if before is None else f"a/{place}"
@@ -268,6 +271,8 @@ def _print_diff(product: Product, path: str, before: bytes | None, now: str) -> 
     )
     for line in lines:
         ended = line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        if in_ci():
+            ended = without_commands(ended)
         sys.stdout.write(_coloured(ended) if product.colour else ended)
 
 

@@ -200,6 +200,25 @@ class Attempt:
         step = self.request.step
         return {"digest": step.get("code"), "file": step.get("file"), "line": self.line}
 
+    def outputs_for_cache(self, record: Record) -> dict[str, OutputEntry]:
+        """Return the named outputs of a record with their values as they are, not masked.
+
+        A value that holds a secret is stored as an artifact, so that the document has none.
+        """
+        found: dict[str, OutputEntry] = {}
+        for name, shown in record["outputs"].items():
+            own = self.outputs[name]
+            if "tree" in own and own != shown:
+                artifact = self._stored(own["tree"], canonical(own["tree"]))
+                found[name] = {"artifact": artifact.as_json(), "display": shown["display"]}
+            else:
+                found[name] = {**own, "display": shown["display"]}
+        return found
+
+    def _stored(self, tree: Tree, data: bytes) -> Artifact:
+        kind = values.tree_type(tree)
+        return Artifact(self.store.put_blob(data), len(data), "json", "tree", kind)
+
     def _input(self, name: str, tree: Tree) -> InputEntry:
         source = self.request.sources.get(name)
         leaf = artifact_of(tree)
@@ -211,8 +230,8 @@ class Attempt:
         kind = values.tree_type(tree)
         if len(data) <= values.INLINE:
             return {"source": source, "digest": digest, "type": kind, "tree": tree}
-        stored = Artifact(self.store.put_blob(data), len(data), "json", "tree", kind)
-        return {"source": source, "digest": digest, "type": kind, "artifact": stored.as_json()}
+        stored = self._stored(tree, data).as_json()
+        return {"source": source, "digest": digest, "type": kind, "artifact": stored}
 
     def _pickled(self) -> list[str]:
         held = {name: entry.get("artifact") for name, entry in self.outputs.items()}
@@ -225,8 +244,9 @@ def _mask(record: Record, secrets: list[str]) -> None:
     """Replace secrets in all fields of a record whose text is not Levada's own."""
     record["error"] = redact_error(record["error"], secrets)
     record["parameters"] = redact_json(record["parameters"], secrets)
-    record["inputs"] = redact_json(record["inputs"], secrets)
-    record["outputs"] = redact_json(record["outputs"], secrets)
+    # The names of inputs and outputs are those in the source, by which programs find them.
+    record["inputs"] = {n: redact_json(each, secrets) for n, each in record["inputs"].items()}
+    record["outputs"] = {n: redact_json(each, secrets) for n, each in record["outputs"].items()}
     record["metrics"] = redact_json(record["metrics"], secrets)
     record["params"] = redact_json(record["params"], secrets)
     record["artifacts"] = redact_json(record["artifacts"], secrets)

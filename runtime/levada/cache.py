@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         Reason,
     )
     from levada.json_types import Json
-    from levada.record_types import EnvironmentPart, Record
+    from levada.record_types import EnvironmentPart, OutputEntry, Record
     from levada.request import StepRequest
     from levada.store import Store
     from levada.trees.tree_types import Tree
@@ -158,10 +158,17 @@ def lookup(request: StepRequest, store: Store, *, here: bool = True) -> Lookup:
     return found
 
 
-def remember(record: Record, store: Store, reads: dict[str, str], observed: Observed) -> None:
+def remember(
+    record: Record,
+    store: Store,
+    reads: dict[str, str],
+    observed: Observed,
+    outputs: dict[str, OutputEntry],
+) -> None:
     """Enter what an attempt gave, after a miss.
 
-    ``reads`` is :func:`context_reads` of it, ``observed`` what it read besides.
+    ``reads`` is :func:`context_reads` of it, ``observed`` what it read besides. ``outputs`` are
+    its named ones as they are: in the record secrets are masked.
     """
     cache = record["cache"]
     if cache is None:
@@ -174,7 +181,7 @@ def remember(record: Record, store: Store, reads: dict[str, str], observed: Obse
         "reads": reads,
         "observed": observed,
         "returns": record["returns"],
-        "outputs": record["outputs"],
+        "outputs": outputs,
         "metrics": record["metrics"],
         "params": record["params"],
         "artifacts": record["artifacts"],

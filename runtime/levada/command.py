@@ -24,7 +24,7 @@ from levada.attempt import Attempt, shown_artifact
 from levada.errors import UsageError
 from levada.program_modules import ProgramModules
 from levada.project import Project
-from levada.redaction import redact_json, secret_variables
+from levada.redaction import redact_json, redact_text, secret_variables
 from levada.store import StoreError, open_store
 
 TYPE_CHECKING = False
@@ -50,7 +50,8 @@ class Command:
     and no record is written of it.
 
     ``answer`` is what the task gives, None if there is nothing to say; it goes to the last line of
-    stdout. ``program_folder`` is where a container step's inputs are staged.
+    stdout. ``program_folder`` is where a container step's inputs are staged. ``secrets`` are the
+    values of the run's secrets that this process has, by variable.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Command:
         self._project = _project(request)
         self.store = open_store(_store_url(request, self._project))
         own = (request.step.get("settings") or {}).get("secrets") or ()
-        self._secrets = secret_variables([*own, *request.secrets], variables)
+        self.secrets = secret_variables([*own, *request.secrets], variables)
         self._run = stored_run.register(
             self.store,
             request.pipeline,
@@ -79,7 +80,7 @@ class Command:
             engine=request.engine,
             source=request.source,
             project=self._project.root,
-            secrets=self._secrets,
+            secrets=self.secrets,
         )
         self._parameters = self._run["parameters"]["trees"]
         if request.params is not None:
@@ -101,7 +102,7 @@ class Command:
         except (UsageError, StoreError):
             raise
         except self._unreached as error:
-            _say(f"not reached: {error}")
+            _say(f"not reached: {redact_text(str(error), self.secrets.values())}")
             return FAILED
         except BaseException as error:  # noqa: BLE001  whatever an expression raises, and signals
             return self._fail(error)
@@ -164,7 +165,7 @@ class Command:
         self._mapped_before = records.map_indexes(self.store, pipeline, run_id, node)
         found = list(self._iterations(self.scope(), len(outer), outer, ""))
         items = [{"index": index, "label": label} for index, label in found]
-        self.answer = redact_json(items, self._secrets.values())
+        self.answer = redact_json(items, self.secrets.values())
         self._note_success(len(found))
         return DONE
 
@@ -172,9 +173,9 @@ class Command:
         scope, results = self.scope(), self.request.outputs
         kind = self.request.returns if results else "none"
         trees = {name: expressions.tree(text, scope) for name, text in results.items()}
-        run_end.write_success(self.store, self._run, trees, kind, self._secrets.values())
+        run_end.write_success(self.store, self._run, trees, kind, self.secrets.values())
         shown = {name: values.display(tree, self.store) for name, tree in trees.items()}
-        shown = redact_json(shown, self._secrets.values())
+        shown = redact_json(shown, self.secrets.values())
         answer = records.returned(kind, list(shown), list(shown.values()))
         self.answer = {"outputs": shown, "return": answer}
         return DONE
@@ -285,7 +286,7 @@ class Command:
         metrics = {metric["name"]: metric["value"] for metric in record["metrics"]}
         return {
             "outputs": {name: entry["display"] for name, entry in record["outputs"].items()},
-            "return": shown_artifact(returned, self.store),
+            "return": redact_json(shown_artifact(returned, self.store), self.secrets.values()),
             "digest": returned.digest,
             "record": records.record_path(folder),
             **({"metrics": metrics} if metrics else {}),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 
-from levada.redaction import redact_text, redact_tokens
+from levada.redaction import redact_bytes, redact_json, redact_tokens
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,12 +30,24 @@ MAX_SUBMODULES = 20  # whose own changes are kept
 _SENSITIVE = (
     *(".env", ".pem", ".key", ".p12", ".pfx", ".ppk", ".jks", ".keystore", ".kdbx", ".pkcs12"),
     *("credentials", "secret", "kubeconfig", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"),
-    *(".netrc", ".pgpass", ".htpasswd", ".my.cnf", ".npmrc", ".pypirc", ".s3cfg", ".boto"),
+    *("netrc", ".pgpass", ".htpasswd", ".my.cnf", ".mylogin.cnf", ".npmrc", ".yarnrc", ".pypirc"),
+    *(".s3cfg", ".boto", ".databrickscfg", ".vault-token", ".terraformrc", ".snowsql", ".p8"),
     *(".dockercfg", ".dockerconfigjson", ".docker/", ".kube/", ".ssh/", ".aws/", ".azure/"),
-    *(".gnupg/", ".tfstate", ".tfvars"),
+    *(".gnupg/", ".config/gh/", ".m2/settings", ".tfstate", ".tfvars"),
 )
-#: Names of such files, as globs.
-_SENSITIVE_NAMES = ("*service?account*.json", "application_default*.json")
+#: Names of such files, as globs. A `tokenizer.json` is none of them, nor is a `token.py`.
+_SENSITIVE_NAMES = (
+    *("*service?account*.json", "application_default*.json", "auth.json", "kaggle.json"),
+    *("pip.conf", "pip.ini", ".condarc", "rclone.conf", "docker*config.json"),
+    *(
+        f"*{word}{plural}{ending}"
+        for word in ("token", "password", "passwd", "api?key", "apikey", "access?key", "sa?key")
+        for plural in ("", "s")
+        for ending in ("", ".txt", ".json", ".y*ml", ".toml", ".ini", ".cfg", ".conf", ".csv")
+    ),
+)
+#: What makes credentials of a file whose name does not tell: Docker's `config.json`.
+_SENSITIVE_CONTENT = (b'"auths"', b'"identitytoken"', b'"registrytoken"')
 #: Variables by which git would be led to another repository or another index: git-rev-parse(1),
 #: `--local-env-vars`. A hook of git has them, and the run that it starts.
 _MISLEADING = frozenset(
@@ -55,16 +67,24 @@ _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.quotepath=false", "--no-op
 def describe(folder: str, store: Store, secrets: Iterable[str] = ()) -> GitPart | None:
     """Give the git part of a record, the diff and the untracked files stored as blobs.
 
-    What looks like a secret is masked, and files that usually hold some are only named. None if
-    the folder is in no repository, or git is not there.
+    ``secrets`` and what looks like a secret are masked, in names too, and files that usually hold
+    some are only named. None if the folder is in no repository, or git is not there.
 
     Some fields are there only where they say something: ``submodules`` that are not as committed,
     changed files that are ``binary``, changed files that are ``left_out`` of the diff because of
     their names, and the ``problem`` of a repository that git refuses to read.
     """
     top = _top(folder)
-    if top is None:
+    secrets = list(secrets)
+    described = None if top is None else _described(top, store, secrets)
+    if described is None:
         return None
+    masked = redact_json(described, secrets)
+    masked["commit"] = described["commit"]  # a short secret may stand in it by chance
+    return masked
+
+
+def _described(top: str, store: Store, secrets: list[str]) -> GitPart | None:
     output = _git(
         *(top, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"),
         "--ignore-submodules=none",
@@ -72,7 +92,6 @@ def describe(folder: str, store: Store, secrets: Iterable[str] = ()) -> GitPart 
     if output is None:
         return _refused(top)
     status = _Status(output)
-    secrets = list(secrets)
     diff = _diff(top, status) if status.changed and status.commit else None
     untracked = status.untracked + _untracked_in_submodules(top, status)
     left_out: list[GitName] = [
@@ -274,7 +293,7 @@ def _entries(top: str, paths: list[str], store: Store, secrets: list[str]) -> li
         entry: GitFile = {"path": _utf8(path), "size": size, "digest": None}
         if size is not None and size <= min(MAX_FILE, left) and not _is_sensitive(path):
             data = _content(f"{top}/{path}")
-            if data is not None:
+            if data is not None and not any(part in data for part in _SENSITIVE_CONTENT):
                 left -= len(data)
                 entry["digest"] = store.put_blob(_masked(data, secrets))
         found.append(entry)
@@ -307,11 +326,7 @@ def _content(path: str) -> bytes | None:
 
 
 def _masked(data: bytes, secrets: list[str]) -> bytes:
-    data = redact_tokens(data)
-    if not secrets:
-        return data
-    text = redact_text(data.decode("utf-8", "surrogateescape"), secrets)
-    return text.encode("utf-8", "surrogateescape")
+    return redact_bytes(redact_tokens(data), secrets)
 
 
 def _utf8(path: str) -> str:

@@ -357,7 +357,7 @@ class KubeflowCommand:
 
     def _give_returned(self, answer: Any) -> None:
         shown = {artifact_name(name): value for name, value in answer["outputs"].items()}
-        given = Report(self._task.input, {}, self._command.store)
+        given = self._report_of({})
         self.output = {
             "artifacts": {n: given.entry(n, shown[n]) for n in given.names if n in shown}
         }
@@ -366,9 +366,13 @@ class KubeflowCommand:
 
     def _report(self, record: dict[str, Any]) -> None:
         """Give KFP what a record has."""
-        report = Report(self._task.input, record, self._command.store)
+        report = self._report_of(record)
         self.output = {"artifacts": report.artifacts()}
         self._give_all(report.parameters(self._shares()))
+
+    def _report_of(self, record: dict[str, Any]) -> Report:
+        secrets = self._command.secrets.values()
+        return Report(self._task.input, record, self._command.store, secrets)
 
     def _shares(self) -> dict[str, int]:
         """Return the bytes that each output may have in KFP's list of what all items gave."""

@@ -14,10 +14,12 @@ import sys
 from levada import values
 from levada.artifact import Artifact
 from levada.attempt import shown_artifact
+from levada.redaction import redact_json, redact_text
 from levada.trees.canonical import ARTIFACT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Any
 
 #: How the texts in KFP's own scheme of paths are kept in the container (``LocalPathForURI``).
@@ -37,14 +39,25 @@ _LARGEST_INTEGER = 2**53  # KFP's numbers are doubles
 
 
 class Report:
-    """A record as the artifacts that the task has declared."""
+    """A record as the artifacts that the task has declared.
 
-    def __init__(self, given: dict[str, Any], record: dict[str, Any], store: Any) -> None:
+    ``secrets`` are masked in what KFP shows, the metadata, and not in its parameters, which are
+    inputs of other tasks: these come from the store, as the record is masked too.
+    """
+
+    def __init__(
+        self,
+        given: dict[str, Any],
+        record: dict[str, Any],
+        store: Any,
+        secrets: Collection[str] = (),
+    ) -> None:
         declared = given.get("outputs", {}).get("artifacts", {})
         self.parameter_names = parameter_names(given)
         self._declared = {n: each["artifacts"][0] for n, each in declared.items()}
         self._record = record
         self._store = store
+        self._secrets = secrets
 
     @property
     def names(self) -> list[str]:
@@ -58,21 +71,22 @@ class Report:
 
     def parameters(self, shares: dict[str, int]) -> dict[str, str]:
         """The small ones as JSON that nothing is replaced in; nothing says: read the store."""
-        outputs = self._outputs()
-        found = {name: self._text(outputs[name]) for name in self.parameter_names}
+        names = {"output": "", **{artifact_name(name): name for name in self._record["outputs"]}}
+        found = {name: self._text(names[name]) for name in self.parameter_names}
         for name, share in shares.items():
             if len(json.dumps(found[name])) + 2 > share:  # with a comma and a space
                 found[name] = ""
         return found
 
-    def _text(self, output: dict[str, Any]) -> str:
-        tree = output.get("tree")
-        artifact = output.get("artifact")
-        if artifact is not None:
-            if artifact["format"] != "json" or artifact["size"] > _LARGEST_PARAMETER:
+    def _text(self, output: str) -> str:
+        """An output, or without a name the value, as JSON; nothing if it is too large."""
+        tree: Any = Artifact.from_json(self._record["returns"])
+        if output:
+            tree = values.output(tree, output, self._store)
+        if isinstance(tree, Artifact):
+            if not tree.is_tree or tree.size > _LARGEST_PARAMETER:
                 return ""
-            with self._store.open_blob(artifact["digest"]) as file:
-                tree = json.loads(file.read())
+            tree = values.tree_of(tree, self._store)
         text = json.dumps(tree)
         most = _LARGEST_PARAMETER if isinstance(tree, str) else _LARGEST_NUMBER
         return unreplaced(text) if len(text) <= most else ""
@@ -106,7 +120,7 @@ class Report:
         metadata = own | _metadata(shown)
         whole = self._whole(output) if self._kind(name) in (*_SHOWN, *_IN_METADATA) else None
         if self._kind(name) in _SHOWN and isinstance(whole, str):
-            self._write_shown(self._declared[name]["uri"], whole)
+            self._write_shown(self._declared[name]["uri"], redact_text(whole, self._secrets))
         elif self._kind(name) in _IN_METADATA and isinstance(whole, dict):
             metadata = _fitting(_plotted(whole), name) | metadata
         return self._entry(name, metadata)
@@ -151,7 +165,8 @@ class Report:
         """
         own = self._declared[name]
         content = {"name": own.get("name", name), "uri": own.get("uri", "")}
-        return {"artifacts": [{**content, "metadata": _shown(_renamed(metadata, name))}]}
+        shown = redact_json(_renamed(metadata, name), self._secrets)
+        return {"artifacts": [{**content, "metadata": _shown(shown)}]}
 
 
 def _fitting(plots: dict[str, Any], output: str) -> dict[str, Any]:

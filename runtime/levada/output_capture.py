@@ -141,6 +141,8 @@ class _Copier:
                 else:
                     self._read(source)
             over = over or os.getppid() != parent
+            for source, target in self._open.items() if not ready else ():
+                self._write(target, self._redactors[source].settle())
         for source, target in self._open.items():
             self._write(target, self._redactors[source].flush())
         unfinished = self._stdout >= 0 and self._last != b"\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any, TypeVar
 
     T = TypeVar("T")
@@ -13,10 +13,15 @@ MASK = "***"
 #: A shorter text is no secret: hiding it would only make everything else unreadable.
 SHORTEST = 3
 #: Nor is a shorter line of a secret, or a shorter part of what a step returns: the secret `dev` is
-#: found in `{"stage": "dev"}`, but not in `developer`.
+#: found in `{"stage": "dev"}`, but not in `developer`. It is also not sought across line ends.
 SHORTEST_PART = 6
 #: Base64 characters of a secret amid other text; fewer could stand there by chance.
 _SHORTEST_CORE = 10
+_SPACES = b" \t\r\n"
+_BLOCK = 64  # bytes of a text whose white space is counted together
+#: Bytes by which the start of a secret at the end of a chunk is found, and how often that is tried.
+_ANCHOR = 8
+_MOST_STARTS = 16
 
 #: What an exception has said, of the fields of an error.
 _TOLD = ("message", "args", "traceback", "frames")
@@ -31,60 +36,227 @@ _TOKENS = (
     r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)-----END [A-Z ]*PRIVATE KEY-----",
     r"(?<=://)[^/@\s:]+:[^/@\s]+(?=@)",
+    r"(?<=_authToken=)[^\s\"']{6,}",
+    r"(?<=\"auth\": \")[A-Za-z0-9+/=]{6,}",
+    r"(?<=\"auth\":\")[A-Za-z0-9+/=]{6,}",
 )
 
 
 class Redactor:
-    """Replaces secrets in a stream of bytes, also one that two chunks share."""
+    """Replaces secrets in a stream of bytes, also one that two chunks share.
 
-    __slots__ = ("_held", "_longest", "_secrets")
+    However the stream is cut into chunks, what comes out is the same.
+    """
+
+    __slots__ = ("_held", "_search")
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = [_bytes(secret) for secret in forms(secrets)]
-        self._longest = max(map(len, self._secrets), default=0)
+        self._search = _search_for(secrets)
         self._held = b""
 
     def feed(self, chunk: bytes) -> bytes:
-        """Give what can be shown by now; the start of what may be a secret is held back."""
-        if not self._secrets:
-            return chunk
-        data = self._held + chunk
-        tail = data[-(self._longest - 1) :]
-        cut = len(data) - max(_begun(secret, tail) for secret in self._secrets)
-        cut = self._before_secrets(data, cut)
-        self._held = data[cut:]
-        return self._replaced(data[:cut])
+        """Return what can be shown by now; the start of what may be a secret is held back."""
+        return self._shown(chunk, is_end=False) if self._search.forms else chunk
+
+    def settle(self) -> bytes:
+        """Return what is held if it is the end of a line with few characters of a secret.
+
+        For a stream that pauses. Most lines end with a character that some secret begins with.
+        """
+        if len(self._held.rstrip(_SPACES)) < SHORTEST_PART and self._held.endswith((b"\n", b"\r")):
+            return self.flush()
+        return b""
 
     def flush(self) -> bytes:
-        """Give what was held back: the stream is over."""
-        held, self._held = self._held, b""
-        return self._replaced(held)
+        """Return what was held back: the stream is over."""
+        return self._shown(b"", is_end=True)
 
-    def _before_secrets(self, data: bytes, cut: int) -> int:
-        """Return the last place up to ``cut`` at which no secret is cut in two."""
-        moved = True
-        while moved:
-            moved = False
-            for secret in self._secrets:
-                start = data.find(secret, max(0, cut - len(secret) + 1), cut + len(secret) - 1)
-                if 0 <= start < cut:
-                    cut, moved = start, True
-        return cut
+    def _shown(self, chunk: bytes, *, is_end: bool) -> bytes:
+        data, rest = self._held + chunk, b""
+        if not is_end and data.endswith(b"\\"):  # with an `n` it is an escaped line end
+            size = 2 if data.endswith(b"\\\\") else 1
+            data, rest = data[:-size], data[-size:]
+        shown, cut = self._search.masked(data, is_end=is_end)
+        self._held = data[cut:] + rest
+        return shown
 
-    def _replaced(self, data: bytes) -> bytes:
-        for secret in self._secrets:
-            data = data.replace(secret, MASK.encode())
+
+class _Search:
+    """Finds secrets in texts, in any of their forms.
+
+    What is searched are the text and the forms without white space, so that a secret is found in
+    lines of any width and indentation, also where these lines are escaped in a string. Each form
+    is sought by ``bytes.find``: its time is linear in the worst case too, and for hundreds of
+    forms it is faster than an alternation of `re`.
+    """
+
+    __slots__ = ("_exact", "_starts", "forms")
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        #: the forms as they are, by what they are without white space
+        self._exact: dict[bytes, set[bytes]] = {}
+        for data in {data for text in texts for data in _written(text)}:
+            data = _unescaped(data)
+            squeezed = data.translate(None, _SPACES)
+            if len(squeezed) >= SHORTEST:
+                self._exact.setdefault(squeezed, set()).add(data.strip(_SPACES))
+        self.forms = sorted(self._exact, key=lambda form: (-len(form), form))
+        #: all starts of forms that are shorter than an anchor
+        self._starts = {
+            form[:size] for form in self.forms for size in range(1, min(_ANCHOR, len(form)))
+        }
+
+    def masked(self, data: bytes, *, is_end: bool = True) -> tuple[bytes, int]:
+        """Return the first bytes of a text with secrets replaced, and how many bytes these are.
+
+        Without ``is_end`` that is up to where a secret may begin that goes on after the text.
+        """
+        text = _Text(data)
+        squeezed = text.squeezed
+        size = len(squeezed)
+        begun = size if is_end else self._begun(squeezed, 0)
+        shown: list[bytes] = []
+        place = 0
+        for start, end, first, last in self._found(text):
+            if start >= begun:
+                break
+            shown += (data[place:first], MASK.encode())
+            place = last
+            if begun < end:  # what began there is a part of what was found
+                begun = self._begun(squeezed, end)
+        cut = text.place(begun) if begun < size else len(data)
+        return b"".join([*shown, data[place:cut]]), cut
+
+    def is_in(self, data: bytes) -> bool:
+        """Return whether a text has a secret."""
+        return next(self._found(_Text(data)), None) is not None
+
+    def _found(self, text: _Text) -> Iterator[tuple[int, int, int, int]]:
+        """Give the places of secrets, in order; of several that start at one place the longest.
+
+        A place is a start and an end in the text without white space, and the same in the text.
+        """
+        from heapq import heapify, heappop, heapreplace
+
+        squeezed, position = text.squeezed, 0
+        heap = [
+            (start, rank, form)
+            for rank, form in enumerate(self.forms)
+            if (start := squeezed.find(form)) >= 0
+        ]
+        heapify(heap)
+        while heap:
+            start, rank, form = heap[0]
+            place = text.find(form, start, self._exact[form]) if start >= position else None
+            if place is not None:
+                position = start + len(form)
+                yield start, position, *place
+            following = squeezed.find(form, max(position, start + 1))
+            if following < 0:
+                heappop(heap)
+            else:
+                heapreplace(heap, (following, rank, form))
+
+    def _begun(self, squeezed: bytes, position: int) -> int:
+        """Return the first place from ``position`` where a secret may begin that goes on.
+
+        It may be too early, which only holds more back: of a secret that repeats itself
+        (``aaaa…b``) few places are tried, or the time would be quadratic.
+        """
+        first = size = len(squeezed)
+        for place in range(max(position, size - _ANCHOR + 1), size):
+            if squeezed[place:] in self._starts:
+                first = place
+                break
+        for form in self.forms:
+            if len(form) <= _ANCHOR:  # they are sorted: the rest is shorter
+                break
+            anchor, tries = form[:_ANCHOR], 0
+            place = squeezed.find(anchor, max(position, size - len(form) + 1), first + _ANCHOR)
+            while place >= 0 and tries < _MOST_STARTS and not form.startswith(squeezed[place:]):
+                place, tries = squeezed.find(anchor, place + 1, first + _ANCHOR), tries + 1
+            if place >= 0:
+                first = min(first, place)
+        return first
+
+
+class _Text:
+    """A text, and the same without white space."""
+
+    __slots__ = ("_counts", "_data", "squeezed")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = _unescaped(data)
+        self.squeezed = self._data.translate(None, _SPACES)
+        self._counts: list[int] | None = None  # of bytes in ``squeezed`` before each block
+
+    def place(self, index: int) -> int:
+        """Return the place in the text of a byte in ``squeezed``."""
+        from bisect import bisect_right
+
+        if self._counts is None:  # few texts have a secret
+            self._counts = self._count()
+        block = bisect_right(self._counts, index) - 1
+        start, count = block * _BLOCK, index - self._counts[block]
+        low, high = start, start + _BLOCK
+        while low < high:
+            middle = (low + high) // 2
+            if len(self._data[start : middle + 1].translate(None, _SPACES)) <= count:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _count(self) -> list[int]:
+        counts = [0]
+        for start in range(0, len(self._data) - _BLOCK, _BLOCK):
+            block = self._data[start : start + _BLOCK].translate(None, _SPACES)
+            counts.append(counts[-1] + len(block))
+        return counts
+
+    def find(self, form: bytes, start: int, exact: set[bytes]) -> tuple[int, int] | None:
+        """Return where a form stands as it is, or with white space at line ends; None if neither.
+
+        It is known to start at ``start`` in ``squeezed``.
+        """
+        first, last = self.place(start), self.place(start + len(form) - 1) + 1
+        piece = self._data[first:last]
+        is_split = b"\n" in piece or b"\r" in piece
+        is_found = piece in exact or (is_split and len(form) >= SHORTEST_PART)
+        return (first, last) if is_found else None
+
+
+def _unescaped(data: bytes) -> bytes:
+    """Return a text with white space in place of escaped line ends; no byte moves."""
+    if b"\\" not in data:
         return data
+    for end in (b"n", b"r"):
+        data = data.replace(b"\\\\" + end, b"\n  ").replace(b"\\" + end, b"\n ")
+    return data
 
 
-def _begun(secret: bytes, tail: bytes) -> int:
-    """Return how many of the last bytes are the start of a secret that may go on."""
-    start = max(0, len(tail) - len(secret) + 1)
-    while (start := tail.find(secret[:1], start)) >= 0:
-        if secret.startswith(tail[start:]):
-            return len(tail) - start
-        start += 1
-    return 0
+def _written(text: str) -> set[bytes]:
+    """Return the bytes by which a form is sought.
+
+    Of one that begins with `n` or ends with a backslash also the rest: with its neighbour that
+    may be taken for an escaped line end.
+    """
+    parts = {text, text[1:] if text[:1] in "nr" else text, text.rstrip("\\")}
+    return {
+        data for part in parts for data in (_bytes(part), part.encode("utf-8", "surrogatepass"))
+    }
+
+
+_last_search: tuple[frozenset[str], _Search] | None = None
+
+
+def _search_for(secrets: Iterable[str]) -> _Search:
+    """Return what finds these secrets. A process has few sets of secrets, and mostly one."""
+    global _last_search
+    wanted = frozenset(secrets)
+    if _last_search is None or _last_search[0] != wanted:
+        _last_search = wanted, _Search(forms(wanted))
+    return _last_search[1]
 
 
 def forms(secrets: Iterable[str]) -> list[str]:
@@ -103,35 +275,52 @@ def forms(secrets: Iterable[str]) -> list[str]:
 
 
 def encodings(secret: str) -> set[str]:
-    r"""Return a secret as it is, escaped, percent-encoded and in base64.
+    r"""Return a secret as it is, escaped, percent-encoded, as HTML, in base64 and in hexadecimal.
 
-    >>> sorted(encodings("a b?"))
-    ['YSBiPw', 'YSBiPw==', 'a b?', 'a%20b%3F', 'a%20b%3f', 'a+b%3F', 'a+b%3f']
+    >>> sorted(encodings("a b?"))[:5]
+    ['6120623F', '6120623f', 'YSBiPw', 'YSBiPw==', 'a b?']
+    >>> sorted(encodings("a b?"))[5:]
+    ['a%20b%3F', 'a%20b%3f', 'a+b%3F', 'a+b%3f']
     """
-    escaped = {secret, *_escaped(secret)}
+    unix = secret.replace("\r\n", "\n")
+    found: set[str] = set()
+    # With other line ends, and as programs read it from a file that ends with one.
+    for text in {secret, secret.strip(), unix, unix.strip(), unix.replace("\n", "\r\n")}:
+        if len(text) >= SHORTEST:
+            found |= _encodings(text)
+    return found
+
+
+def _encodings(text: str) -> set[str]:
+    escaped = {text, *_escaped(text)}
     escaped |= {twice for once in escaped for twice in _escaped(once)}  # JSON in JSON, its repr
-    return escaped | _percent_encoded(secret) | _in_base64(_bytes(secret))
+    data = _bytes(text)
+    return escaped | _percent_encoded(data) | _html(text) | _in_base64(data) | _hexadecimal(data)
 
 
 def _escaped(text: str) -> set[str]:
     """Return a text as JSON and as Python's repr write it, without the quotes around it."""
     import json
 
+    quoted = json.dumps(text)[1:-1]
     return {
-        json.dumps(text)[1:-1],
+        quoted,
         json.dumps(text, ensure_ascii=False)[1:-1],
+        quoted.translate({ord(each): f"\\u{ord(each):04x}" for each in "<>&"}),  # as Go does
         repr(text)[1:-1],
+        ascii(text)[1:-1],
         repr(text + "'\"")[1:-4],  # with each ' escaped, as in a longer text that has both quotes
         repr(_bytes(text))[2:-1],
     }
 
 
-def _percent_encoded(text: str) -> set[str]:
-    """Return a text as `urllib.parse.quote` and `quote_plus` write it; importing that is slow."""
+def _percent_encoded(data: bytes) -> set[str]:
+    """Return bytes as `urllib.parse.quote` and `quote_plus` write them; importing that is slow."""
     found = set()
     for plain, space in (("_.-~", "%20"), ("_.-~/", "%20"), ("_.-~", "+"), ("_.-~/", "+")):
-        quoted = [_quoted(byte, plain, space) for byte in _bytes(text)]
-        found |= {"".join(quoted), "".join(q.lower() if q[0] == "%" else q for q in quoted)}
+        quoted = [_quoted(byte, plain, space) for byte in range(256)]
+        lower = [each.lower() if each[0] == "%" else each for each in quoted]
+        found |= {"".join([table[byte] for byte in data]) for table in (quoted, lower)}
     return found
 
 
@@ -141,6 +330,23 @@ def _quoted(byte: int, plain: str, space: str) -> str:
         return space
     is_plain = byte < 128 and (character.isalnum() or character in plain)
     return character if is_plain else f"%{byte:02X}"
+
+
+def _html(text: str) -> set[str]:
+    """Return a text as HTML has it: by `html.escape`, by markupsafe, and with named quotes."""
+    quotes = (
+        ("'", '"'),
+        ("&#x27;", "&quot;"),
+        ("&#39;", "&#34;"),
+        ("&#39;", "&quot;"),
+        ("&apos;", "&quot;"),
+    )
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return {text.replace("'", single).replace('"', double) for single, double in quotes}
+
+
+def _hexadecimal(data: bytes) -> set[str]:
+    return {data.hex(), data.hex().upper()}
 
 
 def _in_base64(secret: bytes) -> set[str]:
@@ -159,51 +365,63 @@ def _in_base64(secret: bytes) -> set[str]:
         core = text[-(-before * 8 // 6) : bits // 6]
         if len(core) >= _SHORTEST_CORE:
             found.add(core)
-    return found | {form.replace("+", "-").replace("/", "_") for form in found}
+    found |= {form.replace("+", "-").replace("/", "_") for form in found}
+    found |= {form.replace("+", "%2B").replace("/", "%2F") for form in found}
+    return found
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a surrogate pair, which no environment variable has
+        return text.encode("utf-8", "surrogatepass")
 
 
 def redact_text(text: str, secrets: Iterable[str]) -> str:
     """Replace secrets in a text."""
-    for secret in forms(secrets):
-        text = text.replace(secret, MASK)
-    return text
+    return _masked(text, _search_for(secrets))
+
+
+def redact_bytes(data: bytes, secrets: Iterable[str]) -> bytes:
+    """Replace secrets in bytes."""
+    return _search_for(secrets).masked(data)[0]
+
+
+def _masked(text: str, search: _Search) -> str:
+    data = text.encode("utf-8", "surrogatepass")
+    masked = search.masked(data)[0]
+    return text if masked == data else masked.decode("utf-8", "surrogatepass")
 
 
 def redact_json(value: T, secrets: Iterable[str]) -> T:
     """Replace secrets in every string of a JSON value, keys included, digests left out."""
-    secrets = forms(secrets)
-    hidden: T = _redacted(value, secrets) if secrets else value
+    search = _search_for(secrets)
+    hidden: T = _redacted(value, search) if search.forms else value
     return hidden
 
 
 def redact_error(error: T, secrets: Iterable[str]) -> T:
     """Replace secrets in an `ErrorPart` or None, but for the words that Levada reads."""
-    secrets = forms(secrets)
-    hidden: T = error if error is None or not secrets else _redacted_error(error, secrets)
+    search = _search_for(secrets)
+    hidden: T = error if error is None or not search.forms else _redacted_error(error, search)
     return hidden
 
 
-def _redacted_error(error: Any, secrets: list[str]) -> Any:
-    shown = error | {name: _redacted(error.get(name), secrets) for name in _TOLD if name in error}
+def _redacted_error(error: Any, search: _Search) -> Any:
+    shown = error | {name: _redacted(error.get(name), search) for name in _TOLD if name in error}
     if error.get("context"):
-        shown["context"] = _redacted_error(error["context"], secrets)
+        shown["context"] = _redacted_error(error["context"], search)
     return shown
 
 
-def _redacted(value: Any, secrets: list[str]) -> Any:
+def _redacted(value: Any, search: _Search) -> Any:
     if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, MASK)
-        return value
+        return _masked(value, search)
     if isinstance(value, list):
-        return [_redacted(item, secrets) for item in value]
+        return [_redacted(item, search) for item in value]
     if isinstance(value, dict):
         return {
-            _redacted(key, secrets): item if _is_digest(key, item) else _redacted(item, secrets)
+            _redacted(key, search): item if _is_digest(key, item) else _redacted(item, search)
             for key, item in value.items()
         }
     return value
@@ -236,21 +454,17 @@ def find_secret(value: object, secrets: Mapping[str, str]) -> tuple[str, str] | 
     >>> find_secret({"auth": "Bearer hunter2"}, {"TOKEN": "hunter2"})
     ('TOKEN', '["auth"]')
     """
-    sought = [
-        (name, form, _bytes(form))
-        for name, secret in secrets.items()
-        if len(secret) >= SHORTEST
-        for form in encodings(secret)
-    ]
+    given = {name: encodings(secret) for name, secret in secrets.items() if len(secret) >= SHORTEST}
+    search = _parts(form for found in given.values() for form in found)
+    whole = {_bytes(form) for found in given.values() for form in found}
     seen: set[int] = set()
-    left: list[tuple[object, str]] = [(value, "")] if sought else []
+    left: list[tuple[object, str]] = [(value, "")] if given else []
     while left:
         each, place = left.pop()
         if isinstance(each, (str, bytes, bytearray)):
-            hits = (name for name, form, data in sought if _stands_in(each, form, data))
-            name = next(hits, None)
-            if name is not None:
-                return name, redact_text(place, secrets.values())
+            data = each.encode("utf-8", "surrogatepass") if isinstance(each, str) else bytes(each)
+            if data in whole or search.is_in(data):
+                return _named(data, given), redact_text(place, secrets.values())
         elif id(each) not in seen and (held := _held(each)):
             seen.add(id(each))
             left += [(item, place + step) for step, item in reversed(held)]
@@ -277,10 +491,17 @@ def secrets_in_parameters(
     return problems
 
 
-def _stands_in(text: str | bytes | bytearray, form: str, encoded: bytes) -> bool:
-    if isinstance(text, str):
-        return form in text if len(form) >= SHORTEST_PART else form == text
-    return encoded in text if len(form) >= SHORTEST_PART else encoded == text
+def _parts(found: Iterable[str]) -> _Search:
+    return _Search(form for form in found if len(form) >= SHORTEST_PART)
+
+
+def _named(data: bytes, given: Mapping[str, set[str]]) -> str:
+    """Return the name of the first secret that is in a text, or all of it."""
+    return next(
+        name
+        for name, found in given.items()
+        if _parts(found).is_in(data) or data in map(_bytes, found)
+    )
 
 
 def _held(value: object) -> list[tuple[str, object]]:

@@ -350,7 +350,8 @@ class Run:
         record: Record = self.attempt.write(status)
         if observed is not None and self._may_remember():
             reads = cache.context_reads(self.request, tracking.fields_read(self.attempt.context))
-            cache.remember(record, self.store, reads, observed)
+            outputs = self.attempt.outputs_for_cache(record)
+            cache.remember(record, self.store, reads, observed, outputs)
         return record
 
     def _describe_observed(self) -> Observed:

@@ -90,8 +90,8 @@ def stage(request: StepRequest) -> int:
     except Exception as error:  # noqa: BLE001  whatever loading an input raises
         attempt = runner.Run(request).attempt
         attempt.error = failures.describe(error, [])
-        attempt.write(records.FAILED)
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        told = attempt.write(records.FAILED)["error"]  # secrets are masked in it
+        print(f"{told['type']}: {told['message']}", file=sys.stderr)  # noqa: T201
         return PERMANENT if attempt.error["permanent"] else FAILED
     return DONE
 

@@ -30,6 +30,7 @@ __all__ = [
     "encode",
     "field",
     "load",
+    "output",
     "save",
     "save_with_fields",
     "set_program",
@@ -125,6 +126,15 @@ def field(artifact: Artifact, name: str, store: Store) -> Artifact | Tree:
     found = holder[key]
     leaf = artifact_of(found)
     return found if leaf is None else leaf
+
+
+def output(artifact: Artifact, name: str, store: Store) -> Artifact | Tree:
+    """Give an output of a step by its name, as the store has it: records are masked.
+
+    Raises what :func:`field` raises.
+    """
+    names = artifact.meta.get("outputs")  # of a tuple, by their places
+    return field(artifact, f"_{names.index(name)}" if names else name, store)
 
 
 def _place(tree: Tree, name: str, kind: str) -> tuple[Content, str | int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from levada_backends.images import logins
 
 from tests.engines.docker import Docker
 from tests.images.test_plan_commands import PYTHON, Folder, folder
@@ -32,7 +34,7 @@ def address(index: Path) -> Iterator[str]:
             elif self.path.startswith("/simple/"):
                 self.answer(200, page(index, self.path.split("/")[2]), "Content-Type", "text/html")
             else:
-                content = (index / Path(self.path).name).read_bytes()
+                content = (index / Path(self.path.partition("?")[0]).name).read_bytes()
                 self.answer(200, content, "Content-Type", "application/octet-stream")
 
         do_HEAD = do_GET  # noqa: N815
@@ -75,14 +77,44 @@ def use(folder: Folder, address: str) -> None:
     folder.variables |= {"UV_NO_CACHE": "1", "UV_HTTP_RETRIES": "0"}
 
 
-@pytest.mark.parametrize("way", ["by name", "in the URL"])
-def test_no_trace_of_the_login(way: str, folder: Folder, address: str, tmp_path: Path) -> None:
-    use(folder, address)
+WAYS = ["by name", "in the URL", "netrc", "uv.toml", "requirements.txt", "keyring"]
+KEYRING = f'#!/bin/sh\n[ "$1 $3" = "get user" ] && echo {SECRET}\n'
+
+
+def log_in(way: str, folder: Folder, address: str, elsewhere: Path) -> None:
+    """Give the login in one of uv's ways; files with it are elsewhere, but for the user's own."""
+    url = f"http://user:{SECRET}@{address}/simple"
     if way == "by name":
         folder.variables["UV_INDEX_OUR_OWN_USERNAME"] = "user"
         folder.variables["UV_INDEX_OUR_OWN_PASSWORD"] = SECRET
+    elif way == "in the URL":
+        folder.variables["UV_DEFAULT_INDEX"] = url
+    elif way == "netrc":
+        host = address.partition(":")[0]
+        (elsewhere / "logins").write_text(f"machine {host} login user password {SECRET}\n")
+        folder.variables["NETRC"] = str(elsewhere / "logins")
+    elif way == "uv.toml":
+        (elsewhere / "uv.toml").write_text(f'index-url = "{url}"\n')
+        folder.variables["UV_CONFIG_FILE"] = str(elsewhere / "uv.toml")
+    elif way == "requirements.txt":
+        (elsewhere / "more.txt").write_text(f"--index-url {url}\n")
+        (folder.path / "requirements.txt").write_text(f"-r {elsewhere}/more.txt\nbeta\n")
+        folder.settings("[]")
+        use(folder, address)
     else:
-        folder.variables["UV_DEFAULT_INDEX"] = f"http://user:{SECRET}@{address}/simple"
+        (elsewhere / "keyring").write_text(KEYRING)
+        (elsewhere / "keyring").chmod(0o755)
+        folder.variables["PATH"] = f"{elsewhere}:{os.environ['PATH']}"
+        folder.variables["UV_KEYRING_PROVIDER"] = "subprocess"
+        folder.variables["UV_DEFAULT_INDEX"] = f"http://user@{address}/simple"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_trace_of_the_login(
+    way: str, folder: Folder, address: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    use(folder, address)
+    log_in(way, folder, address, tmp_path_factory.mktemp("elsewhere"))
     found = folder.build()
     assert [each["name"] for each in found["images"][0]["packages"]] == ["beta"]
     written = [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_nlink == 1]
@@ -93,6 +125,45 @@ def test_no_trace_of_the_login(way: str, folder: Folder, address: str, tmp_path:
             content = gzip.decompress(content)
         assert SECRET.encode() not in content
         assert LOGIN.encode() not in content
+
+
+def test_a_requirement_by_url_is_locked_without_its_login(folder: Folder, address: str) -> None:
+    place = f"user:{SECRET}@{address}/files/beta-2.0-py3-none-any.whl?token={SECRET}&v=1"
+    folder.settings(f'["beta @ http://{place}"]')
+    found = folder.build()
+    assert [each["name"] for each in found["images"][0]["packages"]] == ["beta"]
+    lock = (folder.path / "levada.lock").read_text()
+    assert SECRET not in lock
+    assert f'"beta @ http://{address}/files/beta-2.0-py3-none-any.whl?v=1"' in lock
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://token@host/a.whl", "https://host/a.whl"),
+        (
+            "git+https://u:p@host/a.git@1f2e#subdirectory=b",
+            "git+https://host/a.git@1f2e#subdirectory=b",
+        ),
+        ("git+ssh://git:p@host/a.git", "git+ssh://git@host/a.git"),
+        (
+            "a[b] @ https://h/a.whl?X-Amz-Signature=x&sig=y&file=z ; c",
+            "a[b] @ https://h/a.whl?file=z ; c",
+        ),
+        ("see `https://u:p@h/simple/` (https://v:q@i)", "see `https://h/simple/` (https://i)"),
+        ("pandas>=2,<3", "pandas>=2,<3"),
+    ],
+)
+def test_urls_are_shown_without_credentials(text: str, shown: str) -> None:
+    assert logins.without_credentials(text) == shown
+
+
+def test_a_secret_parameter_of_an_index_is_sent_to_its_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("UV_INDEX", "own=https://host/simple?token=a&v=1 https://other/?key=b")
+    assert logins.with_parameters("https://host/a.whl?w=2") == "https://host/a.whl?w=2&token=a"
+    assert logins.with_parameters("https://third/a.whl") == "https://third/a.whl"
 
 
 @pytest.mark.engine

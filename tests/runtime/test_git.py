@@ -225,6 +225,14 @@ def test_variables_of_another_repository_are_not_believed(repository, store, tmp
         "home/.aws/config",
         ".npmrc",
         "terraform.tfstate",
+        "_netrc",
+        "sub/token.txt",
+        "api-keys.yml",
+        "db_password",
+        "pip.conf",
+        "containers/auth.json",
+        ".config/gh/hosts.yml",
+        ".pypirc",
     ],
 )
 def test_files_of_credentials_are_only_named(repository, store, path):
@@ -244,7 +252,33 @@ def test_files_of_credentials_are_only_named(repository, store, path):
     assert found["left_out"] == [{"path": path}]
 
 
-@pytest.mark.parametrize("path", ["service_account.py", "environment.py", "tokens.py", "keys.py"])
+def test_credentials_of_docker_are_known_by_what_the_file_has(repository, store):
+    file = repository / "config.json"
+    file.write_text('{"auths": {"host": {"auth": "dXNlcjpwYXNz"}}}')
+    (entry,) = git.describe(str(repository), store)["untracked"]
+    assert entry["digest"] is None
+    run(repository, "add", "-f", "config.json")
+    found = git.describe(str(repository), store)
+    assert b"dXNlcjpwYXNz" not in store.read_blob(found["diff"]["digest"])
+    run(repository, "rm", "-q", "-f", "config.json")
+    file.write_text('{"layers": 2}')
+    (entry,) = git.describe(str(repository), store)["untracked"]
+    assert store.read_blob(entry["digest"]) == b'{"layers": 2}'
+
+
+def test_names_with_a_secret_are_masked(repository, store):
+    run(repository, "checkout", "-q", "-b", "try-hunter2")
+    (repository / "of_hunter2.py").write_text("x = 1\n")
+    found = git.describe(str(repository), store, ["hunter2", "abc"])
+    assert found["branch"] == "try-***"
+    assert [entry["path"] for entry in found["untracked"]] == ["of_***.py"]
+    assert found["commit"] == git.describe(str(repository), store)["commit"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["service_account.py", "environment.py", "tokens.py", "keys.py", "tokenizer.json", "token.py"],
+)
 def test_code_is_kept(repository, store, path):
     (repository / path).write_text("x = 1\n")
     (entry,) = git.describe(str(repository), store)["untracked"]

@@ -12,6 +12,7 @@ from typing import Any
 import levada
 import pytest
 from levada import kubeflow
+from levada.store import open_store
 
 from tests.engines.kubeflow import Kubeflow
 
@@ -97,8 +98,8 @@ class Tasks:
         assert done.returncode == code, self.said
         return json.loads(self.output.read_text()) if self.output.exists() else None
 
-    def records(self, node: str) -> list[dict[str, Any]]:
-        folder = self.store / "runs" / "p" / "run-1" / node
+    def records(self, node: str, run_id: str = "run-1") -> list[dict[str, Any]]:
+        folder = self.store / "runs" / "p" / run_id / node
         return [json.loads(path.read_text()) for path in sorted(folder.rglob("record.json"))]
 
 
@@ -462,6 +463,28 @@ def test_the_run_is_the_one_that_the_pod_says(tasks: Tasks) -> None:
     variables = {"LEVADA_RUN_ID": "run-1"}
     tasks.run(step("nothing", "n"), run_id=placeholder, variables=variables)
     assert [record["run_id"] for record in tasks.records("n")] == ["run-1"]
+
+
+def test_secrets_are_masked_for_people_and_not_for_other_tasks(tasks: Tasks) -> None:
+    for run_id, hit in (("run-1", False), ("run-2", True)):
+        found = tasks.run(
+            step("place"),
+            common={"step": {"outputs": ["table", "page"]}, "secrets": ["SCHEMA"]},
+            artifacts=("output", "page"),
+            small=("table",),
+            run_id=run_id,
+            variables={"SCHEMA": "prod"},
+        )
+        assert found["parameterValues"] == {"table": '"prod.customers"'}
+        assert "prod." not in json.dumps(found["artifacts"])
+        assert (tasks.folder / "out" / "page").read_text() == "<h1>***.customers</h1>"
+        (record,) = tasks.records("place", run_id)
+        assert record["cache"]["hit"] is hit
+        assert record["outputs"]["table"]["display"] == "***.customers"
+    (entry,) = (tasks.store / "cache").rglob("*.json")
+    assert "prod." not in entry.read_text()
+    digest = json.loads(entry.read_text())["outputs"]["table"]["artifact"]["digest"]
+    assert open_store(str(tasks.store)).read_blob(digest) == b'"prod.customers"'
 
 
 def test_a_missing_parameter_is_an_error(tasks: Tasks) -> None:

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from levada_compiler.slotted import replace
 
-from . import dockerfile, engine, interpreters, oci, places, sbom
+from . import dockerfile, engine, interpreters, logins, oci, places, sbom
 from .base import FILE, Bases
 from .image import BuiltImage, Event, ImageError, Layer, Wheel
 from .recipe import Recipe, grouped
@@ -443,14 +443,13 @@ def _index_files() -> dict[str, bytes | Path]:
     files: dict[str, bytes | Path] = {}
     known = [each for each in places.indexes() if not each.is_explicit]
     index = next(filter(None, map(os.environ.get, _INDEX)), "")
-    index = _without_name(index) or next((_with_login(x) for x in known if x.is_default), "")
-    if index:
-        settings["global"]["index-url"] = index
+    default = logins.named(index) if index else next((x for x in known if x.is_default), None)
+    if default is not None:
+        settings["global"]["index-url"] = _with_login(default)
     words = (word for name in _MORE_INDEXES for word in os.environ.get(name, "").split())
-    more = [_without_name(word) for word in words]
-    more += [_with_login(x) for x in known if not x.is_default]
+    more = [*map(logins.named, words), *(each for each in known if not each.is_default)]
     if more:
-        settings["global"]["extra-index-url"] = " ".join(more)
+        settings["global"]["extra-index-url"] = " ".join(map(_with_login, more))
     certificates = next(filter(None, map(os.environ.get, _CERTIFICATES)), "")
     if certificates and Path(certificates).is_file():
         settings["global"]["cert"] = "/levada/ca.crt"
@@ -461,19 +460,15 @@ def _index_files() -> dict[str, bytes | Path]:
 
 
 def _with_login(index: places.Index) -> str:
-    """Give an index's URL with the credentials that the environment has for it."""
+    """Give an index's URL with the credentials that are known for it."""
     login = index.login()
+    if login is None or not login[1]:
+        login = logins.find(index.url) or login
     if login is None:
         return index.url
-    scheme, _, rest = index.url.partition("://")
+    scheme, _, rest = index.address.partition("://")
     user, password = (quote(part, safe="") for part in login)
     return f"{scheme}://{user}:{password}@{rest}"
-
-
-def _without_name(index: str) -> str:
-    """Give the URL of ``name=https://…``, as uv has indexes with names."""
-    name, _, url = index.partition("=")
-    return url if "://" not in name and "://" in url else index
 
 
 def _context_digest(files: Mapping[str, bytes | Path], base: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from levada_compiler.slotted import dataclass
 
@@ -18,9 +20,10 @@ _LEFT_OVER = 86_400.0  # seconds after which an unfinished file is nobody's any 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A package index as a project has it, without credentials.
+    """A package index as the environment, uv's settings or a requirements file have it.
 
-    It is the default one, or one more, or (``is_explicit``) only for packages that name it.
+    It is the default one, or one more, or (``is_explicit``) only for packages that name it. The
+    ``url`` may have credentials, and is written nowhere; ``address`` has none.
     """
 
     name: str
@@ -28,16 +31,32 @@ class Index:
     is_default: bool = False
     is_explicit: bool = False
 
+    def __repr__(self) -> str:
+        """Keep credentials out of tracebacks."""
+        return f"Index({self.name!r}, {self.address!r})"
+
+    @property
+    def address(self) -> str:
+        """The URL without a user and a password."""
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
     def login(self) -> tuple[str, str] | None:
-        """The user and the password that the environment has for it, as uv takes them."""
-        word = self.name.upper().replace("-", "_").replace(".", "_")
+        """The user and the password of the environment, else of the URL, as uv takes them."""
+        word = re.sub(r"[^A-Z0-9]", "_", self.name.upper())
         user = os.environ.get(f"UV_INDEX_{word}_USERNAME")
         password = os.environ.get(f"UV_INDEX_{word}_PASSWORD")
-        return (user or "", password or "") if self.name and (user or password) else None
+        if self.name and (user or password):
+            return user or "", password or ""
+        parts = urlsplit(self.url)
+        if parts.username is None:
+            return None
+        return unquote(parts.username), unquote(parts.password or "")
 
 
 _indexes: list[Index] = []
 _roots: list[Path] = []
+_keyring: list[str] = []
 
 
 def cache_folder(name: str) -> Path:
@@ -59,10 +78,16 @@ def unfinished(cache: Path) -> Path:
     return folder
 
 
-def set_project(root: Path, indexes: Iterable[Index]) -> None:
-    """Say where the project is, whose settings uv takes, and which indexes these name."""
+def set_project(root: Path, indexes: Iterable[Index], keyring: str = "") -> None:
+    """Say where the project is, whose settings uv takes, and what these say of indexes."""
     _roots[:] = [root]
     _indexes[:] = indexes
+    _keyring[:] = [keyring] if keyring else []
+
+
+def keyring_provider() -> str:
+    """Uv's setting of this name, by which it finds passwords."""
+    return _keyring[0] if _keyring else ""
 
 
 def project() -> Path:

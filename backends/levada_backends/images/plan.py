@@ -216,7 +216,9 @@ class Planner:
             each.digest: Locked(each.packages, each.requirements, environments)
             for each in resolutions.values()
         }
-        places.set_project(self.sources.root, self.sources.indexes())
+        of_steps = [text for step in self.steps for text in _requirements(step)]
+        indexes, keyring = self.sources.indexes(of_steps), self.sources.keyring_provider()
+        places.set_project(self.sources.root, indexes, keyring)
         return {
             step.key: finder.find(
                 step,

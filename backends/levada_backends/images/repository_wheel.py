@@ -24,6 +24,7 @@ from levada.distributions import normalised
 
 from . import uv
 from .image import ImageError, Wheel
+from .logins import without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,7 @@ def locked(package: Mapping[str, Any], root: Path) -> tuple[Wheel, bytes]:
     if vcs.get("subdirectory"):
         url += f"#subdirectory={vcs['subdirectory']}"
     filename, data = make(name, url, root)
+    url = without_credentials(url)
     version = filename.split("-")[1]
     return Wheel(name, version, filename, url, hashlib.sha256(data).hexdigest(), len(data)), data
 
@@ -66,7 +68,7 @@ def make(name: str, url: str, root: Path) -> tuple[str, bytes]:
         )
         if done.returncode:
             raise ImageError(
-                f"`{name}` cannot be built from {url}\n{done.stderr.strip()}",
+                without_credentials(f"`{name}` cannot be built from {url}\n{done.stderr.strip()}"),
                 "check the repository, and what its build requires",
             )
         return _packed(name, Path(folder))

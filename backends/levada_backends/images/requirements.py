@@ -20,7 +20,7 @@ from levada import local_packages
 from levada.local_packages import LocalPackages
 from levada_compiler.slotted import dataclass
 
-from . import places, uv
+from . import logins, places, uv
 from .image import ImageError, Wheel
 from .settings import PLATFORMS
 
@@ -56,25 +56,51 @@ class Sources:
     settings: ImageSettings
     packages: LocalPackages
 
-    def indexes(self) -> list[places.Index]:
-        """The indexes of ``[tool.uv]``, whose credentials are in the environment."""
-        settings = _table(_table(self.document, "tool"), "uv")
-        tables = [
-            each for each in settings.get("index", ()) if isinstance(each, dict) and "url" in each
-        ]
-        found = [
-            places.Index(
-                str(each.get("name", "")),
-                str(each["url"]),
-                bool(each.get("default")),
-                bool(each.get("explicit")),
-            )
-            for each in tables
-        ]
-        if isinstance(settings.get("index-url"), str):
-            found.append(places.Index("", settings["index-url"], True))
-        more = settings.get("extra-index-url", [])
-        return found + [places.Index("", str(url)) for url in more if isinstance(more, list)]
+    def indexes(self, of_steps: Iterable[str]) -> list[places.Index]:
+        """The indexes that uv takes from its settings and from the requirements file.
+
+        Also the places of packages that are required by URL: credentials may stand in any of them.
+        """
+        found = [index for each in uv.settings(self.root) for index in _of_settings(each)]
+        texts = [*of_steps]
+        texts += _of_pyproject(self.document, self.settings) if self.pyproject else []
+        for path in files(self):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                option = re.match(r"\s*(-i|--index-url|--extra-index-url)[ =]+(\S+)", line)
+                if option:
+                    is_default = option[1] != "--extra-index-url"
+                    found.append(places.Index("", option[2], is_default))
+                else:
+                    texts.append(line)
+        by_url = [word for text in texts for word in text.split() if "://" in word and "@" in word]
+        urls = [re.sub(r"^.*?(https?://)", r"\1", word) for word in by_url]
+        return found + [places.Index("", url, is_explicit=True) for url in urls]
+
+    def keyring_provider(self) -> str:
+        """Uv's setting of this name; empty without one."""
+        return next(
+            (
+                str(each["keyring-provider"])
+                for settings in uv.settings(self.root)
+                for each in (settings, _table(settings, "pip"))
+                if "keyring-provider" in each
+            ),
+            "",
+        )
+
+
+def _of_settings(settings: dict[str, Any]) -> Iterator[places.Index]:
+    """Give the indexes of one file of uv's settings."""
+    for each in settings.get("index", ()):
+        if isinstance(each, dict) and "url" in each:
+            name, url = str(each.get("name", "")), str(each["url"])
+            yield places.Index(name, url, bool(each.get("default")), bool(each.get("explicit")))
+    for table in (settings, _table(settings, "pip")):
+        if isinstance(table.get("index-url"), str):
+            yield places.Index("", table["index-url"], True)
+        more = table.get("extra-index-url", [])
+        for url in more if isinstance(more, list) else ():
+            yield places.Index("", str(url))
 
 
 def sources(root: Path, settings: ImageSettings) -> Sources:
@@ -116,9 +142,10 @@ def declared(found: Sources, of_steps: Iterable[str]) -> Declared:
         of_uv = _table(_table(package.document, "tool"), "uv")
         whole.update(json.dumps([place, requires, of_uv], sort_keys=True, default=str).encode())
     settings = found.settings
-    for part in (settings.python, settings.platform, *sorted(set(texts))):
+    shown = tuple(sorted({logins.without_credentials(text) for text in texts}))
+    for part in (settings.python, settings.platform, *shown):
         whole.update(part.encode() + b"\0")
-    return Declared(tuple(sorted(set(texts))), f"sha256:{whole.hexdigest()}")
+    return Declared(shown, f"sha256:{whole.hexdigest()}")
 
 
 def files(found: Sources) -> list[Path]:
@@ -280,7 +307,8 @@ def _run(command: list[str], root: Path, steps: Path) -> None:
 
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
-        message = done.stderr.strip().replace(f"`{steps}`", "`requirements=`")
+        message = logins.without_credentials(done.stderr.strip())
+        message = message.replace(f"`{steps}`", "`requirements=`")
         raise ImageError(*explain(message.replace(str(steps), "`requirements=`")))
 
 
@@ -303,16 +331,12 @@ def explain(message: str) -> tuple[str, str]:
         )
     if "error sending request" in text or "Failed to fetch" in text:
         place = re.search(r"https?://[^\s)`]+", text)
-        where = _without_credentials(place[0]) if place else "the package index"
+        where = place[0] if place else "the package index"
         return (
             f"the package index cannot be reached: {where}\n{message}",
             "check the network, the index in `[tool.uv]` and its credentials",
         )
     return f"uv cannot lock the requirements\n{message}", ""
-
-
-def _without_credentials(url: str) -> str:
-    return re.sub(r"//[^@/]*@", "//", url)
 
 
 def _as_pylock(known: Sequence[Wheel]) -> str:
@@ -403,7 +427,7 @@ def _wheel(package: dict[str, Any], file: dict[str, Any], folder: Path) -> Wheel
         _normalised(package["name"]),
         str(package.get("version") or _version_of(filename)),
         filename,
-        _without_credentials(url),
+        logins.without_credentials(url),
         hashes["sha256"],
         file.get("size"),
     )

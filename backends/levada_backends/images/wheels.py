@@ -4,9 +4,7 @@ A file has its place in the cache only once it is complete and has the locked di
 that is not there yet, what is in it can be told from its last kilobytes (a zip file has its table
 of contents at the end), so that a package that no step uses is never downloaded.
 
-Credentials come from where uv has them: the URLs in ``UV_INDEX_URL`` and its like,
-``UV_INDEX_<NAME>_USERNAME`` and ``…_PASSWORD`` for the indexes of ``[tool.uv]``, and netrc. They
-are sent to the host that they belong to and are kept nowhere.
+Credentials come from where uv has them (:mod:`.logins`).
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import netrc
 import os
 import tempfile
 import time
@@ -22,15 +19,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.error import HTTPError, URLError
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import Request, url2pathname, urlopen
 
-from . import places, repository_wheel
+from . import logins, places, repository_wheel
 from .image import Event, ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .image import OnEvent, Wheel
 
 _CHUNK = 1 << 20
@@ -212,8 +207,9 @@ def _range(url: str, start: int, end: int) -> bytes | None:
 def _request(url: str, headers: dict[str, str]) -> IO[bytes]:
     if urlsplit(url).scheme not in ("http", "https"):
         raise ImageError(f"{url} is neither http, https nor a file")
-    request = Request(url, headers={"User-Agent": "levada", **headers})  # noqa: S310
-    login = _login(url)
+    address = logins.with_parameters(url)
+    request = Request(address, headers={"User-Agent": "levada", **headers})  # noqa: S310
+    login = logins.find(url)
     if login:
         words = base64.b64encode(":".join(login).encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {words}")
@@ -238,37 +234,3 @@ def _unreachable(url: str, error: Exception) -> ImageError:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or url
-
-
-# ---------------------------------------------------------------------------- credentials
-
-
-def _login(url: str) -> tuple[str, str] | None:
-    """Give the user and the password for a URL, if any are known for its server."""
-    for known, user, password in _logins():
-        if known == _server(url):
-            return user, password
-    try:
-        entry = netrc.netrc().authenticators(_host(url))
-    except (OSError, netrc.NetrcParseError):
-        return None
-    return (entry[0], entry[2] or "") if entry else None
-
-
-def _server(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port
-
-
-def _logins() -> Iterator[tuple[tuple[str, str | None, int | None], str, str]]:
-    """Yield (server, user, password) of the environment."""
-    names = ("UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS")
-    for name in names:
-        for word in os.environ.get(name, "").split():
-            url = word.partition("=")[2] if "=http" in word else word
-            parts = urlsplit(url)
-            if parts.hostname and parts.username:
-                yield _server(url), unquote(parts.username), unquote(parts.password or "")
-    for index in places.indexes():
-        if (login := index.login()) is not None:
-            yield _server(index.url), *login

@@ -80,6 +80,9 @@ class Executors:
         #: the calls that run in images of Levada
         self._functions = {i: c for i, c in self._calls.items() if not self._container_of(c)}
         self._pipeline = values(program.settings)
+        settings = [self.settings(call) for call in self._calls.values()]
+        #: the variables of the secrets of all steps: a process may have them, as in a local run
+        self._secrets = sorted({name for each in settings for name in each.get("secrets") or ()})
         self._kinds = {p.name: parameters.kind(p) for p in program.parameters}
 
     def step(self, call: Call) -> Step:
@@ -210,6 +213,7 @@ class Executors:
             "stage": kind == "stage",
             "look_up": kind == "stage",
             "source": self._program.source if task.is_first else "",
+            "secrets": self._secrets,
             "kubeflow": {name: value for name, value in kubeflow.items() if value},
         }
         found: dict[str, Any] = escape(

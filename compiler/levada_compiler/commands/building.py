@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 from levada_compiler import output
 from levada_compiler.diagnostics.diagnostic import Severity
 from levada_compiler.render import render
-from levada_compiler.render.cells import width
+from levada_compiler.render.cells import one_line, width
 from levada_compiler.render.colours import CHOICES, palette
 from levada_compiler.slotted import dataclass, replace
+from levada_compiler.terminal import control
 
 from . import front, image_session, plain
 
@@ -286,7 +287,7 @@ class _Progress:
 
     def __exit__(self, *_: object) -> None:
         if self._live:
-            sys.stderr.write("\r\x1b[K")
+            control(sys.stderr, "\r\x1b[K")
             sys.stderr.flush()
 
     def show(self, event: Event) -> None:
@@ -299,5 +300,6 @@ class _Progress:
                 total = f" of {image_session.in_words(event.total)}" if event.total else ""
                 text = f"{event.kind:<9} {event.image}: {event.text}{count}{total}"
                 room = os.get_terminal_size(sys.stderr.fileno()).columns - 1
-                sys.stderr.write(f"\r\x1b[K{text[:room]}")
+                control(sys.stderr, "\r\x1b[K")
+                sys.stderr.write(one_line(text)[:room])
                 sys.stderr.flush()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from levada_compiler.render.cells import escape
 from levada_compiler.render.colours import CHOICES
 from levada_compiler.render.colours import palette as palette
 
@@ -28,7 +29,7 @@ COLOUR = click.option(
 def error(message: str) -> None:
     """One line on stderr."""
     colours = palette("auto", sys.stderr)
-    sys.stderr.write(f"{colours.paint('error', 'error')}: {message}\n")
+    sys.stderr.write(f"{colours.paint('error', 'error')}: {escape(message)}\n")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

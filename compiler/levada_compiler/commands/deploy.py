@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from levada_compiler.client import NotDeployedError
+from levada_compiler.render.cells import one_line
 from levada_compiler.render.colours import palette
+from levada_compiler.terminal import json_text
 
 from . import console, parameters, remote
 
@@ -93,11 +94,11 @@ def _tell(
             ],
             "next_step": left or None,
         }
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(document))
         return
     for change in changes:
         note = f"  {change.note}" if change.note else ""
-        sys.stderr.write(f"{change.status:<9} {change.place}{note}\n")
+        sys.stderr.write(f"{change.status:<9} {one_line(change.place + note)}\n")
     if dry_run and any(change.status != "unchanged" for change in changes):
         sys.stderr.write("nothing was written: it is a dry run\n")
     if left:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import click
 from levada.engine import events
 
+from levada_compiler.render.cells import one_line, without_commands
+from levada_compiler.render.colours import palette
+from levada_compiler.terminal import in_ci
 from levada_compiler.usage import UsageError
 
 from . import configuration, console, parameters, remote, results
@@ -82,16 +85,23 @@ def _print(client: Client, run: Run, step: StepState, attempt: int | None, *, al
     number = attempt or step.attempt
     if not number:
         raise UsageError(f"`{results.label(step)}` has not started: it is {step.status}")
-    head = "" if alone else f"{results.label(step)} | "
+    head = "" if alone else f"{one_line(results.label(step))} | "
     for line in client.log(run, step, number):
-        sys.stdout.write(f"{head}{log_line(line)}\n")
+        sys.stdout.write(f"{head}{_shown(line)}\n")
 
 
 def _printer(name: str | None) -> Callable[[Event], None]:
     def show(event: Event) -> None:
         if event.kind == events.LOG and name in (None, event.label, event.node):
             for line in event.details["text"].split("\n"):
-                sys.stdout.write(f"{event.label} | {log_line(line)}\n")
+                sys.stdout.write(f"{one_line(event.label)} | {_shown(line)}\n")
             sys.stdout.flush()
 
     return show
+
+
+def _shown(line: str) -> str:
+    """A line as a terminal may have it, its colours kept; for a program it is data."""
+    if sys.stdout.isatty():
+        return log_line(line, colours=palette("auto", sys.stdout).enabled)
+    return without_commands(line) if in_ci() else line

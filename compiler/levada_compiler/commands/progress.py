@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from levada_compiler.render.cells import cells, escape
+from levada_compiler.render.cells import cells, one_line, without_sequences
+from levada_compiler.terminal import control
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two drawings of the live view.
 BEAT = 0.2
-#: What colours a terminal or moves its cursor (ECMA-48, control sequences).
-_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 #: Running steps that are shown by name.
 MOST_RUNNING = 8
 
@@ -44,6 +42,7 @@ class Progress:
         self._taken_names: set[str] = set()
         self._stream = stream
         self._paint = colours.paint
+        self._has_colours = colours.enabled
         self._explain = explain
         self._live = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._running: dict[str, float] = {}
@@ -92,7 +91,7 @@ class Progress:
         label: str = event.label
         item = event.details.get("item")
         if item and label not in self._names:
-            name = f"{event.node}[{escape(item)}]"
+            name = f"{event.node}[{item}]"
             # Two items with the same variables keep their numbers.
             self._names[label] = label if name in self._taken_names else name
             self._taken_names.add(name)
@@ -100,7 +99,8 @@ class Progress:
 
     def _on_run_started(self, event: Event) -> None:
         details = event.details
-        self._write(f"{self._paint('bold', details['pipeline'])} run {details['run_id']}")
+        name = self._paint("bold", one_line(details["pipeline"]))
+        self._write(f"{name} run {one_line(details['run_id'])}")
 
     def _on_node_started(self, event: Event) -> None:
         name = self._name(event)
@@ -117,7 +117,7 @@ class Progress:
         name = self._name(event)
         self._line("good", "done", name, f"  {seconds(event.details)}  {shown}")
         for text in event.details.get("warnings") or ():
-            self._line("warning", "warning", name, f"  {escape(text)}")
+            self._line("warning", "warning", name, f"  {text}")
         self._why(event)
 
     def _on_node_cached(self, event: Event) -> None:
@@ -150,13 +150,14 @@ class Progress:
 
     def _on_waiting(self, event: Event) -> None:
         label = self._name(event) or "the run"
-        self._line("warning", "waiting", label, f"  {escape(event.details['reason'])}")
+        self._line("warning", "waiting", label, f"  {event.details['reason']}")
 
     def _on_log(self, event: Event) -> None:
-        head = self._paint("dim", f"{self._name(event)} |")
+        head = self._paint("dim", f"{one_line(self._name(event))} |")
         lines = str(event.details.get("text", "")).removesuffix("\n").split("\n")
         # One write: the stream writes through, and a step may print a million lines.
-        self._put("".join(f"{head} {log_line(line)}\n" for line in lines))
+        shown = (log_line(line, colours=self._has_colours) for line in lines)
+        self._put("".join(f"{head} {line}\n" for line in shown))
 
     def _on_cancelling(self, event: Event) -> None:
         word = "killing" if event.details.get("force") else "stopping; again to kill"
@@ -164,7 +165,7 @@ class Progress:
 
     def _why(self, event: Event) -> None:
         if self._explain is not None:
-            self._write(self._paint("dim", f"{'':>8} {escape(self._explain(event))}"))
+            self._write(self._paint("dim", f"{'':>8} {one_line(self._explain(event))}"))
 
     def _note_metrics(self, event: Event) -> None:
         found = self._metrics(event)
@@ -179,7 +180,7 @@ class Progress:
     # ------------------------------------------------------------------------ drawing
 
     def _line(self, role: str, word: str, label: str, rest: str) -> None:
-        self._write(f"{self._paint(role, word.rjust(8))} {label}{rest}".rstrip())
+        self._write(f"{self._paint(role, word.rjust(8))} {one_line(label + rest)}".rstrip())
 
     def _write(self, line: str) -> None:
         self._put(f"{line}\n")
@@ -207,7 +208,7 @@ class Progress:
 
     def _erase(self) -> None:
         if self._drawn:
-            self._put(f"\x1b[{self._drawn}A\x1b[J")
+            control(self._stream, f"\x1b[{self._drawn}A\x1b[J")
             self._drawn = 0
 
     def _draw(self) -> None:
@@ -222,24 +223,24 @@ class Progress:
         lines.append(f"{'':>8} {counts or 'none done yet'}")
         columns = os.get_terminal_size(self._stream.fileno()).columns - 1
         for line in lines:
-            self._write(self._paint("dim", _cut(line, columns)))
+            self._write(self._paint("dim", _cut(one_line(line), columns)))
         self._drawn = len(lines)
 
     def _first(self) -> list[tuple[str, float]]:
         return list(self._running.items())[:MOST_RUNNING]
 
 
-def log_line(line: str) -> str:
+def log_line(line: str, *, colours: bool = False) -> str:
     """A line of a log as it may be shown: what a terminal would have after a progress bar."""
-    text = _CONTROL.sub("", line.rstrip("\r").rsplit("\r", 1)[-1])
-    return escape(text.replace("\t", "    "))
+    text = line.rstrip("\r").rsplit("\r", 1)[-1].replace("\t", "    ")
+    return without_sequences(text, colours=colours)
 
 
 def headline(error: Mapping[str, object]) -> str:
     """``ValueError: the first line of the message``; only that if it is all that is known."""
     lines = str(error.get("message") or "").strip().splitlines()
     kind = str(error.get("type") or error.get("kind") or "")
-    return escape(": ".join([word for word in (kind, *lines[:1]) if word]))
+    return one_line(": ".join([word for word in (kind, *lines[:1]) if word]))
 
 
 def seconds(details: EventDetails) -> str:

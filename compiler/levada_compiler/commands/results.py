@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from levada.engine.events import node_label
 
-from levada_compiler.render.cells import escape
+from levada_compiler.render.cells import one_line
 from levada_compiler.slotted import dataclass, replace
 
 from .progress import duration, headline, short
@@ -92,18 +92,18 @@ class Result:
         if failed is not None:
             head = colours.paint("error", "failed")
             why = headline(error_of_step(failed))
-            lines += [f"{head} {label(failed)}" + (f": {why}" if why else ""), ""]
+            lines += [f"{head} {one_line(label(failed))}" + (f": {why}" if why else ""), ""]
         if self.outputs is not None:
             lines.append(
-                f"output: {escape(shortened(json.dumps(self.outputs, ensure_ascii=False)))}"
+                f"output: {one_line(shortened(json.dumps(self.outputs, ensure_ascii=False)))}"
             )
         seconds = _seconds(state)
         word = colours.paint(_ROLES.get(state.status, "bold"), state.status)
         lines.append(word + (f" in {duration(seconds)}" if seconds is not None else ""))
         if state.reason:
-            lines.append(f"reason: {escape(state.reason)}")
-        lines.append(f"run: {self.place.reference(state.run)}")
-        lines += [state.run.url] if state.run.url else []
+            lines.append(f"reason: {one_line(state.reason)}")
+        lines.append(f"run: {one_line(self.place.reference(state.run))}")
+        lines += [one_line(state.run.url)] if state.run.url else []
         return "\n".join(lines) + "\n"
 
 

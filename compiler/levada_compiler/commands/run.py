@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 from levada import project as projects
 
 from levada_compiler.render import FORMATS
+from levada_compiler.terminal import json_text
 
 from . import arguments, console, containers, interpreter, parameters, planning, stores
 from .progress import Progress
@@ -120,7 +120,7 @@ def command(
         sys.stderr.write(summary(outcome, progress, colours))
         sys.stderr.flush()
     if as_json:
-        sys.stdout.write(json.dumps(outcome.as_json(), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(outcome.as_json()))
     return _status(outcome)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import click
+
+from levada_compiler.terminal import json_text
 
 from . import console, parameters, remote, results
 from .recorded import Recorded
@@ -47,7 +48,7 @@ def command(
         recorded = Recorded(place, found)
         result = results.result(place, client, client.status(found), recorded)
         if as_json:
-            sys.stdout.write(json.dumps(result.as_json(), indent=2, ensure_ascii=False) + "\n")
+            sys.stdout.write(json_text(result.as_json()))
         else:
             sys.stdout.write(result.text(console.palette(colour, sys.stdout)))
         return result.status

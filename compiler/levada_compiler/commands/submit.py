@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from levada_compiler.client import ClientError, Request
+from levada_compiler.terminal import json_text
 
 from . import arguments, console, parameters, remote, results, watching
 from .progress import Progress
@@ -102,7 +102,7 @@ def _parameters(compiled: Compiled, file: str | None, given: tuple[str, ...]) ->
 def _tell(place: Place, client: Client, run: Run, as_json: bool) -> None:
     if as_json:
         found = results.Result(place, client.status(run), None, {})
-        sys.stdout.write(json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(found.as_json()))
         return
     sys.stderr.write(f"submitted to {client.address}\n" + (f"{run.url}\n" if run.url else ""))
     sys.stdout.write(place.reference(run) + "\n")
@@ -127,5 +127,5 @@ def follow(
     found = results.result(place, client, state, recorded)
     sys.stderr.write(found.text(colours))
     if as_json:
-        sys.stdout.write(json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(found.as_json()))
     return found.status

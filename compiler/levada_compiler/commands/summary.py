@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from levada_compiler.output import display_path
-from levada_compiler.render.cells import escape, width
+from levada_compiler.render.cells import escape, one_line, width
 from levada_compiler.slotted import dataclass
 
 from .progress import duration, headline, short
@@ -40,7 +40,7 @@ class Row:
     def cells(self) -> tuple[str, str, str, str]:
         """As the table has it."""
         time = "" if self.seconds is None else duration(self.seconds)
-        return self.label, self.state, time, escape(self.text).replace("\n", " ")
+        return one_line(self.label), one_line(self.state), time, one_line(self.text)
 
 
 def summary(outcome: Outcome, progress: Progress, colours: Palette) -> str:
@@ -52,7 +52,7 @@ def summary(outcome: Outcome, progress: Progress, colours: Palette) -> str:
         lines.append(_outputs(outcome))
     head = colours.paint(_ROLES[outcome.status], outcome.status)
     lines.append(f"{head} in {duration(outcome.seconds)}: {_tally(outcome)}")
-    lines.append(f"record: {_record(outcome)}")
+    lines.append(f"record: {one_line(_record(outcome))}")
     return "\n".join(lines) + "\n"
 
 
@@ -80,7 +80,12 @@ def _together(node: str, group: Sequence[Row]) -> tuple[str, str, str, str]:
     """One row for a wide fan-out: how many of each status, and the time of all."""
     states = Counter(step.state for step in group)
     text = ", ".join(f"{count} {state}" for state, count in states.items())
-    return f"{node}[…]", text, duration(sum(step.seconds or 0 for step in group)), ""
+    return (
+        f"{one_line(node)}[…]",
+        one_line(text),
+        duration(sum(step.seconds or 0 for step in group)),
+        "",
+    )
 
 
 def _row(step: StepSummary, progress: Progress) -> Row:
@@ -112,7 +117,7 @@ def _error(error: RunError | None, progress: Progress, colours: Palette) -> list
     """The traceback of the failure that counts, and of the one that it was handling."""
     if error is None:
         return []
-    place = progress.name(label_of(error))
+    place = one_line(progress.name(label_of(error)))
     lines = [f"{colours.paint('error', 'failed')} {place}".rstrip() + f": {headline(error)}"]
     lines += [f"  {escape(line)}" for line in "\n".join(error.get("traceback") or ()).splitlines()]
     lines.append("")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from .cells import escaped_in_json
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
 def as_json(diagnostics: Sequence[Diagnostic]) -> str:
     """A list, indented by two, that ends with a newline."""
-    return json.dumps([as_object(diagnostic) for diagnostic in diagnostics], indent=2) + "\n"
+    text = json.dumps([as_object(diagnostic) for diagnostic in diagnostics], indent=2)
+    return escaped_in_json(text) + "\n"
 
 
 def as_object(diagnostic: Diagnostic) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cells import escape
+from .cells import one_line
 from .colours import Palette
 
 TYPE_CHECKING = False
@@ -21,6 +21,6 @@ def concise(diagnostics: Sequence[Diagnostic], *, colour: bool = False) -> str:
 def _line(diagnostic: Diagnostic, palette: Palette) -> str:
     span = diagnostic.span
     severity = diagnostic.severity.value
-    place = palette.paint("bold", f"{escape(span.file)}:{span.line}:{span.column}")
+    place = palette.paint("bold", f"{one_line(span.file)}:{span.line}:{span.column}")
     kind = palette.paint(severity, f"{severity}[{diagnostic.id}]")
-    return f"{place}: {kind}: {escape(diagnostic.message)}\n"
+    return f"{place}: {kind}: {one_line(diagnostic.message)}\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from levada_compiler.diagnostics.diagnostic import Label, Severity
 
-from .cells import escape, source_lines
+from .cells import escape, one_line, source_lines
 from .colours import Palette
 from .snippet import Mark, snippet
 
@@ -42,7 +42,7 @@ def _block(diagnostic: Diagnostic, lines: Mapping[str, Sequence[str]], palette: 
     known = {file for file in marks if lines.get(file)}
     digits = max((_last_line(marks[file], len(lines[file])) for file in known), default=1)
     margin = len(str(digits))
-    out = [f"{kind}{palette.paint('bold', ': ' + escape(diagnostic.message))}"]
+    out = [f"{kind}{palette.paint('bold', ': ' + one_line(diagnostic.message))}"]
     for number, (file, here) in enumerate(marks.items()):
         out.append(_arrow(diagnostic, file, here, margin, palette, known, first=not number))
         if file in known:
@@ -61,20 +61,22 @@ def _arrow(
     first: bool,
 ) -> str:
     span = diagnostic.span if first else min(mark.span for mark in marks)
-    place = f"{escape(file)}:{span.line}:{span.column}" if file in known else escape(file)
+    place = f"{one_line(file)}:{span.line}:{span.column}" if file in known else one_line(file)
     return " " * margin + palette.paint("frame", "--> " if first else "::: ") + place
 
 
 def _marks(diagnostic: Diagnostic) -> dict[str, list[Mark]]:
     """The places to show by file, the file of the primary one first."""
-    marks = {diagnostic.span.file: [Mark(diagnostic.span, escape(diagnostic.label), primary=True)]}
+    marks = {
+        diagnostic.span.file: [Mark(diagnostic.span, one_line(diagnostic.label), primary=True)]
+    }
     for label in diagnostic.labels:
         marks.setdefault(label.span.file, []).append(_secondary(label))
     return marks
 
 
 def _secondary(label: Label) -> Mark:
-    return Mark(label.span, escape(label.text), primary=False)
+    return Mark(label.span, one_line(label.text), primary=False)
 
 
 def _last_line(marks: Sequence[Mark], count: int) -> int:
@@ -87,5 +89,5 @@ def _help(diagnostic: Diagnostic, margin: int, palette: Palette) -> list[str]:
     first, *more = escape(diagnostic.help or "write").split("\n")
     out = [f"{palette.paint('help', 'help')}: {first}", *(f"      {line}" for line in more)]
     indent = " " * (margin + 1)
-    added = (f"+ {escape(line)}".rstrip() for line in diagnostic.edit)
+    added = (f"+ {one_line(line)}".rstrip() for line in diagnostic.edit)
     return out + [indent + palette.paint("added", line) for line in added]

@@ -5,6 +5,8 @@ Format: https://docs.github.com/actions/reference/workflows-and-actions/workflow
 
 from __future__ import annotations
 
+from .cells import escape
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +25,8 @@ def _command(diagnostic: Diagnostic) -> str:
     if span.line == span.end_line:  # columns make sense to GitHub only within one line
         properties |= {"col": str(span.column), "endColumn": str(span.end_column)}
     properties["title"] = f"levada: {diagnostic.id}"
-    settings = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{diagnostic.severity.value} {settings}::{_data(_text(diagnostic))}\n"
+    settings = ",".join(f"{name}={_property(escape(value))}" for name, value in properties.items())
+    return f"::{diagnostic.severity.value} {settings}::{_data(escape(_text(diagnostic)))}\n"
 
 
 def _text(diagnostic: Diagnostic) -> str:

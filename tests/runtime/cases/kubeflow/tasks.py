@@ -55,6 +55,17 @@ def large(points: int, classes: int) -> Curve:
     return Curve({"confidenceMetrics": curve, "confusionMatrix": matrix, "note": 1})
 
 
+class Place(NamedTuple):
+    table: str
+    page: str
+
+
+@step(secrets={"SCHEMA": "db/schema"})
+def place() -> Place:
+    schema = os.environ["SCHEMA"]
+    return Place(f"{schema}.customers", f"<h1>{schema}.customers</h1>")
+
+
 @step
 def nothing() -> None:
     print("nothing")
