@@ -253,3 +253,10 @@ def test_closed_streams(project: Project) -> None:
         check=False,
     )
     assert done.returncode == 0
+
+
+def test_a_deep_pyproject_is_a_diagnostic(project: Project) -> None:
+    project.write("pyproject.toml", "[tool.levada]\nx = " + "[" * 5_000 + "]" * 5_000)
+    done = project.levada("check", "pipeline.py", "--format", "concise")
+    assert "`pyproject.toml` cannot be read: it is nested too deeply" in done.stdout + done.stderr
+    assert done.returncode == 1

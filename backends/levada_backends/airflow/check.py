@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
-from levada_compiler.program.expression_text import ExpressionWriter, used
+from levada_compiler.program.expression_text import ExpressionWriter, Uses
 from levada_compiler.program.ir import (
     Call,
     Expr,
@@ -18,6 +18,7 @@ from levada_compiler.program.ir import (
     walk,
 )
 
+from ..edges import too_many
 from . import check_executors
 from .options import PROCESS, Options
 from .placement import Placement
@@ -38,6 +39,8 @@ MAP_LENGTH = 1024
 
 def check(program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:
     """All that is wrong, sorted by place."""
+    if too_large := tuple(too_many(program, "Airflow")):
+        return too_large  # the other checks would take minutes
     found = [
         *_ids(program),
         *_parameters(program),
@@ -210,7 +213,7 @@ def _texts(program: Program, options: Options) -> Iterator[Diagnostic]:
     if len(in_processes) == calls and (options.decisions or options.executor) == PROCESS:
         return
     writer = ExpressionWriter(program)
-    definitions = writer.definitions()
+    uses = Uses(definitions := writer.definitions())
     all_defined = len(json.dumps(definitions))
     around: dict[str, list[str]] = {}  #: node -> the expressions of the loops that it is in
     for loop in (node for node in walk(program.body) if isinstance(node, Loop)):
@@ -225,7 +228,7 @@ def _texts(program: Program, options: Options) -> Iterator[Diagnostic]:
         texts = [*loops, *(text for text, _ in found)]
         size = len(json.dumps(texts))
         if size + all_defined > TEXT_BYTES:
-            size = len(json.dumps([texts, used(definitions, texts)]))
+            size = len(json.dumps([texts, uses.of(texts)]))
         if found and size > TEXT_BYTES >= len(json.dumps(loops)):  # else the loop is too long
             yield Diagnostic(
                 "airflow-text-too-long",

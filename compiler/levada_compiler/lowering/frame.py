@@ -120,7 +120,9 @@ class Names:
     def release(self, name: str) -> None:
         """Give back an identifier that nothing refers to."""
         self._taken.discard(name)
-        self._next.clear()  # the counts only save a search
+        base, _, number = name.rpartition("_")
+        if number.isdecimal() and base in self._next:  # the next search begins before it
+            self._next[base] = min(self._next[base], int(number) - 1)
 
 
 class Building:
