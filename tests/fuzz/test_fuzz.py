@@ -18,7 +18,7 @@ from tests.fuzz.smaller import report
 if TYPE_CHECKING:
     from pathlib import Path
 
-COUNT = int(os.environ.get("LEVADA_FUZZ", "1000"))
+COUNT = int(os.environ.get("LEVADA_FUZZ", "300"))
 FIRST = int(os.environ.get("LEVADA_FUZZ_FROM", "0"))
 AT_A_TIME = 100
 

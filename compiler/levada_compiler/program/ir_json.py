@@ -61,11 +61,17 @@ def dump(program: ir.Program) -> str:
 
 def _object(value: Any) -> dict[str, Any]:
     written = {"type": _KINDS[type(value)]} if type(value) in _KINDS else {}
-    for field in dataclasses.fields(value):
+    for field in _fields(type(value)):
         item = getattr(value, field.name)
         if field.default is dataclasses.MISSING or item != field.default:
             written[field.name] = _written(item)
     return written
+
+
+@functools.cache
+def _fields(kind: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
+    """Return the fields of a class: `slotted` makes them anew whenever they are asked for."""
+    return dataclasses.fields(kind)
 
 
 def _written(value: Any) -> Any:
