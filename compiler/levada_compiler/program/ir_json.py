@@ -48,6 +48,9 @@ class IrError(ValueError):
 
 # ---------------------------------------------------------------------------- writing
 
+#: The fields of each class that was written: `slotted` makes them anew whenever it is asked.
+_FIELDS: dict[type, tuple[dataclasses.Field[Any], ...]] = {}
+
 
 def dump(program: ir.Program) -> str:
     """Write a program as JSON text, the same for the same program, with a line end."""
@@ -61,17 +64,14 @@ def dump(program: ir.Program) -> str:
 
 def _object(value: Any) -> dict[str, Any]:
     written = {"type": _KINDS[type(value)]} if type(value) in _KINDS else {}
-    for field in _fields(type(value)):
+    kind = type(value)
+    if kind not in _FIELDS:
+        _FIELDS[kind] = dataclasses.fields(kind)
+    for field in _FIELDS[kind]:
         item = getattr(value, field.name)
         if field.default is dataclasses.MISSING or item != field.default:
             written[field.name] = _written(item)
     return written
-
-
-@functools.cache
-def _fields(kind: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
-    """Return the fields of a class: `slotted` makes them anew whenever they are asked for."""
-    return dataclasses.fields(kind)
 
 
 def _written(value: Any) -> Any:
