@@ -81,8 +81,9 @@ class _Compiler:
         except (RecursionError, MemoryError):
             self._error(
                 "nesting-too-deep",
-                "the expressions of this module are nested too deeply",
-                "split them up, or put what they compute into a step",
+                "this statement, or an expression in it, is nested too deeply",
+                "split it up, or compute it in a step; each `elif`, `case` and early `return` "
+                "is nested in the one before: look the value up in a dict instead",
                 self.reports.place,
             )
         diagnostics = self.reports.sorted(self.file)
@@ -207,7 +208,7 @@ class _Compiler:
             file = self.project.relative(error.file)
             self._error(
                 "project-settings",
-                f"`{file}` cannot be read: {error}",
+                f"`{file}` cannot be read: {error.message}",
                 "correct it; Levada reads its `[tool.levada]` table",
                 Span(file, line, 1, line, 2),
             )

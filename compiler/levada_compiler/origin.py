@@ -30,6 +30,11 @@ def origin_of(text: str) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
+def is_made(text: str) -> bool:
+    """Return whether Levada wrote a file."""
+    return text.startswith(_IR) or "by Levada " in text[:2000]
+
+
 def _origin_in_json(text: str) -> tuple[str, str] | None:
     import json
 

@@ -23,9 +23,10 @@ class OutputError(Exception):
 class Product:
     """Everything that ``levada compile`` is about to write and say.
 
-    ``mode`` is ``write``, ``check`` or ``print``. ``files`` holds (target, path relative to
-    ``folder``, text), made from the project at ``root``. ``messages`` is the rendered diagnostics,
-    and ``diagnostics`` the same as JSON text where ``as_json`` asks for it.
+    ``mode`` is ``write``, ``force`` (also replace what Levada did not write), ``check`` or
+    ``print``. ``files`` holds (target, path relative to ``folder``, text), made from the project
+    at ``root``. ``messages`` is the rendered diagnostics, and ``diagnostics`` the same as JSON
+    text where ``as_json`` asks for it.
     """
 
     __slots__ = ("as_json", "colour", "diagnostics", "files", "folder", "messages", "mode", "root")
@@ -60,8 +61,8 @@ def deliver(product: Product) -> int:
     """Write, compare or print the files, say so, and give the exit status.
 
     Raises:
-        OutputError: the folder or a file cannot be written, or holds what another pipeline was
-            compiled to; then nothing was written.
+        OutputError: the folder or a file cannot be written, holds what another pipeline was
+            compiled to, or what Levada did not write; then nothing was written.
     """
     if product.messages:
         sys.stderr.write(product.messages)
@@ -71,12 +72,30 @@ def deliver(product: Product) -> int:
         return 0
     contents = {path: text.encode("utf-8") for _, path, text in product.files}
     before = read(product.folder, contents)
+    if product.mode == "write":
+        _refuse_foreign(product, before, contents)
     _refuse_others(product, before, contents)
     if product.mode == "check":
         return _report_check(product, before)
     write(product.folder, contents, before)
     _report(product, {path: _status(before[path], contents[path]) for path in contents})
     return 0
+
+
+def _refuse_foreign(
+    product: Product, before: dict[str, bytes | None], contents: dict[str, bytes]
+) -> None:
+    """Never replace what Levada did not write: a file without the line at the top of its own."""
+    for path, old in before.items():
+        if not old or old == contents[path]:
+            continue
+        from .origin import is_made
+
+        if is_made(contents[path].decode()) and not is_made(old.decode("utf-8", "replace")):
+            place = display_path(os.path.join(product.folder, path))
+            raise OutputError(
+                f"Levada did not write `{place}`: choose another -o, or replace it with --force"
+            )
 
 
 def _refuse_others(
@@ -105,6 +124,10 @@ def read(folder: str, paths: dict[str, bytes]) -> dict[str, bytes | None]:
         try:
             if not is_replaceable(place):
                 raise OutputError(f"`{display_path(place)}` is not a regular file")
+            if leads_out(folder, path):
+                raise OutputError(
+                    f"`{display_path(place)}` is a link that leads out of the folder: remove it"
+                )
             with open(place, "rb") as file:
                 found[path] = file.read()
         except FileNotFoundError:
@@ -123,6 +146,13 @@ def is_replaceable(place: str) -> bool:
         return True
     mode = os.stat(place).st_mode
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def leads_out(folder: str, path: str) -> bool:
+    """Return whether a path below a folder leads out of it by symbolic links."""
+    inside = os.path.realpath(folder)
+    place = os.path.realpath(os.path.join(inside, path))
+    return os.path.commonpath((inside, place)) != inside
 
 
 def write(folder: str, contents: dict[str, bytes], before: dict[str, bytes | None]) -> None:
@@ -285,7 +315,8 @@ def _coloured(line: str) -> str:
 def _print_json(product: Product, statuses: dict[str, str]) -> None:
     import json
 
-    words = {"missing": "written", "changed": "written"} if product.mode == "write" else {}
+    writes = product.mode in ("write", "force")
+    words = {"missing": "written", "changed": "written"} if writes else {}
     files = [
         {
             "target": target,

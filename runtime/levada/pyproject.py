@@ -57,6 +57,8 @@ def _parse(content: bytes, path: str) -> dict[str, object]:
     except tomllib.TOMLDecodeError as error:
         message, line = _place(str(error), path)
         raise ProjectError(message, path, line) from error
+    except RecursionError as error:
+        raise ProjectError("it is nested too deeply", path, 1) from error
 
 
 def _place(message: str, path: str) -> tuple[str, int]:

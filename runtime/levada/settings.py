@@ -181,6 +181,8 @@ def whole(name: str, value: object) -> int:
     """Read a whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be a whole number, not {value!r}")
+    if value.bit_length() > 63:  # a field of the engines has 64 bits
+        raise ValueError(f"{name} must be a whole number of at most 64 bits")
     return value
 
 

@@ -79,7 +79,7 @@ def test_a_full_disk_behind_stdout_is_said(project: Project) -> None:
 
 
 def test_files_are_written_all_or_none(project: Project) -> None:
-    old = project.write("out/small.ir.json", "old").read_text()
+    old = project.write("out/small.ir.json", '{\n  "schema": "levada.ir/2"}').read_text()
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_ROOM, "compile", "pipeline.py", "-t", "ir", "-o", "out"],
         cwd=project.folder,
@@ -94,6 +94,33 @@ def test_files_are_written_all_or_none(project: Project) -> None:
     )
     assert (project.folder / "out" / "small.ir.json").read_text() == old
     assert [path.name for path in (project.folder / "out").iterdir()] == ["small.ir.json"]
+
+
+def test_a_file_that_levada_did_not_write_is_kept_without_force(project: Project) -> None:
+    written = project.write("out/small.ir.json", "mine")
+    compile_ = ("compile", "pipeline.py", "-t", "ir", "-o", "out")
+    done = project.levada(*compile_)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: Levada did not write `out/small.ir.json`: choose another -o, or replace it with"
+        " --force\n",
+    )
+    assert written.read_text() == "mine"
+    assert project.levada(*compile_, "--force").returncode == 0
+    assert written.read_text() != "mine"
+    assert project.levada(*compile_).returncode == 0
+
+
+def test_a_link_out_of_the_output_folder_is_not_followed(project: Project) -> None:
+    kept = project.write("kept.json", "")
+    (project.folder / "out").mkdir()
+    (project.folder / "out" / "small.ir.json").symlink_to(kept)
+    done = project.levada("compile", "pipeline.py", "-t", "ir", "-o", "out", "--force")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: `out/small.ir.json` is a link that leads out of the folder: remove it\n",
+    )
+    assert kept.read_text() == ""
 
 
 def test_folders_made_for_nothing_are_removed(project: Project) -> None:
@@ -226,3 +253,10 @@ def test_closed_streams(project: Project) -> None:
         check=False,
     )
     assert done.returncode == 0
+
+
+def test_a_deep_pyproject_is_a_diagnostic(project: Project) -> None:
+    project.write("pyproject.toml", "[tool.levada]\nx = " + "[" * 5_000 + "]" * 5_000)
+    done = project.levada("check", "pipeline.py", "--format", "concise")
+    assert "`pyproject.toml` cannot be read: it is nested too deeply" in done.stdout + done.stderr
+    assert done.returncode == 1

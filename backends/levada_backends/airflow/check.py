@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
-from levada_compiler.program.expression_text import ExpressionWriter, used
+from levada_compiler.program.expression_text import ExpressionWriter, Uses
 from levada_compiler.program.ir import (
     Call,
     Expr,
@@ -18,8 +18,11 @@ from levada_compiler.program.ir import (
     walk,
 )
 
+from ..edges import too_many
 from . import check_executors
-from .options import Options
+from .options import PROCESS, Options
+from .placement import Placement
+from .settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,12 +39,14 @@ MAP_LENGTH = 1024
 
 def check(program: Program, options: Mapping[str, object]) -> tuple[Diagnostic, ...]:
     """All that is wrong, sorted by place."""
+    if too_large := tuple(too_many(program, "Airflow")):
+        return too_large  # the other checks would take minutes
     found = [
         *_ids(program),
         *_parameters(program),
         *_schedule(program),
         *_settings(program),
-        *_texts(program),
+        *_texts(program, Options(options)),
         *_loops(program),
         *_links(options),
         *_slas(program, Options(options).airflow),
@@ -196,27 +201,41 @@ def _setting(setting: Setting, value: Any) -> Iterator[Diagnostic]:
         )
 
 
-def _texts(program: Program) -> Iterator[Diagnostic]:
-    """What a task is told has to fit in one argument of its process."""
+def _texts(program: Program, options: Options) -> Iterator[Diagnostic]:
+    """What a task in a container is told has to fit in one argument; a process reads a file."""
+    placement = Placement(program, Settings(program, options.airflow), options)
+    in_processes = {
+        node.id
+        for node in walk(program.body)
+        if isinstance(node, Call) and placement.of_step(node)[0] == PROCESS
+    }
+    calls = sum(isinstance(node, Call) for node in walk(program.body))
+    if len(in_processes) == calls and (options.decisions or options.executor) == PROCESS:
+        return
     writer = ExpressionWriter(program)
-    definitions = writer.definitions()
+    uses = Uses(definitions := writer.definitions())
+    all_defined = len(json.dumps(definitions))
     around: dict[str, list[str]] = {}  #: node -> the expressions of the loops that it is in
     for loop in (node for node in walk(program.body) if isinstance(node, Loop)):
         own = [writer.text(expression) for expression in loop.expressions()]
         for node in walk(loop.body):
             around.setdefault(node.id, []).extend(own)
     for node in walk(program.body):
+        if node.id in in_processes:
+            continue
         loops = around.get(node.id, [])
         found = [(writer.text(expression), span) for expression, span in _expressions(node)]
         texts = [*loops, *(text for text, _ in found)]
-        size = len(json.dumps([texts, used(definitions, texts)]))
+        size = len(json.dumps(texts))
+        if size + all_defined > TEXT_BYTES:
+            size = len(json.dumps([texts, uses.of(texts)]))
         if found and size > TEXT_BYTES >= len(json.dumps(loops)):  # else the loop is too long
             yield Diagnostic(
                 "airflow-text-too-long",
-                f"what this task computes with is {size:,} bytes long, too long for its request",
+                f"the constants and expressions of this task have {size:,} bytes",
                 max(found, key=lambda each: len(each[0]))[1],
-                label=f"the kernel takes an argument of at most {TEXT_BYTES:,} bytes",
-                help="let a step return it, or keep it in a file of the project",
+                label=f"they are one argument of its program, of at most {TEXT_BYTES:,} bytes",
+                help="return the long value from a step, or read it from a file of the project",
             )
 
 

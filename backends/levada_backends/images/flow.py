@@ -82,22 +82,20 @@ def decided_on(program: Program) -> tuple[str, ...]:
     """  # noqa: D205
     nodes = {node.id: node for node in walk(program.body)}
     given = _Given(nodes)
-    found: set[str] = set()
+    asked: list[object] = []
     for node in nodes.values():
         match node:
             case Branch():
-                found |= given.values(node.condition)
+                asked.append(node.condition)
             case Loop():
-                found |= given.values(node.conditions)
-                found |= given.values(given.computed(node.items))
+                asked += [node.conditions, given.computed(node.items)]
             case Value():
                 pass  # where it is used
             case _:
-                for expression in node.expressions():
-                    found |= given.values(given.computed(expression))
-    for name in _checked(program):
-        found |= given.values(given.computed(Use(name, program.span)))
-    return tuple(sorted(found))
+                asked += map(given.computed, node.expressions())
+    asked += [given.computed(Use(name, program.span)) for name in _checked(program)]
+    # All at once: a value that many expressions use is looked at once.
+    return tuple(sorted(given.values(tuple(asked))))
 
 
 def _checked(program: Program) -> set[str]:

@@ -201,7 +201,7 @@ def read(root: Path) -> Lock:
         raise ImageError(f"`{FILE}` cannot be read: {error}") from error
     try:
         return _lock(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         conflict = "<<<<<<<" in text
         reason = "it has a merge conflict" if conflict else str(error)
         raise ImageError(

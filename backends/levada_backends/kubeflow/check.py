@@ -7,6 +7,7 @@ import json
 from levada_compiler.diagnostics.diagnostic import Diagnostic, Severity, Span
 from levada_compiler.program.ir import Call, Guard, walk
 
+from ..edges import too_many
 from ..pods import names
 from ..pods.check import SettingsCheck, no_image, no_levada
 from . import parameters
@@ -42,6 +43,8 @@ _KFP_MOUNTS = ("/kfp-launcher", "/gcs", "/s3", "/minio", "/.local", "/.cache", "
 
 def check(program: Program, options: Options, make: Callable[[], Spec]) -> tuple[Diagnostic, ...]:
     """All that is wrong, sorted by place; ``make`` makes the document."""
+    if too_large := tuple(too_many(program, "Kubeflow", lists_values=True)):
+        return too_large  # the document would take minutes
     mounted = [*_KFP_MOUNTS, *([options.store_url] if options.claim else [])]
     found = [
         *_artifacts(program, options),

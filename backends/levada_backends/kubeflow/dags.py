@@ -30,8 +30,8 @@ import json
 
 from levada_compiler.program.expression_text import (
     ExpressionWriter,
+    Uses,
     failing_nodes,
-    used,
 )
 from levada_compiler.program.ir import (
     Branch,
@@ -212,6 +212,7 @@ class Builder:
         self.values = {node.id: node for node in values}
         #: what the names of values and the like stand for; a container knows those it needs
         self.definitions = self.writer.definitions()
+        self.uses = Uses(self.definitions)
         size = len(json.dumps(json.dumps(self.definitions)))  # as a driver gets them
         self.are_told = size > VALUES_BYTES
         #: node id -> the tasks that are over when the node is
@@ -246,7 +247,7 @@ class Builder:
         if not has_tasks((node,)):
             return 0
         texts = [self.writer.text(each) for each in node.expressions()]
-        told = used(self.definitions, texts) if self.are_told else {}
+        told = self.uses.of(texts) if self.are_told else {}
         return TASK_BYTES + sum(len(text) + 20 for text in (*texts, *told.values()))
 
     def _node(self, node: Node, place: Place) -> None:
@@ -561,7 +562,7 @@ class Builder:
             followed = {id(above) for task in self.root.tasks for above in task.after}
             last.after = [t for t in self.root.tasks[:-1] if id(t) not in followed]
         for task in self.root.all_tasks():
-            values = used(self.definitions, _texts(task.told))
+            values = self.uses.of(_texts(task.told))
             if self.are_told:
                 task.told |= _told(values=values)
             else:

@@ -26,6 +26,9 @@ from . import compiling, console, parameters
 @click.option(
     "--check", "checking", is_flag=True, help="Write nothing: exit 1 with a diff instead."
 )
+@click.option(
+    "--force", "forcing", is_flag=True, help="Replace files that Levada did not write, too."
+)
 @click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON on stdout.")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="full", help="How to show diagnostics."
@@ -45,6 +48,7 @@ def command(
     overrides: tuple[str, ...],
     folder: str,
     checking: bool,
+    forcing: bool,
     as_json: bool,
     form: str,
     colour: str,
@@ -56,6 +60,6 @@ def command(
     [tool.levada.targets] in pyproject.toml.
     """
     given = compiling.Options(
-        reference, names, folder, checking, as_json, form, colour, environment, overrides
+        reference, names, folder, checking, forcing, as_json, form, colour, environment, overrides
     )
     return compiling.execute(given)

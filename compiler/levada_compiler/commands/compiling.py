@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from levada_compiler.target import Target
 
 _COMMAND_LINE = plain.CommandLine(
-    flags={"--check": "checking", "--json": "as_json"},
+    flags={"--check": "checking", "--json": "as_json", "--force": "forcing"},
     values={
         **dict.fromkeys(("--target", "-t"), "names"),
         **dict.fromkeys(("--output", "-o"), "folder"),
@@ -41,6 +41,7 @@ class Options:
     names: tuple[str, ...] = ()
     folder: str = "."
     checking: bool = False
+    forcing: bool = False
     as_json: bool = False
     form: str = "full"
     colour: str = "auto"
@@ -72,7 +73,8 @@ def execute(given: Options) -> int:
     if checked.failed or checked.program is None:
         return _refuse(messages, diagnostics, given.as_json)
     chosen = _chosen(checked)
-    mode = "check" if given.checking else "print" if given.folder == "-" else "write"
+    writing = "force" if given.forcing else "write"
+    mode = "check" if given.checking else "print" if given.folder == "-" else writing
     product = output.Product(
         mode,
         os.path.abspath(given.folder),
@@ -150,7 +152,7 @@ def _way_to_project(checked: front.Checked, folder: str) -> str:
 
 def _refuse_sources(product: output.Product, checked: front.Checked) -> None:
     """Never write over what was compiled: a DAG file may have the name of its pipeline."""
-    if product.mode != "write":
+    if product.mode not in ("write", "force"):
         return
     sources = {os.path.realpath(file) for file in checked.files}
     for _, path, _ in product.files:

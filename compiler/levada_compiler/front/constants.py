@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from ..diagnostics.diagnostic import Span
     from ..diagnostics.reports import Reports
+    from .budget import CompilationBudget
     from .project_functions import Call
 
     T = TypeVar("T")
@@ -126,31 +127,36 @@ def failure(error: Exception, node: ast.AST, module: m.Module | None = None) -> 
     return NotConstantError(node, why or type(error).__name__, "constant-error", module)
 
 
-def _computed(compute: Callable[[], T], node: ast.AST) -> T:
+def _computed(compute: Callable[[], T], node: ast.AST, budget: CompilationBudget) -> T:
     """Return what an operation on constants gives. Raises NotConstantError."""
     try:
-        return bounded(compute(), node)
+        with budget.evaluation():
+            return bounded(compute(), node)
     except NotConstantError:
         raise
     except Exception as error:
         raise failure(error, node) from error
 
 
-def binary(op: ast.operator, left: object, right: object, node: ast.AST) -> object:
+def binary(
+    op: ast.operator, left: object, right: object, node: ast.AST, budget: CompilationBudget
+) -> object:
     """Return ``left op right`` of constants."""
     symbol = SYMBOLS[type(op)]
-    return _computed(lambda: operators.binary(symbol, left, right, Budget()), node)
+    return _computed(lambda: operators.binary(symbol, left, right, budget), node, budget)
 
 
-def unary(op: ast.unaryop, operand: object, node: ast.AST) -> object:
+def unary(op: ast.unaryop, operand: object, node: ast.AST, budget: CompilationBudget) -> object:
     """Return ``op operand`` of a constant."""
     symbol = SYMBOLS[type(op)]
-    return _computed(lambda: operators.unary(symbol, operand, Budget()), node)
+    return _computed(lambda: operators.unary(symbol, operand, budget), node, budget)
 
 
-def compare(op: ast.cmpop, left: object, right: object, node: ast.AST) -> object:
+def compare(
+    op: ast.cmpop, left: object, right: object, node: ast.AST, budget: CompilationBudget
+) -> object:
     """Return ``left op right`` of constants."""
-    return _computed(lambda: _compared(SYMBOLS[type(op)], left, right, Budget()), node)
+    return _computed(lambda: _compared(SYMBOLS[type(op)], left, right, budget), node, budget)
 
 
 def _compared(op: str, left: object, right: object, budget: Budget) -> Any:
@@ -160,29 +166,34 @@ def _compared(op: str, left: object, right: object, budget: Budget) -> Any:
     return operators.compare(op, left, right, budget)
 
 
-def subscript(value: object, index: object, node: ast.AST) -> object:
+def subscript(value: object, index: object, node: ast.AST, budget: CompilationBudget) -> object:
     """Return ``value[index]`` of constants, or of a tuple of a pipeline's values."""
-    return _computed(lambda: operators.subscript(value, index, Budget()), node)
+    return _computed(lambda: operators.subscript(value, index, budget), node, budget)
 
 
-def formatted(value: object, conversion: str, spec: str, node: ast.AST) -> str:
+def formatted(
+    value: object, conversion: str, spec: str, node: ast.AST, budget: CompilationBudget
+) -> str:
     """Return one field of an f-string."""
     from levada.operations import text_formats
 
-    return _computed(lambda: text_formats.formatted(value, conversion, spec, Budget()), node)
+    return _computed(lambda: text_formats.formatted(value, conversion, spec, budget), node, budget)
 
 
 def call(
-    function: str, arguments: Sequence[object], keywords: Mapping[str, object], node: ast.AST
+    function: str,
+    arguments: Sequence[object],
+    keywords: Mapping[str, object],
+    node: ast.AST,
+    budget: CompilationBudget,
 ) -> object:
     """Return what a function gives for constants, by its name in expressions."""
     from levada.operations import call as called
 
     def compute() -> object:
-        budget = Budget()
         return finished(called(function, arguments, keywords, budget), budget)
 
-    return _computed(compute, node)
+    return _computed(compute, node, budget)
 
 
 def method(
@@ -191,33 +202,28 @@ def method(
     arguments: Sequence[object],
     keywords: Mapping[str, object],
     node: ast.AST,
+    budget: CompilationBudget,
 ) -> object:
     """Return what a method of a constant gives."""
     from levada.operations import method as called
 
     def compute() -> object:
-        budget = Budget()
         return finished(called(value, name, arguments, keywords, budget), budget)
 
-    return _computed(compute, node)
+    return _computed(compute, node, budget)
 
 
-def attribute(value: object, name: str, node: ast.AST) -> object:
+def attribute(value: object, name: str, node: ast.AST, budget: CompilationBudget) -> object:
     """Return an attribute of a constant."""
     from levada.operations import attribute as found
 
-    return _computed(lambda: found(value, name), node)
+    return _computed(lambda: found(value, name), node, budget)
 
 
-def dictionary(pairs: list[tuple[object, object]], node: ast.AST) -> dict[object, object]:
-    """Return a dict of its pairs, whose keys must be hashable."""
-    return _computed(lambda: dict(pairs), node)
-
-
-def collection(kind: str, items: list[object], node: ast.AST) -> object:
+def collection(kind: str, items: list[object], node: ast.AST, budget: CompilationBudget) -> object:
     """Return a list, tuple or set of ``items``."""
     kinds: dict[str, Callable[[list[object]], object]] = {"list": list, "tuple": tuple, "set": set}
-    return _computed(lambda: kinds[kind](items), node)
+    return _computed(lambda: kinds[kind](items), node, budget)
 
 
 def enum_member(name: str, problem: str = "") -> str:
@@ -252,9 +258,8 @@ class Folder(Walker):
         modules: m.Modules,
         module: m.Module,
         constructors: Mapping[str, Callable[[ast.Call, Folder], object]] | None = None,
-        budget: Budget | None = None,
     ) -> None:
-        super().__init__(budget or Budget(), {})
+        super().__init__(modules.budget, {})
         self.modules = modules
         self.module = module
         self.constructors = constructors or {}
@@ -271,7 +276,8 @@ class Folder(Walker):
     def fold(self, node: ast.expr, *, may_be_file: bool = False) -> object:
         """Return the value of ``node``. Raises NotConstantError."""
         try:
-            value = bounded(finished(self.value(node), self.budget), node)
+            with self.modules.budget.evaluation():
+                value = bounded(finished(self.value(node), self.budget), node)
         except NotConstantError:
             raise
         except Exception as error:
@@ -325,7 +331,7 @@ class Folder(Walker):
 
     def at(self, module: m.Module, limit: int | None) -> Folder:
         """Return the folder at a line of a module, as part of this evaluation."""
-        inner = Folder(self.modules, module, self.constructors, self.budget)
+        inner = Folder(self.modules, module, self.constructors)
         inner.limit = limit
         inner.keeps_definitions = self.keeps_definitions
         inner.knows_place = self.knows_place

@@ -142,15 +142,28 @@ def _folded(limit: str, node: ast.expr, folder: Folder) -> dict[str, Any]:
     except NotConstantError:  # it says nothing that is known before the run
         return {}
     if limit == "pattern":
-        return {limit: value} if _is_pattern(value) else {}
+        return {limit: value} if _is_pattern(value, node, folder) else {}
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return {limit: value} if is_number else {}
 
 
-def _is_pattern(value: object) -> bool:
+def _is_pattern(value: object, node: ast.expr, folder: Folder) -> bool:
+    """Return whether a value is a pattern that Python's `re` compiles; report a text that is not.
+
+    pydantic has patterns in the syntax of Rust, which those of Python mostly are.
+    """
     import re
 
-    try:
-        return isinstance(value, str) and bool(re.compile(value))
-    except (re.error, OverflowError, RecursionError):
+    if not isinstance(value, str):
         return False
+    try:
+        re.compile(value)
+    except (re.error, OverflowError, RecursionError) as error:
+        folder.modules.reports.error(
+            "parameter-type",
+            folder.module.span(node),
+            f"this pattern is not a regular expression: {error}",
+            help="correct it until `re.compile` accepts it, or check the text in a step",
+        )
+        return False
+    return True

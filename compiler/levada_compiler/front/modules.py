@@ -16,6 +16,7 @@ import levada
 
 from ..diagnostics.diagnostic import Span
 from ..slotted import dataclass
+from .budget import CompilationBudget
 from .source import Source
 
 TYPE_CHECKING = False
@@ -384,6 +385,7 @@ class Modules:
         self.project = project
         self.code = code
         self.reports = reports
+        self.budget = CompilationBudget()
         #: The files that constants read, or tried to read (``project_files``).
         self.data_files: set[str] = set()
         #: other files that decide what is said of the program

@@ -13,7 +13,7 @@ from ..slotted import replace
 from . import checks, flow
 from .expressions import is_local
 from .lowering import callable_or_value, expression
-from .values import Accumulated, Lowered, display, elements, known_pairs, poison
+from .values import Accumulated, Lowered, display, known_pairs, poison
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def extend(frame: Frame, binding: Accumulated, node: ast.expr, place: ast.AST) -
     if value.poisoned:
         append(frame, binding, value, place)
         return
-    items = elements(value, span)
+    items = frame.items_of(value, span)
     if items is not None:
         kept = tuple(frame.keep(item, "item") for item in items)
         append(frame, binding, display("list", kept, span), place)

@@ -19,7 +19,7 @@ from .loops import (
     limited,
 )
 from .lowering import EXPRESSIONS, callable_or_value, expression
-from .values import Lowered, constant, display, elements, joined, made_of, named, poison
+from .values import Lowered, constant, display, joined, made_of, named, poison
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _generate(frame: Frame, node: Comprehension, level: int) -> list[Lowered]:
     items = callable_or_value(frame, iterable)
     if items.poisoned or not check_items(frame, iterable, items):
         return _skipped(frame, node, level)
-    known = elements(items, frame.span(iterable)) if limit is None else None
+    known = frame.items_of(items, frame.span(iterable)) if limit is None else None
     if known is None:
         return [_mapped(frame, node, level, items, limit)]
     lists: list[Lowered] = []

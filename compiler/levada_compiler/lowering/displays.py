@@ -14,7 +14,6 @@ from .values import (
     constant,
     dict_display,
     display,
-    elements,
     known_pairs,
     made_of,
     named,
@@ -60,7 +59,7 @@ def unpacked(frame: Frame, node: ast.Starred) -> tuple[Lowered, ...]:
     value = expression(frame, node.value)
     if value.poisoned:
         return (poison(span),)
-    items = elements(value, span)
+    items = frame.items_of(value, span)
     if items is not None:
         return items
     if not checks.check_iterable(frame, node.value, value):
@@ -84,7 +83,9 @@ def _set(frame: Frame, node: ast.Set) -> Lowered:
     if any(item.poisoned for item in items):
         return poison(span)
     if all(item.is_static for item in items):
-        return constant(constants.collection("set", [i.static for i in items], node), span)
+        return constant(
+            constants.collection("set", [i.static for i in items], node, frame.budget), span
+        )
     expr = Display("set", tuple([item.expr for item in items]), span)
     inner = types.union(tuple(item.type for item in items))
     return made_of(expr, named("set", (inner,)), items, raises=True)

@@ -158,7 +158,7 @@ def attribute_of(frame: Frame, node: ast.Attribute, value: Lowered) -> Lowered:
     if isinstance(value.expr, Member):
         return members.attribute(frame, node, value)
     if value.is_static:
-        return constant(constants.attribute(value.static, node.attr, node), span)
+        return constant(constants.attribute(value.static, node.attr, node, frame.budget), span)
     fields, found = fields_of(frame, value.type, node.attr)
     if found is not None:
         return made_of(Attribute(value.expr, node.attr, span), found, (value,))
@@ -200,7 +200,7 @@ def _unary(frame: Frame, node: ast.UnaryOp) -> Lowered:
     if operand.poisoned:
         return poison(span)
     if operand.is_static:
-        return constant(constants.unary(node.op, operand.static, node), span)
+        return constant(constants.unary(node.op, operand.static, node, frame.budget), span)
     is_not = isinstance(node.op, ast.Not)
     if is_not and not checks.check_no_member(frame, span, operand):
         return poison(span)
@@ -225,7 +225,7 @@ def arithmetic(
     if left.poisoned or right.poisoned:
         return poison(span)
     if left.is_static and right.is_static:
-        return constant(constants.binary(op, left.static, right.static, node), span)
+        return constant(constants.binary(op, left.static, right.static, node, frame.budget), span)
     if isinstance(op, ast.Add) and _are_lists(left, right):
         return joined((left, right), span)
     if isinstance(op, ast.MatMult):
@@ -257,7 +257,7 @@ def _compare(frame: Frame, node: ast.Compare) -> Lowered:
         return poison(span)
     node, operands = members.compared(frame, node, operands)
     if all(operand.is_static for operand in operands):
-        return constant(_folded_comparison(node, operands), span)
+        return constant(_folded_comparison(frame, node, operands), span)
     for left, right, op in zip(operands, operands[1:], node.ops, strict=False):
         if not isinstance(op, ast.Is | ast.IsNot) and not checks.check_plain(
             frame, node, (left, right), equality=isinstance(op, ast.Eq | ast.NotEq)
@@ -270,10 +270,10 @@ def _compare(frame: Frame, node: ast.Compare) -> Lowered:
     return made_of(expr, BOOL, operands, raises=raises)
 
 
-def _folded_comparison(node: ast.Compare, operands: list[Lowered]) -> object:
+def _folded_comparison(frame: Frame, node: ast.Compare, operands: list[Lowered]) -> object:
     result: object = True
     for op, left, right in zip(node.ops, operands, operands[1:], strict=False):
-        result = constants.compare(op, left.static, right.static, node)
+        result = constants.compare(op, left.static, right.static, node, frame.budget)
         if not result:
             break
     return result
@@ -364,7 +364,7 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Lowered:
     if index.poisoned:
         return poison(span)
     if value.is_static and index.is_static:
-        return constant(constants.subscript(value.static, index.static, node), span)
+        return constant(constants.subscript(value.static, index.static, node, frame.budget), span)
     found = known_item(frame, value, index, node)
     if found is not None:
         return found
@@ -383,13 +383,13 @@ def known_item(frame: Frame, value: Lowered, index: Lowered, node: ast.Subscript
     if not isinstance(index.static, int):
         return None
     if value.parts is not None:
-        item = constants.subscript(value.parts, index.static, node)
+        item = constants.subscript(value.parts, index.static, node, frame.budget)
         return item if isinstance(item, Lowered) else None
     fields = frame.building.declarations.fields(value.type)
     if fields is None or fields.kind not in ("tuple", "namedtuple"):
         return None
     names = value.labels or tuple(fields.types)
-    name = constants.subscript(names, index.static, node)
+    name = constants.subscript(names, index.static, node, frame.budget)
     kind = tuple(fields.types.values())[index.static]
     return made_of(Attribute(value.expr, str(name), frame.span(node)), kind, (value,))
 
@@ -411,9 +411,9 @@ def _slice(frame: Frame, node: ast.Subscript, value: Lowered) -> Lowered:
     known = all(bound.is_static for bound in bounds)
     cut = slice(*(bound.static for bound in bounds))
     if known and value.is_static:
-        return constant(constants.subscript(value.static, cut, node), span)
+        return constant(constants.subscript(value.static, cut, node, frame.budget), span)
     if known and value.parts is not None:
-        kept = constants.subscript(value.parts, cut, node)
+        kept = constants.subscript(value.parts, cut, node, frame.budget)
         form = "tuple" if value.type.name == "tuple" else "list"
         made = display(form, kept, span)  # type: ignore[arg-type]
         return replace(made, fresh=form == "list")
@@ -475,7 +475,11 @@ def _field(frame: Frame, node: ast.FormattedValue) -> tuple[str | Field, tuple[L
     if spec is None or spec.is_static:
         form = str(spec.static) if spec is not None else ""
         if value.is_static:
-            return constants.formatted(value.static, conversion, form, node), (), False
+            return (
+                constants.formatted(value.static, conversion, form, node, frame.budget),
+                (),
+                False,
+            )
         raises = bool(form) and not checks.format_is_safe(value.type, conversion, form)
         return Field(value.expr, conversion, form, frame.span(node)), (value,), raises
     shape = (

@@ -6,11 +6,11 @@ import ast
 import keyword
 from contextlib import contextmanager
 
-from levada.operations import RESERVED
+from levada import operations
 
 from ..diagnostics.diagnostic import Label
+from ..front import constants, undefined
 from ..front import modules as m
-from ..front import undefined
 from ..program.ir import (
     Attribute,
     Const,
@@ -42,11 +42,12 @@ from .values import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Final
 
     from ..diagnostics.diagnostic import Span
     from ..diagnostics.reports import Reports
+    from ..front.budget import CompilationBudget
     from ..front.declare import Declarations
     from ..program.ir import Expr, Node
     from .values import Binding
@@ -57,6 +58,14 @@ MAX_NODES: Final = 20_000
 MAX_PARTS: Final = 20_000
 #: How deep an expression may be nested.
 MAX_DEPTH: Final = 100
+#: The prices, in steps of a budget, of an item of a list that is copied, of a pair of a dict, of
+#: an item of a constant that becomes an expression, and of a part of an expression of a node.
+_COPIED: Final = 3
+_PAIR: Final = 20
+_MADE: Final = 6
+_WRITTEN: Final = 6
+#: So many characters of a text in the program cost a step.
+_TEXT: Final = 20
 #: A list, tuple or dict of no more parts is written out where it is used.
 SMALL: Final = 8
 
@@ -73,7 +82,7 @@ class Names:
     """Gives out identifiers that are unique in the program."""
 
     def __init__(self) -> None:
-        self._taken: set[str] = set(RESERVED)
+        self._taken: set[str] = set(operations.RESERVED)
         self._next: dict[str, int] = {}
         self.claimed: dict[str, Span] = {}  #: what was named in the source, and where
 
@@ -111,7 +120,9 @@ class Names:
     def release(self, name: str) -> None:
         """Give back an identifier that nothing refers to."""
         self._taken.discard(name)
-        self._next.clear()  # the counts only save a search
+        base, _, number = name.rpartition("_")
+        if number.isdecimal() and base in self._next:  # the next search begins before it
+            self._next[base] = min(self._next[base], int(number) - 1)
 
 
 class Building:
@@ -175,6 +186,11 @@ class Frame:
         """Return the source of an expression."""
         return ast.unparse(node) if self.fstring else self.module.source.segment(node)
 
+    @property
+    def budget(self) -> CompilationBudget:
+        """What is left for this compilation to spend."""
+        return self.building.modules.budget
+
     # -- nodes
 
     def new_id(self, name: str) -> str:
@@ -194,6 +210,8 @@ class Frame:
         if self.building.only_computes and not isinstance(node, Value):
             raise NeedsTaskError
         self.spend(node.span)
+        for expr in node.expressions():
+            self.pay(_weights(expr), node.span)
         if isinstance(node, Value):
             self.building.emitted += node.raises
             self.region.append(node)
@@ -239,6 +257,25 @@ class Frame:
                 help="make the loop's items a parameter, so that it fans out when it runs",
             )
             raise TooLargeError
+
+    def pay(self, prices: Iterable[int], span: Span) -> None:
+        """Draw the price of what was made from the budget. Raises TooLargeError past it."""
+        try:
+            for price in prices:
+                self.budget.spend(price)
+        except operations.TooLargeError:
+            self.reports.error(
+                "pipeline-too-large",
+                span,
+                "this pipeline is too large: its lists and constants are copied too often",
+                help="make the list a step's result, or let a step read what it needs",
+            )
+            raise TooLargeError from None
+
+    def made(self, value: Lowered, span: Span) -> Lowered:
+        """Return a value that was just made, and pay for it. Raises TooLargeError."""
+        self.pay((_price(value),), span)
+        return self.bounded(value, span)
 
     def bounded(self, value: Lowered, span: Span) -> Lowered:
         """Return ``value``. Raises TooLargeError if its expression is too large."""
@@ -415,8 +452,27 @@ class Frame:
         return flow.Merge(choose, self.new_cell, where, ways)
 
     def items_of(self, value: Lowered, span: Span) -> tuple[Lowered, ...] | None:
-        """Return the items of a value of known length."""
-        return elements(value, span)
+        """Return the items of a value of known length; None for any other."""
+        items = elements(value, span)
+        if items is not None and value.parts is None:
+            self.pay((_MADE * len(items),), span)
+        return items
+
+
+def _price(value: Lowered) -> int:
+    """Return the price of a value that was just made: by what is directly in it."""
+    if value.pairs is not None:
+        return _PAIR * len(value.pairs)
+    if value.parts is not None:
+        return _COPIED * len(value.parts)
+    return _MADE * (constants.size(value.static) - 1) if value.is_static else 0
+
+
+def _weights(expr: Expr) -> Iterator[int]:
+    """Yield the price of each part of an expression that goes into the program."""
+    for part in expr.walk():
+        text = part.value if isinstance(part, Const) and isinstance(part.value, str) else ""
+        yield _WRITTEN + len(text) // _TEXT
 
 
 def is_plain(expr: Expr) -> bool:

@@ -22,7 +22,6 @@ from .values import (
     constant,
     dict_display,
     display,
-    elements,
     known_pairs,
     made_of,
     poison,
@@ -65,7 +64,7 @@ def apply(frame: Frame, node: ast.Call, name: str) -> Lowered:
     if known is not None:
         return known
     if given.is_static:
-        return constant(constants.call(name, *given.as_static(), node), span)
+        return constant(constants.call(name, *given.as_static(), node, frame.budget), span)
     values = given.values()
     if (
         name in _ITERATING
@@ -93,35 +92,39 @@ def _structured(frame: Frame, node: ast.Call, name: str, given: Given) -> Lowere
     span = frame.span(node)
     if name == "len" and len(given.positional) == 1 and not given.keywords:
         # A list whose items may raise is evaluated for that, though its length is known.
-        items = None if given.positional[0].raises else elements(given.positional[0], span)
+        items = None if given.positional[0].raises else frame.items_of(given.positional[0], span)
         return None if items is None else constant(len(items), span)
     if name == "dict":
-        return _dict(given, span)
+        return _dict(frame, given, span)
     function = _STRUCTURAL.get(name)
     short = name.removeprefix("itertools.")
     if function is None and name != short and short in _ITERTOOLS:
         import itertools
 
         function = getattr(itertools, short)
-    if function is None or given.is_static or not _are_known(given, name):
+    if function is None or given.is_static or not _are_known(frame, given, name):
         return None
-    columns = [_as_column(value, span) for value in given.positional]
+    columns = [_as_column(frame, value, span) for value in given.positional]
     keywords = {key: value.static for key, value in given.keywords}
     try:
-        rows = list(function(*columns, **keywords))
+        rows = []
+        for row in function(*columns, **keywords):
+            frame.pay((5 * (1 + len(row) if isinstance(row, tuple) else 1),), span)
+            rows.append(row)
     except (TypeError, ValueError) as error:
         raise NotConstantError(node, str(error), "constant-error") from error
-    made = display("tuple" if name == "tuple" else "list", tuple(_row(r, span) for r in rows), span)
+    items = tuple(_row(row, span) for row in rows)
+    made = display("tuple" if name == "tuple" else "list", items, span)
     return replace(made, fresh=name == "list")
 
 
-def _are_known(given: Given, name: str) -> bool:
+def _are_known(frame: Frame, given: Given, name: str) -> bool:
     """Return whether all lists among the arguments have a known length."""
     lists = given.positional if name in ("zip", "itertools.product") else given.positional[:1]
     if name in ("itertools.chain",):
         lists = given.positional
     span = lists[0].expr.span if lists else None
-    are_lists = all(span is not None and elements(value, span) is not None for value in lists)
+    are_lists = all(span and frame.items_of(value, span) is not None for value in lists)
     others = [value for value in given.positional if value not in lists]
     return (
         bool(lists)
@@ -131,8 +134,8 @@ def _are_known(given: Given, name: str) -> bool:
     )
 
 
-def _as_column(value: Lowered, span: Span) -> object:
-    items = elements(value, span)
+def _as_column(frame: Frame, value: Lowered, span: Span) -> object:
+    items = frame.items_of(value, span)
     return value.static if items is None else items
 
 
@@ -142,13 +145,14 @@ def _row(row: object, span: Span) -> Lowered:
     return row if isinstance(row, Lowered) else constant(row, span)
 
 
-def _dict(given: Given, span: Span) -> Lowered | None:
+def _dict(frame: Frame, given: Given, span: Span) -> Lowered | None:
     """Return ``dict(…)`` of known pairs and keywords; None for any other."""
     pairs: list[tuple[Lowered, Lowered]] = []
     for value in given.positional:
         known = known_pairs(value, span)
-        items = elements(value, span) if known is None and value.type.name != "dict" else None
-        rows = [elements(item, span) for item in items or ()]
+        is_open = known is None and value.type.name != "dict"
+        items = frame.items_of(value, span) if is_open else None
+        rows = [frame.items_of(item, span) for item in items or ()]
         if known is None and (items is None or any(row is None or len(row) != 2 for row in rows)):
             return None
         pairs += known if known is not None else [(row[0], row[1]) for row in rows if row]
@@ -171,7 +175,9 @@ def method(frame: Frame, node: ast.Call, owner: Lowered, name: str) -> Lowered:
     if known is not None:
         return known
     if owner.is_static and given.is_static:
-        return constant(constants.method(owner.static, name, *given.as_static(), node), span)
+        return constant(
+            constants.method(owner.static, name, *given.as_static(), node, frame.budget), span
+        )
     if not checks.check_plain(frame, node, (owner, *given.values())):
         return poison(span)
     if not _exists(frame, node, owner.type, name):

@@ -39,7 +39,6 @@ from .values import (
     Lowered,
     Scope,
     Unusable,
-    elements,
     joined,
     made_of,
     named,
@@ -64,7 +63,7 @@ def _for(frame: Frame, node: ast.For, _: list[ast.stmt]) -> blocks.Handled:
         _abandon(frame, node)
         return None
     gone_over = _gone_over(frame, iterable)
-    known = elements(items, frame.span(iterable)) if limit is None else None
+    known = frame.items_of(items, frame.span(iterable)) if limit is None else None
     if known is not None:
         ending = _unroll(frame, node, known)
     else:

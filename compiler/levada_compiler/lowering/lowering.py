@@ -53,7 +53,9 @@ def callable_or_value(frame: Frame, node: ast.expr) -> Lowered:
         value = handler(frame, node)
     except NotConstantError as error:
         return not_constant(frame, error)
-    return frame.bounded(value, frame.span(node))
+    if isinstance(node, ast.Name) and node.id in frame.scope.names:
+        return value
+    return frame.made(value, frame.span(node))
 
 
 def not_constant(frame: Frame, error: NotConstantError) -> Lowered:

@@ -9,7 +9,7 @@ from ..front import types
 from ..program.ir import Attribute
 from ..slotted import replace
 from . import accumulators, checks
-from .values import Lowered, display, elements, made_of, named, poison
+from .values import Lowered, display, made_of, named, poison
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _starred_items(
     if value.poisoned:
         return None
     span = frame.span(target)
-    items = elements(value, span)
+    items = frame.items_of(value, span)
     behind = len(target.elts) - star - 1
     if items is None:
         items = _run_time_items(frame, target, value, len(target.elts), star)
@@ -92,7 +92,7 @@ def _starred_items(
             help="name fewer",
         )
         return None
-    rest = display("list", items[star : len(items) - behind], span)
+    rest = frame.made(display("list", items[star : len(items) - behind], span), span)
     return (*items[:star], replace(rest, fresh=True), *items[len(items) - behind :])
 
 
@@ -101,7 +101,7 @@ def item_values(
 ) -> tuple[Lowered, ...] | None:
     """Return the ``count`` items of a value; None after a diagnostic."""
     span = frame.span(target)
-    items = elements(value, span)
+    items = frame.items_of(value, span)
     if items is None:
         items = _run_time_items(frame, target, value, count)
     if items is not None and len(items) != count:

@@ -408,18 +408,69 @@ def _asked(expression: Expr) -> Iterator[str]:
                 yield name
 
 
-def used(definitions: Mapping[str, str], texts: Iterable[str]) -> dict[str, str]:
-    """Return the definitions that these texts use, directly or through others, in their order."""
-    found, left = set(), list(texts)
-    while left:
+class Uses:
+    """Finds the definitions that texts use; each definition's text is searched once.
+
+    >>> Uses({"a": "n + 1", "b": "a * 2", "c": "b"}).of(["b.x"])
+    {'a': 'n + 1', 'b': 'a * 2'}
+    """
+
+    def __init__(self, definitions: Mapping[str, str]) -> None:
+        self._definitions = definitions
+        self._names = list(definitions)
+        self._numbers = {name: number for number, name in enumerate(definitions)}
+        #: What each definition uses: a bit for each definition. It is extended to what these use.
+        self._closures = [self._directly(text) for text in definitions.values()]
+        self._extend()
+
+    def of(self, texts: Iterable[str]) -> dict[str, str]:
+        """Return the definitions that these texts use, directly or through others, in order."""
+        found = 0
+        for text in texts:
+            found |= self._closure_of(self._directly(text))
+        names = [self._names[number] for number in _numbers_in(found)]
+        return {name: self._definitions[name] for name in names}
+
+    def _extend(self) -> None:
+        """Extend the closures until none grows.
+
+        A definition mostly uses earlier ones, so one pass is enough. A text in it may hold any
+        name.
+        """
+        grows = True
+        while grows:
+            before = list(self._closures)
+            for number, direct in enumerate(before):
+                self._closures[number] = self._closure_of(direct)
+            later = any(bits >> number for number, bits in enumerate(before))
+            grows = later and self._closures != before
+
+    def _closure_of(self, direct: int) -> int:
+        found = direct
+        for number in _numbers_in(direct):
+            found |= self._closures[number]
+        return found
+
+    def _directly(self, text: str) -> int:
+        found = 0
         # A name of Python's may hold what `\w` does not have: combining marks, a middle dot.
-        for name in re.findall(r"[\w.\u0080-\U0010ffff]+", left.pop()):
-            while name and name not in definitions:
+        for name in re.findall(r"[\w.\u0080-\U0010ffff]+", text):
+            while name and name not in self._definitions:
                 name = name.rpartition(".")[0]
-            if name and name not in found:
-                found.add(name)
-                left.append(definitions[name])
-    return {name: text for name, text in definitions.items() if name in found}
+            if name:
+                found |= 1 << self._numbers[name]
+        return found
+
+
+def _numbers_in(bits: int) -> Iterator[int]:
+    """Yield the numbers of the bits that are set, from the lowest."""
+    if bits.bit_count() > 64:  # taking a bit from a long number copies it
+        yield from [number for number, bit in enumerate(bin(bits)[:1:-1]) if bit == "1"]
+        return
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
 
 
 def failing_nodes(nodes: tuple[Node, ...], *, with_values: bool = False) -> tuple[str, ...]:

@@ -48,6 +48,9 @@ class IrError(ValueError):
 
 # ---------------------------------------------------------------------------- writing
 
+#: The fields of each class that was written: `slotted` makes them anew whenever it is asked.
+_FIELDS: dict[type, tuple[dataclasses.Field[Any], ...]] = {}
+
 
 def dump(program: ir.Program) -> str:
     """Write a program as JSON text, the same for the same program, with a line end."""
@@ -61,7 +64,10 @@ def dump(program: ir.Program) -> str:
 
 def _object(value: Any) -> dict[str, Any]:
     written = {"type": _KINDS[type(value)]} if type(value) in _KINDS else {}
-    for field in dataclasses.fields(value):
+    kind = type(value)
+    if kind not in _FIELDS:
+        _FIELDS[kind] = dataclasses.fields(kind)
+    for field in _FIELDS[kind]:
         item = getattr(value, field.name)
         if field.default is dataclasses.MISSING or item != field.default:
             written[field.name] = _written(item)

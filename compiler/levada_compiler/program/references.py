@@ -46,11 +46,18 @@ class References:
 
         A node of a ``finally`` may ask how the body ended: it starts after that in any case.
         """
+        return self._names(self._of_node(node))
+
+    def count_of(self, node: Node) -> int:
+        """Return how many ids :meth:`of_node` has."""
+        return self._of_node(node).bit_count()
+
+    def _of_node(self, node: Node) -> int:
         found = self._of_all(node.expressions())
         for name in node.after:
             if isinstance(self._nodes[name], Value):
                 found |= self._of_named(name)
-        return self._names(found & ~self._around.get(node.id, 0))
+        return found & ~self._around.get(node.id, 0)
 
     def of_values(self, names: Iterable[str]) -> list[str]:
         """Return those that the named values need."""

@@ -144,6 +144,12 @@ def test_an_image_of_the_lock_is_no_setting_without_effect(tmp_path: Path) -> No
     assert check(TARGET, replace(program, steps=tuple(pinned)), {"compiler": "0.1.0"}) == ()
 
 
+CONTAINERS = """
+[tool.levada.targets.airflow]
+executor = "docker"
+image = "a"
+store = "s3://bucket"
+"""
 LONG = """\
 from levada import pipeline, step
 
@@ -173,6 +179,8 @@ def nightly(words: list[str] = []):
 def test_all_that_a_task_is_told_is_one_argument(
     sizes: tuple[int, int], arguments: str, is_too_long: bool, tmp_path: Path
 ) -> None:
-    """Its own inputs, and what the loops around it go over."""
+    """Its own inputs, and what the loops around it go over; a process reads these from a file."""
     source = LONG.format(*sizes, arguments)
-    assert found(source, "", tmp_path) == ({"airflow-text-too-long"} if is_too_long else set())
+    rules = found(source, CONTAINERS, tmp_path)
+    assert rules == ({"airflow-text-too-long"} if is_too_long else set())
+    assert found(source, "", tmp_path) == set()

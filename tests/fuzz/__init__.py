@@ -1,0 +1,1 @@
+"""Modules made at random, compiled for every target: the answer is files or diagnostics."""
