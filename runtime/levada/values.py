@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from levada.artifact import TREE_FORMAT, Artifact, CorruptArtifact, MaterializerError, NoField
 from levada.store import StoreError
-from levada.trees.canonical import ARTIFACT, artifact_of, canonical, digest, leaf_of, parse
+from levada.trees.canonical import artifact_of, canonical, digest, leaf_of, parse
 from levada.trees.classes import set_project_roots, type_name
 from levada.trees.decode import Decoder
 from levada.trees.display import display
 from levada.trees.encode import Encoder
+from levada.trees.references import References, references, referring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,8 +110,9 @@ def encode(
 
 def decode(tree: Tree, store: Store | None = None, allow_pickle: bool = False) -> object:
     """Give the value of a tree, its leaves loaded and verified."""
+    references = None if store is None else References(tree, store)
     try:
-        return Decoder(store, allow_pickle=allow_pickle).decode(tree)
+        return Decoder(store, allow_pickle=allow_pickle, references=references).decode(tree)
     except RecursionError:
         raise MaterializerError("a stored value is nested too deep to be loaded here") from None
 
@@ -153,21 +155,25 @@ def tree_of(artifact: Artifact, store: Store) -> Tree:
 
 def verify(value: Artifact | Tree, store: Store) -> bool:
     """Whether everything that a value is made of is in the store and undamaged."""
-    leaf = artifact_of(value)
+    seen: set[tuple[str, str, str]] = set()
+    pending = [value]
     try:
-        if leaf is not None:
-            return _verify_leaf(leaf, store)
+        while pending:
+            for leaf in references(pending.pop()):
+                identity = (leaf.digest, leaf.format, leaf.materializer)
+                if identity in seen:
+                    continue
+                seen.add(identity)
+                if leaf.is_tree:
+                    pending.append(referring(store.read_blob(leaf.digest)))
+                elif not _verify_leaf(leaf, store):
+                    return False
     except (CorruptArtifact, StoreError):
         return False
-    if isinstance(value, dict):
-        return all(verify(item, store) for item in value.values())
-    return all(verify(item, store) for item in value) if isinstance(value, list) else True
+    return True
 
 
 def _verify_leaf(leaf: Artifact, store: Store) -> bool:
-    if leaf.is_tree:
-        data = store.read_blob(leaf.digest)
-        return f'"{ARTIFACT}"'.encode() not in data or verify(parse(data), store)
     if leaf.materializer == "path":
         from levada.materializers.paths import verify_path
 

@@ -45,7 +45,10 @@ def digest(tree: Tree) -> str:
     leaf = artifact_of(tree)
     if leaf is not None and leaf.is_tree:
         return leaf.digest
-    return digest_of(canonical(_identity(tree)))
+    try:
+        return digest_of(canonical(_identity(tree)))
+    except RecursionError:
+        raise CorruptArtifact("a value is nested too deep to have a digest") from None
 
 
 def artifact_of(tree: object) -> Artifact | None:
