@@ -243,6 +243,13 @@ class BlobWriter:
             self._store.guard(self._file.write, view)
         return len(view)
 
+    def restart(self) -> None:
+        """Forget what was written, and begin anew."""
+        if self._file is not None:
+            _close_quietly(self._file)
+            _unlink(self._path)
+        self._file, self._path, self._buffer, self.size = None, "", bytearray(), 0
+
     def _spill(self) -> None:
         self._file, self._path = self._store.new_temporary()
         self._hasher = sha256(self._buffer)
