@@ -215,8 +215,9 @@ def arrow(table: pa.Table, codec: str) -> bytes:
     return data.getvalue()
 
 
-def archive(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+def archive(files: dict[str, bytes], *, compressed: bool = True) -> bytes:
     data = io.BytesIO()
+    compression = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with zipfile.ZipFile(data, "w", compression) as made:
         for name, content in files.items():
             made.writestr(name, content)
@@ -267,7 +268,8 @@ BOMBS = {
     "zstd in a frame": (arrow(NUMBERS, "zstd"), "arrow", "polars", "polars:DataFrame"),
     "an archive": (archive({"schema.json": b"{}", "0.npy": bytes(8 * SMALL)}), *SKOPS),
     "an archive in an archive": (
-        archive({"schema.json": b"{}", "0.npz": archive({"a.npy": bytes(8 * SMALL)})}), *SKOPS,
+        archive({"schema.json": b"{}", "0": archive({"a": bytes(8 * SMALL)})}, compressed=False),
+        *SKOPS,
     ),
     "a description": (archive({"schema.json": b"[" + b"[]," * 9999 + b"[]]"}), *SKOPS),
     "a picture": (picture(1000), "png", "image", "PIL.Image:Image"),

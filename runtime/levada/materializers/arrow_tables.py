@@ -83,7 +83,7 @@ def read_ipc(data: bytes) -> pa.Table:
     try:
         with pa.ipc.open_file(pa.py_buffer(data)) as reader:
             table = reader.read_all()
-        table.validate()
+        table.validate(full=True)
     except pa.ArrowException as error:
         raise CorruptArtifact(f"a stored table is not what it says: {error}") from error
     return table

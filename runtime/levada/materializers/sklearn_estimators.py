@@ -91,8 +91,8 @@ def _check_members(data: bytes, source: Source) -> None:
         members = archive.infolist()
         expanded = sum(member.file_size for member in members)
         source.check(expanded)
-        if archive.getinfo(_SCHEMA).file_size > len(data):
-            raise CorruptArtifact("a stored estimator has a compressed description")
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise CorruptArtifact("a stored estimator is compressed, which Levada's are not")
         for member in members:
             with archive.open(member) as content:
                 if content.read(len(_ZIP)) == _ZIP:
