@@ -105,11 +105,22 @@ class Artifact:
         """Read the JSON form. Raises CorruptArtifact for anything else."""
         if not isinstance(data, dict) or not all(name in data for name in _REQUIRED):
             raise CorruptArtifact(f"this is not an artifact: {brief(data)}")
-        if type(data["size"]) is not int or not isinstance(data.get("meta", {}), dict):
+        if (
+            type(data["size"]) is not int
+            or data["size"] < 0
+            or not isinstance(data.get("meta", {}), dict)
+        ):
             raise CorruptArtifact(f"this is not an artifact: {brief(data)}")
         if not all(isinstance(data[name], str) for name in _REQUIRED if name != "size"):
             raise CorruptArtifact(f"this is not an artifact: {brief(data)}")
         return cls(**{name: data[name] for name in _REQUIRED}, meta=data.get("meta"))
+
+    def check_size(self, size: int) -> None:
+        """Make sure that the blob has the size that is declared. Raises CorruptArtifact."""
+        if size != self.size:
+            raise CorruptArtifact(
+                f"{self.digest} has {size} bytes, and not the {self.size} that a stored value says"
+            )
 
     def as_json(self) -> ArtifactJson:
         """Give the JSON form, as it stands in records and trees."""

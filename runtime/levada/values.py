@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from levada.artifact import TREE_FORMAT, Artifact, CorruptArtifact, MaterializerError, NoField
 from levada.store import StoreError
-from levada.trees.canonical import artifact_of, canonical, digest, leaf_of, parse
+from levada.trees.canonical import (
+    artifact_of,
+    canonical,
+    digest,
+    fields_of,
+    items_of,
+    leaf_of,
+    parse,
+)
 from levada.trees.classes import set_project_roots, type_name
 from levada.trees.decode import Decoder
 from levada.trees.display import display
@@ -132,11 +140,11 @@ def field(artifact: Artifact, name: str, store: Store) -> Artifact | Tree:
 def _place(tree: Tree, name: str, kind: str) -> tuple[Content, str | int]:
     """Return what holds a field of a tree, and the key or index that the field has in it."""
     tag, content = next(iter(tree.items())) if _is_tagged(tree) else ("", [])
-    if tag in _FIELDS and name in content[1]:
-        return content[1], name
+    if tag in _FIELDS and name in (fields := fields_of(content)):
+        return fields, name
     if tag == "$tuple" and name.removeprefix("_").isdecimal():
         index = int(name.removeprefix("_"))
-        if index >= len(content):
+        if index >= len(items_of(content)):
             raise NoField(f"a stored {kind} of {len(content)} items has no item {index}")
         return content, index
     raise NoField(f"a stored {kind} has no field {name!r}")
@@ -150,7 +158,9 @@ def tree_of(artifact: Artifact, store: Store) -> Tree:
     """Give the tree of an artifact, one level loaded: a leaf of another format stays a leaf."""
     if not artifact.is_tree:
         return leaf_of(artifact.as_json())
-    return parse(store.read_blob(artifact.digest))
+    data = store.read_blob(artifact.digest)
+    artifact.check_size(len(data))
+    return parse(data)
 
 
 def verify(value: Artifact | Tree, store: Store) -> bool:

@@ -92,10 +92,13 @@ def summary(
 
 
 @pipeline
-def main(xs: list[int] = [1, 2, 3]):
+def main(xs: list[int] = [1, 2]):
     points = [point(x) for x in xs]
     one = plain(1)
-    return summary(points, one, array(2), frame(3), folder(4), raw(2)), points, one
+    first = points[0].x + one["pair"][0]
+    more = [plain(n) for n in one["pair"]] if first > 1 else []
+    made = summary(points, one, array(2), frame(3), folder(4), raw(first))
+    return made, points, one, more, [name for name in points[1].names]
 """
 
 Json = Any

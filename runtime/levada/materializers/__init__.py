@@ -136,7 +136,7 @@ class Source:
     def read(self) -> bytes:
         """Read all of it."""
         data = self.store.read_blob(self.artifact.digest)
-        self._check_size(len(data))
+        self.artifact.check_size(len(data))
         return data
 
     def check(self, expanded: int) -> None:
@@ -171,14 +171,7 @@ class Source:
             self.store.open_blob(self.artifact.digest).close()  # Says so if there is none at all.
             raise DamagedBlob(self.artifact.digest, self.store.url)
         with self.store.open_blob(self.artifact.digest) as blob:
-            self._check_size(os.fstat(blob.fileno()).st_size)
-
-    def _check_size(self, size: int) -> None:
-        if size != self.artifact.size:
-            raise CorruptArtifact(
-                f"{self.artifact.digest} has {size} bytes, and not the {self.artifact.size} that a"
-                " stored value says"
-            )
+            self.artifact.check_size(os.fstat(blob.fileno()).st_size)
 
 
 def register(materializer: Materializer) -> Materializer:

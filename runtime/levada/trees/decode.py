@@ -17,7 +17,7 @@ from levada.artifact import (
     brief,
 )
 from levada.store import StoreError
-from levada.trees.canonical import ARTIFACT
+from levada.trees.canonical import ARTIFACT, items_of
 from levada.trees.classes import find_class
 from levada.trees.encode import FACTORIES, dataclass_fields
 
@@ -114,9 +114,8 @@ def _pairs(decoder: Decoder, content: Content) -> list[tuple[object, object]]:
 
 
 def _str(_: Decoder, content: Content) -> str:
-    if type(content) is not list:
-        raise CorruptArtifact(f"$str cannot be {brief(content)}")
-    return "".join(content)
+    parts: list[Any] = items_of(content)
+    return "".join(parts)
 
 
 def _int(_: Decoder, content: Content) -> int:
@@ -143,9 +142,7 @@ def _bytearray(decoder: Decoder, content: Content) -> bytearray:
 
 
 def _list_of(decoder: Decoder, content: Content) -> list[object]:
-    if type(content) is not list:
-        raise CorruptArtifact(f"a list is wanted, not {brief(content)}")
-    return [decoder.decode(item) for item in content]
+    return [decoder.decode(item) for item in items_of(content)]
 
 
 def _tuple(decoder: Decoder, content: Content) -> tuple[object, ...]:

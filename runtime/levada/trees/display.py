@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from levada.artifact import ArtifactError, CorruptArtifact, MaterializerError, brief
 from levada.store import StoreError, blob_name
-from levada.trees.canonical import artifact_of, parse
+from levada.trees.canonical import artifact_of, items_of, parse
 from levada.trees.references import References
 
 TYPE_CHECKING = False
@@ -68,9 +68,7 @@ def _text(content: Json, _: References | None = None) -> str:
 
 
 def _items(content: Content, references: References | None) -> Json:
-    if not isinstance(content, list):
-        raise CorruptArtifact(f"a list is wanted, not {brief(content)}")
-    return _shown(content, references)
+    return _shown(items_of(content), references)
 
 
 def _float(content: Content, _: References | None) -> Json:

@@ -81,7 +81,7 @@ class References:
         found = self._sizes.get(leaf.digest)
         if found is None:
             data = self.store.read_blob(leaf.digest) if leaf.is_tree else None
-            size = max(leaf.size, 0) if data is None else len(data)
+            size = leaf.size if data is None else len(data)
             self._stored += size
             found = _LOAD + (0 if data is None and self._trees_only else size)
             if data is not None:
