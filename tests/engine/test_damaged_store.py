@@ -12,6 +12,7 @@ import json
 import os
 import pickle
 import random
+import re
 import shutil
 import sys
 import traceback
@@ -28,6 +29,12 @@ from tests.engine.project import Project
 
 FIRST = int(os.environ.get("LEVADA_DAMAGE_FROM", "0"))
 COUNT = int(os.environ.get("LEVADA_DAMAGE", "40"))
+
+#: What Python says of a value of another type in an expression of the pipeline.
+OF_A_VALUE = re.compile(
+    r"object has no attribute|not subscriptable|out of range|unsupported operand|not iterable"
+    r"|not supported between|indices must be|can only concatenate|^'\w*'$"
+)
 
 SOURCE = """
 from collections import Counter
@@ -330,8 +337,8 @@ class Damaged:
             return "".join(traceback.format_exception(error))
         error = outcome.error or {}
         is_ours = str(error.get("module")).startswith("levada.") and not error.get("frames")
-        is_of_the_step = rewritten and error.get("frames")
-        return "" if is_ours or is_of_the_step else f"failed with {error}"
+        of_value = error.get("frames") or OF_A_VALUE.search(str(error.get("message")))
+        return "" if is_ours or (rewritten and of_value) else f"failed with {error}"
 
 
 @pytest.fixture(scope="module")
