@@ -135,6 +135,11 @@ def test_deep_json_is_refused(store: Store, depth: int) -> None:
         {"$numpy": [{"names": ["a"], "formats": ["V1000000000"]}, 1]},
         {"$numpy": ["<f8", [[0] * 100] * 100]},
         {"$numpy": ["O", 1]},
+        {"$numpy": ["S5", 10**11]},
+        {"$numpy": ["S2000000000", 10**11]},
+        {"$numpy": ["U5", [1]]},
+        {"$numpy": ["<m8[s]", {"$range": [0, 10**12, 1]}]},
+        {"$numpy": ["<i8", {"$range": [0, 10**12, 1]}]},
         {"$numpy": ["dtype", ["i4"] * 3]},
         {"$numpy": ["dtype", None]},
         {"$pandas": ["Timestamp", "", [10**30, "s", None]]},
@@ -327,6 +332,18 @@ def test_what_is_saved_is_loaded_however_well_it_compresses(store: Store, value:
         assert value.equals(loaded)
         assert not isinstance(value, (pd.DataFrame, pd.Series)) or saved.format == "arrow"
     assert store.list("tmp") == []
+
+
+def test_a_frame_whose_categories_are_a_huge_range_is_refused(store: Store) -> None:
+    column = pd.Series(pd.Categorical([1], categories=pd.RangeIndex(3)))
+    saved = values.save(column, store)
+    table = pq.read_table(io.BytesIO(store.read_blob(saved.digest)))
+    text = table.schema.metadata[b"levada"].decode()
+    changed = table.replace_schema_metadata({"levada": text.replace("[0,3,1]", f"[0,{10**12},1]")})
+    assert "[0,3,1]" in text
+    stored = blob(store, parquet(changed, **PLAIN), "parquet", "pandas", "pandas:Series")
+    with pytest.raises(CorruptArtifact, match="when it is loaded"):
+        values.load(stored, store)
 
 
 def test_a_sparse_matrix_in_an_estimator_is_loaded(store: Store) -> None:

@@ -150,15 +150,15 @@ def decode_scalar(decoder: Decoder, content: Content) -> object:
     if name in ("g", "G"):
         real, imaginary = map(np.longdouble, value)
         return real if name == "g" else np.clongdouble(real) + np.clongdouble(1j) * imaginary
-    if dtype.kind == "m":
+    if dtype.kind == "m" and type(value) is int:
         return np.array(value, dtype=np.int64).view(dtype)[()]
-    if dtype.kind in "SU":  # an array would drop NULs at the end
-        return dtype.type(value)
+    if dtype.kind in "SU" and type(value) is {"S": bytes, "U": str}[dtype.kind]:
+        return dtype.type(value)  # an array would drop NULs at the end
     if isinstance(value, bytes):
         if len(value) != dtype.itemsize:
             raise CorruptArtifact(f"$numpy has {len(value)} bytes for a {name}")
         return np.frombuffer(value, dtype=dtype)[0]
-    if dtype.kind == "V" or not isinstance(value, (bool, int, float, complex, str)):
+    if dtype.kind in "mSUV" or not isinstance(value, (bool, int, float, complex, str)):
         raise CorruptArtifact(f"$numpy cannot be {brief(tree)} of dtype {name}")
     return np.array(value, dtype=dtype)[()]
 

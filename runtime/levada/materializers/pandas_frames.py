@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from levada.artifact import CorruptArtifact, MaterializerError
+from levada.artifact import CorruptArtifact, MaterializerError, check_expansion
 from levada.materializers.arrow_tables import read_ipc, write_ipc
 from levada.materializers.parquet_pages import declared_size, decoded_size
 from levada.trees.canonical import canonical, parse
@@ -494,7 +494,10 @@ _KINDS: dict[str, Callable[[Tree, pa.Table], Any]] = {
 
 
 def _unpack_apart(spec: Content) -> pd.Index:
-    return _unpack_index(spec["index"], read_ipc(a2b_base64(spec["arrow"])))
+    data = a2b_base64(spec["arrow"])
+    index = _unpack_index(spec["index"], read_ipc(data))
+    check_expansion(8 * len(index), len(data))  # a range takes nothing before its labels are used
+    return index
 
 
 def _unpack_index(spec: Content, table: pa.Table) -> pd.Index:

@@ -266,9 +266,10 @@ def verify_path(artifact: Artifact, store: Store) -> bool:
     if artifact.format != FOLDER_FORMAT:
         return store.verify_blob(artifact.digest)
     entries = parse(store.read_blob(artifact.digest))
-    return isinstance(entries, list) and all(
-        store.verify_blob(entry[2]) for entry in map(_checked, entries) if entry[0] == "file"
-    )
+    if not isinstance(entries, list):
+        return False
+    digests = {entry[2] for entry in map(_checked, entries) if entry[0] == "file"}
+    return all(map(store.verify_blob, digests))
 
 
 def set_workspace(folder: str | os.PathLike[str]) -> None:
