@@ -369,6 +369,8 @@ class DirectoryStore(Store):
         """Remove the temporary files that writers left ``older_than`` seconds ago or earlier."""
         from time import time
 
+        if os.path.islink(f"{self.root}/{_TEMPORARY}"):
+            return  # What is old there may be somebody else's.
         try:
             with os.scandir(f"{self.root}/{_TEMPORARY}") as entries:
                 for entry in entries:
@@ -488,7 +490,16 @@ class DirectoryStore(Store):
         return True
 
     def _move_away(self, path: str) -> None:
-        """Make room for a file: a folder, link or pipe in its place is swept with ``tmp/``."""
+        """Make room for a file: a folder, link or pipe in its place is swept with ``tmp/``.
+
+        Nothing outside of the store is moved, where a link leads there. Raises StoreError.
+        """
+        folder, root = os.path.dirname(path), os.path.realpath(self.root)
+        if os.path.realpath(folder) != root + folder[len(self.root) :]:
+            raise StoreError(
+                f"{path} is no file, and not in the store {self.root} either: a folder on the way"
+                " to it is a link; replace the link by a folder"
+            )
         with suppress(FileNotFoundError):  # Another process may move it too.
             os.rename(path, f"{self.root}/{_TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}")
 

@@ -322,3 +322,18 @@ def test_a_store_without_its_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tmp").write_text("")
     with pytest.raises(StoreError, match="tmp is not a folder"):
         open_store(str(tmp_path)).put_blob(b"x")
+
+
+def test_nothing_outside_of_the_store_is_moved_or_swept(store: Store, tmp_path: Path) -> None:
+    store.prepare()
+    outside = tmp_path / "outside"
+    (outside / "log").mkdir(parents=True)
+    (tmp_path / "store" / "runs").symlink_to(outside)
+    with pytest.raises(StoreError, match="is a link"):
+        store.log_path("runs/log")
+    with pytest.raises(StoreError, match="is a link"):
+        store.write_once("runs/log", b"")
+    (tmp_path / "store" / "tmp").rmdir()
+    (tmp_path / "store" / "tmp").symlink_to(outside)
+    store.sweep(older_than=0)  # type: ignore[attr-defined]
+    assert (outside / "log").is_dir()
