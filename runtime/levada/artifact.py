@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 TREE_FORMAT = "json"
 PICKLE_FORMAT = "pickle"
+#: What is loaded may be this many bytes, or _MAX_RATIO times what is stored if that is more.
+MAX_EXPANDED = 1 << 30
+_MAX_RATIO = 100
 _REQUIRED = ("digest", "size", "format", "materializer", "type")
 
 
@@ -50,6 +53,29 @@ class CorruptArtifact(ArtifactError):  # noqa: N818
     """What is stored is not what its digest, its format or its tag says."""
 
 
+def fits(expanded: int, stored: int) -> bool:
+    """Whether so many bytes may come of what is stored in so many."""
+    return expanded <= max(MAX_EXPANDED, _MAX_RATIO * stored)
+
+
+def check_expansion(expanded: int, stored: int) -> None:
+    """Bound what is loaded before memory is taken for it. Raises CorruptArtifact."""
+    if not fits(expanded, stored):
+        raise CorruptArtifact(
+            f"a stored value of {stored:,} bytes claims to be {expanded:,} bytes when it is loaded,"
+            f" which is more than {MAX_EXPANDED:,} and more than {_MAX_RATIO} times its size"
+        )
+
+
+def brief(content: object) -> str:
+    """Give the start of a text for messages, whatever the size and depth of the content."""
+    from reprlib import Repr
+
+    short = Repr()
+    short.maxlevel, short.maxlist, short.maxdict, short.maxstring = 3, 4, 4, 80
+    return short.repr(content)[:200]
+
+
 class Artifact:
     """A stored value: where its bytes are and how they become the value again.
 
@@ -80,12 +106,23 @@ class Artifact:
     def from_json(cls, data: object) -> Artifact:
         """Read the JSON form. Raises CorruptArtifact for anything else."""
         if not isinstance(data, dict) or not all(name in data for name in _REQUIRED):
-            raise CorruptArtifact(f"this is not an artifact: {str(data)[:200]}")
-        if not isinstance(data["size"], int) or not isinstance(data.get("meta", {}), dict):
-            raise CorruptArtifact(f"this is not an artifact: {str(data)[:200]}")
+            raise CorruptArtifact(f"this is not an artifact: {brief(data)}")
+        if (
+            type(data["size"]) is not int
+            or data["size"] < 0
+            or not isinstance(data.get("meta", {}), dict)
+        ):
+            raise CorruptArtifact(f"this is not an artifact: {brief(data)}")
         if not all(isinstance(data[name], str) for name in _REQUIRED if name != "size"):
-            raise CorruptArtifact(f"this is not an artifact: {str(data)[:200]}")
+            raise CorruptArtifact(f"this is not an artifact: {brief(data)}")
         return cls(**{name: data[name] for name in _REQUIRED}, meta=data.get("meta"))
+
+    def check_size(self, size: int) -> None:
+        """Make sure that the blob has the size that is declared. Raises CorruptArtifact."""
+        if size != self.size:
+            raise CorruptArtifact(
+                f"{self.digest} has {size} bytes, and not the {self.size} that a stored value says"
+            )
 
     def as_json(self) -> ArtifactJson:
         """Give the JSON form, as it stands in records and trees."""

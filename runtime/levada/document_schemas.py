@@ -114,6 +114,10 @@ _RULES: dict[str, Callable[[Any, Any, str], bool]] = {
     ),
     "properties": _fits_fields,
     "additionalProperties": _fits_others,
+    "propertyNames": lambda value, schema, own: (
+        not isinstance(value, dict)
+        or all(_fits(name, schema["propertyNames"], own) for name in value)
+    ),
     "items": _fits_items,
     "prefixItems": _fits_first_items,
     "minItems": lambda value, schema, _: (

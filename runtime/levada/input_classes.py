@@ -37,11 +37,15 @@ def names(trees: Iterable[Tree], store: Store) -> list[str]:
     Of a pickle it is the class of the whole; what is in it is not known before it is loaded.
     """
     found: dict[str, None] = {}
+    seen: set[str] = set()
     pending = list(trees)
     while pending:
         tree = pending.pop()
         leaf = artifact_of(tree)
         if leaf is not None and leaf.is_tree:
+            if leaf.digest in seen:
+                continue
+            seen.add(leaf.digest)
             pending.append(_tagged(leaf, store))
         elif leaf is not None:
             found[leaf.type] = None

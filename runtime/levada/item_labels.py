@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 
 from levada import expressions, values
-from levada.artifact import MaterializerError
+from levada.artifact import ArtifactError
 from levada.store import StoreError
 from levada.trees.canonical import artifact_of
 
@@ -54,6 +54,6 @@ def _shown_tree(tree: Tree, store: Store) -> object:
     if artifact is None:
         return values.display(tree)
     if artifact.is_tree and artifact.size <= LONGEST:
-        with suppress(MaterializerError, StoreError):
+        with suppress(ArtifactError, StoreError):
             return values.display(values.tree_of(artifact, store))
     return f"{artifact.type.rpartition(':')[2]} {artifact.digest.partition(':')[2][:7]}"

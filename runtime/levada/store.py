@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
+from stat import S_ISDIR, S_ISREG
 
 from levada.artifact import CorruptArtifact
 from levada.hashing import sha256
@@ -31,9 +33,21 @@ if TYPE_CHECKING:
 SCHEMA = "levada.store/1"
 CHUNK = 1 << 20  # bytes
 _TEMPORARY = "tmp"
+#: Bytes of a document. A larger one was not written by Levada; it is not read into memory.
+MAX_DOCUMENT = 256 << 20
 _STALE = 86_400.0  # seconds after which a temporary file has no writer any more
 _SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+:@=-")
 _HEX = frozenset("0123456789abcdef")
+# What opening a path says if no regular file that may be read is there.
+_NO_FILE = (
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM),
+    *(errno.ELOOP, errno.ENXIO, errno.ENODEV),
+)
+# What `link` says where hard links do not exist, or not between these two places.
+_NO_LINKS = (
+    *(errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS),
+    *(errno.EXDEV, errno.EINVAL, errno.EACCES),
+)
 
 
 class StoreError(Exception):
@@ -94,7 +108,14 @@ def open_store(url: str) -> Store:
     if not url or "\0" in url:
         raise StoreError("a store needs a path or a URL, for example .levada or file:///srv/levada")
     if not separator:
-        return DirectoryStore(os.path.expanduser(url))
+        path = os.path.expanduser(url)
+        if path.startswith("~"):
+            user = path.partition("/")[0]
+            raise StoreError(
+                f"the store {url} has no place: there is no home folder of {user}; write the whole"
+                f" path, or ./{url} for a folder of that name"
+            )
+        return DirectoryStore(path)
     if scheme == "file":
         host, slash, path = rest.partition("/")
         if not slash or host not in ("", "localhost"):
@@ -222,6 +243,13 @@ class BlobWriter:
             self._store.guard(self._file.write, view)
         return len(view)
 
+    def restart(self) -> None:
+        """Forget what was written, and begin anew."""
+        if self._file is not None:
+            _close_quietly(self._file)
+            _unlink(self._path)
+        self._file, self._path, self._buffer, self.size = None, "", bytearray(), 0
+
     def _spill(self) -> None:
         self._file, self._path = self._store.new_temporary()
         self._hasher = sha256(self._buffer)
@@ -300,14 +328,18 @@ class DirectoryStore(Store):
 
     def _check(self) -> None:
         try:
-            with open(f"{self.root}/store.json", "rb") as file:
+            with _open_file(f"{self.root}/store.json") as file:
                 found = file.read(65_536)
-        except FileNotFoundError:
-            if os.path.lexists(self.root) and not os.path.isdir(self.root):
+        except FileNotFoundError as error:
+            above_is_no_folder = isinstance(error.__cause__, NotADirectoryError)
+            if above_is_no_folder or (os.path.lexists(self.root) and not os.path.isdir(self.root)):
                 raise StoreError(_not_a_folder(self.root)) from None
+            if os.path.lexists(f"{self.root}/store.json"):
+                raise StoreError(
+                    f"{self.root}/store.json is not a file that can be read, so {self.root} is not"
+                    " a store; remove it or use another folder"
+                ) from None
             return
-        except NotADirectoryError:
-            raise StoreError(_not_a_folder(self.root)) from None
         except OSError as error:
             raise self._error(error) from error
         if f'"{SCHEMA}"'.encode() not in found:
@@ -337,10 +369,19 @@ class DirectoryStore(Store):
         """Remove the temporary files that writers left ``older_than`` seconds ago or earlier."""
         from time import time
 
+        if os.path.islink(f"{self.root}/{_TEMPORARY}"):
+            return  # What is old there may be somebody else's.
         try:
             with os.scandir(f"{self.root}/{_TEMPORARY}") as entries:
                 for entry in entries:
-                    if entry.stat(follow_symlinks=False).st_mtime <= time() - older_than:
+                    state = entry.stat(follow_symlinks=False)
+                    if state.st_mtime > time() - older_than:
+                        continue
+                    if S_ISDIR(state.st_mode):  # One that was in the place of a file.
+                        from shutil import rmtree
+
+                        rmtree(entry.path, ignore_errors=True)
+                    else:
                         _unlink(entry.path)
         except OSError:
             return  # Another process sweeps too, or may and we may not.
@@ -381,13 +422,16 @@ class DirectoryStore(Store):
             except FileNotFoundError:
                 os.makedirs(path.rpartition("/")[0], exist_ok=True)
                 os.replace(temporary, path)
+            except IsADirectoryError:
+                self._move_away(path)
+                os.replace(temporary, path)
         except OSError as error:
             raise self._error(error) from error
 
     def publish_small(self, digest: str, data: bytes) -> None:
         """Store a blob that is in memory, unless it is there already and undamaged."""
         try:
-            with open(f"{self.root}/{blob_name(digest)}", "rb", buffering=0) as file:
+            with _open_file(f"{self.root}/{blob_name(digest)}") as file:
                 if file.read(len(data) + 1) == data:
                     return
         except OSError:
@@ -405,8 +449,8 @@ class DirectoryStore(Store):
         """Open a blob to read, unverified. Raises MissingBlob."""
         path = f"{self.root}/{blob_name(digest)}"
         try:
-            return open(path, "rb")
-        except (FileNotFoundError, NotADirectoryError):
+            return _open_file(path)
+        except FileNotFoundError:
             raise MissingBlob(
                 f"{digest} is not in the store {self.root}; run the step that made it again"
             ) from None
@@ -416,7 +460,7 @@ class DirectoryStore(Store):
     def blob_path(self, digest: str) -> str | None:
         """Give the blob's path. It must not be written to; None if the blob is not there."""
         path = f"{self.root}/{blob_name(digest)}"
-        return path if os.path.isfile(path) else None
+        return path if _is_file(path) else None
 
     def write_once(self, path: str, data: bytes) -> bool:
         """Write a document unless it exists; atomic, also among processes and hosts."""
@@ -432,28 +476,46 @@ class DirectoryStore(Store):
         temporary = f"{self.root}/{_TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}"
         try:
             _write_file(temporary, data)
+            if os.path.lexists(target) and not _is_file(target):
+                self._move_away(target)
             os.link(temporary, target)
         except FileExistsError:
             return False
         except OSError as error:
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+            if error.errno not in _NO_LINKS:
                 raise
             return _create_without_links(target, data)
         finally:
             _unlink(temporary)
         return True
 
+    def _move_away(self, path: str) -> None:
+        """Make room for a file: a folder, link or pipe in its place is swept with ``tmp/``.
+
+        Nothing outside of the store is moved, where a link leads there. Raises StoreError.
+        """
+        folder, root = os.path.dirname(path), os.path.realpath(self.root)
+        if os.path.realpath(folder) != root + folder[len(self.root) :]:
+            raise StoreError(
+                f"{path} is no file, and not in the store {self.root} either: a folder on the way"
+                " to it is a link; replace the link by a folder"
+            )
+        with suppress(FileNotFoundError):  # Another process may move it too.
+            os.rename(path, f"{self.root}/{_TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}")
+
     def read(self, path: str) -> bytes:
-        """Read a document. Raises FileNotFoundError."""
+        """Read a document. Raises FileNotFoundError, also for what Levada did not write there: a
+        folder, link or pipe, or more than MAX_DOCUMENT bytes.
+        """  # noqa: D205
         try:
-            with open(self._document(path), "rb") as file:
-                return file.read()
-        except (NotADirectoryError, IsADirectoryError) as error:
-            raise FileNotFoundError(errno.ENOENT, "no such document", path) from error
+            with _open_file(self._document(path)) as file:
+                if os.fstat(file.fileno()).st_size <= MAX_DOCUMENT:
+                    return file.read()
         except FileNotFoundError:
             raise
         except OSError as error:
             raise self._error(error) from error
+        raise FileNotFoundError(errno.ENOENT, "too large for a document", path)
 
     def list(self, path: str) -> list[str]:
         """List the names in a folder, sorted; empty if there is none."""
@@ -470,6 +532,8 @@ class DirectoryStore(Store):
         self.prepare()
         try:
             os.makedirs(target.rpartition("/")[0], exist_ok=True)
+            if path.endswith("/log") and os.path.lexists(target) and not _is_file(target):
+                self._move_away(target)
         except OSError as error:
             raise self._error(error) from error
         return target
@@ -509,6 +573,31 @@ def _not_a_folder(path: str) -> str:
 
 def _quote_path(path: str) -> str:
     return "/".join(quote_name(part) if part else "" for part in path.split("/"))
+
+
+def _open_file(path: str) -> BinaryIO:
+    """Open a regular file to read. Raises FileNotFoundError for anything else at this path.
+
+    A symbolic link is not followed, since it may lead out of the store, and a pipe not waited for.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        raise FileNotFoundError(errno.ENOENT, "no such file", path) from error
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
+    return open(descriptor, "rb")
+
+
+def _is_file(path: str) -> bool:
+    """Whether a regular file is there, and not a link to one."""
+    try:
+        return S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _write_file(path: str, data: bytes) -> None:

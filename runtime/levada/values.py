@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from levada.artifact import TREE_FORMAT, Artifact, CorruptArtifact, MaterializerError, NoField
 from levada.store import StoreError
-from levada.trees.canonical import ARTIFACT, artifact_of, canonical, digest, leaf_of, parse
+from levada.trees.canonical import (
+    artifact_of,
+    canonical,
+    digest,
+    fields_of,
+    items_of,
+    leaf_of,
+    parse,
+)
 from levada.trees.classes import set_program, type_name
 from levada.trees.decode import Decoder
 from levada.trees.display import display
 from levada.trees.encode import Encoder
+from levada.trees.references import References, references, referring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,8 +119,9 @@ def encode(
 
 def decode(tree: Tree, store: Store | None = None, allow_pickle: bool = False) -> object:
     """Give the value of a tree, its leaves loaded and verified."""
+    references = None if store is None else References(tree, store)
     try:
-        return Decoder(store, allow_pickle=allow_pickle).decode(tree)
+        return Decoder(store, allow_pickle=allow_pickle, references=references).decode(tree)
     except RecursionError:
         raise MaterializerError("a stored value is nested too deep to be loaded here") from None
 
@@ -140,11 +150,11 @@ def output(artifact: Artifact, name: str, store: Store) -> Artifact | Tree:
 def _place(tree: Tree, name: str, kind: str) -> tuple[Content, str | int]:
     """Return what holds a field of a tree, and the key or index that the field has in it."""
     tag, content = next(iter(tree.items())) if _is_tagged(tree) else ("", [])
-    if tag in _FIELDS and name in content[1]:
-        return content[1], name
+    if tag in _FIELDS and name in (fields := fields_of(content)):
+        return fields, name
     if tag == "$tuple" and name.removeprefix("_").isdecimal():
         index = int(name.removeprefix("_"))
-        if index >= len(content):
+        if index >= len(items_of(content)):
             raise NoField(f"a stored {kind} of {len(content)} items has no item {index}")
         return content, index
     raise NoField(f"a stored {kind} has no field {name!r}")
@@ -158,26 +168,32 @@ def tree_of(artifact: Artifact, store: Store) -> Tree:
     """Give the tree of an artifact, one level loaded: a leaf of another format stays a leaf."""
     if not artifact.is_tree:
         return leaf_of(artifact.as_json())
-    return parse(store.read_blob(artifact.digest))
+    data = store.read_blob(artifact.digest)
+    artifact.check_size(len(data))
+    return parse(data)
 
 
 def verify(value: Artifact | Tree, store: Store) -> bool:
     """Whether everything that a value is made of is in the store and undamaged."""
-    leaf = artifact_of(value)
+    seen: set[tuple[str, str, str]] = set()
+    pending = [value]
     try:
-        if leaf is not None:
-            return _verify_leaf(leaf, store)
+        while pending:
+            for leaf in references(pending.pop()):
+                identity = (leaf.digest, leaf.format, leaf.materializer)
+                if identity in seen:
+                    continue
+                seen.add(identity)
+                if leaf.is_tree:
+                    pending.append(referring(store.read_blob(leaf.digest)))
+                elif not _verify_leaf(leaf, store):
+                    return False
     except (CorruptArtifact, StoreError):
         return False
-    if isinstance(value, dict):
-        return all(verify(item, store) for item in value.values())
-    return all(verify(item, store) for item in value) if isinstance(value, list) else True
+    return True
 
 
 def _verify_leaf(leaf: Artifact, store: Store) -> bool:
-    if leaf.is_tree:
-        data = store.read_blob(leaf.digest)
-        return f'"{ARTIFACT}"'.encode() not in data or verify(parse(data), store)
     if leaf.materializer == "path":
         from levada.materializers.paths import verify_path
 

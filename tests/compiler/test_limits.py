@@ -57,7 +57,6 @@ def compiled(annotation: str, default: str, folder: Path):
         # What is no limit is Python's own business.
         ("Annotated[int, 'in cm']", "1", {}),
         ("Annotated[int, Field(description='x', ge=unknown)]", "1", {}),
-        ("Annotated[str, Field(pattern='(')]", '"a"', {}),
     ],
 )
 def test_limits(annotation: str, default: str, expected: object, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The store on a real file system: atomic, self-repairing, clear about what is wrong."""
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from levada import store as store_module
 from levada.store import (
     CHUNK,
     MissingBlob,
@@ -165,6 +167,7 @@ def test_opening_creates_nothing(tmp_path: Path) -> None:
         ("ftp://host/x", "no store for ftp:// is installed"),
         ("file://host/x", "names no local folder"),
         ("file:///a%zz", "is not a URL"),
+        ("~nosuchuser/x", "no home folder of ~nosuchuser"),
     ],
 )
 def test_a_wrong_url_is_refused(url: str, message: str) -> None:
@@ -223,3 +226,114 @@ def test_a_full_device_is_said(tmp_path: Path) -> None:
     (tmp_path / "tmp").symlink_to("/proc/sys")  # A folder that nobody can create files in.
     with pytest.raises(StoreError, match="store at"):
         store.put_blob(b"x")
+
+
+#: What may be in the place of a file: each makes it, at a path.
+OTHERS = {
+    "folder": lambda path: (path / "below").mkdir(parents=True),
+    "link": lambda path: path.symlink_to("/etc/hostname"),
+    "link to nothing": lambda path: path.symlink_to("nothing"),
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "pipe": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+}
+
+
+@pytest.mark.parametrize("size", [5, 3 * CHUNK])
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_is_no_file_is_no_blob_and_makes_room_for_one(
+    store: Store, other: str, size: int
+) -> None:
+    data = bytes(size)
+    name = store.put_blob(data)
+    path = Path(store.blob_path(name) or "")
+    path.unlink()
+    OTHERS[other](path)
+    assert not store.verify_blob(name)
+    assert store.blob_path(name) is None
+    with pytest.raises(MissingBlob):
+        store.read_blob(name)
+    store.put_blob(data)
+    assert store.read_blob(name) == data
+    assert path.is_file()
+    assert not path.is_symlink()
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_is_no_file_is_no_document_and_makes_room_for_one(
+    store: Store, tmp_path: Path, other: str
+) -> None:
+    store.write_once("runs/a.json", b"")
+    path = tmp_path / "store" / "runs" / "a.json"
+    path.unlink()
+    OTHERS[other](path)
+    with pytest.raises(FileNotFoundError):
+        store.read("runs/a.json")
+    assert store.write_once("runs/a.json", b"new")
+    assert not store.write_once("runs/a.json", b"newer")
+    assert store.read("runs/a.json") == b"new"
+
+
+def test_what_made_room_is_swept(store: Store, tmp_path: Path) -> None:
+    store.write_once("a.json", b"")
+    (tmp_path / "store" / "a.json").unlink()
+    OTHERS["folder"](tmp_path / "store" / "a.json")
+    store.write_once("a.json", b"")
+    assert len(temporary_files(store)) == 1
+    store.sweep(older_than=0)  # type: ignore[attr-defined]
+    assert temporary_files(store) == []
+
+
+def test_a_log_is_not_written_through_a_link(store: Store, tmp_path: Path) -> None:
+    log = Path(store.log_path("runs/a/log") or "")
+    log.symlink_to(tmp_path / "outside")
+    again = Path(store.log_path("runs/a/log") or "")
+    assert again == log
+    assert not log.is_symlink()
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EINVAL, errno.EACCES, errno.EPERM])
+def test_documents_are_written_where_links_cannot_be_made(
+    store: Store, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: str) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert store.write_once("a.json", b"1")
+    assert not store.write_once("a.json", b"2")
+    assert store.read("a.json") == b"1"
+
+
+def test_a_document_that_is_too_large_is_not_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "MAX_DOCUMENT", 4)
+    store.write_once("a.json", b"12345")
+    with pytest.raises(FileNotFoundError):
+        store.read("a.json")
+
+
+def test_a_store_without_its_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store.json").mkdir()
+    with pytest.raises(StoreError, match=r"store\.json is not a file"):
+        open_store(str(tmp_path))
+    (tmp_path / "store.json").rmdir()
+    (tmp_path / "tmp").write_text("")
+    with pytest.raises(StoreError, match="tmp is not a folder"):
+        open_store(str(tmp_path)).put_blob(b"x")
+
+
+def test_nothing_outside_of_the_store_is_moved_or_swept(store: Store, tmp_path: Path) -> None:
+    store.prepare()
+    outside = tmp_path / "outside"
+    (outside / "log").mkdir(parents=True)
+    (tmp_path / "store" / "runs").symlink_to(outside)
+    with pytest.raises(StoreError, match="is a link"):
+        store.log_path("runs/log")
+    with pytest.raises(StoreError, match="is a link"):
+        store.write_once("runs/log", b"")
+    (tmp_path / "store" / "tmp").rmdir()
+    (tmp_path / "store" / "tmp").symlink_to(outside)
+    store.sweep(older_than=0)  # type: ignore[attr-defined]
+    assert (outside / "log").is_dir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from levada import values
 from levada.operations import Budget, NotPlainError, TooLargeError
 from levada.operations.plain import Deferred, holds_deferred, type_name
-from levada.trees.canonical import artifact_of
+from levada.trees.canonical import artifact_of, fields_of, items_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Reference(Deferred):
             return tree
         tag, content = _tagged(tree)
         if tag == "$tuple":
-            return tuple(Reference(item, self._store) for item in content)
+            return tuple(Reference(item, self._store) for item in items_of(content))
         if tag:
             return values.decode(tree, self._store)
         return {key: Reference(item, self._store) for key, item in tree.items()}
@@ -53,7 +53,7 @@ class Reference(Deferred):
         """Return the value, to compute with: NotPlainError, before a frame or model is loaded."""
         artifact = artifact_of(self.tree)
         if artifact is not None and not artifact.is_tree and artifact.type not in _PLAIN_LEAVES:
-            raise NotPlainError(type_name(*artifact.type.split(":")))
+            raise NotPlainError(type_name(*artifact.type.partition(":")[::2]))
         if artifact is not None:
             budget.spend(artifact.size // _BYTES_A_STEP)
         return self.decoded()
@@ -70,14 +70,14 @@ class Reference(Deferred):
     def field(self, name: str, budget: Budget) -> Reference:
         """Return a field. Raises LookupError or ValueError if the stored form has none."""
         artifact = artifact_of(self.tree)
-        named = [] if artifact is None else artifact.meta.get("outputs", [])
+        named = [] if artifact is None else items_of(artifact.meta.get("outputs", []))
         tag, content = _tagged(self._content(budget))
-        if tag in _FIELDS and name in content[1]:
-            return Reference(content[1][name], self._store)
+        if tag in _FIELDS and name in (fields := fields_of(content)):
+            return Reference(fields[name], self._store)
         if tag == "$enum" and name in ("name", "value"):
-            return Reference(content[1 if name == "name" else 2], self._store)
+            return Reference(items_of(content)[1 if name == "name" else 2], self._store)
         if tag == "$tuple":
-            item = content[named.index(name) if name in named else int(name)]
+            item = items_of(content)[named.index(name) if name in named else int(name)]
             return Reference(item, self._store)
         raise KeyError(name)
 

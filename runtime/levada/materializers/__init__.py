@@ -18,8 +18,15 @@ import os
 import sys
 from contextlib import suppress
 
-from levada.artifact import Artifact, CorruptArtifact, MaterializerError
-from levada.store import DamagedBlob
+from levada.artifact import (
+    Artifact,
+    ArtifactError,
+    CorruptArtifact,
+    MaterializerError,
+    check_expansion,
+    fits,
+)
+from levada.store import DamagedBlob, StoreError
 from levada.trees.classes import builtin_base, find_class, type_name
 
 TYPE_CHECKING = False
@@ -107,6 +114,14 @@ class Sink:
     def close(self) -> None:
         """Do nothing: the blob is complete when ``save`` returns."""
 
+    def fits(self, expanded: int) -> bool:
+        """Whether what is written so far may become so many bytes when it is loaded."""
+        return fits(expanded, self._writer.size)
+
+    def restart(self) -> None:
+        """Forget what is written so far."""
+        self._writer.restart()
+
 
 class Source:
     """What a materializer reads from: a verified blob and what was recorded of it."""
@@ -120,7 +135,16 @@ class Source:
 
     def read(self) -> bytes:
         """Read all of it."""
-        return self.store.read_blob(self.artifact.digest)
+        data = self.store.read_blob(self.artifact.digest)
+        self.artifact.check_size(len(data))
+        return data
+
+    def check(self, expanded: int) -> None:
+        """Bound what the blob becomes before memory is taken for it, in bytes.
+
+        Raises CorruptArtifact above 1 GiB if it is also above 100 times the size of the blob.
+        """
+        check_expansion(expanded, self.artifact.size)
 
     def open(self) -> BinaryIO:
         """Open it, verified. Reading as a stream keeps memory low for what is large."""
@@ -146,6 +170,8 @@ class Source:
         if not self.store.verify_blob(self.artifact.digest):
             self.store.open_blob(self.artifact.digest).close()  # Says so if there is none at all.
             raise DamagedBlob(self.artifact.digest, self.store.url)
+        with self.store.open_blob(self.artifact.digest) as blob:
+            self.artifact.check_size(os.fstat(blob.fileno()).st_size)
 
 
 def register(materializer: Materializer) -> Materializer:
@@ -202,7 +228,30 @@ def load_leaf(artifact: Artifact, store: Store, decoder: Decoder) -> object:
             f"a stored {artifact.type} is a pickle, and loading a pickle runs the code in it;"
             " write @step(allow_pickle=True) on the step that takes it, if you trust its maker"
         )
-    return _of(artifact).load(Source(artifact, store, decoder))
+    materializer, source = _of(artifact), Source(artifact, store, decoder)
+    if type(materializer).__module__.startswith(f"{_PACKAGE}."):
+        return _load_builtin(materializer, source)
+    return materializer.load(source)
+
+
+def _load_builtin(materializer: Materializer, source: Source) -> object:
+    """Load by a materializer of Levada's own, whose library may raise anything of a damaged blob.
+
+    A materializer of somebody else raises what it raises.
+    """
+    kind = source.artifact.type
+    try:
+        return materializer.load(source)
+    except (ArtifactError, StoreError, RecursionError):
+        raise
+    except MemoryError as error:
+        raise MaterializerError(
+            f"there is not enough memory to load a stored {kind}: {error}"
+        ) from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # libraries' own have no number
+            raise MaterializerError(f"a stored {kind} cannot be loaded here: {error}") from error
+        raise CorruptArtifact(f"a stored {kind} is not what it says: {error}") from error
 
 
 def _of(artifact: Artifact) -> Materializer:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from levada.artifact import CorruptArtifact
+from levada.materializers.arrow_files import check_file
 
 if TYPE_CHECKING:
     from io import BytesIO
@@ -39,6 +40,7 @@ class ArrowMaterializer:
     def load(self, source: Source) -> object:
         """Read it."""
         table = read_ipc(source.read())
+        source.check(table.nbytes)
         kind = source.meta.get("kind")
         if kind == "Table":
             return table
@@ -76,11 +78,12 @@ def write_ipc(table: pa.Table, sink: Sink | BytesIO) -> None:
 
 
 def read_ipc(data: bytes) -> pa.Table:
-    """Read a table of the Arrow IPC file format. Raises CorruptArtifact."""
+    """Read a table of the Arrow IPC file format, in place. Raises CorruptArtifact."""
+    check_file(data)
     try:
         with pa.ipc.open_file(pa.py_buffer(data)) as reader:
             table = reader.read_all()
-        table.validate()
+        table.validate(full=True)
     except pa.ArrowException as error:
         raise CorruptArtifact(f"a stored table is not what it says: {error}") from error
     return table

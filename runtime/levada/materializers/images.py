@@ -9,14 +9,18 @@ import sys
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from levada.artifact import CorruptArtifact, MaterializerError
+from levada.artifact import MaterializerError, fits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
     from levada.materializers import Sink, Source
 
+#: Bytes that PIL takes for a pixel, where they are not four.
+_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2}
 _EXACT_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
@@ -37,13 +41,15 @@ class ImageMaterializer:
                 f"PNG cannot keep an image of mode {value.mode} and size {value.size} exactly;"
                 " return .convert('RGB') or a NumPy array of it"
             )
-        data = BytesIO()
         transparency = value.info.get("transparency")
         options = {} if transparency is None else {"transparency": transparency}
         bare = value.copy()
         bare.info = dict(options.items())
-        bare.save(data, format="PNG", compress_level=6)
-        _write_png(data, sink, "PIL.Image:Image")
+
+        def draw(file: BytesIO, level: int) -> None:
+            bare.save(file, format="PNG", compress_level=level)
+
+        _write_png(draw, sink, "PIL.Image:Image")
 
     def load(self, source: Source) -> Image:
         """Read the image."""
@@ -62,29 +68,48 @@ class FigureMaterializer:
 
     def save(self, value: Figure, sink: Sink) -> None:
         """Draw the figure into a PNG that does not name the version of matplotlib."""
-        data = BytesIO()
-        value.savefig(data, format="png", dpi=value.dpi, metadata={"Software": None})
-        _write_png(data, sink, "matplotlib.figure:Figure")
+
+        def draw(file: BytesIO, level: int) -> None:
+            value.savefig(
+                file, format="png", dpi=value.dpi, metadata={"Software": None},
+                pil_kwargs={"compress_level": level},
+            )  # fmt: skip
+
+        _write_png(draw, sink, "matplotlib.figure:Figure")
 
     def load(self, source: Source) -> Image:
         """Give the picture as a PIL image."""
         return _read_png(source)
 
 
-def _write_png(data: BytesIO, sink: Sink, name: str) -> None:
+def _write_png(draw: Callable[[BytesIO, int], None], sink: Sink, name: str) -> None:
+    """Write what is drawn into a file at a level of compression."""
+    from PIL.PngImagePlugin import PngImageFile
+
+    data = BytesIO()
+    draw(data, 6)
+    data.seek(0)
+    if not fits(_size(PngImageFile(data)), data.getbuffer().nbytes):
+        # A large picture of one colour, for example: it could not be loaded.
+        data = BytesIO()
+        draw(data, 0)
     sink.format = "png"
     sink.type = name
     sink.write(data.getbuffer())
 
 
 def _read_png(source: Source) -> Image:
-    from PIL import Image
+    from PIL.PngImagePlugin import PngImageFile
 
-    try:
-        with Image.open(BytesIO(source.read()), formats=["PNG"]) as file:
-            return file.copy()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CorruptArtifact(f"a stored picture is not what it says: {error}") from error
+    # Not by `Image.open`, which has a limit of its own that saving does not have.
+    with PngImageFile(BytesIO(source.read())) as file:
+        source.check(_size(file))
+        return file.copy()
+
+
+def _size(image: Image) -> int:
+    """Return the bytes that the pixels take in memory."""
+    return image.width * image.height * _BYTES.get(image.mode, 4)
 
 
 def materializer_for(value: object) -> ImageMaterializer | FigureMaterializer | None:

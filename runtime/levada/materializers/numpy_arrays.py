@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from levada.artifact import CorruptArtifact, MaterializerError
+from levada.artifact import CorruptArtifact, MaterializerError, brief
 from levada.trees.canonical import canonical, parse
 from levada.trees.classes import type_name
 from levada.trees.encode import Encoder, base64
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
     from levada.trees.tree_types import Content, Tree
 
 _STRINGS = "npy-strings"  # {"dtype", "shape", "values"} in canonical JSON, values in C order
+_MAX_HEADER = 1 << 20  # bytes; a header is a Python literal, and longer with each field
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+# What `dtype.str` gives for a scalar. Others can stand for many values, or huge ones.
+_SCALAR_DTYPE = re.compile(r"[<>|=]?[a-zA-Z][0-9]{0,9}(\[[0-9]{0,9}[a-zA-Z]{1,2}\])?")
 _PYTHON_KINDS = "biufc"  # kinds of dtype whose items are exactly bool, int, float, …
 
 
@@ -47,11 +56,18 @@ class NumpyMaterializer:
         """Read the array, writable as the one that was stored."""
         if source.format == _STRINGS:
             return _load_strings(parse(source.read()))
-        try:
-            with source.open() as file:
-                return np.lib.format.read_array(file, allow_pickle=False)
-        except ValueError as error:
-            raise CorruptArtifact(f"a stored array is not what it says: {error}") from error
+        with source.open() as file:
+            version = np.lib.format.read_magic(file)
+            # Version 3 differs from 2 in the names of fields only.
+            read = _HEADERS[min(version, (2, 0))]
+            shape, _, dtype = read(file, max_header_size=_MAX_HEADER)
+            held = source.artifact.size - file.tell()
+            if math.prod(shape) * dtype.itemsize != held:
+                raise CorruptArtifact(
+                    f"a stored array has {held} bytes, which are not {shape} of {dtype}"
+                )
+            file.seek(0)
+            return np.lib.format.read_array(file, allow_pickle=False, max_header_size=_MAX_HEADER)
 
 
 def _check_dtype(dtype: np.dtype[np.generic]) -> None:
@@ -85,14 +101,13 @@ def _strings(value: npt.NDArray[np.generic]) -> bytes:
 def _load_strings(tree: Content) -> npt.NDArray[np.generic]:
     from levada.trees.decode import Decoder
 
-    try:
-        dtype = np.dtypes.StringDType() if tree["dtype"] == "string" else np.dtype(object)
-        items = Decoder(None).decode(tree["values"])
-        array = np.empty(len(items), dtype=dtype)
-        array[:] = items
-        return array.reshape(tree["shape"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptArtifact(f"a stored array of strings is malformed: {error}") from error
+    dtype = np.dtypes.StringDType() if tree["dtype"] == "string" else np.dtype(object)
+    items = Decoder(None).decode(tree["values"])
+    if type(items) is not list or not all(type(item) is str for item in items):
+        raise CorruptArtifact("a stored array of strings holds something else")
+    array = np.empty(len(items), dtype=dtype)
+    array[:] = items
+    return array.reshape(tree["shape"])
 
 
 def encode_scalar(encoder: Encoder, value: object) -> Tree | None:
@@ -126,24 +141,35 @@ def _dtype_name(dtype: np.dtype[np.generic]) -> str:
 
 
 def decode_scalar(decoder: Decoder, content: Content) -> object:
-    """Decode ``[dtype, value]``. Raises CorruptArtifact for a dtype with Python objects."""
+    """Decode ``[dtype, value]``. Raises CorruptArtifact for the dtype of anything but a scalar."""
     name, tree = content
     if name == "dtype":
-        return np.dtype(tree)
-    dtype = np.dtype(name)
-    if dtype.hasobject:
-        raise CorruptArtifact(f"$numpy cannot be a scalar of dtype {name}")
+        return _scalar_dtype(tree)
+    dtype = _scalar_dtype(name)
     value = decoder.decode(tree)
     if name in ("g", "G"):
         real, imaginary = map(np.longdouble, value)
         return real if name == "g" else np.clongdouble(real) + np.clongdouble(1j) * imaginary
-    if dtype.kind == "m":
+    if dtype.kind == "m" and type(value) is int:
         return np.array(value, dtype=np.int64).view(dtype)[()]
-    if dtype.kind in "SU":  # an array would drop NULs at the end
-        return dtype.type(value)
+    if dtype.kind in "SU" and type(value) is {"S": bytes, "U": str}[dtype.kind]:
+        return dtype.type(value)  # an array would drop NULs at the end
     if isinstance(value, bytes):
+        if len(value) != dtype.itemsize:
+            raise CorruptArtifact(f"$numpy has {len(value)} bytes for a {name}")
         return np.frombuffer(value, dtype=dtype)[0]
+    if dtype.kind in "mSUV" or not isinstance(value, (bool, int, float, complex, str)):
+        raise CorruptArtifact(f"$numpy cannot be {brief(tree)} of dtype {name}")
     return np.array(value, dtype=dtype)[()]
+
+
+def _scalar_dtype(name: Content) -> np.dtype[np.generic]:
+    if type(name) is not str or _SCALAR_DTYPE.fullmatch(name) is None:
+        raise CorruptArtifact(f"$numpy cannot be of dtype {brief(name)}")
+    dtype = np.dtype(name)
+    if dtype.hasobject:
+        raise CorruptArtifact(f"$numpy cannot be a scalar of dtype {name}")
+    return dtype
 
 
 def materializer_for(value: object) -> NumpyMaterializer | None:

@@ -17,8 +17,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from levada.artifact import ArtifactError, CorruptArtifact, MaterializerError
+from levada.artifact import CorruptArtifact, MaterializerError, check_expansion
 from levada.materializers.arrow_tables import read_ipc, write_ipc
+from levada.materializers.parquet_pages import declared_size, decoded_size
 from levada.trees.canonical import canonical, parse
 from levada.trees.classes import type_name
 from levada.trees.decode import Decoder
@@ -73,23 +74,31 @@ class PandasMaterializer:
         sink.format = "parquet"
         sink.type = f"pandas:{type(value).__name__}"
         sink.meta = {"shape": list(value.shape)}
-        _write_parquet(table, sink)
+        if not sink.fits(declared_size(_write_parquet(table, sink))):
+            # Billions of equal or missing values, for example: that file could not be loaded.
+            sink.restart()
+            sink.format = "arrow"
+            write_ipc(table, sink)
 
     def load(self, source: Source) -> object:
         """Read it."""
-        try:
-            table = pq.read_table(pa.BufferReader(source.read()))
-            spec = parse(table.schema.metadata[_KEY])
-        except (pa.ArrowException, KeyError, TypeError, OSError) as error:
-            raise CorruptArtifact(f"a stored frame is not what it says: {error}") from error
-        return _unpack(spec, table)
+        data = source.read()
+        if source.format == "arrow":
+            table = read_ipc(data)
+            source.check(table.nbytes)
+        else:
+            source.check(decoded_size(data, pq.read_metadata(pa.BufferReader(data))))
+            table = pq.read_table(pa.BufferReader(data))
+        return _unpack(parse(table.schema.metadata[_KEY]), table)
 
 
-def _write_parquet(table: pa.Table, sink: Sink | BytesIO) -> None:
+def _write_parquet(table: pa.Table, sink: Sink | BytesIO) -> pq.FileMetaData:
+    written: list[pq.FileMetaData] = []
     pq.write_table(
         table, pa.PythonFile(sink, "w"), compression="zstd", compression_level=1,
-        use_dictionary=False, use_compliant_nested_type=False,
+        use_dictionary=False, use_compliant_nested_type=False, metadata_collector=written,
     )  # fmt: skip
+    return written[0]
 
 
 def _check_types(table: pa.Table) -> None:
@@ -439,12 +448,7 @@ _PACKERS: tuple[tuple[Callable[[object], bool], Callable[[Any, _Columns, str], T
 
 
 def _unpack(spec: Content, table: pa.Table) -> Any:
-    try:
-        value = _KINDS[spec["kind"]](spec, table)
-    except ArtifactError:
-        raise
-    except (KeyError, TypeError, ValueError, IndexError, pa.ArrowException) as error:
-        raise CorruptArtifact(f"a stored pandas value is malformed: {error}") from error
+    value = _KINDS[spec["kind"]](spec, table)
     if "attrs" in spec:
         value.attrs = Decoder(None).decode(spec["attrs"])
     return value.set_flags(allows_duplicate_labels=False) if "unique" in spec else value
@@ -490,7 +494,10 @@ _KINDS: dict[str, Callable[[Tree, pa.Table], Any]] = {
 
 
 def _unpack_apart(spec: Content) -> pd.Index:
-    return _unpack_index(spec["index"], read_ipc(a2b_base64(spec["arrow"])))
+    data = a2b_base64(spec["arrow"])
+    index = _unpack_index(spec["index"], read_ipc(data))
+    check_expansion(8 * len(index), len(data))  # a range takes nothing before its labels are used
+    return index
 
 
 def _unpack_index(spec: Content, table: pa.Table) -> pd.Index:
@@ -521,12 +528,18 @@ def _unpack_values(spec: Content, table: pa.Table) -> Any:
 
 
 def _unpack_number(spec: Content, table: pa.Table) -> object:
-    return np.array(_numbers(table, spec["column"]), dtype=spec["dtype"])
+    numbers, dtype = _numbers(table, spec["column"]), np.dtype(spec["dtype"])
+    if numbers.dtype != dtype:
+        raise CorruptArtifact(f"a stored column of {numbers.dtype} cannot be of {dtype}")
+    return np.array(numbers)
 
 
 def _unpack_complex(spec: Content, table: pa.Table) -> object:
     real, imaginary = (_numbers(table, column) for column in spec["columns"])
-    values = np.empty(len(real), dtype=spec["dtype"])
+    dtype = np.dtype(spec["dtype"])
+    if not _is_complex(dtype):
+        raise CorruptArtifact(f"a stored complex column cannot be of {dtype}")
+    values = np.empty(len(real), dtype=dtype)
     values.real, values.imag = real, imaginary
     return values
 
@@ -605,9 +618,11 @@ def _unpack_json(spec: Content, table: pa.Table) -> object:
 
 
 def _unpack_arrays(spec: Content, table: pa.Table) -> object:
-    cells = _objects(table, spec)
+    cells, dtype = _objects(table, spec), np.dtype(spec["dtype"])
+    if not _is_number(dtype) and not _is_object(dtype):
+        raise CorruptArtifact(f"a stored column of arrays cannot be of {dtype}")
     for position, cell in enumerate(cells):
-        cells[position] = None if cell is None else np.array(cell, dtype=spec["dtype"])
+        cells[position] = None if cell is None else np.array(cell, dtype=dtype)
     return cells
 
 

@@ -13,7 +13,14 @@ from __future__ import annotations
 import os
 import stat
 
-from levada.artifact import Artifact, CorruptArtifact, MaterializerError
+from levada.artifact import (
+    Artifact,
+    CorruptArtifact,
+    MaterializerError,
+    brief,
+    check_expansion,
+    fits,
+)
 from levada.hashing import sha256
 from levada.store import CHUNK, DamagedBlob
 from levada.trees.canonical import canonical, parse
@@ -22,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import Any
 
     from levada.materializers import Sink, Source
     from levada.store import Store
@@ -30,6 +38,8 @@ if TYPE_CHECKING:
 FOLDER_FORMAT = "folder"
 #: Links that Linux follows on the way to one file.
 _MOST_LINKS = 40
+#: Characters of a path on Linux; a longer one names nothing.
+_LONGEST = 4096
 _workspace: tuple[int, str] | None = None  # the process that it belongs to, and the folder
 
 
@@ -61,13 +71,14 @@ class PathMaterializer:
 
         name = source.meta.get("name")
         if not isinstance(name, str) or not _is_safe(name) or "/" in name:
-            raise CorruptArtifact(f"a stored path cannot be called {str(name)[:100]!r}")
+            raise CorruptArtifact(f"a stored path cannot be called {brief(name)}")
         target = os.path.join(new_folder(), name)
         if source.format == FOLDER_FORMAT:
             _load_folder(parse(source.read()), source.store, target)
         else:
+            executable = bool(source.meta.get("executable"))
             _load_file(
-                source.store, source.artifact.digest, target, bool(source.meta.get("executable"))
+                source.store, source.artifact.digest, target, executable, size=source.artifact.size
             )
         return Path(target)
 
@@ -84,6 +95,11 @@ def _save(path: str, sink: Sink) -> None:
             raise MaterializerError(
                 f"{os.path.join(path, name)!r} is a link to {target!r}, which is outside of the"
                 " folder or absolute; copy what it leads to into the folder"
+            )
+        if not fits(*_sizes(entries)):
+            raise MaterializerError(
+                f"the folder {path!r} holds the same content so often that it cannot be loaded"
+                " again; return one copy, and let the step that takes it make the others"
             )
         sink.write(canonical(entries))
     elif stat.S_ISREG(state.st_mode):
@@ -161,7 +177,9 @@ def _leads_out(name: str, links: dict[str, str]) -> bool:
 
 def _is_safe(name: str) -> bool:
     parts = name.split("/")
-    return "\0" not in name and not any(part in ("", ".", "..") for part in parts)
+    if "\0" in name or len(name) > _LONGEST:
+        return False
+    return not any(part in ("", ".", "..") for part in parts)
 
 
 def _load_folder(entries: object, store: Store, target: str) -> None:
@@ -171,35 +189,60 @@ def _load_folder(entries: object, store: Store, target: str) -> None:
     if checked is None or not _is_tree(checked):
         raise CorruptArtifact("a stored folder does not list its files")
     if leaving := _leaving(checked):
-        raise CorruptArtifact(f"a stored folder has a link that leaves it: {str(leaving)[:200]}")
+        raise CorruptArtifact(f"a stored folder has a link that leaves it: {brief(leaving)}")
+    check_expansion(*_sizes(checked))
     for kind, name, *rest in sorted(checked, key=lambda entry: entry[0] == "link"):
         path = f"{target}/{name}"
         os.makedirs(path if kind == "folder" else os.path.dirname(path), exist_ok=True)
         if kind == "file":
-            _load_file(store, rest[0], path, bool(rest[2]))
+            _load_file(store, rest[0], path, rest[2], size=rest[1])
         elif kind == "link":
             os.symlink(rest[0], path)
 
 
 def _is_tree(entries: list[list[Content]]) -> bool:
     """Whether no name is there twice, and nothing is within a file or a link."""
-    names = {entry[1] for entry in entries}
-    leaves = {entry[1] for entry in entries if entry[0] != "folder"}
-    above = {name[:at] for name in names for at, letter in enumerate(name) if letter == "/"}
-    return len(names) == len(entries) and not leaves & above
+    root: dict[str, Any] = {}
+    for kind, name, *_ in entries:
+        *above, last = name.split("/")
+        folder = root
+        for part in above:
+            folder = folder.setdefault(part, {})
+            if folder is None:
+                return False
+        if kind == "folder":
+            # It may be there already by what is in it; of two entries for it the second is one too
+            # many, which is found by their number.
+            if folder.setdefault(last, {}) is None:
+                return False
+        elif last in folder:
+            return False
+        else:
+            folder[last] = None
+    return len({entry[1] for entry in entries}) == len(entries)
+
+
+def _sizes(entries: list[list[Content]]) -> tuple[int, int]:
+    """Return the bytes of the files of a folder, and those that are stored: each content once."""
+    files = [(entry[2], entry[3]) for entry in entries if entry[0] == "file"]
+    return sum(size for _, size in files), sum(dict(files).values())
 
 
 def _checked(entry: Content) -> list[Content]:
     match entry:
-        case ["file", str(name), str(), int(), bool()] | ["folder", str(name)] if _is_safe(name):
+        case ["file", str(name), str(), int(size), bool()] if _is_safe(name) and size >= 0:
             return list(entry)
-        case ["link", str(name), str()] if _is_safe(name):
+        case ["folder", str(name)] if _is_safe(name):
             return list(entry)
-    raise CorruptArtifact(f"a stored folder cannot hold {str(entry)[:200]}")
+        case ["link", str(name), str(target)] if _is_safe(name) and len(target) <= _LONGEST:
+            return list(entry)
+    raise CorruptArtifact(f"a stored folder cannot hold {brief(entry)}")
 
 
-def _load_file(store: Store, digest: str, target: str, executable: bool) -> None:
+def _load_file(store: Store, digest: str, target: str, executable: bool, *, size: int) -> None:
     copy_blob(store, digest, target)
+    if os.stat(target).st_size != size:
+        raise CorruptArtifact(f"{digest} does not have the {size} bytes that a stored path says")
     if executable:
         os.chmod(target, os.stat(target).st_mode | 0o111)  # noqa: S103
 
@@ -223,9 +266,10 @@ def verify_path(artifact: Artifact, store: Store) -> bool:
     if artifact.format != FOLDER_FORMAT:
         return store.verify_blob(artifact.digest)
     entries = parse(store.read_blob(artifact.digest))
-    return isinstance(entries, list) and all(
-        store.verify_blob(entry[2]) for entry in map(_checked, entries) if entry[0] == "file"
-    )
+    if not isinstance(entries, list):
+        return False
+    digests = {entry[2] for entry in map(_checked, entries) if entry[0] == "file"}
+    return all(map(store.verify_blob, digests))
 
 
 def set_workspace(folder: str | os.PathLike[str]) -> None:

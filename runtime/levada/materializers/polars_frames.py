@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from levada.artifact import CorruptArtifact, MaterializerError
+from levada.materializers.arrow_files import check_file
 
 if TYPE_CHECKING:
     from levada.materializers import Sink, Source
@@ -41,9 +42,11 @@ class PolarsMaterializer:
 
     def load(self, source: Source) -> pl.DataFrame | pl.Series:
         """Read it."""
+        data = source.read()
+        check_file(data)
         try:
-            frame = pl.read_ipc(BytesIO(source.read()))
-        except pl.exceptions.PolarsError as error:
+            frame = pl.read_ipc(BytesIO(data))
+        except pl.exceptions.PanicException as error:  # It is no Exception.
             raise CorruptArtifact(f"a stored frame is not what it says: {error}") from error
         if frame.width == 0 and source.meta.get("rows"):
             frame = pl.DataFrame(height=source.meta["rows"])

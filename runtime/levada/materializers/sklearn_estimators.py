@@ -42,6 +42,7 @@ _TRUSTED_BASES = {
     ),
 }
 _SCHEMA = "schema.json"
+_ZIP = b"PK"  # how an archive starts; a matrix of SciPy is one within the estimator's
 # Where a vectorizer remembers the address of what it checked last; no address is 0.
 _ADDRESS = "_stop_words_id"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip archive can hold
@@ -73,20 +74,32 @@ class SklearnMaterializer:
     def load(self, source: Source) -> object:
         """Read the archive. Raises MaterializerError if it names any other type."""
         data = source.read()
-        try:
-            named = skops.io.get_untrusted_types(data=data)
-        except Exception as error:  # Any malformed archive; skops has no error of its own for it.
-            raise CorruptArtifact(f"a stored estimator is not what it says: {error}") from error
+        _check_members(data, source)
+        named = skops.io.get_untrusted_types(data=data)
         foreign = [name for name in named if not _is_trusted(name)]
         if foreign:
             raise MaterializerError(
                 f"a stored {source.artifact.type} names {', '.join(foreign)}, which is not of"
                 " scikit-learn, so it is not loaded"
             )
-        try:
-            return skops.io.loads(data, trusted=named)
-        except Exception as error:  # As above.
-            raise CorruptArtifact(f"a stored estimator is not what it says: {error}") from error
+        return skops.io.loads(data, trusted=named)
+
+
+def _check_members(data: bytes, source: Source) -> None:
+    """Bound what the files in an archive are, and those in the sparse matrices among them."""
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        members = archive.infolist()
+        expanded = sum(member.file_size for member in members)
+        source.check(expanded)
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise CorruptArtifact("a stored estimator is compressed, which Levada's are not")
+        for member in members:
+            with archive.open(member) as content:
+                if content.read(len(_ZIP)) == _ZIP:
+                    content.seek(0)
+                    with zipfile.ZipFile(content) as matrix:
+                        expanded += sum(part.file_size for part in matrix.infolist())
+                    source.check(expanded)
 
 
 def _refusal(value: object, reason: str) -> MaterializerError:
@@ -124,11 +137,28 @@ def _normalised(data: bytes) -> bytes:
         files: dict[str, str] = {}
         schema = _renamed(schema, {}, files)
         members = {_SCHEMA: json.dumps(schema, separators=(",", ":")).encode()}
-        members |= {new: archive.read(old) for old, new in files.items()}
+        members |= {new: _plain(archive.read(old)) for old, new in files.items()}
     output = BytesIO()
     with zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), content)
+    return output.getvalue()
+
+
+def _plain(content: bytes) -> bytes:
+    """Take the compression from a sparse matrix, as everything else in the archive is stored.
+
+    What compresses well could not be loaded: see `Source.check`.
+    """
+    if content[:2] != _ZIP:
+        return content
+    output = BytesIO()
+    with (
+        zipfile.ZipFile(BytesIO(content)) as compressed,
+        zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as plain,
+    ):
+        for part in compressed.infolist():
+            plain.writestr(zipfile.ZipInfo(part.filename, _EPOCH), compressed.read(part))
     return output.getvalue()
 
 

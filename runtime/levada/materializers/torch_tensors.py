@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import safetensors.torch
 import torch
 
-from levada.artifact import CorruptArtifact, MaterializerError
+from levada.artifact import MaterializerError
 from levada.trees.classes import type_name
 
 if TYPE_CHECKING:
@@ -104,10 +104,7 @@ def _plain(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _read(source: Source) -> dict[str, torch.Tensor]:
-    try:
-        return dict(safetensors.torch.load(source.read()))
-    except safetensors.SafetensorError as error:
-        raise CorruptArtifact(f"stored tensors are not what they say: {error}") from error
+    return dict(safetensors.torch.load(source.read()))
 
 
 def _restored(tensor: torch.Tensor, kind: str, requires_grad: bool) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from json import dumps, loads
 
-from levada.artifact import Artifact, CorruptArtifact
+from levada.artifact import Artifact, CorruptArtifact, brief
 from levada.store import digest_of
 
 TYPE_CHECKING = False
@@ -45,7 +45,10 @@ def digest(tree: Tree) -> str:
     leaf = artifact_of(tree)
     if leaf is not None and leaf.is_tree:
         return leaf.digest
-    return digest_of(canonical(_identity(tree)))
+    try:
+        return digest_of(canonical(_identity(tree)))
+    except RecursionError:
+        raise CorruptArtifact("a value is nested too deep to have a digest") from None
 
 
 def artifact_of(tree: object) -> Artifact | None:
@@ -55,6 +58,21 @@ def artifact_of(tree: object) -> Artifact | None:
     if type(tree) is dict and len(tree) == 1 and ARTIFACT in tree:
         return Artifact.from_json(tree[ARTIFACT])
     return None
+
+
+def fields_of(content: Content) -> dict[str, Tree]:
+    """Give the fields that the tag of a class with fields holds. Raises CorruptArtifact."""
+    match content:
+        case [str(), dict() as fields, *_]:
+            return fields
+    raise CorruptArtifact(f"a class with fields is wanted, not {brief(content)}")
+
+
+def items_of(content: Content) -> list[Tree]:
+    """Give the items that the tag of a tuple or set holds. Raises CorruptArtifact."""
+    if type(content) is not list:
+        raise CorruptArtifact(f"a list is wanted, not {brief(content)}")
+    return content
 
 
 def _identity(tree: Tree) -> Tree:

@@ -6,11 +6,18 @@ A dataclass, a pydantic model or a named tuple is restored field by field: no ``
 
 from __future__ import annotations
 
-from binascii import Error as Base64Error
+import re
 from binascii import a2b_base64
 
-from levada.artifact import Artifact, CorruptArtifact, MaterializerError
-from levada.trees.canonical import ARTIFACT
+from levada.artifact import (
+    Artifact,
+    ArtifactError,
+    CorruptArtifact,
+    MaterializerError,
+    brief,
+)
+from levada.store import StoreError
+from levada.trees.canonical import ARTIFACT, items_of
 from levada.trees.classes import find_class
 from levada.trees.encode import FACTORIES, dataclass_fields
 
@@ -24,28 +31,32 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from levada.store import Store
+    from levada.trees.references import References
     from levada.trees.tree_types import Content
 
 _ATOMS = frozenset((type(None), bool, int, float, str))
-_MALFORMED = (
-    TypeError,
-    ValueError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    OverflowError,
-    Base64Error,
-)
+# What says itself what is wrong, or is not about the tree.
+_CLEAR = (ArtifactError, StoreError, RecursionError, MemoryError)
+# As `str` writes it. Fraction would also compute "1e1000000000", digit by digit.
+_FRACTION = re.compile(r"-?[0-9]+(/[0-9]+)?")
 
 
 class Decoder:
-    """Decodes one tree; leaves are loaded from ``store``."""
+    """Decodes one tree; leaves are loaded from ``store``, as far as ``references`` bounds them."""
 
-    __slots__ = ("allow_pickle", "store")
+    __slots__ = ("_error_of_leaf", "allow_pickle", "references", "store")
 
-    def __init__(self, store: Store | None, *, allow_pickle: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store | None,
+        *,
+        allow_pickle: bool = False,
+        references: References | None = None,
+    ) -> None:
         self.store = store
         self.allow_pickle = allow_pickle
+        self.references = references
+        self._error_of_leaf: Exception | None = None
 
     def decode(self, tree: Content) -> Any:
         """Give the value. Raises CorruptArtifact, MaterializerError or StoreError."""
@@ -67,19 +78,21 @@ class Decoder:
 
     def _tagged(self, tree: dict[str, Content]) -> object:
         if len(tree) != 1:
-            raise CorruptArtifact(f"an object with a tag has other keys: {list(tree)[:5]}")
+            raise CorruptArtifact(f"an object with a tag has other keys: {brief(list(tree))}")
         ((tag, content),) = tree.items()
         if tag == ARTIFACT:
             return self.leaf(Artifact.from_json(content))
         decode = _TAGS.get(tag)
         if decode is None:
-            raise CorruptArtifact(f"{tag!r} is no tag that this version of Levada knows")
+            raise CorruptArtifact(f"{brief(tag)} is no tag that this version of Levada knows")
         try:
             return decode(self, content)
-        except _MALFORMED as error:
-            if isinstance(error, MaterializerError):
+        except _CLEAR:
+            raise
+        except Exception as error:  # Whatever malformed content makes a constructor raise.
+            if error is self._error_of_leaf:
                 raise
-            raise CorruptArtifact(f"{tag} with {str(content)[:80]}: {error}") from error
+            raise CorruptArtifact(f"{tag} with {brief(content)}: {error}") from error
 
     def leaf(self, artifact: Artifact) -> object:
         """Load a leaf, verified."""
@@ -87,7 +100,13 @@ class Decoder:
 
         if self.store is None:
             raise MaterializerError(f"{artifact.digest} needs the store that it is in")
-        return load_leaf(artifact, self.store, self)
+        if self.references is not None:
+            self.references.load(artifact)
+        try:
+            return load_leaf(artifact, self.store, self)
+        except Exception as error:
+            self._error_of_leaf = error  # What a user's materializer raises stays what it is.
+            raise
 
 
 def _pairs(decoder: Decoder, content: Content) -> list[tuple[object, object]]:
@@ -95,7 +114,8 @@ def _pairs(decoder: Decoder, content: Content) -> list[tuple[object, object]]:
 
 
 def _str(_: Decoder, content: Content) -> str:
-    return "".join(content)
+    parts: list[Any] = items_of(content)
+    return "".join(parts)
 
 
 def _int(_: Decoder, content: Content) -> int:
@@ -104,7 +124,7 @@ def _int(_: Decoder, content: Content) -> int:
 
 def _float(_: Decoder, content: Content) -> float:
     if content not in ("nan", "inf", "-inf"):
-        raise CorruptArtifact(f"$float cannot be {content!r}")
+        raise CorruptArtifact(f"$float cannot be {brief(content)}")
     return float(content)
 
 
@@ -114,7 +134,7 @@ def _complex(decoder: Decoder, content: Content) -> complex:
 
 
 def _bytes(_: Decoder, content: Content) -> bytes:
-    return a2b_base64(content, strict_mode=True) if content else b""
+    return a2b_base64(content, strict_mode=True) if content != "" else b""
 
 
 def _bytearray(decoder: Decoder, content: Content) -> bytearray:
@@ -122,9 +142,7 @@ def _bytearray(decoder: Decoder, content: Content) -> bytearray:
 
 
 def _list_of(decoder: Decoder, content: Content) -> list[object]:
-    if type(content) is not list:
-        raise CorruptArtifact(f"a list is wanted, not {str(content)[:80]}")
-    return [decoder.decode(item) for item in content]
+    return [decoder.decode(item) for item in items_of(content)]
 
 
 def _tuple(decoder: Decoder, content: Content) -> tuple[object, ...]:
@@ -226,17 +244,18 @@ def _uuid(_: Decoder, content: Content) -> object:
 
 
 def _decimal(_: Decoder, content: Content) -> object:
-    from decimal import Decimal, InvalidOperation
+    from decimal import Decimal
 
-    try:
-        return Decimal(content)
-    except InvalidOperation as error:
-        raise CorruptArtifact(f"$decimal cannot be {content!r}") from error
+    if type(content) is not str:
+        raise CorruptArtifact(f"$decimal cannot be {brief(content)}")
+    return Decimal(content)
 
 
 def _fraction(_: Decoder, content: Content) -> object:
     from fractions import Fraction
 
+    if _FRACTION.fullmatch(content) is None:
+        raise CorruptArtifact(f"$fraction cannot be {brief(content)}")
     return Fraction(content)
 
 
