@@ -157,7 +157,8 @@ class Attempt:
 
     def record(self, status: Status) -> Record:
         """Make the record, secrets masked wherever the step or its caller can have put them."""
-        request, finished = self.request, time_ns()
+        request = self.request
+        finished = max(time_ns(), self.started)  # somebody may have set the clock back
         given: Any = request  # parts of the record, in JSON from an engine
         own: OfContainer = {} if request.container is None else {"container": given.container}
         record: Record = {

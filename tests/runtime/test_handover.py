@@ -12,6 +12,7 @@ from typing import Any
 import levada
 import pytest
 from levada import handover, records
+from levada.attempt import Attempt
 from levada.cache import Lookup
 from levada.errors import UsageError
 from levada.request import StepRequest
@@ -124,3 +125,13 @@ def test_a_pod_runs_only_what_its_arguments_say(tmp_path: Path, changed: str) ->
     else:
         assert ended.returncode == 0, ended.stderr
         assert record["inputs"]["x"]["tree"] == 4
+
+
+def test_a_clock_that_is_set_back_gives_no_negative_time(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    attempt = Attempt(StepRequest.from_json(request(tmp_path)), store)
+    attempt.started += 3_600_000_000_000
+    attempt.write("failed")
+    record = records.read_record(store, "runs/p/r/double/1")
+    assert record["seconds"] == 0.0
+    assert record["finished"] == record["started"]

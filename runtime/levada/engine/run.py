@@ -335,7 +335,7 @@ class Run:
 
     def _write_outcome(self, outcome: Outcome) -> None:
         outcome.error = redact_error(outcome.error, outcome.secrets)
-        finished = time.time_ns()
+        finished = max(time.time_ns(), self._started)  # somebody may have set the clock back
         outcome.finished = records.timestamp(finished)
         outcome.seconds = (finished - self._started) / 1e9
         self._store.write_once(
