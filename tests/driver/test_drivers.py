@@ -113,6 +113,36 @@ def test_two_of_them_agree(deployment: Deployment, tmp_path: Path) -> None:
     check(run, deployment.space, tmp_path)
 
 
+@pytest.mark.parametrize("document", ["run.json", "request.json"])
+def test_what_the_store_says_is_changed_between_two_drivers(
+    deployment: Deployment, tmp_path: Path, document: str
+) -> None:
+    """Whoever can write to the store can make the run fail, and nothing else."""
+    run, drivers = begin(deployment, f"changed-{document[:3]}", tmp_path / "driver")
+    driver = start(run, drivers)
+    changed = wait_for(run.folder, document)
+    driver.kill()
+    driver.communicate()
+    content = json.loads(changed.read_text())
+    changed.chmod(0o644)
+    changed.write_text(json.dumps({**content, "git": {"commit": "x"}}))
+    again = start(run, drivers)
+    out = _ended(again, 60)
+    assert again.returncode != 0
+    assert "somebody changed it" in out
+    assert "Traceback" not in out
+
+
+def wait_for(folder: Path, document: str) -> Path:
+    """Wait until a run has a document of this name, and until it has a Job's request besides."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if list(folder.glob("**/request.json")):
+            return next(iter(sorted(folder.glob(f"**/{document}"))))
+        time.sleep(0.05)
+    raise TimeoutError(f"{folder} has no {document}")
+
+
 def test_the_api_server_is_away_for_a_while(
     deployment: Deployment, cluster: Cluster, tmp_path: Path
 ) -> None:
