@@ -97,6 +97,7 @@ def lower_arguments(frame: Frame, node: ast.Call, functions: tuple[int | str, ..
     Those at the positions and of the keywords in ``functions`` may be functions.
     """
     given = Given()
+    places: list[int] = []  # how many nodes there were after each argument
 
     def lowered(argument: ast.expr, at: int | str | None) -> Lowered:
         if at not in functions:
@@ -109,15 +110,30 @@ def lower_arguments(frame: Frame, node: ast.Call, functions: tuple[int | str, ..
         if isinstance(argument, ast.Starred):
             for item in unpacked(frame, argument):
                 given.add(item, span)
+                places.append(len(frame.region))
         else:
             given.add(lowered(argument, position), span)
+            places.append(len(frame.region))
     for keyword in node.keywords:
         value = lowered(keyword.value, keyword.arg)
         if keyword.arg is not None:
             given.add_keyword(keyword.arg, value, frame.span(keyword))
         else:
             _add_unpacked(frame, keyword, value, given)
+        places += [len(frame.region)] * (len(given.positional) + len(given.keywords) - len(places))
+    _keep_in_order(frame, given, places)
     return given
+
+
+def _keep_in_order(frame: Frame, given: Given, places: list[int]) -> None:
+    """Name the arguments that may raise before a later argument calls a step."""
+    count = len(given.positional)
+    for at in reversed(range(len(places))):
+        if at < count:
+            given.positional[at] = frame.keep_before(given.positional[at], places[at])
+        else:
+            name, value = given.keywords[at - count]
+            given.keywords[at - count] = name, frame.keep_before(value, places[at])
 
 
 def _add_unpacked(frame: Frame, keyword: ast.keyword, value: Lowered, given: Given) -> None:

@@ -43,13 +43,17 @@ def _sequence(frame: Frame, node: ast.List | ast.Tuple) -> Lowered:
 def display_items(frame: Frame, nodes: list[ast.expr]) -> tuple[Lowered, ...]:
     """Return the items of a display; a starred one of unknown length is one item."""
     items: list[Lowered] = []
+    places: list[int] = []
     for element in nodes:
         if isinstance(element, ast.Starred):
             items += unpacked(frame, element)
-            continue
-        item = callable_or_value(frame, element)
-        frame.share(item, frame.span(element))
-        items.append(replace(item, fresh=False))
+        else:
+            item = callable_or_value(frame, element)
+            frame.share(item, frame.span(element))
+            items.append(replace(item, fresh=False))
+        places += [len(frame.region)] * (len(items) - len(places))
+    for at in reversed(range(len(items))):
+        items[at] = frame.keep_before(items[at], places[at])
     return tuple(items)
 
 
@@ -94,6 +98,7 @@ def _set(frame: Frame, node: ast.Set) -> Lowered:
 def _dict(frame: Frame, node: ast.Dict) -> Lowered:
     span = frame.span(node)
     pairs: list[tuple[Lowered | None, Lowered]] = []
+    places: list[int] = []
     for key, value in zip(node.keys, node.values, strict=True):
         name = None if key is None else expression(frame, key)
         item = callable_or_value(frame, value)
@@ -103,6 +108,10 @@ def _dict(frame: Frame, node: ast.Dict) -> Lowered:
             pairs += known
         else:
             pairs.append((name, replace(item, fresh=False)))
+        places += [len(frame.region)] * (len(pairs) - len(places))
+    for at in reversed(range(len(pairs))):
+        name, item = pairs[at]
+        pairs[at] = name, frame.keep_before(item, places[at])
     if any(each.poisoned for pair in pairs for each in pair if each is not None):
         return poison(span)
     closed = tuple((key, value) for key, value in pairs if key is not None)

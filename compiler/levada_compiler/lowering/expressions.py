@@ -213,8 +213,10 @@ def _unary(frame: Frame, node: ast.UnaryOp) -> Lowered:
 
 
 def _binary(frame: Frame, node: ast.BinOp) -> Lowered:
-    left, right = expression(frame, node.left), expression(frame, node.right)
-    return arithmetic(frame, node, node.op, left, right)
+    left = expression(frame, node.left)
+    place = len(frame.region)
+    right = expression(frame, node.right)
+    return arithmetic(frame, node, node.op, frame.keep_before(left, place), right)
 
 
 def arithmetic(
@@ -247,12 +249,14 @@ def _are_lists(left: Lowered, right: Lowered) -> bool:
 def _compare(frame: Frame, node: ast.Compare) -> Lowered:
     span = frame.span(node)
     operands = [expression(frame, node.left)]
+    place = len(frame.region)
     for index, comparator in enumerate(node.comparators):
         with frame.inner_region() as nodes:
             operands.append(expression(frame, comparator))
         if index and any(blocks.is_task(each) for each in nodes):
             advice.report_hidden_call(frame, comparator, "a chained comparison")
         frame.region.extend(nodes)
+    operands[0] = frame.keep_before(operands[0], place)
     if any(operand.poisoned for operand in operands):
         return poison(span)
     node, operands = members.compared(frame, node, operands)

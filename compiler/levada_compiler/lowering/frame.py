@@ -21,6 +21,7 @@ from ..program.ir import (
     Member,
     Output,
     Param,
+    Starred,
     Use,
     Value,
 )
@@ -322,6 +323,22 @@ class Frame:
         span = value.expr.span
         self.emit(Value(identity, value.expr, value.raises, False, (), span))
         return replace(value, expr=Use(identity, span), raises=False, size=Size())
+
+    def keep_before(self, value: Lowered, place: int) -> Lowered:
+        """Return an operand with a name if a later operand calls a step and this one may raise.
+
+        ``place`` is how many nodes the region had when the operand had been lowered. In
+        ``f(xs[0], g(1))`` Python raises an IndexError before it calls ``g``.
+        """
+        if not value.raises or isinstance(value.expr, Starred):
+            return value
+        later = self.region[place:]
+        if all(isinstance(node, Value) for node in later):
+            return value
+        del self.region[place:]
+        kept = self.keep(value, "value")
+        self.region.extend(later)
+        return kept
 
     def _with_kept_parts(self, value: Lowered, name: str) -> Lowered:
         parts = value.parts or ()
