@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from levada.trees.tree_types import Tree
 
 SCHEMA = "levada.cache/2"
+_CLOCKS_DIFFER = 300.0  # seconds by which the clocks of machines may differ
 _MOST_ENTRIES = 16  # of one key that are looked at, the newest first
 _MOST_RUNS = 50  # earlier runs that an explanation looks at
 
@@ -302,6 +303,8 @@ def _faults(entry: CacheEntry | None, key: str, request: StepRequest, store: Sto
         )
     except StoreError:
         return [{"part": "blob", "text": "what the step read is missing from the store"}]
+    except (ValueError, TypeError, OverflowError, OSError):  # names that no file can have
+        return [{"part": "entry", "text": "the cache's entry is damaged"}]
 
 
 def _refusals(entry: CacheEntry, request: StepRequest) -> list[Reason]:
@@ -309,7 +312,7 @@ def _refusals(entry: CacheEntry, request: StepRequest) -> list[Reason]:
     setting, observed = request.settings.get("cache"), entry["observed"]
     if isinstance(setting, (int, float)) and not isinstance(setting, bool):
         age = time.time() - entry["created"]
-        if age <= setting:
+        if -_CLOCKS_DIFFER < age <= setting:
             return []
         text = f"the result is {_span(age)} old; the step's cache setting allows {_span(setting)}"
         return [{"part": "age", "text": text}]

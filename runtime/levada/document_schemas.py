@@ -124,6 +124,7 @@ _RULES: dict[str, Callable[[Any, Any, str], bool]] = {
         not isinstance(value, list) or len(value) >= schema["minItems"]
     ),
     "minimum": lambda value, schema, _: not _TYPES["number"](value) or value >= schema["minimum"],
+    "maximum": lambda value, schema, _: not _TYPES["number"](value) or value <= schema["maximum"],
     "pattern": lambda value, schema, _: (
         not isinstance(value, str) or re.search(schema["pattern"], value) is not None
     ),

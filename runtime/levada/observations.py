@@ -42,6 +42,8 @@ _CHUNK = 1 << 20
 #: More files than this are kept as a blob beside the entry.
 _MANY = 500
 _MOST_REASONS = 10
+#: How a path begins, without its first slash, below which one does not look for files.
+_ENDLESS = ("*", "?", "[", "proc/", "sys/", "dev/")
 #: Nanoseconds that a file has to be older than its digest before its stamp is believed.
 _SETTLED = 2_000_000_000
 _HARMLESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/tty")
@@ -280,7 +282,11 @@ def _matches(places: Places, name: str) -> str:
     import glob
 
     kind, _, pattern = name.partition(" ")
-    found = glob.glob(places.path(pattern), recursive=kind == "**")
+    path = places.path(pattern)
+    is_recursive = kind == "**"
+    if is_recursive and path.lstrip("/").startswith(_ENDLESS):
+        return ""  # no digest: what a whole machine has is another thing every time
+    found = glob.glob(path, recursive=is_recursive)
     names = sorted(places.name(place) for place in found)
     return digest_of("\0".join(names).encode("utf-8", "surrogateescape"))
 

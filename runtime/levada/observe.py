@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import contextmanager
 
 from levada.relay import OBSERVED
 from levada.store import digest_of
@@ -112,6 +113,15 @@ class Observer:
         os.register_at_fork(after_in_child=self._note_fork)
         sys.addaudithook(self._hook())
         _watch_environment(self)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Note nothing of what is done within."""
+        was_on, self.is_on = self.is_on, False
+        try:
+            yield
+        finally:
+            self.is_on = was_on
 
     def stop(self) -> None:
         """Note nothing more."""

@@ -13,6 +13,9 @@ from levada.store import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from levada.project import Project
     from levada.store import Store
 
@@ -24,14 +27,22 @@ class ProgramModules:
     has only what its steps need, all modules of the project are of the program.
     """
 
-    def __init__(self, project: Project, store: Store, pipeline_file: str | None) -> None:
+    def __init__(
+        self,
+        project: Project,
+        store: Store,
+        pipeline_file: str | None,
+        unobserved: Callable[[], AbstractContextManager[None]] | None = None,
+    ) -> None:
         """Take the project, and the pipeline's POSIX path relative to its root.
 
+        Modules are read within ``unobserved``, for a step does not depend on what is read here.
         Raises StoreError if modules are imported from the store's folder or below it.
         """
         self._project = project
         self._file = pipeline_file and project.absolute(pipeline_file)
         self._store = _folder(store)
+        self._unobserved = unobserved
         self._reached: set[str] | None = None
         for folder in (*project.search, *sys.path):
             if self._store and _is_in(folder or ".", self._store):
@@ -49,7 +60,10 @@ class ProgramModules:
             return False
         if not self._file or not os.path.isfile(self._file):
             return True
-        if self._reached is None:
+        if self._reached is None and self._unobserved is not None:
+            with self._unobserved():
+                self._reached = self._find(self._file)
+        elif self._reached is None:
             self._reached = self._find(self._file)
         return os.path.abspath(path) in self._reached
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from levada.regular_files import regular
 
 FILE = "pyproject.toml"
+_MOST_PARTS = 100
+_MANY_PARTS = rf"^[\s\[]*(?:[\w\"'-]+[ \t]*\.[ \t]*){{{_MOST_PARTS},}}"
 
 
 class ProjectError(Exception):
@@ -47,11 +49,24 @@ def tables(value: object) -> list[dict[str, object]]:
     return [table(each) for each in value] if isinstance(value, list) else []
 
 
-def _parse(content: bytes, path: str) -> dict[str, object]:
+def parse_toml(text: str) -> dict[str, object]:
+    """Return the document of some TOML. Raises ValueError and RecursionError.
+
+    A key of more than _MOST_PARTS parts is refused, for it takes the square of that in memory.
+    """
+    import re
     import tomllib  # 10 ms, so not before there is something to read
 
+    if re.search(_MANY_PARTS, text, re.MULTILINE):
+        raise tomllib.TOMLDecodeError(f"a key of more than {_MOST_PARTS} parts (at line 1)")
+    return tomllib.loads(text)
+
+
+def _parse(content: bytes, path: str) -> dict[str, object]:
+    import tomllib
+
     try:
-        return tomllib.loads(content.decode())
+        return parse_toml(content.decode())
     except UnicodeDecodeError as error:
         raise ProjectError("this is not UTF-8 text", path) from error
     except tomllib.TOMLDecodeError as error:

@@ -18,6 +18,16 @@ SHORTEST_PART = 6
 #: Base64 characters of a secret amid other text; fewer could stand there by chance.
 _SHORTEST_CORE = 10
 _SPACES = b" \t\r\n"
+#: Characters that a terminal does not show, and a control sequence, such as a colour.
+_UNSEEN = (
+    b"\0",
+    b"\b",
+    b"\x7f",
+    *(chr(code).encode() for code in (0x200B, 0x200D, 0x2060, 0xFEFF)),
+)
+_SEQUENCE = rb"\x1b\[[0-?]*[ -/]*[@-~]"
+#: Bytes at the end of a chunk in which the start of a sequence is looked for.
+_LONGEST_SEQUENCE = 64
 _BLOCK = 64  # bytes of a text whose white space is counted together
 #: Bytes by which the start of a secret at the end of a chunk is found, and how often that is tried.
 _ANCHOR = 8
@@ -76,6 +86,8 @@ class Redactor:
         if not is_end and data.endswith(b"\\"):  # with an `n` it is an escaped line end
             size = 2 if data.endswith(b"\\\\") else 1
             data, rest = data[:-size], data[-size:]
+        elif not is_end and (begun := _begun_sequence(data)):
+            data, rest = data[:-begun], data[-begun:]
         shown, cut = self._search.masked(data, is_end=is_end)
         self._held = data[cut:] + rest
         return shown
@@ -227,12 +239,36 @@ class _Text:
 
 
 def _unescaped(data: bytes) -> bytes:
-    """Return a text with white space in place of escaped line ends; no byte moves."""
+    """Return a text with white space in place of what splits words unseen; no byte moves.
+
+    These are escaped line ends, colours, and characters that a terminal does not show.
+    """
+    for unseen in _UNSEEN:
+        if unseen in data:
+            data = data.replace(unseen, b"\n".ljust(len(unseen)))
+    if b"\x1b" in data:
+        import re
+
+        data = re.sub(_SEQUENCE, lambda found: b"\n".ljust(len(found[0])), data)
     if b"\\" not in data:
         return data
     for end in (b"n", b"r"):
         data = data.replace(b"\\\\" + end, b"\n  ").replace(b"\\" + end, b"\n ")
     return data
+
+
+def _begun_sequence(data: bytes) -> int:
+    """Return how many of the last bytes may be the start of what a terminal does not show."""
+    for size in (2, 1):
+        if any(data.endswith(unseen[:size]) for unseen in _UNSEEN if len(unseen) > size):
+            return size
+    place = data.rfind(b"\x1b", -_LONGEST_SEQUENCE)
+    if place < 0:
+        return 0
+    import re
+
+    begun = re.fullmatch(rb"\x1b(\[[0-?]*[ -/]*)?", data[place:])
+    return len(data) - place if begun else 0
 
 
 def _written(text: str) -> set[bytes]:

@@ -236,9 +236,11 @@ class Run:
             return
         _check_secrets(request)
         with _Surroundings(request), StepLogging():
-            project = Project(request.project, request.roots)
-            values.set_program(ProgramModules(project, self.store, request.pipeline_file))
             observer = self._observer()
+            project = Project(request.project, request.roots)
+            values.set_program(
+                ProgramModules(project, self.store, request.pipeline_file, observer.paused)
+            )
             observer.start()
             try:
                 function = step_function.import_function(request)

@@ -318,10 +318,11 @@ class BlobWriter:
 class DirectoryStore(Store):
     """A store in a local folder, or in one that is mounted."""
 
-    __slots__ = ("_prepared", "root", "url")
+    __slots__ = ("_prepared", "_real_root", "root", "url")
 
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(root)
+        self._real_root = os.path.realpath(self.root)
         self.url = "file://" + _quote_path(self.root)
         self._prepared = 0
         self._check()
@@ -415,6 +416,7 @@ class DirectoryStore(Store):
         equal, unless the one that is there is damaged.
         """  # noqa: D205
         path = f"{self.root}/{blob_name(digest)}"
+        self._check_folder(path)
         try:
             os.chmod(temporary, 0o444)
             try:
@@ -468,6 +470,7 @@ class DirectoryStore(Store):
         self.prepare()
         try:
             os.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self._check_folder(target)
             return self._link_new(data, target)
         except OSError as error:
             raise self._error(error) from error
@@ -489,17 +492,21 @@ class DirectoryStore(Store):
             _unlink(temporary)
         return True
 
+    def _check_folder(self, path: str) -> None:
+        """Raise StoreError if a folder on the way to a file of the store is a link."""
+        folder = os.path.dirname(path)
+        if os.path.realpath(folder) != self._real_root + folder[len(self.root) :]:
+            raise StoreError(
+                f"{path} is not in the store {self.root}: a folder on the way to it is a link;"
+                " replace the link by a folder"
+            )
+
     def _move_away(self, path: str) -> None:
         """Make room for a file: a folder, link or pipe in its place is swept with ``tmp/``.
 
-        Nothing outside of the store is moved, where a link leads there. Raises StoreError.
+        Raises StoreError where a link leads out of the store.
         """
-        folder, root = os.path.dirname(path), os.path.realpath(self.root)
-        if os.path.realpath(folder) != root + folder[len(self.root) :]:
-            raise StoreError(
-                f"{path} is no file, and not in the store {self.root} either: a folder on the way"
-                " to it is a link; replace the link by a folder"
-            )
+        self._check_folder(path)
         with suppress(FileNotFoundError):  # Another process may move it too.
             os.rename(path, f"{self.root}/{_TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}")
 
@@ -532,6 +539,7 @@ class DirectoryStore(Store):
         self.prepare()
         try:
             os.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self._check_folder(target)
             if path.endswith("/log") and os.path.lexists(target) and not _is_file(target):
                 self._move_away(target)
         except OSError as error:

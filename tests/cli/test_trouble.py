@@ -38,6 +38,12 @@ sys.exit(main())
 """
 
 
+def bomb(first: str, form: str) -> str:
+    """YAML whose every line names the line before nine times."""
+    lines = [f"a{at}: &a{at} {form % ', '.join([f'*a{at - 1}'] * 9)}" for at in range(1, 9)]
+    return "\n".join([f"a0: &a0 {first}", *lines])
+
+
 def test_an_interrupt_ends_a_run_with_130_and_a_record(project: Project) -> None:
     project.write("slow.py", SLOW)
     process = project.start("run", "slow.py", "--run-id", "r", "--store", "s")
@@ -260,3 +266,38 @@ def test_a_deep_pyproject_is_a_diagnostic(project: Project) -> None:
     done = project.levada("check", "pipeline.py", "--format", "concise")
     assert "`pyproject.toml` cannot be read: it is nested too deeply" in done.stdout + done.stderr
     assert done.returncode == 1
+
+
+def test_a_drawing_replaces_only_drawings(project: Project) -> None:
+    source = (project.folder / "pipeline.py").read_text()
+    done = project.levada("graph", "pipeline.py", "-o", "pipeline.py")
+    assert done.returncode == 1
+    assert "`pipeline.py` is no drawing of Levada" in done.stderr
+    assert (project.folder / "pipeline.py").read_text() == source
+    for name in ("flow.mmd", "flow.svg"):
+        graph = ("graph", "pipeline.py", "-o", name)
+        assert [project.levada(*graph).returncode for _ in range(2)] == [0, 0]
+        project.write(name, "mine")
+        assert project.levada(*graph).returncode == 1
+        assert project.levada(*graph, "--force").returncode == 0
+        assert (project.folder / name).read_text() != "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("p.toml", "a." * 40_000 + "b = 1", "a key of more than 100 parts"),
+        ("p.toml", "[" + "'a'. " * 200 + "b]", "a key of more than 100 parts"),
+        ("p.yaml", bomb("[1]", "[%s]"), "more than 100,000 values"),
+        ("p.yaml", bomb("{x: 1}", "{<<: [%s]}"), "more than 100,000 values"),
+        ("p.yaml", "n: !!binary 'YQ=='", "JSON has no bytes"),
+        ("p.yaml", "n: !!set {a}", "JSON has no set"),
+    ],
+)
+def test_a_file_of_parameters_is_read_in_bounds(
+    project: Project, name: str, content: str, message: str
+) -> None:
+    project.write(name, content)
+    done = project.levada("run", "pipeline.py", "--params-file", name)
+    assert done.returncode == 2
+    assert message in done.stderr

@@ -396,3 +396,31 @@ def test_json_values_import_no_library() -> None:
     )
     run = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {program}"]
     assert subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_trusted"),
+    [
+        ("sklearn.preprocessing._data.StandardScaler", True),
+        ("sklearn.tree._tree.Tree", True),
+        ("numpy.ndarray", True),
+        ("numpy.memmap", False),
+        ("numpy.lib.npyio.DataSource", False),
+        ("sklearn.compose._column_transformer.Counter", False),
+        ("sklearn.compose._column_transformer.partial", False),
+        ("sklearn.feature_selection._base.attrgetter", False),
+        ("sklearn.base.defaultdict", False),
+    ],
+)
+def test_an_estimator_has_classes_of_its_own_library_only(name: str, is_trusted: bool) -> None:
+    """A module of the library also has the names of what it imports."""
+    from levada.materializers import sklearn_estimators
+
+    assert sklearn_estimators._is_trusted(name) == is_trusted
+
+
+def test_an_estimator_calls_no_class_of_another_library() -> None:
+    from levada.materializers import sklearn_estimators
+
+    node = {"__loader__": "ConstructorFromReduceNode", "__module__": "numpy", "__class__": "memmap"}
+    assert list(sklearn_estimators._called({"content": [{"a": node}]})) == ["numpy.memmap"]

@@ -80,6 +80,22 @@ def test_a_secret_is_found_across_line_ends(end):
     assert redact_text(f"<{wrapped}>", ["correct horse battery staple"]) == f"<{MASK}>"
 
 
+@pytest.mark.parametrize(
+    "unseen", ["\x1b[36m", "\x1b[0;1m", "\x1b[K", "\0", "\b", "\u200b", "\ufeff"]
+)
+def test_a_secret_is_found_with_what_a_terminal_does_not_show_in_it(unseen):
+    secret = "correct-horse-battery-staple"
+    for place in range(1, len(secret)):
+        text = f"a {secret[:place]}{unseen}{secret[place:]} b"
+        assert redact_text(text, [secret]) == f"a {MASK} b"
+        for size in range(1, 9):
+            redactor, data = Redactor([secret]), text.encode()
+            parts = [redactor.feed(data[at : at + size]) for at in range(0, len(data), size)]
+            assert b"".join([*parts, redactor.flush()]) == b"a *** b"
+    shown = f"\x1b[1m{secret}\x1b[0m"
+    assert redact_text(shown, [secret]) == f"\x1b[1m{MASK}\x1b[0m"
+
+
 def test_a_secret_is_found_across_escaped_line_ends():
     secret = "correct-horse-battery-staple and more"
     wrapped = "\n    ".join(textwrap.wrap(secret, 10))

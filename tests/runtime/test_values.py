@@ -302,6 +302,15 @@ def test_without_the_pipelines_file_all_of_the_project_is_the_program(program: P
             values.decode({"$enum": ["artifacts.kinds_of_store:Kind", "A"]})
 
 
+def test_what_a_step_gave_makes_nothing_by_calling_a_class(store: Store) -> None:
+    """Only the parameters of a run are made so: what is in the store chooses no arguments."""
+    tree = {"$made": ["tests.runtime.values.shapes:Point", {"x": 1, "y": 2}]}
+    data = values.canonical(tree)
+    artifact = Artifact(store.put_blob(data), len(data), "json", "tree", "shapes:Point")
+    with pytest.raises(CorruptArtifact, match="can only be a part of a run's parameters"):
+        values.load(artifact, store)
+
+
 @pytest.mark.parametrize("store", [".", ".."])
 def test_nothing_is_imported_from_a_store(program: Path, store: str) -> None:
     with pytest.raises(StoreError, match="whoever writes to the store would have code run"):

@@ -109,7 +109,7 @@ def _as_key(key: Any) -> str:
 def _literal(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     from ast import literal_eval
 
@@ -145,25 +145,25 @@ def _read_json(path: str, text: str) -> Any:
 
 
 def _read_toml(path: str, text: str) -> Any:
-    import tomllib
+    from levada.pyproject import parse_toml
 
     try:
-        return _without_dates(tomllib.loads(text))
+        return _without_dates(parse_toml(text))
     except (ValueError, RecursionError) as error:
         raise click.UsageError(f"the parameters `{path}` are not TOML: {error}") from error
 
 
 def _read_yaml(path: str, text: str) -> Any:
+    from levada_compiler.front.file_formats import parse_yaml
+
     try:
-        import yaml
+        return _without_dates(parse_yaml(text))
     except ImportError as error:
         raise click.UsageError(
             f"the parameters `{path}` are YAML, which needs PyYAML: install it"
             " (`pip install pyyaml`), or write them as JSON or TOML"
         ) from error
-    try:
-        return _without_dates(yaml.safe_load(text))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise click.UsageError(f"the parameters `{path}` are not YAML: {error}") from error
 
 
@@ -176,4 +176,7 @@ def _without_dates(found: Any) -> Any:
         return {_as_key(key): _without_dates(item) for key, item in found.items()}
     if isinstance(found, list):
         return [_without_dates(item) for item in found]
+    if isinstance(found, bytes | set):
+        kind = type(found).__name__
+        raise ValueError(f"JSON has no {kind}, which a value is: {str(found)[:80]}")  # noqa: TRY004
     return found.isoformat() if hasattr(found, "isoformat") else found

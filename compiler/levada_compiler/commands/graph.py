@@ -23,6 +23,7 @@ from . import console, front, parameters
     help="Mermaid text or SVG; by default what the name of the output says, else mermaid.",
 )
 @click.option("--output", "-o", "place", metavar="FILE", help="Write to a file instead of stdout.")
+@click.option("--force", "forcing", is_flag=True, help="Replace a file that is no drawing, too.")
 @console.COLOUR
 @console.examples(
     "levada graph pipeline.py",
@@ -30,7 +31,11 @@ from . import console, front, parameters
     "levada graph pipeline.py:nightly --format svg > nightly.svg",
 )
 def command(
-    reference: tuple[str, str | None], form: str | None, place: str | None, colour: str
+    reference: tuple[str, str | None],
+    form: str | None,
+    place: str | None,
+    forcing: bool,
+    colour: str,
 ) -> int:
     """Draw a pipeline as Mermaid text or SVG.
 
@@ -52,5 +57,17 @@ def command(
         return 0
     folder, name = os.path.split(os.path.abspath(place))
     contents = {name: picture.encode()}
-    output.write(folder, contents, output.read(folder, contents))
+    before = output.read(folder, contents)
+    if not forcing and not _is_drawing(before[name]):
+        raise output.OutputError(
+            f"`{place}` is no drawing of Levada: choose another -o, or replace it with --force"
+        )
+    output.write(folder, contents, before)
     return 0
+
+
+def _is_drawing(content: bytes | None) -> bool:
+    """Whether a file is a drawing that this command has made, or there is nothing to lose."""
+    first = (content or b"").partition(b"\n")[0]
+    is_svg = first.startswith(b"<svg ") and first.endswith(b'role="img">')
+    return not content or first.startswith(b"flowchart ") or is_svg

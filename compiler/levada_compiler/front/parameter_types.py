@@ -64,6 +64,9 @@ class ParameterTypeError(Exception):
         self.way_out = way_out
 
 
+_MOST_PARTS: Final = 5_000
+
+
 class FormReader:
     """Reads the forms of types, with the classes in them."""
 
@@ -71,9 +74,11 @@ class FormReader:
         self._declarations = declarations
         self._modules = declarations.modules
         self._active: list[str] = []
+        self._parts = 0  # of the form that is read
 
     def parameter(self, module: m.Module, kind: Type, annotation: ast.expr | None) -> Form:
         """Return the form of a parameter. Raises ParameterTypeError."""
+        self._parts = 0
         return self._annotated(module, kind, annotation, None)
 
     def _annotated(
@@ -93,6 +98,12 @@ class FormReader:
 
     def form(self, kind: Type, found: dict[str, Any]) -> Form:
         """Return the form of a type with its limits. Raises ParameterTypeError."""
+        self._parts += 1
+        if self._parts > _MOST_PARTS:  # a class that holds another one twice doubles its form
+            raise ParameterTypeError(
+                f"a type of more than {_MOST_PARTS:,} parts is too large for a parameter",
+                "let a step make the value",
+            )
         return limits.limited(self._form(kind, found.get(limits.ITEMS, {})), found)
 
     def _form(self, kind: Type, of_items: dict[str, Any]) -> Form:

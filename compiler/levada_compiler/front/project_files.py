@@ -11,6 +11,9 @@ import os
 import stat
 from pathlib import Path
 
+from levada.pyproject import parse_toml
+
+from .file_formats import MAX_VALUES, TooManyValuesError, parse_yaml
 from .not_constant import NotConstantError
 
 TYPE_CHECKING = False
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
 #: How large a file may be, in bytes: one that is only read, and one that is parsed as YAML or TOML.
 MAX_BYTES: Final = 1_000_000
 MAX_PARSED: Final = 250_000
-#: How many values a YAML file may have with its aliases and merges written out.
-MAX_VALUES: Final = 100_000
 #: What reads a file, by its qualified name; `open` and the methods of paths and files besides.
 READERS: Final = ("json.load", "tomllib.load", "tomllib.loads", "yaml.safe_load")
 METHODS: Final = ("open", "read", "read_bytes", "read_text")
@@ -202,51 +203,24 @@ def _parsed_json(folder: Folder, node: ast.AST, name: str, content: str | bytes)
 
 
 def _parsed_toml(folder: Folder, node: ast.AST, name: str, content: str | bytes) -> Any:
-    import tomllib
-
     try:
-        return tomllib.loads(content if isinstance(content, str) else content.decode())
+        return parse_toml(content if isinstance(content, str) else content.decode())
     except (ValueError, RecursionError) as error:
         raise _wrong(folder, node, name, "TOML", error) from error
 
 
 def _parsed_yaml(folder: Folder, node: ast.AST, name: str, content: str | bytes) -> Any:
     try:
-        import yaml
+        return parse_yaml(content)
     except ImportError:
         why = "PyYAML is not installed where this is compiled"
         way_out = "install it (`pip install pyyaml`), or keep the values as JSON or TOML"
         raise NotConstantError(node, why, module=folder.module, help=way_out) from None
-    loader = yaml.SafeLoader(content)
-    try:
-        found = loader.get_single_node()
-        if found is None:
-            return None
-        if _written_out(found, {}) > MAX_VALUES:
-            why = f"{name} has more than {MAX_VALUES:,} values, aliases written out"
-            raise NotConstantError(node, why, "constant-too-large", folder.module)
-        return loader.construct_document(found)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except TooManyValuesError:
+        why = f"{name} has more than {MAX_VALUES:,} values, aliases written out"
+        raise NotConstantError(node, why, "constant-too-large", folder.module) from None
+    except (ValueError, RecursionError) as error:
         raise _wrong(folder, node, name, "YAML", error) from error
-    finally:
-        loader.dispose()
-
-
-def _written_out(node: Any, known: dict[int, int]) -> int:
-    """Return how many values a node of YAML has, aliases and merges written out.
-
-    Raises ValueError where it contains itself.
-    """
-    if id(node) in known:
-        if not known[id(node)]:
-            raise ValueError("a value contains itself")
-        return known[id(node)]
-    known[id(node)] = 0
-    inner = node.value if isinstance(node.value, list) else []
-    parts = [part for each in inner for part in (each if isinstance(each, tuple) else (each,))]
-    count = 1 + sum(_written_out(part, known) for part in parts)
-    known[id(node)] = count
-    return count
 
 
 # ---------------------------------------------------------------------------- errors

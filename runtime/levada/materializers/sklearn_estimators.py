@@ -18,29 +18,34 @@ from levada.artifact import CorruptArtifact, MaterializerError
 from levada.trees.classes import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from levada.materializers import Sink, Source
 
 #: Of this, classes of any kind may be parts of an estimator, except in the modules of _NEVER.
 _TRUSTED_PACKAGE = "sklearn"
 _NEVER = (
-    *("sklearn.conftest", "sklearn.datasets", "sklearn.externals", "sklearn.tests"),
-    *("sklearn.utils._mocking", "sklearn.utils._testing", "sklearn.utils._test_common"),
+    *("sklearn.callback", "sklearn.conftest", "sklearn.datasets", "sklearn.externals"),
+    *("sklearn.tests", "sklearn.utils._mocking", "sklearn.utils._testing"),
+    "sklearn.utils._test_common",
 )
 _UNTRUSTED = tuple(f"{module}." for module in _NEVER)
 #: Of NumPy and SciPy only classes of these kinds are parts of estimators. Others do something when
 #: they are made or deleted: ``numpy.lib.npyio.DataSource`` removes a folder.
 _TRUSTED_BASES = {
     "numpy": (
-        *("numpy:generic", "numpy:ndarray", "numpy:dtype", "numpy.random:BitGenerator"),
-        *("numpy.random:Generator", "numpy.random:RandomState", "numpy.random:SeedSequence"),
+        *("numpy:generic", "numpy:dtype", "numpy.random:BitGenerator", "numpy.random:Generator"),
+        *("numpy.random:RandomState", "numpy.random:SeedSequence"),
     ),
     "scipy": (
         *("scipy.interpolate:BSpline", "scipy.interpolate:interp1d", "scipy.sparse:sparray"),
         *("scipy.sparse:spmatrix", "scipy.spatial:KDTree", "scipy.spatial:cKDTree"),
     ),
 }
+#: Of NumPy, no subclass of this is trusted: ``numpy.memmap`` opens and overwrites a file.
+_ARRAY = "numpy.ndarray"
+#: The node of an archive that calls a class with any arguments.
+_CALLING = "ConstructorFromReduceNode"
 _SCHEMA = "schema.json"
 _ZIP = b"PK"  # how an archive starts; a matrix of SciPy is one within the estimator's
 # Where a vectorizer remembers the address of what it checked last; no address is 0.
@@ -64,10 +69,7 @@ class SklearnMaterializer:
             data = skops.io.dumps(value)
         except Exception as error:  # skops raises whatever the parts' __getstate__ does.
             raise _refusal(value, f"{type(error).__name__}: {error}") from error
-        foreign = [
-            name for name in skops.io.get_untrusted_types(data=data) if not _is_trusted(name)
-        ]
-        if foreign:
+        if foreign := _foreign(data, skops.io.get_untrusted_types(data=data)):
             raise _refusal(value, f"it holds {', '.join(foreign)}")
         sink.write(_normalised(data))
 
@@ -76,8 +78,7 @@ class SklearnMaterializer:
         data = source.read()
         _check_members(data, source)
         named = skops.io.get_untrusted_types(data=data)
-        foreign = [name for name in named if not _is_trusted(name)]
-        if foreign:
+        if foreign := _foreign(data, named):
             raise MaterializerError(
                 f"a stored {source.artifact.type} names {', '.join(foreign)}, which is not of"
                 " scikit-learn, so it is not loaded"
@@ -121,7 +122,39 @@ def _is_trusted(name: str) -> bool:
         return False
     if not isinstance(found, type) or hasattr(found, "__del__"):
         return False
-    return package == _TRUSTED_PACKAGE or issubclass(found, tuple(_bases(package)))
+    if package == _TRUSTED_PACKAGE:
+        return _is_defined_in(found, module, attribute)
+    return name == _ARRAY or issubclass(found, tuple(_bases(package)))
+
+
+def _is_defined_in(found: type, module: str, attribute: str) -> bool:
+    """Whether a class is a module's own: a module also has the names that it imports.
+
+    Some classes in Cython name only the last part of their module.
+    """
+    own = found.__module__ in (module, module.rpartition(".")[2])
+    return own and found.__qualname__ == attribute
+
+
+def _foreign(data: bytes, named: Iterable[str]) -> list[str]:
+    """Name what an archive holds or calls and may not."""
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        schema = json.loads(archive.read(_SCHEMA))
+    called = {name for name in _called(schema) if not name.startswith(f"{_TRUSTED_PACKAGE}.")}
+    return sorted({name for name in named if not _is_trusted(name)} | called)
+
+
+def _called(schema: object) -> Iterator[str]:
+    """Name the classes that an archive's schema calls with arguments of its own."""
+    pending = [schema]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            if node.get("__loader__") == _CALLING:
+                yield f"{node.get('__module__')}.{node.get('__class__')}"
+            pending += node.values()
+        elif isinstance(node, list):
+            pending += node
 
 
 def _bases(package: str) -> Iterator[type]:

@@ -44,7 +44,7 @@ _FRACTION = re.compile(r"-?[0-9]+(/[0-9]+)?")
 class Decoder:
     """Decodes one tree; leaves are loaded from ``store``, as far as ``references`` bounds them."""
 
-    __slots__ = ("_error_of_leaf", "allow_pickle", "references", "store")
+    __slots__ = ("_error_of_leaf", "allow_pickle", "is_in_leaf", "references", "store")
 
     def __init__(
         self,
@@ -57,6 +57,8 @@ class Decoder:
         self.allow_pickle = allow_pickle
         self.references = references
         self._error_of_leaf: Exception | None = None
+        #: whether what is decoded comes from a blob of the store
+        self.is_in_leaf = False
 
     def decode(self, tree: Content) -> Any:
         """Give the value. Raises CorruptArtifact, MaterializerError or StoreError."""
@@ -102,11 +104,14 @@ class Decoder:
             raise MaterializerError(f"{artifact.digest} needs the store that it is in")
         if self.references is not None:
             self.references.load(artifact)
+        was_in_leaf, self.is_in_leaf = self.is_in_leaf, True
         try:
             return load_leaf(artifact, self.store, self)
         except Exception as error:
             self._error_of_leaf = error  # What a user's materializer raises stays what it is.
             raise
+        finally:
+            self.is_in_leaf = was_in_leaf
 
 
 def _pairs(decoder: Decoder, content: Content) -> list[tuple[object, object]]:
@@ -358,8 +363,11 @@ def _restore_model(
 def _made(decoder: Decoder, content: Content) -> object:
     """Make an instance of a class that runs code of its own (validators): by calling it.
 
-    The class is called without the fields that were left out: it has their defaults itself.
+    The class is called without the fields that were left out: it has their defaults itself. Only a
+    run's parameters are such trees; what steps return never is, so none is taken from a blob.
     """
+    if decoder.is_in_leaf:
+        raise CorruptArtifact("$made can only be a part of a run's parameters")
     name, fields, *left_out = content
     absent = left_out[0] if left_out else []
     cls = _class(name, "class of fields", _has_fields)
