@@ -304,3 +304,50 @@ def test_compiling_runs_nothing_of_the_users(tmp_path: Path) -> None:
         "effects.py",
         "helper_with_effects.py",
     ]
+
+
+STEP = "from typing import NamedTuple, Union\nfrom levada import pipeline, step\n"
+DEPTH = 40
+
+
+def doubled(first: str, line: str) -> str:
+    """Lines of which each names the one before it twice."""
+    return first + "".join(line.format(new=at + 1, old=at) for at in range(DEPTH))
+
+
+#: Sources of a few kilobytes whose meaning is exponentially large, and the rules that refuse them.
+DOUBLING = {
+    "aliases": (
+        doubled("T0 = int\n", "T{new} = dict[str, Union[T{old}, list[T{old}]]]\n")
+        + f"@step\ndef f(x: T{DEPTH}) -> T{DEPTH}: return x\n"
+        + "@pipeline\ndef p(): f(f({}))\n",
+        set(),
+    ),
+    "classes": (
+        doubled(
+            "class N0(NamedTuple):\n    a: int\n",
+            "class N{new}(NamedTuple):\n    a: N{old}\n    b: N{old}\n",
+        )
+        + f"@step\ndef f(x: N{DEPTH}) -> N{DEPTH}: return x\n"
+        + f"@pipeline\ndef p(x: N{DEPTH}): f(x)\n",
+        {"parameter-type"},
+    ),
+    "pipelines": (
+        "@step\ndef f(x: int) -> None: ...\n"
+        + doubled(
+            "@pipeline\ndef p0(): f(1)\n", "@pipeline\ndef p{new}():\n    p{old}()\n    p{old}()\n"
+        ),
+        {"pipeline-too-large"},
+    ),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", DOUBLING)
+def test_what_doubles_with_every_line_is_bounded(name: str, tmp_path: Path) -> None:
+    source, rules = DOUBLING[name]
+    path = tmp_path / "hostile.py"
+    path.write_text(STEP + source)
+    pipeline = f"p{DEPTH}" if name == "pipelines" else "p"
+    found = compile_file(str(path), pipeline)
+    assert {item.id for item in found.diagnostics if item.severity.value == "error"} == rules

@@ -15,11 +15,12 @@ from . import configuration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from levada.project import Project
     from levada_backends.images.pins import Pins
 
+    from levada_compiler.compiled import Compilation
     from levada_compiler.program.ir import Program
     from levada_compiler.target import Target
 
@@ -90,7 +91,7 @@ def check(
     options = configuration.resolve(configured, asked, choice)
     compilation = compile_file(path, pipeline)
     wanted = getattr(compilation, several) if several and not pipeline else ()
-    results = [compile_file(path, name) for name in wanted] if len(wanted) > 1 else [compilation]
+    results = list(_compiled(path, wanted)) if len(wanted) > 1 else [compilation]
     located, environment = configuration.located, choice.environment
     problems: list[Diagnostic] = []
     pins = [_pins(result.program, project) if asked else None for result in results]
@@ -116,6 +117,17 @@ def check(
         asked,
         options,
     )
+
+
+def _compiled(path: str, names: Sequence[str]) -> Iterator[Compilation]:
+    """Compile pipelines of a module, up to one that is too large: those that call it are too."""
+    from levada_compiler.compilation import compile_file
+
+    for name in names:
+        found = compile_file(path, name)
+        yield found
+        if any(each.id == "pipeline-too-large" for each in found.diagnostics):
+            return
 
 
 def _pins(program: Program | None, project: Project) -> Pins | None:

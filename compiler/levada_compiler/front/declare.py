@@ -137,6 +137,9 @@ class Pipeline:
     unreadable: tuple[tuple[Parameter, ParameterTypeError], ...] = ()
 
 
+_MOST_PARTS: Final = 1_000  #: of the type that an alias stands for; a larger one is any value
+
+
 class Declarations:
     """Reads declarations once each."""
 
@@ -225,7 +228,10 @@ class Declarations:
             self._aliases[constant.node] = None  # for an alias of itself
             written = self._aliased(constant)
             if written is not None:
-                self._aliases[constant.node] = self.annotation(constant.module, written)
+                found = self.annotation(constant.module, written)
+                # An alias that names another one twice doubles it, and the next one that again.
+                is_large = types.size(found) > _MOST_PARTS
+                self._aliases[constant.node] = types.ANY if is_large else found
         return self._aliases[constant.node]
 
     def _aliased(self, constant: m.Constant) -> ast.expr | None:

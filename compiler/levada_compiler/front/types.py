@@ -115,6 +115,11 @@ def read(node: ast.expr | None, resolve: Resolve) -> Type:
         return ANY
 
 
+def size(kind: Type) -> int:
+    """Return how many parts a type has, itself included."""
+    return 1 + sum(map(size, kind.arguments))
+
+
 def unquoted(annotation: ast.expr | None) -> ast.expr | None:
     """What an annotation says that may be in quotes; None if it is no expression."""
     if not (isinstance(annotation, ast.Constant) and isinstance(annotation.value, str)):

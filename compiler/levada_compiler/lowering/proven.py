@@ -45,6 +45,9 @@ def remember(
 
 def prove(frame: Frame, test: ast.expr, *, holds: bool) -> None:
     """Give the names of a condition their values, where it is known whether it holds."""
+    found = frame.scope.names.values()
+    if not any(isinstance(each, Unusable) and each.value is not None for each in found):
+        return  # a chain of operands is proven once for each: it must cost nothing to look
     for name in _evaluated(test, holds=holds):
         binding = frame.scope.names.get(name)
         if isinstance(binding, Unusable) and binding.value is not None:
