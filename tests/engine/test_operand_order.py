@@ -33,6 +33,7 @@ def main(xs: list[int] = []):
         ("{'a': xs[0], 'b': boom(1)}", "IndexError", []),
         ("xs[0] + boom(1)", "IndexError", []),
         ("xs[0] < boom(1)", "IndexError", []),
+        ("f'{xs[0]} {boom(1)}'", "IndexError", []),
         ("add(len(xs) // 0, add(xs[0], boom(1)))", "ZeroDivisionError", []),
         ("add(boom(1), xs[0])", "RuntimeError", ["boom"]),
     ],

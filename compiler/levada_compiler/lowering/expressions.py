@@ -451,11 +451,12 @@ def _fstring_value(frame: Frame, node: ast.JoinedStr) -> Lowered:
     parts: list[str | Field] = []
     values: list[Lowered] = []
     raises = False
+    given = iter(_field_values(frame, node))
     for part in node.values:
         if isinstance(part, ast.Constant):
             parts.append(str(part.value))
         elif isinstance(part, ast.FormattedValue):
-            text, inner, may_raise = _field(frame, part)
+            text, inner, may_raise = _field(frame, part, *next(given))
             parts.append(text)
             values += inner
             raises = raises or may_raise
@@ -468,10 +469,26 @@ def _fstring_value(frame: Frame, node: ast.JoinedStr) -> Lowered:
     return made_of(Format(merged, span), STR, values, raises=raises)
 
 
-def _field(frame: Frame, node: ast.FormattedValue) -> tuple[str | Field, tuple[Lowered, ...], bool]:
+def _field_values(frame: Frame, node: ast.JoinedStr) -> list[tuple[Lowered, Lowered | None]]:
+    """Return the value and the format of each ``{…}``, evaluated in order."""
+    found: list[tuple[Lowered, Lowered | None]] = []
+    places: list[int] = []
+    for part in node.values:
+        if isinstance(part, ast.FormattedValue):
+            value = expression(frame, part.value)
+            places.append(len(frame.region))
+            spec = expression(frame, part.format_spec) if part.format_spec else None
+            found.append((value, spec))
+    for at in reversed(range(len(found))):
+        value, spec = found[at]
+        found[at] = frame.keep_before(value, places[at]), spec
+    return found
+
+
+def _field(
+    frame: Frame, node: ast.FormattedValue, value: Lowered, spec: Lowered | None
+) -> tuple[str | Field, tuple[Lowered, ...], bool]:
     """Return one ``{…}``: text if it is a constant; what it is made of; whether it may raise."""
-    value = expression(frame, node.value)
-    spec = expression(frame, node.format_spec) if node.format_spec else None
     inner = (value,) if spec is None else (value, spec)
     if any(each.poisoned for each in inner) or not checks.check_plain(frame, node, (value,)):
         return "", (poison(frame.span(node)),), False
