@@ -18,7 +18,7 @@ from levada.driver import jobs
 from levada.engine import Attempt
 from levada.engine.run_context import RunContext
 from levada.handover import content
-from levada.store import open_store
+from levada.store import digest_of, open_store
 from levada_backends.images.make_base import make_base
 
 from tests.conformance.engines.docker import PYPROJECT, PYTHON, Project
@@ -48,6 +48,7 @@ class Pods:
         attempt = Attempt(node, (), 1, step, step["settings"], trees, {})
         context = RunContext(
             pipeline="programs",
+            pipeline_file="programs.py",
             run_id=node,
             parameters={},
             project=".",
@@ -59,12 +60,14 @@ class Pods:
             use_cache=True,
         )
         path = f"{context.attempt_folder(attempt)}/request.json"
-        store.write_once(path, json.dumps(content(context.request(attempt), None)).encode())
+        request = json.dumps(content(context.request(attempt), None)).encode()
+        store.write_once(path, request)
+        orders = store.put_blob(json.dumps([[path, digest_of(request)]]).encode())
         for each in (self.store, *self.store.rglob("*")):
             each.chmod(0o777)
         template = self.driver["templates"][int(self.driver["jobs"][node])]
-        pod = jobs.manifest(template, OWNER, jobs.key_of(attempt), path)["spec"]["template"]["spec"]
-        said = self._start(pod)
+        job = jobs.manifest(template, OWNER, jobs.key_of(attempt), orders)
+        said = self._start(job["spec"]["template"]["spec"])
         return said, context.record(attempt)
 
     def _start(self, pod: dict[str, Any]) -> str:
