@@ -42,7 +42,9 @@ _CHUNK = 1 << 20
 #: More files than this are kept as a blob beside the entry.
 _MANY = 500
 _MOST_REASONS = 10
-#: How a path begins, without its first slash, below which one does not look for files.
+#: The digest of what a recursive pattern finds on the whole machine: never the same again.
+_UNKNOWN = ""
+#: How such a pattern begins, without its first slash.
 _ENDLESS = ("*", "?", "[", "proc/", "sys/", "dev/")
 #: Nanoseconds that a file has to be older than its digest before its stamp is believed.
 _SETTLED = 2_000_000_000
@@ -196,7 +198,7 @@ def changes(
             text = f"the folder {name} has other files than before"
             found.append({"part": "folders", "text": text, "name": name})
     for name, digest in observed["patterns"].items():
-        if _matches(places, name) != digest:
+        if digest == _UNKNOWN or _matches(places, name) != digest:
             text = f"glob({name.partition(' ')[2]!r}) finds other files than before"
             found.append({"part": "patterns", "text": text, "name": name})
     for name, digest in observed["classes"].items():
@@ -285,7 +287,7 @@ def _matches(places: Places, name: str) -> str:
     path = places.path(pattern)
     is_recursive = kind == "**"
     if is_recursive and path.lstrip("/").startswith(_ENDLESS):
-        return ""  # no digest: what a whole machine has is another thing every time
+        return _UNKNOWN
     found = glob.glob(path, recursive=is_recursive)
     names = sorted(places.name(place) for place in found)
     return digest_of("\0".join(names).encode("utf-8", "surrogateescape"))

@@ -1,4 +1,4 @@
-"""Which modules of a project a program is made of: a stored value may name classes of no other.
+"""Decides which modules may be imported to load a value: those that the pipeline's file imports.
 
 Loading a value imports the module of its class. Whoever can write to the store could otherwise have
 any script of the project run, or a file that they have put into the store.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 
 from levada.store import StoreError
 
@@ -32,7 +33,7 @@ class ProgramModules:
         project: Project,
         store: Store,
         pipeline_file: str | None,
-        unobserved: Callable[[], AbstractContextManager[None]] | None = None,
+        unobserved: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """Take the project, and the pipeline's POSIX path relative to its root.
 
@@ -60,11 +61,9 @@ class ProgramModules:
             return False
         if not self._file or not os.path.isfile(self._file):
             return True
-        if self._reached is None and self._unobserved is not None:
+        if self._reached is None:
             with self._unobserved():
                 self._reached = self._find(self._file)
-        elif self._reached is None:
-            self._reached = self._find(self._file)
         return os.path.abspath(path) in self._reached
 
     def _find(self, file: str) -> set[str]:

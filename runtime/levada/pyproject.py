@@ -6,7 +6,8 @@ from levada.regular_files import regular
 
 FILE = "pyproject.toml"
 _MOST_PARTS = 100
-_MANY_PARTS = rf"^[\s\[]*(?:[\w\"'-]+[ \t]*\.[ \t]*){{{_MOST_PARTS},}}"
+#: The start of such a key: of a line, a table or an inline table.
+_MANY_PARTS = rf"(?:^|[\[{{,])[ \t]*(?:[\w\"'-]+[ \t]*\.[ \t]*){{{_MOST_PARTS}}}"
 
 
 class ProjectError(Exception):
@@ -57,8 +58,9 @@ def parse_toml(text: str) -> dict[str, object]:
     import re
     import tomllib  # 10 ms, so not before there is something to read
 
-    if re.search(_MANY_PARTS, text, re.MULTILINE):
-        raise tomllib.TOMLDecodeError(f"a key of more than {_MOST_PARTS} parts (at line 1)")
+    if found := re.search(_MANY_PARTS, text, re.MULTILINE):
+        line = text.count("\n", 0, found.start()) + 1
+        raise tomllib.TOMLDecodeError(f"a key of more than {_MOST_PARTS} parts (at line {line})")
     return tomllib.loads(text)
 
 

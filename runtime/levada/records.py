@@ -125,8 +125,16 @@ def document(content: Mapping[str, object]) -> bytes:
 def read_document(store: Store, path: str) -> dict[str, Any] | None:
     """Read a document; None if it is not there or is not whole: no JSON object."""
     try:
-        content = json.loads(store.read(path))
-    except (FileNotFoundError, ValueError, RecursionError):
+        return parse_document(store.read(path))
+    except FileNotFoundError:
+        return None
+
+
+def parse_document(data: bytes) -> dict[str, Any] | None:
+    """Return the document of some bytes; None if these are no JSON object."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

@@ -288,6 +288,8 @@ def test_a_drawing_replaces_only_drawings(project: Project) -> None:
     [
         ("p.toml", "a." * 40_000 + "b = 1", "a key of more than 100 parts"),
         ("p.toml", "[" + "'a'. " * 200 + "b]", "a key of more than 100 parts"),
+        ("p.toml", "\nx = {c = 1, " + "a." * 40_000 + "b = 1}", "parts (at line 2)"),
+        ("p.toml", "\n" * 80_000 + "=", "are not TOML: Invalid statement (at line 80001"),
         ("p.yaml", bomb("[1]", "[%s]"), "more than 100,000 values"),
         ("p.yaml", bomb("{x: 1}", "{<<: [%s]}"), "more than 100,000 values"),
         ("p.yaml", "n: !!binary 'YQ=='", "JSON has no bytes"),

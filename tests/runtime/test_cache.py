@@ -135,3 +135,17 @@ def test_a_file_of_the_project_may_have_the_name_of_the_blob_of_many_files(tmp_p
     assert changes() == []
     (tmp_path / "$blob").write_text("1")
     assert len(changes()) == 1
+
+
+@pytest.mark.parametrize("pattern", ["** /**/*.csv", "** /proc/**/status"])
+def test_what_a_pattern_finds_on_the_whole_machine_is_never_the_same(tmp_path, store, pattern):
+    reasons = observations.changes(
+        observations.nothing() | {"patterns": {pattern: ""}},
+        observations.Places(str(tmp_path)),
+        store,
+        key="",
+        environment={},
+        known_variables=(),
+        class_digest=str,
+    )
+    assert [reason["part"] for reason in reasons] == ["patterns"]

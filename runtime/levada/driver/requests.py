@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from levada import cache, handover
+from levada import cache, handover, records
 from levada.request import StepRequest
 from levada.store import StoreError, digest_of
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from levada.engine.run_context import RunContext
 
 
-#: What the first driver may have known of an attempt, and one that follows it not, or otherwise.
+#: The fields of a request that another driver of the run may have filled in differently.
 _LOOKED_UP = ("environment", "looked_up")
 
 
 class Requests:
     """Makes requests, and hands each over once: all drivers of the run go by what is there.
 
-    In the store is also what others may write. What a driver takes from there is only what the
-    cache has; the rest has to be the request that it would have made itself.
+    Others may write to the store. A driver takes only the cache's answer from a request there: the
+    rest must be equal to the request that this driver makes itself.
 
     ``driver`` is what the target says of the pipeline's Jobs (``levada.driver/1``); of the run
     ``retry_of``, if there is one, what succeeded is not run again.
@@ -40,7 +40,7 @@ class Requests:
         self._templates: dict[str, dict[str, Any]] = driver["templates"]
         self._jobs: dict[str, str] = driver["jobs"]
         self._retry_of = retry_of
-        #: of the requests in the store, as they were when this driver looked at them
+        #: the digest of each attempt's request, when this driver read or wrote it
         self._digests: dict[Attempt, str] = {}
 
     def template(self, node: str) -> dict[str, Any]:
@@ -113,22 +113,14 @@ class Requests:
             data = self._store.read(self.path(attempt))
         except FileNotFoundError:
             return None
-        content = _parsed(data)
-        if _own(content) != _own(_parsed(json.dumps(self.of(attempt).as_json()).encode())):
+        content = records.parse_document(data) or {}
+        if _own(content) != _own(json.loads(json.dumps(self.of(attempt).as_json()))):
             raise StoreError(
                 f"{self.path(attempt)} in the store is not the request of this attempt; somebody"
                 " changed it: start the run again"
             )
         self._digests[attempt] = digest_of(data)
         return content
-
-
-def _parsed(data: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        found = None
-    return found if isinstance(found, dict) else {}
 
 
 def _own(content: dict[str, Any]) -> dict[str, Any]:

@@ -70,10 +70,8 @@ def settle(api: Api, store: Store, owner: KubernetesObject, folder: str) -> Snap
         noted = _settle_first(store, owner, folder, run)
         change = {"metadata": {"annotations": {jobs.RUN_DOCUMENT: noted}}}
         api.patch("jobs", owner["metadata"]["name"], change)
-    if digest_of(store.read(f"{run}/run.json")) != noted:
-        raise ParameterError([_changed(run)])
     found = records.read_run(store, run)
-    if found is None:
+    if found is None or digest_of(store.read(f"{run}/run.json")) != noted:
         raise ParameterError([_changed(run)])
     return Snapshot(store, found)
 
