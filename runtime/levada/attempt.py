@@ -122,7 +122,7 @@ class Attempt:
 
     def open_relay(self) -> Relay:
         """Make and return what the processes that the step starts hand things over by."""
-        folder = relay.folder(self.store.log_path(self.request.folder))
+        folder = relay.folder(self.store.local_path(self.request.folder))
         self._relay = relay.Relay(folder)
         with suppress(OSError):  # the disk is full: the record will say so, if anything does
             self._relay.open(self.request)

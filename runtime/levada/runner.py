@@ -157,7 +157,7 @@ class Run:
 
     def _run_captured(self, signals: Signals, *, echo: bool, ends_process: bool) -> None:
         self.attempt.start = self._start
-        log = self.store.log_path(f"{self.request.folder}/log")
+        log = self.store.local_path(f"{self.request.folder}/log")
         output = OutputCapture(log, echo=echo, secrets=self.attempt.secrets.values())
         output.start()
         usage = Usage()

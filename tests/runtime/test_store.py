@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from levada import store as store_module
 from levada.store import (
     CHUNK,
     MissingBlob,
@@ -21,6 +20,7 @@ from levada.store import (
     quote_name,
     unquote_name,
 )
+from levada.stores import directory
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_no_path_leads_out_of_the_store(store: Store, path: str) -> None:
     with pytest.raises(StoreError, match="is not a path in a store"):
         store.write_once(path, b"")
     with pytest.raises(StoreError, match="is not a path in a store"):
-        store.log_path(path)
+        store.local_path(path)
 
 
 @pytest.mark.parametrize("name", ["sha256:../../etc/passwd", "sha256:", "md5:" + "0" * 64, "x"])
@@ -133,7 +133,7 @@ def test_no_digest_leads_out_of_the_store(store: Store, name: str) -> None:
 
 
 def test_a_log_can_be_appended_to(store: Store) -> None:
-    path = Path(store.log_path("runs/p/r/train/1/log") or "")
+    path = Path(store.local_path("runs/p/r/train/1/log") or "")
     path.write_text("line\n")
     assert store.read("runs/p/r/train/1/log") == b"line\n"
 
@@ -285,9 +285,9 @@ def test_what_made_room_is_swept(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_log_is_not_written_through_a_link(store: Store, tmp_path: Path) -> None:
-    log = Path(store.log_path("runs/a/log") or "")
+    log = Path(store.local_path("runs/a/log") or "")
     log.symlink_to(tmp_path / "outside")
-    again = Path(store.log_path("runs/a/log") or "")
+    again = Path(store.local_path("runs/a/log") or "")
     assert again == log
     assert not log.is_symlink()
 
@@ -308,7 +308,7 @@ def test_documents_are_written_where_links_cannot_be_made(
 def test_a_document_that_is_too_large_is_not_read(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "MAX_DOCUMENT", 4)
+    monkeypatch.setattr(directory, "MAX_DOCUMENT", 4)
     store.write_once("a.json", b"12345")
     with pytest.raises(FileNotFoundError):
         store.read("a.json")
@@ -330,7 +330,7 @@ def test_nothing_outside_of_the_store_is_moved_or_swept(store: Store, tmp_path: 
     (outside / "log").mkdir(parents=True)
     (tmp_path / "store" / "runs").symlink_to(outside)
     with pytest.raises(StoreError, match="is a link"):
-        store.log_path("runs/log")
+        store.local_path("runs/log")
     with pytest.raises(StoreError, match="is a link"):
         store.write_once("runs/log", b"")
     (tmp_path / "store" / "tmp").rmdir()

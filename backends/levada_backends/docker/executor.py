@@ -306,7 +306,7 @@ class DockerExecutor(MachineExecutor):
     def _request_file(self, attempt: Attempt) -> Path:
         """Where a container reads what it is to do: in the attempt's folder, made by this."""
         path = f"{self._context.attempt_folder(attempt)}/request.json"
-        return Path(self._context.store.log_path(path) or "")
+        return Path(self._context.store.local_path(path) or "")
 
     def _signal_again(self) -> None:
         """SIGTERM once more for those that had no handler yet: a first process ignores it then.
@@ -319,7 +319,7 @@ class DockerExecutor(MachineExecutor):
 
 
 def _local_folder(context: RunContext) -> str:
-    path = context.store.log_path("runs")
+    path = context.store.local_path("runs")
     if path is None:
         raise ImageError(
             f"containers cannot reach the store {context.store.url}",

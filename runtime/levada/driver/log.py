@@ -16,7 +16,7 @@ def main(path: str) -> int:
     """Print it; 1 if there is none."""
     store = open_store(os.environ["LEVADA_STORE"])
     try:
-        local = store.log_path(path) if path.endswith("/log") else None
+        local = store.local_path(path) if path.endswith("/log") else None
         if local is None:
             sys.stdout.buffer.write(store.read(path))
             return 0

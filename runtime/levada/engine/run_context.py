@@ -92,7 +92,7 @@ class RunContext:
 
     def log_file(self, attempt: Attempt) -> str | None:
         """The file of this machine that an attempt's log is written to, if the store has such."""
-        return self.store.log_path(f"{self.attempt_folder(attempt)}/log")
+        return self.store.local_path(f"{self.attempt_folder(attempt)}/log")
 
     def request(self, attempt: Attempt) -> dict[str, Any]:
         """What the step's process is asked to do, as JSON."""

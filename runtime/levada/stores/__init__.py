@@ -1,0 +1,1 @@
+"""What implements `levada.store.Store`: a module a kind of place."""
