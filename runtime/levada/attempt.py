@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from levada.cache_types import ObservedNames
+    from levada.log_upload import LogUpload
     from levada.record_types import (
         ArtifactJson,
         CodePart,
@@ -68,6 +69,8 @@ class Attempt:
         self.context = tracking.Context(self._note_read, **fields)
         self._owner = 0 if relay is not None else os.getpid()
         self._relay = relay
+        self._files = ""  #: the folder of this machine that files are written in while it runs
+        self._upload: LogUpload | None = None
 
     # ---------------------------------------------------------------- the step's tracker
 
@@ -120,10 +123,36 @@ class Attempt:
         else:
             self.artifacts[entry["name"]] = entry["artifact"]
 
+    def begin_files(self) -> str:
+        """Make the folder of this machine that the log is written in; return it.
+
+        It is the attempt's in the store, or a spool from which the log is uploaded.
+        """
+        request = self.request
+        log = self.store.local_path(f"{request.folder}/log")
+        if log is not None:
+            self._files = os.path.dirname(log)
+            return self._files
+        from levada.log_upload import LogUpload
+
+        self._files = request.spool or relay.temporary_folder()
+        self._upload = LogUpload(self.store, request.folder, self._files)
+        self._upload.start()
+        return self._files
+
+    def finish_files(self) -> None:
+        """Store the log where it was not written to the store itself. Raises StoreError."""
+        if self._upload is None:
+            return
+        self._upload.finish()
+        if not self.request.spool:
+            from shutil import rmtree
+
+            rmtree(self._files, ignore_errors=True)
+
     def open_relay(self) -> Relay:
         """Make and return what the processes that the step starts hand things over by."""
-        folder = relay.folder(self.store.local_path(self.request.folder))
-        self._relay = relay.Relay(folder)
+        self._relay = relay.Relay(self._files)
         with suppress(OSError):  # the disk is full: the record will say so, if anything does
             self._relay.open(self.request)
         return self._relay

@@ -62,15 +62,37 @@ def _stage(orders: str) -> int:
 
 
 def _run_stored(orders: str) -> int:
-    from levada import stored_attempt
+    from levada import relay, stored_attempt
 
-    request, looked_up = stored_attempt.read(orders)
-    overdue: list[bool] = []
-    status = _wait_for(
-        lambda: stored_attempt.run(request, looked_up), stored_attempt.longest(request), overdue
-    )
-    stored_attempt.tell_lost(status, timed_out=bool(overdue))
+    spool = relay.temporary_folder()
+    # Only the child opens the store: one that was used before a fork would hang after it.
+    told = _Told()
+    status = _wait_for(lambda: checked(lambda: stored_attempt.run(orders, spool, told.send)), told)
+    lost = stored_attempt.tell_lost(status, timed_out=told.is_overdue)
+    if lost and told.folder:
+        stored_attempt.store_log(told.folder, spool)
     return _exit_code(status)
+
+
+class _Told:
+    """What the child says of the attempt, as soon as it has read what it is to do."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        self.folder = ""  #: the attempt's, in the store
+        self.is_overdue = False
+
+    def send(self, seconds: int, folder: str) -> None:
+        """Say, in the child, after how many seconds it is to be killed; 0 for never."""
+        os.write(self._write, f"{seconds} {folder}\n".encode())
+        os.close(self._write)
+
+    def receive(self) -> int:
+        """Wait, in the parent, until the child has said so or is gone; gives the seconds."""
+        os.close(self._write)
+        with open(self._read, encoding="utf-8") as file:
+            seconds, _, self.folder = file.readline().rstrip("\n").partition(" ")
+        return int(seconds or 0)
 
 
 def _supervised(action: Callable[[], int]) -> int:
@@ -82,25 +104,24 @@ def _exit_code(status: int) -> int:
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def _wait_for(
-    action: Callable[[], int], longest: int = 0, overdue: list[bool] | None = None
-) -> int:
+def _wait_for(action: Callable[[], int], told: _Told | None = None) -> int:
     """Do something in a child process, with SIGTERM passed on; gives its status as of waitpid.
 
-    After ``longest`` seconds it is killed, and ``overdue`` says so.
+    After the seconds that it has ``told`` it is killed.
     """
     child = os.fork()
     if child == 0:
         _end_with(action)
 
     def kill(*_: object) -> None:
-        if overdue is not None:
-            overdue.append(True)
+        if told is not None:
+            told.is_overdue = True
         os.kill(child, signal.SIGKILL)
 
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
     signal.signal(signal.SIGALRM, kill)
-    signal.alarm(longest)
+    if told is not None:
+        signal.alarm(told.receive())
     while True:
         pid, status = os.wait()
         if pid == child:

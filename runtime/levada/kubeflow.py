@@ -510,6 +510,10 @@ def _run(task: Task) -> int:
     if task.has_no_item:
         sys.stderr.write(f"{NO_ITEMS}\n")
         return _without_result(task)
+    return _caught(task) if task.is_caught else _attempt(task)
+
+
+def _attempt(task: Task) -> int:
     found = KubeflowCommand(task, dict(os.environ))
     if found.is_cut_off():
         firsts = [each["nodes"][0] for each in task.own.get("ordered", ())]
@@ -518,10 +522,6 @@ def _run(task: Task) -> int:
         return _without_result(task) if task.is_caught else command.PERMANENT
     if task.role == END:
         return command.DONE
-    return _caught(task, found) if task.is_caught else _attempt(task, found)
-
-
-def _attempt(task: Task, found: KubeflowCommand) -> int:
     if found.is_given_up():
         return command.PERMANENT
     code = found.run()
@@ -530,11 +530,15 @@ def _attempt(task: Task, found: KubeflowCommand) -> int:
     return code
 
 
-def _caught(task: Task, found: KubeflowCommand) -> int:
-    """Run it in a child, so that a failure is one that a handler can see, whatever its kind."""
-    code = _in_child(lambda: _attempt(task, found))
+def _caught(task: Task) -> int:
+    """Run it in a child, so that a failure is one that a handler can see, whatever its kind.
+
+    This process opens the store only after that: one that was used before would hang in the child.
+    """
+    code = _in_child(lambda: _attempt(task))
     if code in (command.DONE, command.TERMINATED, command.INTERRUPTED):
         return code
+    found = KubeflowCommand(task, dict(os.environ))
     if code != command.PERMANENT and not found.is_final():
         return command.FAILED
     sys.stderr.write("this failed; the pipeline handles it\n")

@@ -66,7 +66,7 @@ class Relay:
             os.unlink(path)
         except OSError:
             lines = []
-        with suppress(OSError):  # other files are in it: it is the attempt's folder of the store
+        with suppress(OSError):  # other files are in it
             os.rmdir(self._folder)
         for line in lines:
             try:
@@ -76,10 +76,8 @@ class Relay:
             yield kind, entry
 
 
-def folder(in_store: str | None) -> str:
-    """Return the folder of a new relay: the attempt's in the store, or else a temporary one."""
-    if in_store is not None:
-        return in_store
+def temporary_folder() -> str:
+    """Return the path of a folder for a new relay, still to be made."""
     temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  nobody else can guess its name
     return os.path.join(temporary, f"levada-{os.getpid()}-{os.urandom(8).hex()}")
 

@@ -33,7 +33,8 @@ class StepRequest:
     ``pipeline_file`` is the pipeline's path in the project, as far as it is known (see
     ``levada.program_modules``).
     ``environment`` describes what the step runs in (see ``levada.environment``) where that is not
-    the process that has the request.
+    the process that has the request. ``spool`` is the folder of this machine that the log is
+    written in where the store is elsewhere, if somebody reads it there; else one is made.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class StepRequest:
         "run_id",
         "secrets",
         "sources",
+        "spool",
         "step",
         "store",
         "warnings",
@@ -76,6 +78,7 @@ class StepRequest:
         warnings: list[str] | None = None,
         environment: EnvironmentPart | None = None,
         secrets: list[str] | None = None,
+        spool: str | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.run_id = run_id
@@ -94,6 +97,7 @@ class StepRequest:
         self.warnings = warnings or []
         self.environment = environment
         self.secrets = secrets or []
+        self.spool = spool
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> StepRequest:

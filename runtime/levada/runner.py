@@ -157,7 +157,8 @@ class Run:
 
     def _run_captured(self, signals: Signals, *, echo: bool, ends_process: bool) -> None:
         self.attempt.start = self._start
-        log = self.store.local_path(f"{self.request.folder}/log")
+        folder = self.attempt.begin_files()
+        log = os.path.join(folder, "log")
         output = OutputCapture(log, echo=echo, secrets=self.attempt.secrets.values())
         output.start()
         usage = Usage()
@@ -171,6 +172,7 @@ class Run:
             self._print_error()
             output.stop()
             self.unfinished_line = output.unfinished_line
+            self.attempt.finish_files()
 
     def _answered_by_cache(self) -> bool:
         if self.attempt.looked_up is None:

@@ -19,7 +19,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from levada.cache import Lookup
     from levada.driver.driver_types import LostPart, PeakMemory, PodMessage
@@ -58,13 +58,17 @@ def read(orders: str) -> tuple[StepRequest, Lookup | None]:
     return request, looked_up
 
 
-def run(request: StepRequest, looked_up: Lookup | None) -> int:
+def run(orders: str, spool: str, tell_parent: Callable[[int, str], None]) -> int:
     """Run it in this process, which ends after it; gives the exit code.
 
-    One that has a record is not run again: its pod was lost after its end.
+    Its parent is told in how many seconds it is overdue, and its folder in the store. One that has
+    a record is not run again: its pod was lost after its end.
     """
     from levada import records, runner
 
+    request, looked_up = read(orders)
+    request.spool = spool
+    tell_parent(longest(request), request.folder)
     attempt = runner.Run(request, looked_up, replaceable=True)
     record = records.read_record(attempt.store, request.folder)
     if record is None:
@@ -102,15 +106,30 @@ def longest(request: StepRequest) -> int:
     return 0 if timeout is None else int(timeout) + 1 + _MARGIN
 
 
-def tell_lost(status: int, *, timed_out: bool) -> None:
-    """Say that the process was ended, with the exit status of waitpid, and left no record."""
+def tell_lost(status: int, *, timed_out: bool) -> bool:
+    """Say that the process was ended, with the exit status of waitpid, and left no record.
+
+    Returns whether that is so.
+    """
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) in (DONE, FAILED, PERMANENT, TERMINATED):
-        return
+        return False
     lost: LostPart = {"status": status, "end": "timeout" if timed_out else ""}
     memory = _out_of_memory() if _was_killed(status) and not timed_out else None
     if memory is not None:
         lost["memory"] = memory
     tell({"lost": lost})
+    return True
+
+
+def store_log(folder: str, spool: str) -> None:
+    """Store the log of an attempt that could not, as far as there is one."""
+    from levada.log_upload import store_whole
+    from levada.store import StoreError, open_store
+
+    try:
+        store_whole(open_store(os.environ["LEVADA_STORE"]), folder, spool)
+    except StoreError as error:
+        print(f"the log is not in the store: {error}", file=sys.stderr)  # noqa: T201
 
 
 def _was_killed(status: int) -> bool:

@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         environment: EnvironmentPart | None
         warnings: list[str]
         looked_up: dict[str, Any] | None
+        spool: str | None
 
     #: Whether a value has the form of a field, and that form in words.
     Form: TypeAlias = tuple[Callable[[object], bool], str]
@@ -209,9 +210,10 @@ FIELDS: dict[str, Form] = {
     "environment": OBJECT,
     "warnings": STRINGS,
     "looked_up": OBJECT,
+    "spool": NAME,
 }
 #: Fields that only the computed form has.
-COMPUTED = ("parameters", "git", "environment", "warnings", "looked_up")
+COMPUTED = ("parameters", "git", "environment", "warnings", "looked_up", "spool")
 #: Fields without which a task cannot be done.
 _NEEDED = {
     "step": ("pipeline", "run_id", "node", "step"),

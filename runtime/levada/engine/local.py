@@ -78,7 +78,7 @@ class LocalExecutor(MachineExecutor):
         """Have a process forked for the attempt."""
         self._count += 1
         number = str(self._count)
-        log = None if self._on_log is None else self._context.log_file(attempt)
+        log = self._context.log_file(attempt)
         looked_up = self._looked_up.pop(attempt, None)
         self._start(_Process(attempt, log, looked_up, self._server_for(attempt), number))
 

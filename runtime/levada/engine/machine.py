@@ -185,6 +185,7 @@ class MachineExecutor(Executor):
             docker_program.remove(programs.container_name(request))
         record = self._context.record(running.attempt)
         if record is None:
+            self._context.store_log(running.attempt)
             record = record_lost(
                 request,
                 self._context.store,

@@ -219,6 +219,7 @@ class Run:
             interpreter.run()
         finally:
             executor.close()
+            context.close()
             interrupts.remove()
         outcome = self._outcome(interpreter, run_id)
         on_event(Event(events.RUN_FINISHED, outcome=outcome))

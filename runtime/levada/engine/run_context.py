@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from levada import records
+import os
+
+from levada import log_upload, records
+from levada.hashing import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ class RunContext:
         "run_id",
         "search",
         "secrets",
+        "spool",
         "store",
         "use_cache",
     )
@@ -69,6 +73,7 @@ class RunContext:
         self.packages = packages
         self.use_cache = use_cache
         self.secrets = sorted(secrets)
+        self.spool: str | None = None  # made when an attempt needs it
 
     @property
     def folder(self) -> str:
@@ -90,9 +95,38 @@ class RunContext:
         record: Record | None = records.read_record(self.store, self.attempt_folder(attempt))
         return record
 
-    def log_file(self, attempt: Attempt) -> str | None:
-        """The file of this machine that an attempt's log is written to, if the store has such."""
-        return self.store.local_path(f"{self.attempt_folder(attempt)}/log")
+    def local_folder(self, attempt: Attempt) -> str:
+        """The folder of this machine that an attempt's log is written in, made by this."""
+        folder = self.attempt_folder(attempt)
+        log = self.store.local_path(f"{folder}/log")
+        return self._spool_folder(folder) if log is None else os.path.dirname(log)
+
+    def log_file(self, attempt: Attempt) -> str:
+        """The file of this machine that an attempt's log is written to."""
+        return os.path.join(self.local_folder(attempt), "log")
+
+    def _spool_folder(self, folder: str) -> str:
+        """Where an attempt's files are until they are in a store that is elsewhere."""
+        if self.spool is None:
+            from tempfile import mkdtemp
+
+            self.spool = mkdtemp(prefix="levada-run-")
+        path = os.path.join(self.spool, sha256(folder.encode()).hexdigest()[:16])
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    def store_log(self, attempt: Attempt) -> None:
+        """Store the log of an attempt that could not do so itself. Raises StoreError."""
+        folder = self.attempt_folder(attempt)
+        if self.store.local_path(folder) is None:
+            log_upload.store_whole(self.store, folder, self._spool_folder(folder))
+
+    def close(self) -> None:
+        """Remove the files of this machine that are in the store by now."""
+        if self.spool is not None:
+            from shutil import rmtree
+
+            rmtree(self.spool, ignore_errors=True)
 
     def request(self, attempt: Attempt) -> dict[str, Any]:
         """What the step's process is asked to do, as JSON."""
@@ -126,4 +160,5 @@ class RunContext:
             "git": self.git,
             "project": self.project,
             "secrets": self.secrets,
+            **({} if self.spool is None else {"spool": self.local_folder(attempt)}),
         }

@@ -1,0 +1,402 @@
+"""A store in a bucket: S3 and what speaks its protocol, Google Cloud Storage, Azure, or memory.
+
+Documents are created with a condition (``If-None-Match: *`` and its like), so that of several
+writers one succeeds. Blobs need none: they are named by what is in them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from io import BufferedReader, BytesIO, RawIOBase
+
+from levada.hashing import sha256
+from levada.store import (
+    CHUNK,
+    MAX_DOCUMENT,
+    SCHEMA,
+    DamagedBlob,
+    MissingBlob,
+    Store,
+    StoreError,
+    blob_name,
+    unlink,
+    unquote_name,
+)
+
+from .blob_cache import BlobCache
+from .bucket_clients import client
+from .bucket_errors import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from io import FileIO
+    from typing import Any, BinaryIO
+
+    from obstore import GetResult
+    from obstore.store import ObjectStore
+
+    from levada.store import Names
+
+#: Bytes up to which an object is one request; larger ones are in parts of this size.
+_PART = 16 << 20
+#: Parts that are on their way at once: with them an upload holds 48 MiB.
+_AT_ONCE = 3
+#: Bytes from which a blob is kept on this machine.
+_CACHED = 64 << 10
+#: Seconds before a request that creates or swaps a document is sent again.
+_PAUSES = (0.1, 0.3, 1.0, 3.0, 6.0, 12.0, 20.0)
+
+
+class BucketStore(Store):
+    """A store below a prefix of a bucket. Opening it makes no request.
+
+    Once used, it must not be used in a process that is forked: its client would wait for good for
+    threads that are not there. It raises StoreError there.
+    """
+
+    def __init__(self, url: str) -> None:
+        scheme, _, rest = url.partition("://")
+        bucket, _, prefix = rest.partition("/")
+        prefix = prefix.strip("/")
+        parts = prefix.split("/") if prefix else []
+        if not bucket or any(part in ("", ".", "..") for part in parts):
+            raise StoreError(f"{url} names no place in a bucket; write {scheme}://bucket/prefix")
+        if "?" in rest or "#" in rest or "@" in bucket:
+            raise StoreError(
+                f"{url.partition('?')[0].partition('#')[0]} has more than a bucket and a prefix;"
+                " credentials and options are given by the cloud's environment variables"
+            )
+        self.url = f"{scheme}://{bucket}" + (f"/{prefix}" if prefix else "")
+        self._place = (scheme, bucket, unquote_name(prefix))
+        self._clients: dict[bool, ObjectStore] = {}
+        self._process = 0
+        self._prepared = False
+        self._cache_here: BlobCache | None = None
+
+    # ---------------------------------------------------------------- requests
+
+    def _client(self, *, retries: bool = True) -> ObjectStore:
+        if self._process not in (0, os.getpid()):
+            raise StoreError(
+                f"the store {self.url} was used before the process was forked; start workers by"
+                " spawn (multiprocessing.set_start_method)"
+            )
+        self._process = os.getpid()
+        if retries not in self._clients:
+            self._clients[retries] = client(*self._place, retries=retries)
+        return self._clients[retries]
+
+    def _asked(self, tried: str, request: Callable[[ObjectStore], Any]) -> Any:
+        """Give what a request gives; raises FileNotFoundError where there is no such object."""
+        from obstore.exceptions import BaseError
+
+        made = self._client()
+        try:
+            return request(made)
+        except (BaseError, OSError) as error:
+            failure = Failure(error)
+            if failure.is_missing or (not failure.status and isinstance(error, FileNotFoundError)):
+                raise FileNotFoundError(2, "no such object", tried) from error
+            raise failure.in_words(self.url, tried) from error
+
+    def _put_if(self, path: str, data: bytes, mode: Any) -> bool:
+        """Write a document on a condition; False if that does not hold.
+
+        A request whose outcome is unknown is sent again. If then the condition does not hold,
+        what is there says whether it was this request that wrote it.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+        made = self._client(retries=False)
+        is_unknown = False
+        for pause in (*_PAUSES, None):
+            try:
+                obstore.put(made, path, data, mode=mode, use_multipart=False)
+            except (BaseError, OSError) as error:
+                failure = Failure(error)
+                refused = isinstance(error, AlreadyExistsError | PreconditionError)
+                if (refused and not failure.is_conflict) or failure.is_missing:
+                    return is_unknown and self._has(path, data)
+                if pause is None or not (failure.is_passing or failure.is_conflict):
+                    raise failure.in_words(self.url, f"write {path}") from error
+                is_unknown = is_unknown or not failure.is_conflict
+                time.sleep(pause)
+            else:
+                return True
+        return False
+
+    def _has(self, path: str, data: bytes) -> bool:
+        try:
+            return self.read(path) == data
+        except FileNotFoundError:
+            return False
+
+    def _get(self, path: str, tried: str, **options: Any) -> GetResult:
+        import obstore
+
+        found: GetResult = self._asked(tried, lambda made: obstore.get(made, path, **options))
+        return found
+
+    # ---------------------------------------------------------------- the store itself
+
+    def prepare(self) -> None:
+        """Write ``store.json`` if it is not there; then try whether the service keeps conditions.
+
+        Raises StoreError if it does not: of two writers of one document, both would succeed.
+        """
+        if self._prepared:
+            return
+        text = f'{{"schema":"{SCHEMA}"}}\n'.encode()
+        try:
+            found = self.read("store.json")
+        except FileNotFoundError:
+            if self._put_if("store.json", text, "create") and self._put_if(
+                "store.json", text, "create"
+            ):
+                self.delete("store.json")
+                raise StoreError(
+                    f"the service of {self.url} ignores conditions (If-None-Match: *): it has"
+                    " written one document twice, so that runs could lose what they write; use"
+                    " another service, or a newer version of it"
+                ) from None
+            found = self.read("store.json")
+        if f'"{SCHEMA}"'.encode() not in found:
+            raise StoreError(
+                f"the store {self.url} was made by another version of Levada (its store.json does"
+                f" not say {SCHEMA}); use that version or another prefix"
+            )
+        self._prepared = True
+
+    # ---------------------------------------------------------------- blobs
+
+    @property
+    def _cache(self) -> BlobCache:
+        if self._cache_here is None:
+            self._cache_here = BlobCache()
+        return self._cache_here
+
+    def new_temporary(self) -> tuple[FileIO, str]:
+        """Make a file beside the blobs that are kept here; gives it, and its path."""
+        return self._cache.new_temporary()
+
+    def local_error(self, error: OSError) -> StoreError:
+        """Say in words why a file of `new_temporary` cannot be made or written."""
+        return self._cache.local_error(error)
+
+    def publish(self, digest: str, temporary: str) -> None:
+        """Upload a file as the blob, and keep it here."""
+        self._upload(blob_name(digest), temporary)
+        self._cache.add(digest, temporary)
+
+    def publish_small(self, digest: str, data: bytes) -> None:
+        """Upload a blob that is in memory, and keep it here if it is worth it."""
+        import obstore
+
+        name = blob_name(digest)
+        self._asked(
+            f"write {name}", lambda made: obstore.put(made, name, data, use_multipart=False)
+        )
+        if len(data) >= _CACHED:
+            self._cache.add_small(digest, data)
+
+    def _upload(self, name: str, local: str) -> None:
+        import obstore
+
+        with open(local, "rb") as file:
+            self._asked(
+                f"write {name}",
+                lambda made: obstore.put(
+                    made, name, file, chunk_size=_PART, max_concurrency=_AT_ONCE
+                ),
+            )
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Open a blob to read, from now on kept here if it is large. Raises MissingBlob."""
+        name = blob_name(digest)
+        kept = self._cache.find(digest)
+        if kept is not None:
+            return kept
+        try:
+            found = self._get(name, f"read {name}")
+        except FileNotFoundError:
+            raise MissingBlob(
+                f"{digest} is not in the store {self.url}; run the step that made it again"
+            ) from None
+        if found.meta["size"] < _CACHED:
+            return BytesIO(self._body(found, name))
+        self._download(digest, found)
+        return self.open_blob(digest)
+
+    def _body(self, found: GetResult, name: str) -> bytes:
+        data: bytes = self._asked(f"read {name}", lambda _: found.bytes().to_bytes())
+        return data
+
+    def _download(self, digest: str, found: GetResult) -> None:
+        """Keep a blob here while its digest is computed. Raises DamagedBlob."""
+        file, temporary = self._cache.new_temporary()
+        hasher = sha256(b"", found.meta["size"])
+        try:
+            with file:
+                for part in self._parts(found, f"read {blob_name(digest)}"):
+                    hasher.update(part)
+                    file.write(part)
+            if f"sha256:{hasher.hexdigest()}" != digest:
+                raise DamagedBlob(digest, self.url)
+            self._cache.add(digest, temporary)
+        except OSError as error:
+            raise self.local_error(error) from error
+        finally:
+            unlink(temporary)
+
+    def _parts(self, found: GetResult, tried: str) -> Iterator[memoryview]:
+        parts = iter(found.stream(min_chunk_size=CHUNK))
+        while (part := self._asked(tried, lambda _: next(parts, None))) is not None:
+            yield memoryview(part)
+
+    def blob_path(self, digest: str) -> str | None:
+        """Give the path of the blob that is kept here; None if the store has none."""
+        try:
+            with self.open_blob(digest) as blob:
+                if isinstance(blob, BytesIO):
+                    self._cache.add_small(digest, blob.getvalue())
+        except MissingBlob:
+            return None
+        return self._cache.blob_path(digest)
+
+    def read_blob(self, digest: str) -> bytes:
+        """Read a blob whole and verified. Raises MissingBlob or DamagedBlob."""
+        try:
+            return super().read_blob(digest)
+        except DamagedBlob:
+            if not self._cache.remove(digest):
+                raise
+            return super().read_blob(digest)
+
+    def verify_blob(self, digest: str) -> bool:
+        """Whether a blob is there and is what its name says."""
+        return super().verify_blob(digest) or (
+            self._cache.remove(digest) and super().verify_blob(digest)
+        )
+
+    # ---------------------------------------------------------------- documents
+
+    def write_once(self, path: str, data: bytes) -> bool:
+        """Write a document unless it exists; atomic, also among processes and machines."""
+        return self._put_if(_checked(path), data, "create")
+
+    def read(self, path: str) -> bytes:
+        """Read a document. Raises FileNotFoundError, also for one of over MAX_DOCUMENT bytes."""
+        return self._document(path)[0]
+
+    def read_tagged(self, path: str) -> tuple[bytes, str]:
+        """Read a document with a tag of what it is now, for `compare_and_swap`."""
+        data, found = self._document(path)
+        version = {name: found.meta[name] for name in ("e_tag", "version")}
+        return data, json.dumps({name: each for name, each in version.items() if each})
+
+    def _document(self, path: str) -> tuple[bytes, GetResult]:
+        found = self._get(_checked(path), f"read {path}")
+        if found.meta["size"] > MAX_DOCUMENT:
+            raise FileNotFoundError(2, "too large for a document", path)
+        return self._body(found, path), found
+
+    def compare_and_swap(self, path: str, tag: str, data: bytes) -> bool:
+        """Replace a document if it is still what `read_tagged` gave; False if it is not."""
+        return self._put_if(_checked(path), data, json.loads(tag))
+
+    def delete(self, path: str) -> None:
+        """Remove a document, log or blob; nothing happens where there is none."""
+        import obstore
+
+        name = _checked(path)
+        try:
+            self._asked(f"remove {name}", lambda made: obstore.delete(made, name))
+        except FileNotFoundError:
+            return
+
+    def list(self, path: str) -> list[str]:
+        """List the names in a folder, sorted; empty if there is none."""
+        import obstore
+
+        prefix = _checked(path) if path else None
+        listed = self._asked(
+            f"list {path or 'its folders'}",
+            lambda made: obstore.list_with_delimiter(made, prefix),
+        )
+        found = [*listed["common_prefixes"], *(each["path"] for each in listed["objects"])]
+        return sorted({name for each in found if (name := _last(each, path))})
+
+    def list_after(self, path: str, name: str) -> Names:
+        """List the names in a folder that come after ``name``, sorted by code points."""
+        import obstore
+
+        prefix, offset = _checked(path), _checked(f"{path}/{name}")
+
+        def ask(made: ObjectStore) -> Names:
+            pages = obstore.list(made, prefix, offset=offset)
+            return [each["path"] for page in pages for each in page]
+
+        inside = len(prefix) + 1
+        found = {each[inside:].partition("/")[0] for each in self._asked(f"list {path}", ask)}
+        return sorted(each for each in found if each > name)
+
+    # ---------------------------------------------------------------- logs
+
+    def local_path(self, path: str) -> None:
+        """Give nothing: no place in a bucket is on this machine."""
+        _checked(path)
+
+    def write_file(self, path: str, local: str) -> None:
+        """Upload a file, of any size; it replaces what is there."""
+        self._upload(_checked(path), local)
+
+    def open_at(self, path: str, offset: int) -> BinaryIO:
+        """Open a log to read from a position in bytes. Raises FileNotFoundError."""
+        import obstore
+
+        name, tried = _checked(path), f"read {path}"
+        size = self._asked(tried, lambda made: obstore.head(made, name))["size"]
+        if offset >= size:
+            return BytesIO()
+        found = self._get(name, tried, options={"range": {"offset": offset}})
+        return BufferedReader(_Stream(self._parts(found, tried)), CHUNK)
+
+
+class _Stream(RawIOBase):
+    """A file to read of the parts of an answer; one part is in memory at a time."""
+
+    def __init__(self, parts: Iterator[memoryview]) -> None:
+        self._parts = parts
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Say that this is a file to read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as a part goes; 0 at the end."""
+        while not self._rest:
+            part = next(self._parts, None)
+            if part is None:
+                return 0
+            self._rest = part
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
+
+
+def _checked(path: str) -> str:
+    """Give a path as the bucket has it. Raises StoreError for what leads out of the store."""
+    parts = path.strip("/").split("/")
+    if "\0" in path or any(part in ("", ".", "..") for part in parts):
+        raise StoreError(f"{path!r} is not a path in a store")
+    return "/".join(parts)
+
+
+def _last(found: str, path: str) -> str:
+    """Give the name in the folder ``path`` of something that was found below it."""
+    return found.strip("/")[len(path.strip("/")) :].strip("/") if path else found.strip("/")
