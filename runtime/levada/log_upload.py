@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import sys
 import time
 
@@ -41,6 +42,7 @@ class LogUpload:
         self._spool = spool
         self._process = 0
         self._control = -1
+        self._started = 0.0  # of the monotonic clock
 
     def start(self) -> None:
         """Start the process; it ends by itself if this one ends."""
@@ -59,18 +61,28 @@ class LogUpload:
             )
         finally:
             os.close(read)
+        self._started = time.monotonic()
 
     def finish(self) -> None:
         """Store the whole files in place of their parts. Raises StoreError."""
         has_parts = True
         try:
-            os.write(self._control, _OVER)
-            status = os.waitpid(self._process, 0)[1]
-            has_parts = os.waitstatus_to_exitcode(status) != 0
-        except (BrokenPipeError, ChildProcessError):
+            if time.monotonic() < self._started + _FIRST / 2:  # it has not begun
+                os.kill(self._process, signal.SIGKILL)
+                os.waitpid(self._process, 0)
+                has_parts = False
+            else:
+                has_parts = self._end()
+        except (BrokenPipeError, ChildProcessError, ProcessLookupError):
             pass  # It was killed, or waited for by the step itself.
         os.close(self._control)
         store_whole(self._store, self._folder, self._spool, has_parts=has_parts)
+
+    def _end(self) -> bool:
+        """Have the process end; gives whether it has sent parts."""
+        os.write(self._control, _OVER)
+        status = os.waitpid(self._process, 0)[1]
+        return os.waitstatus_to_exitcode(status) != 0
 
 
 def store_whole(store: Store, folder: str, spool: str, *, has_parts: bool = True) -> None:

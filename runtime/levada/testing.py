@@ -110,6 +110,15 @@ def lists_go_on_after_a_name(store: Store, folder: str) -> None:
     _expect(store.list_after(folder, "z") == [], "after the last one")
 
 
+def everything_is_walked(store: Store, folder: str) -> None:
+    """`walk` gives what is below a folder, however deep, with its size."""
+    sizes = {f"{folder}/a": 1, f"{folder}/b/c/d": 2, f"{folder}/b/{quote_name('é')}": 0}
+    for path, size in sizes.items():
+        store.write_once(path, b"x" * size)
+    _expect(dict(store.walk(folder)) == sizes, f"walked {dict(store.walk(folder))}")
+    _expect(dict(store.walk(f"{folder}/none")) == {}, "a folder that is not there is walked")
+
+
 def paths_stay_in_the_store(store: Store, folder: str) -> None:
     """A path that leads out of the store is refused."""
     for path in ("../x", f"{folder}/../../x", "a//b", ".", "a\0b"):
@@ -208,6 +217,7 @@ CHECKS: tuple[Callable[[Store, str], None], ...] = (
     missing_documents_are_told,
     names_come_back,
     lists_go_on_after_a_name,
+    everything_is_walked,
     paths_stay_in_the_store,
     a_swap_needs_the_tag,
     what_is_deleted_is_gone,

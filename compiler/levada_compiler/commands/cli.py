@@ -28,6 +28,7 @@ _COMMANDS = {
     "retry": "Run again what failed of a run.",
     "graph": "Draw a pipeline as Mermaid text or SVG.",
     "explain": "Explain a diagnostic by its id.",
+    "store": "Try a store, or copy one.",
     "targets": "List the targets and what each can do.",
     "init": "Start a project that compiles and runs.",
     "completion": "Print a script for shell completion.",

@@ -165,7 +165,8 @@ class LocalExecutor(MachineExecutor):
 
     def _prepared_server(self) -> ServerClient:
         server = ServerClient()
-        server.order("prepare", "0", self._context.packages)
+        context = self._context
+        server.order("prepare", "0", {"packages": context.packages, "store": context.store.url})
         return server
 
     def _listen(self, timeout: float | None) -> list[Ended]:

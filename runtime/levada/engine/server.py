@@ -5,10 +5,10 @@ of the project. It adopts and ends whatever attempts leave behind, and ends with
 engine is gone, however that went.
 
 From the engine, each a line: ``start ID LENGTH`` followed by LENGTH bytes (the request as JSON),
-``signal ID NUMBER``, ``kill ID``; first of all ``prepare 0 LENGTH`` with the imports and the
-requirements of the steps to come, and ``preload 0 LENGTH`` with modules of installed
-distributions and the folders of the project. To the engine: ``preloaded 0 0|1`` (after 0 the
-server ends), ``started ID``, and ``exit ID STATUS`` with the status of waitpid.
+``signal ID NUMBER``, ``kill ID``; first of all ``prepare 0 LENGTH`` with the store's URL, the
+imports and the requirements of the steps to come, and ``preload 0 LENGTH`` with modules of
+installed distributions and the folders of the project. To the engine: ``preloaded 0 0|1`` (after 0
+the server ends), ``started ID``, and ``exit ID STATUS`` with the status of waitpid.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import select
 import signal
 import socket
 import warnings  # noqa: F401
+from contextlib import suppress
 
 from levada import (  # noqa: F401
     cache,
@@ -33,6 +34,7 @@ from levada import (  # noqa: F401
     request,
     return_types,
     runner,
+    store,
 )
 
 from . import preloading, processes
@@ -180,9 +182,15 @@ class Server:
 
 
 def _prepare(payload: bytes) -> None:
-    """Look at what is installed once: the attempts inherit it."""
-    for imports, requirements in json.loads(payload):
+    """Do once what the attempts inherit: look at what is installed, and load the store's client.
+
+    No request is made to the store: what is forked after one would hang.
+    """
+    told = json.loads(payload)
+    for imports, requirements in told["packages"]:
         environment.describe(imports, requirements)
+    with suppress(store.StoreError):  # an attempt will meet it again, and tell it
+        store.open_store(told["store"]).preload()
 
 
 def run_attempt(payload: bytes, start: str) -> int:

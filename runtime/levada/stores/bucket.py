@@ -7,7 +7,6 @@ writers one succeeds. Blobs need none: they are named by what is in them.
 from __future__ import annotations
 
 import json
-import os
 import time
 from io import BufferedReader, BytesIO, RawIOBase
 
@@ -21,12 +20,13 @@ from levada.store import (
     Store,
     StoreError,
     blob_name,
+    digest_of,
     unlink,
     unquote_name,
 )
 
 from .blob_cache import BlobCache
-from .bucket_clients import client
+from .bucket_clients import claim, client
 from .bucket_errors import Failure
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from io import FileIO
     from typing import Any, BinaryIO
 
-    from obstore import GetResult
+    from obstore import GetResult, ObjectMeta
     from obstore.store import ObjectStore
 
     from levada.store import Names
@@ -47,7 +47,7 @@ _AT_ONCE = 3
 #: Bytes from which a blob is kept on this machine.
 _CACHED = 64 << 10
 #: Seconds before a request that creates or swaps a document is sent again.
-_PAUSES = (0.1, 0.3, 1.0, 3.0, 6.0, 12.0, 20.0)
+_PAUSES = (0.1, 0.3, 1.0, 3.0, 6.0, 12.0)
 
 
 class BucketStore(Store):
@@ -71,36 +71,44 @@ class BucketStore(Store):
             )
         self.url = f"{scheme}://{bucket}" + (f"/{prefix}" if prefix else "")
         self._place = (scheme, bucket, unquote_name(prefix))
-        self._clients: dict[bool, ObjectStore] = {}
-        self._process = 0
         self._prepared = False
         self._cache_here: BlobCache | None = None
 
     # ---------------------------------------------------------------- requests
 
-    def _client(self, *, retries: bool = True) -> ObjectStore:
-        if self._process not in (0, os.getpid()):
-            raise StoreError(
-                f"the store {self.url} was used before the process was forked; start workers by"
-                " spawn (multiprocessing.set_start_method)"
-            )
-        self._process = os.getpid()
-        if retries not in self._clients:
-            self._clients[retries] = client(*self._place, retries=retries)
-        return self._clients[retries]
+    def preload(self) -> None:
+        """Make the clients, for the processes that are forked from this one; makes no request."""
+        for retries in (False, True):
+            client(*self._place, retries=retries)
 
-    def _asked(self, tried: str, request: Callable[[ObjectStore], Any]) -> Any:
-        """Give what a request gives; raises FileNotFoundError where there is no such object."""
+    def _client(self, *, retries: bool = False) -> ObjectStore:
+        claim(self.url)
+        return client(*self._place, retries=retries)
+
+    def _asked(
+        self, tried: str, request: Callable[[ObjectStore], Any], *, retries: bool = False
+    ) -> Any:
+        """Give what a request gives; raises FileNotFoundError where there is no such object.
+
+        It is sent again where that may help, by the client itself with ``retries``: a transfer
+        that consists of several requests goes on then where it was.
+        """
         from obstore.exceptions import BaseError
 
-        made = self._client()
-        try:
-            return request(made)
-        except (BaseError, OSError) as error:
-            failure = Failure(error)
-            if failure.is_missing or (not failure.status and isinstance(error, FileNotFoundError)):
-                raise FileNotFoundError(2, "no such object", tried) from error
-            raise failure.in_words(self.url, tried) from error
+        made = self._client(retries=retries)
+        for pause in (*(() if retries else _PAUSES), None):
+            try:
+                return request(made)
+            except (BaseError, OSError) as error:
+                failure = Failure(error)
+                if failure.is_missing or (
+                    not failure.status and isinstance(error, FileNotFoundError)
+                ):
+                    raise FileNotFoundError(2, "no such object", tried) from error
+                if pause is None or not failure.is_passing:
+                    raise failure.in_words(self.url, tried) from error
+                time.sleep(pause)
+        return None
 
     def _put_if(self, path: str, data: bytes, mode: Any) -> bool:
         """Write a document on a condition; False if that does not hold.
@@ -111,7 +119,7 @@ class BucketStore(Store):
         import obstore
         from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
-        made = self._client(retries=False)
+        made = self._client()
         is_unknown = False
         for pause in (*_PAUSES, None):
             try:
@@ -136,9 +144,12 @@ class BucketStore(Store):
             return False
 
     def _get(self, path: str, tried: str, **options: Any) -> GetResult:
+        """Begin to read what may be large, by a client that goes on where an answer broke off."""
         import obstore
 
-        found: GetResult = self._asked(tried, lambda made: obstore.get(made, path, **options))
+        found: GetResult = self._asked(
+            tried, lambda made: obstore.get(made, path, **options), retries=True
+        )
         return found
 
     # ---------------------------------------------------------------- the store itself
@@ -212,6 +223,7 @@ class BucketStore(Store):
                 lambda made: obstore.put(
                     made, name, file, chunk_size=_PART, max_concurrency=_AT_ONCE
                 ),
+                retries=True,
             )
 
     def open_blob(self, digest: str) -> BinaryIO:
@@ -221,22 +233,20 @@ class BucketStore(Store):
         if kept is not None:
             return kept
         try:
-            found = self._get(name, f"read {name}")
+            data, _ = self._small(name, CHUNK)
+            if data is None:
+                return self._downloaded(digest)
         except FileNotFoundError:
             raise MissingBlob(
                 f"{digest} is not in the store {self.url}; run the step that made it again"
             ) from None
-        if found.meta["size"] < _CACHED:
-            return BytesIO(self._body(found, name))
-        self._download(digest, found)
-        return self.open_blob(digest)
+        if len(data) >= _CACHED and digest_of(data) == digest:
+            self._cache.add_small(digest, data)
+        return BytesIO(data)
 
-    def _body(self, found: GetResult, name: str) -> bytes:
-        data: bytes = self._asked(f"read {name}", lambda _: found.bytes().to_bytes())
-        return data
-
-    def _download(self, digest: str, found: GetResult) -> None:
-        """Keep a blob here while its digest is computed. Raises DamagedBlob."""
+    def _downloaded(self, digest: str) -> BinaryIO:
+        """Keep a large blob here while its digest is computed; open it. Raises DamagedBlob."""
+        found = self._get(blob_name(digest), f"read {blob_name(digest)}")
         file, temporary = self._cache.new_temporary()
         hasher = sha256(b"", found.meta["size"])
         try:
@@ -246,15 +256,32 @@ class BucketStore(Store):
                     file.write(part)
             if f"sha256:{hasher.hexdigest()}" != digest:
                 raise DamagedBlob(digest, self.url)
+            opened = open(temporary, "rb")  # noqa: SIM115  the caller closes it
             self._cache.add(digest, temporary)
         except OSError as error:
             raise self.local_error(error) from error
         finally:
             unlink(temporary)
+        return opened
+
+    def _small(self, path: str, largest: int) -> tuple[bytes | None, ObjectMeta]:
+        """Give what is there and what is known of it; None for its bytes if they are too many.
+
+        Raises FileNotFoundError.
+        """
+        import obstore
+
+        def ask(made: ObjectStore) -> tuple[bytes | None, ObjectMeta]:
+            found = obstore.get(made, path)
+            is_small = found.meta["size"] <= largest
+            return found.bytes().to_bytes() if is_small else None, found.meta
+
+        given: tuple[bytes | None, ObjectMeta] = self._asked(f"read {path}", ask)
+        return given
 
     def _parts(self, found: GetResult, tried: str) -> Iterator[memoryview]:
         parts = iter(found.stream(min_chunk_size=CHUNK))
-        while (part := self._asked(tried, lambda _: next(parts, None))) is not None:
+        while (part := self._asked(tried, lambda _: next(parts, None), retries=True)) is not None:
             yield memoryview(part)
 
     def blob_path(self, digest: str) -> str | None:
@@ -295,14 +322,14 @@ class BucketStore(Store):
     def read_tagged(self, path: str) -> tuple[bytes, str]:
         """Read a document with a tag of what it is now, for `compare_and_swap`."""
         data, found = self._document(path)
-        version = {name: found.meta[name] for name in ("e_tag", "version")}
+        version = {"e_tag": found["e_tag"], "version": found["version"]}
         return data, json.dumps({name: each for name, each in version.items() if each})
 
-    def _document(self, path: str) -> tuple[bytes, GetResult]:
-        found = self._get(_checked(path), f"read {path}")
-        if found.meta["size"] > MAX_DOCUMENT:
+    def _document(self, path: str) -> tuple[bytes, ObjectMeta]:
+        data, found = self._small(_checked(path), MAX_DOCUMENT)
+        if data is None:
             raise FileNotFoundError(2, "too large for a document", path)
-        return self._body(found, path), found
+        return data, found
 
     def compare_and_swap(self, path: str, tag: str, data: bytes) -> bool:
         """Replace a document if it is still what `read_tagged` gave; False if it is not."""
@@ -343,6 +370,29 @@ class BucketStore(Store):
         inside = len(prefix) + 1
         found = {each[inside:].partition("/")[0] for each in self._asked(f"list {path}", ask)}
         return sorted(each for each in found if each > name)
+
+    def walk(self, path: str = "") -> Iterator[tuple[str, int]]:
+        """Yield the path and the size in bytes of all that is below a folder, in any order."""
+        import obstore
+
+        prefix, tried = _checked(path) if path else None, f"list {path or 'all of it'}"
+        pages = self._asked(tried, lambda made: iter(obstore.list(made, prefix)), retries=True)
+        while (page := self._asked(tried, lambda _: next(pages, None), retries=True)) is not None:
+            for each in page:
+                yield each["path"], each["size"]
+
+    def clock_skew(self, path: str) -> float:
+        """Write a document there; give by how many seconds the store's clock is ahead of ours.
+
+        A service tells whole seconds.
+        """
+        import obstore
+
+        before = time.time()
+        self.write_once(path, b"")
+        found = self._asked(f"read {path}", lambda made: obstore.head(made, _checked(path)))
+        skew: float = found["last_modified"].timestamp() - (before + time.time()) / 2
+        return 0.0 if abs(skew) < 1 else skew
 
     # ---------------------------------------------------------------- logs
 

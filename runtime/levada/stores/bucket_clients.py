@@ -37,14 +37,42 @@ _AZURE_IDENTITY = (
     *("AZURE_STORAGE_SAS_KEY", "AZURE_STORAGE_TOKEN", "AZURE_FEDERATED_TOKEN_FILE"),
     *("AZURE_CLIENT_SECRET", "AZURE_STORAGE_CLIENT_SECRET", "IDENTITY_ENDPOINT", "MSI_ENDPOINT"),
 )
+#: What variables that clients read begin with.
+_READ_BY_CLIENTS = ("AWS_", "AZURE_", "GOOGLE_", "STORAGE_", "SSL_", "HTTP", "http", "NO_", "no_")
 _in_memory: dict[str, ObjectStore] = {}
+_made: dict[tuple[object, ...], ObjectStore] = {}
+#: The process that has made the first request. The threads that answers come by are its own.
+_process = 0
+
+
+def claim(url: str) -> None:
+    """Say that this process is about to make a request.
+
+    Raises StoreError if it was forked from one that has: it would wait for good.
+    """
+    global _process
+    if _process not in (0, os.getpid()):
+        raise StoreError(
+            f"the store {url} cannot be used here: this process was forked from one that had used"
+            " a bucket; start workers by spawn (multiprocessing.set_start_method)"
+        )
+    _process = os.getpid()
 
 
 def client(scheme: str, bucket: str, prefix: str, *, retries: bool) -> ObjectStore:
-    """Make a client of a bucket, whose paths are below ``prefix``; no request is made.
+    """Give the client of a bucket, whose paths are below ``prefix``; no request is made.
 
-    Without ``retries`` each request is sent once. Raises StoreError.
+    Without ``retries`` each request is sent once. Making one takes 10 ms, so it is kept as long as
+    the variables are the same. Raises StoreError.
     """
+    read = [each for each in os.environ.items() if each[0].startswith(_READ_BY_CLIENTS)]
+    key = (scheme, bucket, prefix, retries, tuple(sorted(read)))
+    if key not in _made:
+        _made[key] = _new_client(scheme, bucket, prefix, retries=retries)
+    return _made[key]
+
+
+def _new_client(scheme: str, bucket: str, prefix: str, *, retries: bool) -> ObjectStore:
     try:
         from obstore.exceptions import BaseError
     except ImportError as error:

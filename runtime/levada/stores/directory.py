@@ -27,10 +27,13 @@ from levada.store import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from io import FileIO
     from typing import BinaryIO
 
 _TEMPORARY = "tmp"
+#: What only a store in a folder has.
+_OWN_FILES = (".gitignore", ".swap.lock")
 _STALE = 86_400.0  # seconds after which a temporary file has no writer any more
 # What opening a path says if no regular file that may be read is there.
 _NO_FILE = (
@@ -250,6 +253,26 @@ class DirectoryStore(Store):
         except OSError as error:
             raise self.local_error(error) from error
 
+    def walk(self, path: str = "") -> Iterator[tuple[str, int]]:
+        """Yield the path and the size in bytes of all that is below a folder, in any order.
+
+        What no store has is left out: links, and what is being written.
+        """
+        pending = [self._document(path) if path else self.root]
+        while pending:
+            try:
+                with os.scandir(pending.pop()) as entries:
+                    for entry in entries:
+                        inside = entry.path[len(self.root) + 1 :]
+                        if entry.is_dir(follow_symlinks=False) and inside != _TEMPORARY:
+                            pending.append(entry.path)
+                        elif entry.is_file(follow_symlinks=False) and inside not in _OWN_FILES:
+                            yield inside, entry.stat(follow_symlinks=False).st_size
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise self.local_error(error) from error
+
     def read_tagged(self, path: str) -> tuple[bytes, str]:
         """Read a document with a tag of what it is now, for `compare_and_swap`."""
         data = self.read(path)
@@ -262,7 +285,7 @@ class DirectoryStore(Store):
         target = self._document(path)
         self.prepare()
         try:
-            with open(f"{self.root}/.swap.lock", "ab") as lock:
+            with open(f"{self.root}/{_OWN_FILES[1]}", "ab") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed
                 if digest_of(self.read(path)) != tag:
                     return False
@@ -293,6 +316,14 @@ class DirectoryStore(Store):
             return
         except OSError as error:
             raise self.local_error(error) from error
+
+    def clock_skew(self, path: str) -> float:
+        """Write a document there; give by how many seconds the store's clock is ahead of ours."""
+        from time import time
+
+        before = time()
+        self.write_once(path, b"")
+        return os.stat(self._document(path)).st_mtime - (before + time()) / 2
 
     def local_path(self, path: str) -> str:
         """Give the path of a file to append to, its folder made."""
