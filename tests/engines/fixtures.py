@@ -31,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 ENGINES = {
     *("docker", "kubeflow", "kubeflow_server", "api_server", "cluster"),
     *("airflow", "airflow_2", "airflow_3"),
+    *("versitygw", "moto", "fake_gcs", "azurite", "bucket", "s3"),
 }
 
 
