@@ -13,7 +13,7 @@ from tests.engines.object_stores import programs, servers
 from tests.engines.object_stores.servers import Bucket
 from tests.engines.required import require_engine
 
-SERVERS = ("versitygw", "moto", "azurite")
+SERVERS = ("versitygw", "moto", "fake_gcs", "azurite")
 
 _numbers = itertools.count(1)
 
