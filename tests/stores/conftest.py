@@ -63,8 +63,8 @@ def fresh(server: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 
 def use(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give this process the bucket's environment, and no credentials of the machine."""
-    for name in os.environ:
-        if name.startswith(("AWS_", "AZURE_", "GOOGLE_")):
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "STORAGE_")):
             monkeypatch.delenv(name)
     for name, value in bucket.environment.items():
         monkeypatch.setenv(name, value)
