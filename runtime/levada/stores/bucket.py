@@ -60,15 +60,15 @@ class BucketStore(Store):
     def __init__(self, url: str) -> None:
         scheme, _, rest = url.partition("://")
         bucket, _, prefix = rest.partition("/")
-        prefix = prefix.strip("/")
+        prefix = prefix.removesuffix("/")
         parts = prefix.split("/") if prefix else []
+        if "?" in rest or "#" in rest or "@" in bucket:
+            raise StoreError(  # without the URL, which may have a key in it
+                f"the {scheme}:// URL of the store has more than a bucket and a prefix; credentials"
+                " and options are given by the cloud's environment variables"
+            )
         if not bucket or any(part in ("", ".", "..") for part in parts):
             raise StoreError(f"{url} names no place in a bucket; write {scheme}://bucket/prefix")
-        if "?" in rest or "#" in rest or "@" in bucket:
-            raise StoreError(
-                f"{url.partition('?')[0].partition('#')[0]} has more than a bucket and a prefix;"
-                " credentials and options are given by the cloud's environment variables"
-            )
         self.url = f"{scheme}://{bucket}" + (f"/{prefix}" if prefix else "")
         self._place = (scheme, bucket, unquote_name(prefix))
         self._prepared = False

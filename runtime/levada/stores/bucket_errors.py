@@ -21,6 +21,7 @@ _REGION = re.compile(r"expecting '([\w-]+)'|<Region>([\w-]+)</Region>")
 _LONGEST = 300  # characters of an answer that is none of these
 
 _NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"})
+_CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 _SKEWED = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 _REDIRECTED = frozenset(
@@ -53,14 +54,14 @@ class Failure:
     @property
     def is_conflict(self) -> bool:
         """Whether another request to the same object was under way; nothing was written then."""
-        return self.status == 409 and self.code not in _NO_BUCKET
+        return self.status == 409 and self.code in _CONFLICT
 
     @property
     def is_passing(self) -> bool:
         """Whether the same request may succeed later; whether it did what it should is unknown."""
         asked_for_credentials = any(host in self.text for host in _METADATA)
-        return self.status in (0, 408, 409, 429) or (
-            self.status >= 500 and not asked_for_credentials
+        return self.is_conflict or (
+            (self.status in (0, 408, 429) or self.status >= 500) and not asked_for_credentials
         )
 
     def in_words(self, url: str, tried: str) -> StoreError:

@@ -67,7 +67,10 @@ class _NotCopiedError(Exception):
 
 
 def _copy_one(source: Store, target: Store, path: str, *, is_there: bool) -> bool:
-    """Copy one object unless one of its size is there; gives whether it was. Raises _NotCopiedError."""
+    """Copy an object unless one of its size is there; gives whether it was.
+
+    Raises _NotCopiedError.
+    """
     name = path.rpartition("/")[2]
     if is_there and (path.startswith(_BLOBS) or name in FILES):
         return False
