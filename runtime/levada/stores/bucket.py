@@ -215,16 +215,22 @@ class BucketStore(Store):
             self._cache.add_small(digest, data)
 
     def _upload(self, name: str, local: str) -> None:
+        """Upload a file. Some services forget an upload whose last answer was lost: once more."""
         import obstore
 
-        with open(local, "rb") as file:
-            self._asked(
-                f"write {name}",
-                lambda made: obstore.put(
-                    made, name, file, chunk_size=_PART, max_concurrency=_AT_ONCE
-                ),
-                retries=True,
-            )
+        def put(made: ObjectStore) -> None:
+            with open(local, "rb") as file:
+                obstore.put(made, name, file, chunk_size=_PART, max_concurrency=_AT_ONCE)
+
+        tried = f"write {name}"
+        try:
+            self._asked(tried, put, retries=True)
+        except (StoreError, FileNotFoundError):
+            try:
+                self._asked(tried, put, retries=True)
+            except FileNotFoundError as error:
+                cause = error.__cause__ or error
+                raise Failure(cause).in_words(self.url, tried) from error
 
     def open_blob(self, digest: str) -> BinaryIO:
         """Open a blob to read, from now on kept here if it is large. Raises MissingBlob."""

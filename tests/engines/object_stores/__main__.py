@@ -1,9 +1,12 @@
-"""Install the servers: `python -m tests.engines.object_stores install`."""
+"""Install the servers, or resolve what comes from PyPI anew."""
 
 import sys
 
 from . import programs
 
-if sys.argv[1:] != ["install"]:
+if sys.argv[1:] == ["install"]:
+    programs.install()
+elif sys.argv[1:] == ["lock"]:
+    programs.lock()
+else:
     sys.exit(f"usage: {programs.INSTALL}")
-programs.install()

@@ -88,6 +88,12 @@ def install() -> None:
         programs.install(tuple(programs.packages), note)
 
 
+def lock() -> None:
+    """Resolve moto and Node.js anew; `go get` and `npm install` do it for the others."""
+    for requirements in (_MOTO_LOCK, _NODE_LOCK):
+        environments.lock(requirements.with_suffix(".in"))
+
+
 def _node_folder() -> Path:
     return environments.location("node", _NODE_LOCK)
 

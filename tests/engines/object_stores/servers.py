@@ -63,7 +63,12 @@ class Bucket:
 
 @contextlib.contextmanager
 def versitygw(folder: Path) -> Iterator[Bucket]:
-    """Start VersityGW on a folder: what is in the bucket is in files of that folder."""
+    """Start VersityGW on a folder: what is in the bucket is in files of that folder.
+
+    It checks signatures and checksums. A name cannot be an object and a folder: `a/b` after `a` is
+    409 ObjectParentIsFile, which obstore reads as AlreadyExistsError. A large PUT whose condition
+    fails is answered before its body is read, and the connection reset.
+    """
     # The gateway takes a folder below its root as a bucket of its root user.
     (folder / "data" / _NAME).mkdir(parents=True, exist_ok=True)
     with _running() as (keeper, port):
@@ -82,7 +87,10 @@ def versitygw(folder: Path) -> Iterator[Bucket]:
 
 @contextlib.contextmanager
 def moto() -> Iterator[Bucket]:
-    """Start moto's server, which keeps its data in memory and takes any key."""
+    """Start moto's server, which keeps its data in memory and takes any key.
+
+    As it checks no signature, a proxy may drop a condition's header before it.
+    """
     with _running() as (keeper, port), _scratch(keeper) as folder:
         command = [str(programs.moto()), "--host", _HOST, "--port", str(port)]
         keeper.start("moto", command, env={"HOME": str(folder)}, log=folder / "moto.log")
@@ -93,7 +101,10 @@ def moto() -> Iterator[Bucket]:
 
 @contextlib.contextmanager
 def fake_gcs() -> Iterator[Bucket]:
-    """Start fake-gcs-server, which keeps its data in memory and asks for no credentials."""
+    """Start fake-gcs-server, which keeps its data in memory and asks for no credentials.
+
+    Its XML API is ours in large part (`fake_gcs/xml_api`). A read ignores If-None-Match.
+    """
     with _running() as (keeper, port), _scratch(keeper) as folder:
         command = [
             *(str(programs.fake_gcs()), "-backend", "memory", "-scheme", "http"),
@@ -120,7 +131,7 @@ def fake_gcs() -> Iterator[Bucket]:
 
 @contextlib.contextmanager
 def azurite() -> Iterator[Bucket]:
-    """Start Azurite's blob service on a folder that is thrown away."""
+    """Start Azurite's blob service on a folder that is thrown away; it checks signatures."""
     with _running() as (keeper, port), _scratch(keeper) as folder:
         command = [
             *(str(programs.node()), str(programs.azurite()), "--silent"),
