@@ -11,7 +11,11 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("levada", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("levada")
 
-pytest_plugins = ["tests.engines.fixtures", "tests.cluster.fixtures"]
+pytest_plugins = [
+    "tests.engines.fixtures",
+    "tests.engines.object_stores.fixtures",
+    "tests.cluster.fixtures",
+]
 
 #: What takes long is collected where it is asked for: `make conformance-kubeflow-server`.
 collect_ignore = (

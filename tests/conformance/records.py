@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from levada.records import read_outcome
+from levada.records import read_outcome, run_path
 from levada.store import Store, open_store
 
 from tests.conformance.trace import StepRun, Trace, digest
 
 
-def records(store: str, pipeline: str, run_id: str) -> list[dict[str, Any]]:
+def records(store_url: str, pipeline: str, run_id: str) -> list[dict[str, Any]]:
     """The record of the last attempt of every node and iteration."""
-    run = run_folder(store, pipeline, run_id)
-    last: dict[Path, Path] = {}
-    for path in sorted(run.rglob("record.json"), key=lambda path: int(path.parent.name)):
-        last[path.parent.parent] = path
-    return [json.loads(path.read_text()) for path in last.values()]
+    last = {}
+    for record in sorted(_all_records(store_url, pipeline, run_id), key=lambda r: r["attempt"]):
+        last[record["node"], tuple(record["map_index"] or ())] = record
+    return list(last.values())
+
+
+def _all_records(store_url: str, pipeline: str, run_id: str) -> Iterator[dict[str, Any]]:
+    store = open_store(store_url)
+    for path, _ in store.walk(run_path(pipeline, run_id)):
+        if path.endswith("/record.json"):
+            yield json.loads(store.read(path))
 
 
 def run_folder(store: str, pipeline: str, run_id: str) -> Path:
     """Where a run's records are."""
     return Path(store, "runs", pipeline, quote(run_id, safe="._+:@=-"))
+
+
+def outputs(store_url: str, pipeline: str, run_id: str) -> list[Any]:
+    """The trees of what a run returned; none if it has left no outcome."""
+    outcome = read_outcome(open_store(store_url), pipeline, run_id)
+    return [] if outcome is None else list(outcome["outputs"])
 
 
 def trace(store_url: str, pipeline: str, run_id: str, status: str, outputs: list[Any]) -> Trace:
@@ -44,8 +57,7 @@ def times(
 ) -> dict[tuple[str, tuple[int, ...]], tuple[str, str]]:
     """When the first attempt of every node and iteration began, and when the last one was over."""
     found: dict[tuple[str, tuple[int, ...]], tuple[str, str]] = {}
-    for path in run_folder(store, pipeline, run_id).rglob("record.json"):
-        record = json.loads(path.read_text())
+    for record in _all_records(store, pipeline, run_id):
         key = record["node"], tuple(record["map_index"] or ())
         began, over = found.get(key, (record["started"], record["finished"]))
         found[key] = min(began, record["started"]), max(over, record["finished"])

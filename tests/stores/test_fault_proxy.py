@@ -29,9 +29,9 @@ from tests.engines.fault_proxy import (
     Rule,
     fault_proxy,
 )
+from tests.engines.object_stores.fixtures import fresh, use
 from tests.engines.object_stores.servers import Bucket
 
-from .conftest import fresh, use
 from .test_servers import MIB, CloudStore
 
 if TYPE_CHECKING:

@@ -171,7 +171,7 @@ class Source:
             self.store.open_blob(self.artifact.digest).close()  # Says so if there is none at all.
             raise DamagedBlob(self.artifact.digest, self.store.url)
         with self.store.open_blob(self.artifact.digest) as blob:
-            self.artifact.check_size(os.fstat(blob.fileno()).st_size)
+            self.artifact.check_size(blob.seek(0, os.SEEK_END))
 
 
 def register(materializer: Materializer) -> Materializer:

@@ -250,7 +250,8 @@ def _load_file(store: Store, digest: str, target: str, executable: bool, *, size
 def copy_blob(store: Store, digest: str, target: str) -> None:
     """Copy a blob to a new file, verified. Raises DamagedBlob or another StoreError."""
     with store.open_blob(digest) as blob, open(target, "xb", buffering=0) as file:
-        hasher = sha256(b"", os.fstat(blob.fileno()).st_size)
+        hasher = sha256(b"", blob.seek(0, os.SEEK_END))
+        blob.seek(0)
         while chunk := blob.read(CHUNK):
             hasher.update(chunk)
             written = file.write(chunk)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 
 from levada.store import StoreError, blob_name
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 FOLDER, SIZE = "LEVADA_BLOB_CACHE", "LEVADA_BLOB_CACHE_SIZE"
 _UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _DEFAULT_SIZE = 10 << 30  # bytes
-#: Seconds in which what was used is in use: another process may have been given its path.
+#: Seconds in which what was used is in use (another process may have been given its path), and
+#: between two looks at all of it.
 _IN_USE = 600.0
 
 
@@ -33,7 +35,7 @@ class BlobCache(DirectoryStore):
     def __init__(self, folder: str | None = None, size: int | None = None) -> None:
         super().__init__(_folder() if folder is None else folder)
         self._size = _size() if size is None else size
-        self._room = 0  #: bytes that may be added before the next look at all of it
+        self._room = self._size // 10  #: bytes that may be added before all of it is looked at
 
     def find(self, digest: str) -> BinaryIO | None:
         """Open a blob that is here, from now on the one that was used last."""
@@ -64,9 +66,12 @@ class BlobCache(DirectoryStore):
         self._make_room(len(data))
 
     def _make_room(self, size: int) -> None:
-        """Remove what was used least lately; all is looked at once for a tenth of the size."""
+        """Remove what was used least lately.
+
+        All is looked at once for a tenth of the size, and when nobody has for some time.
+        """
         self._room -= size
-        if self._room > 0:
+        if self._room > 0 and self._was_looked_at():
             return
         found = sorted(self._blobs())
         total = sum(size for _, size, _ in found)
@@ -79,6 +84,20 @@ class BlobCache(DirectoryStore):
                 continue  # another process makes room too
             total -= size
         self._room = self._size // 10
+
+    def _was_looked_at(self) -> bool:
+        """Whether a process has looked at all of it lately; if not, this one is about to."""
+        mark = f"{self.root}/looked-at"
+        try:
+            if os.stat(mark).st_mtime > time.time() - _IN_USE:
+                return True
+            os.utime(mark)
+        except FileNotFoundError:
+            with suppress(OSError), open(mark, "xb"):
+                pass
+        except OSError:
+            return True  # It is another user's.
+        return False
 
     def _blobs(self) -> Iterator[tuple[float, int, str]]:
         """Yield when each was used last, its size and its path."""

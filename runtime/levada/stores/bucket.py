@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from io import BufferedReader, BytesIO, RawIOBase
 
 from levada.hashing import sha256
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 _PART = 16 << 20
 #: Parts that are on their way at once: with them an upload holds 48 MiB.
 _AT_ONCE = 3
-#: Bytes from which a blob is kept on this machine.
-_CACHED = 64 << 10
 #: Seconds before a request that creates or swaps a document is sent again.
 _PAUSES = (0.1, 0.3, 1.0, 3.0, 6.0, 12.0)
 
@@ -201,17 +200,21 @@ class BucketStore(Store):
     def publish(self, digest: str, temporary: str) -> None:
         """Upload a file as the blob, and keep it here."""
         self._upload(blob_name(digest), temporary)
-        self._cache.add(digest, temporary)
+        with suppress(StoreError):  # the disk is full, but the blob is in the store
+            self._cache.add(digest, temporary)
 
     def publish_small(self, digest: str, data: bytes) -> None:
-        """Upload a blob that is in memory, and keep it here if it is worth it."""
+        """Upload a blob that is in memory, and keep it here."""
         import obstore
 
         name = blob_name(digest)
         self._asked(
             f"write {name}", lambda made: obstore.put(made, name, data, use_multipart=False)
         )
-        if len(data) >= _CACHED:
+        self._keep_small(digest, data)
+
+    def _keep_small(self, digest: str, data: bytes) -> None:
+        with suppress(StoreError):  # the disk is full, and what is not kept is asked for again
             self._cache.add_small(digest, data)
 
     def _upload(self, name: str, local: str) -> None:
@@ -233,7 +236,7 @@ class BucketStore(Store):
                 raise Failure(cause).in_words(self.url, tried) from error
 
     def open_blob(self, digest: str) -> BinaryIO:
-        """Open a blob to read, from now on kept here if it is large. Raises MissingBlob."""
+        """Open a blob to read, from now on kept here. Raises MissingBlob."""
         name = blob_name(digest)
         kept = self._cache.find(digest)
         if kept is not None:
@@ -246,8 +249,8 @@ class BucketStore(Store):
             raise MissingBlob(
                 f"{digest} is not in the store {self.url}; run the step that made it again"
             ) from None
-        if len(data) >= _CACHED and digest_of(data) == digest:
-            self._cache.add_small(digest, data)
+        if digest_of(data) == digest:
+            self._keep_small(digest, data)
         return BytesIO(data)
 
     def _downloaded(self, digest: str) -> BinaryIO:
@@ -293,9 +296,7 @@ class BucketStore(Store):
     def blob_path(self, digest: str) -> str | None:
         """Give the path of the blob that is kept here; None if the store has none."""
         try:
-            with self.open_blob(digest) as blob:
-                if isinstance(blob, BytesIO):
-                    self._cache.add_small(digest, blob.getvalue())
+            self.open_blob(digest).close()
         except MissingBlob:
             return None
         return self._cache.blob_path(digest)

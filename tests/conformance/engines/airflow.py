@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from tests.conformance import records
 from tests.conformance.case import Case
@@ -26,7 +24,7 @@ def start_all(server: Airflow, cases: list[Case], folder: Path) -> dict[str, Run
     }
 
 
-def trace(server: Airflow, case: Case, run: Run, place: Path | None = None) -> Trace:
+def trace(server: Airflow, case: Case, run: Run, place: Path | str | None = None) -> Trace:
     """Wait for the run of a case and read what it did from its records.
 
     They are in the Airflow's own store, or at another `place`.
@@ -34,8 +32,7 @@ def trace(server: Airflow, case: Case, run: Run, place: Path | None = None) -> T
     (ended,) = server.wait([run], SECONDS)
     status = {"success": "succeeded"}.get(str(ended.state), str(ended.state))
     store = str(place or server.store)
-    outcome = records.run_folder(store, case.pipeline, ended.run_id) / "outcome.json"
-    outputs: list[Any] = json.loads(outcome.read_text())["outputs"] if outcome.exists() else []
+    outputs = records.outputs(store, case.pipeline, ended.run_id)
     return records.trace(store, case.pipeline, ended.run_id, status, outputs)
 
 

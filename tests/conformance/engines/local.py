@@ -13,9 +13,9 @@ from tests.conformance.case import Case
 from tests.conformance.trace import Trace
 
 
-def run(case: Case, folder: Path) -> Trace:
-    """Run one case with an empty store."""
-    store = str(folder / "store")
+def run(case: Case, folder: Path, url: str | None = None) -> Trace:
+    """Run one case with an empty store, by default in a folder."""
+    store = url or str(folder / "store")
     parameters = folder / "parameters.json"
     parameters.write_text(json.dumps(case.given(folder / "local")))
     command = [str(Path(sys.executable).parent / "levada"), "run", f"{case.module}:{case.pipeline}"]
@@ -25,6 +25,5 @@ def run(case: Case, folder: Path) -> Trace:
     if done.returncode > 1 or not done.stdout:
         raise AssertionError(f"levada run exited {done.returncode}:\n{done.stderr}")
     said = json.loads(done.stdout)
-    outcome = records.run_folder(store, case.pipeline, said["run_id"]) / "outcome.json"
-    outputs = json.loads(outcome.read_text())["outputs"]
+    outputs = records.outputs(store, case.pipeline, said["run_id"])
     return records.trace(store, case.pipeline, said["run_id"], said["status"], outputs)
