@@ -5,8 +5,8 @@ is new in them every few seconds, as documents ``log.000001``, ``log.000002``, â
 the whole; so a log can be followed, and outlives a machine. At the end the whole is stored as
 ``log``, and the parts are removed: by the attempt, or by the process if the attempt is gone.
 
-The process is started anew, not forked: see `levada.stores.bucket`. Most attempts are over before
-it has anything to send, so it imports nothing until then.
+Most attempts are over before there is anything to send: the process is forked, waits, and only then
+becomes a new program, since a forked process cannot use a bucket (`levada.stores.bucket`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import sys
 import time
+import warnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from levada.store import Store
 
 #: The files of a spool that are uploaded.
@@ -42,47 +44,46 @@ class LogUpload:
         self._spool = spool
         self._process = 0
         self._control = -1
-        self._started = 0.0  # of the monotonic clock
 
     def start(self) -> None:
         """Start the process; it ends by itself if this one ends."""
         os.makedirs(self._spool, exist_ok=True)
-        read, self._control = os.pipe()
         told = {"url": self._store.url, "folder": self._folder, "spool": self._spool}
         told["path"] = os.pathsep.join(sys.path)
         command = [sys.executable, "-I", "-S", __file__, json.dumps(told)]
-        actions = [
-            (os.POSIX_SPAWN_DUP2, read, 0),
-            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-        ]
-        try:
-            self._process = os.posix_spawn(
-                sys.executable, command, os.environ, file_actions=actions, setpgroup=0
-            )
-        finally:
-            os.close(read)
-        self._started = time.monotonic()
+        read, self._control = os.pipe()
+        with warnings.catch_warnings():
+            # Other threads may be there: the child waits and becomes another program.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._process = os.fork()
+        if self._process == 0:
+            _wait_and_become(command, read, self._control)
+        os.close(read)
 
     def finish(self) -> None:
         """Store the whole files in place of their parts. Raises StoreError."""
         has_parts = True
         try:
-            if time.monotonic() < self._started + _FIRST / 2:  # it has not begun
-                os.kill(self._process, signal.SIGKILL)
-                os.waitpid(self._process, 0)
-                has_parts = False
-            else:
-                has_parts = self._end()
-        except (BrokenPipeError, ChildProcessError, ProcessLookupError):
+            os.write(self._control, _OVER)
+            status = os.waitpid(self._process, 0)[1]
+            has_parts = os.waitstatus_to_exitcode(status) != 0
+        except (BrokenPipeError, ChildProcessError):
             pass  # It was killed, or waited for by the step itself.
         os.close(self._control)
         store_whole(self._store, self._folder, self._spool, has_parts=has_parts)
 
-    def _end(self) -> bool:
-        """Have the process end; gives whether it has sent parts."""
-        os.write(self._control, _OVER)
-        status = os.waitpid(self._process, 0)[1]
-        return os.waitstatus_to_exitcode(status) != 0
+
+def _wait_and_become(command: list[str], read: int, write: int) -> NoReturn:
+    """Wait, in the forked child, until there may be something to send; then run the uploader."""
+    try:
+        os.setpgid(0, 0)  # An interrupt from the terminal is for the attempt.
+        os.close(write)
+        os.dup2(read, 0)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not select.select([0], [], [], _FIRST)[0] or os.read(0, 1) != _OVER:
+            os.execv(command[0], command)  # noqa: S606  there is no shell in it
+    finally:
+        os._exit(0)
 
 
 def store_whole(store: Store, folder: str, spool: str, *, has_parts: bool = True) -> None:
@@ -110,7 +111,7 @@ class _Uploader:
 
     def run(self) -> int:
         """Give the exit status."""
-        wait, parent = _FIRST, os.getppid()
+        wait, parent = 0.0, os.getppid()
         while not select.select([0], [], [], wait)[0] and os.getppid() == parent:
             began = time.monotonic()
             self._send_parts()
