@@ -117,7 +117,8 @@ def _pod_arguments(own: Mapping[str, Any], options: Options) -> dict[str, Text]:
     if wanted := pods.resources(own.get("resources") or {}):
         container["resources"] = wanted
     if own.get("secrets"):
-        container["env"] = pods.secret_variables(own["secrets"], options.secret)
+        secrets = pods.secret_variables(own["secrets"], options.secret)
+        container["env"] = [*_store_variables(options), *secrets]
     volumes = pods.Volumes()
     volumes.add(own.get("volumes") or ())
     if volumes.mounts:
@@ -156,7 +157,7 @@ def _around(own: Mapping[str, Any], options: Options, program: Container) -> dic
         "volumes": [volume for volume in volumes.volumes if volume not in shared],
     }
     container = {
-        "env": pods.variables({RAN_IN: FOLDER}),
+        "env": [*_store_variables(options), *pods.variables({RAN_IN: FOLDER})],
         "volumeMounts": [mount for mount in volumes.mounts if mount["name"] == "levada"],
     }
     return {"pod": literal(pod), "container": literal(container)}
@@ -194,7 +195,18 @@ def _pod(options: Options) -> dict[str, Any]:
 
 def _container(options: Options) -> dict[str, Any]:
     mounts = _volumes(options).mounts
-    return {"securityContext": pods.container_security(), "volumeMounts": mounts}
+    environment = _store_variables(options)
+    return {
+        **({"env": environment} if environment else {}),
+        "securityContext": pods.container_security(),
+        "volumeMounts": mounts,
+    }
+
+
+def _store_variables(options: Options) -> list[dict[str, Any]]:
+    """The variables by which pods reach the store, beside its URL."""
+    plain = pods.variables(options.store_environment)
+    return [*plain, *pods.secret_variables(options.store_secrets)]
 
 
 def _volumes(options: Options) -> pods.Volumes:

@@ -15,6 +15,8 @@ from levada_compiler.options import (
     choice,
 )
 
+from ..pods.option_kinds import REFERENCES, VARIABLES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +96,16 @@ class Options(OptionTable):
         "The store as containers reach it: a URL, or a folder in one of the `volumes`.",
         example='"s3://bucket/levada"',
         otherwise="required with containers",
+    )
+    store_environment = Option[dict[str, str]](
+        VARIABLES,
+        {},
+        "Variables of pods by which the store's service is reached: region, endpoint.",
+    )
+    store_secrets = Option[dict[str, str]](
+        REFERENCES,
+        {},
+        "Variables of pods with the store's credentials, from Secrets, where no role gives any.",
     )
     volumes = Option[list[dict[str, Any]]](
         Kind(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 
+from levada.store import BUCKETS
 from levada_compiler.origin import made_from
 from levada_compiler.program.ir import Call, Fail, Group, Program, Result, walk
 
@@ -203,6 +204,14 @@ class _File:
             'PYTHON = os.environ.get("LEVADA_PYTHON") or sys.executable',
         ]
 
+    def _bucket(self) -> list[str]:
+        """The store of processes, where it is in a bucket; a worker may have another one."""
+        store = self._where.store or ""
+        if PROCESS not in self._executors() or store.partition("://")[0] not in BUCKETS:
+            return []
+        self._called.add("os")
+        return [f'    "LEVADA_STORE": os.environ.get("LEVADA_STORE") or {string(store)},']
+
     def _secrets(self) -> list[str]:
         """The variables of all secrets: a process of the worker has the values of each."""
         calls = (node for node in walk(self._program.body) if isinstance(node, Call))
@@ -222,6 +231,7 @@ class _File:
             f'    "LEVADA_SOURCE": {string(self._program.source)},',
             f'    "LEVADA_PIPELINE_FILE": {string(self._program.file)},',
             *self._secrets(),
+            *self._bucket(),
             '    "LEVADA_ENGINE": (',
             "        \"{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,\"",
             "        \" 'map_index': ti.map_index, 'try_number': ti.try_number,\"",

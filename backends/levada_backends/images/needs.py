@@ -11,7 +11,7 @@ from levada_compiler.diagnostics.diagnostic import Diagnostic
 from levada_compiler.program.ir import RUN_VALUES
 from levada_compiler.slotted import dataclass, field
 
-from . import flow
+from . import flow, store_client
 from .distributions import declared_name
 from .imports import ImportFinder
 from .slice import Slice
@@ -78,7 +78,9 @@ class NeedsFinder:
         """Find what a step needs that is given these values (of :func:`.flow.producers`)."""
         path = self.path(step)
         needs = StepNeeds(step, path, Slice(self.code), locked)
+        self._add_store_client(needs)
         if step.module == RUN_VALUES:
+            needs.parents = locked.closure(dict.fromkeys(needs.reasons, ()))
             return needs
         needs.slice.add_step(path, step.function)
         libraries = self._add_values(needs, given)
@@ -182,6 +184,12 @@ class NeedsFinder:
                 reason = Reason(f"values of `{library}` are kept and loaded with it")
                 for name in (each for module in formats for each in needs.locked.providers(module)):
                     needs.reasons.setdefault(name, reason)
+
+    def _add_store_client(self, needs: StepNeeds) -> None:
+        """Add the client of the store, where that is in a bucket."""
+        if store_client.requirements(self.code.project.settings):
+            for name in needs.locked.providers(store_client.PACKAGE):
+                needs.reasons[name] = Reason("the store is in a bucket (`store` in pyproject.toml)")
 
     def _add_required(self, needs: StepNeeds, requirements: Iterable[str]) -> None:
         for text in requirements:

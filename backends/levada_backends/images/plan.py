@@ -19,7 +19,7 @@ from levada_compiler.diagnostics.diagnostic import Diagnostic
 from levada_compiler.program.ir import RUN_VALUES
 from levada_compiler.slotted import dataclass, replace
 
-from . import flow, layout, places, requirements
+from . import flow, layout, places, requirements, store_client
 from .distributions import Locked
 from .image import OCI_FILE, ImageError, ImageSpec
 from .lock import Inputs, Lock, LockedImage, Resolution, differences
@@ -135,8 +135,9 @@ class Planner:
     # ---------------------------------------------------------------- requirements
 
     def required(self, step: Step) -> tuple[str, ...]:
-        """What a step declares, and what its values are kept with."""
-        return tuple(dict.fromkeys((*_requirements(step), *flow.formats(step))))
+        """What a step declares, and what its values are kept with, and where."""
+        of_store = store_client.requirements(self.project.settings)
+        return tuple(dict.fromkeys((*_requirements(step), *flow.formats(step), *of_store)))
 
     def _resolutions(self, *, upgrade: bool) -> dict[str, Resolution]:
         """What each step's requirements are locked to: all together, or apart where they differ."""

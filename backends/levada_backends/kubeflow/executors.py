@@ -229,10 +229,15 @@ class Executors:
             "image": self._image(task, task.called),
             "command": list(COMMAND),
             "args": [],
-            "env": [{"name": "LEVADA_STORE", "value": self._options.store_url}],
+            "env": self._store_environment(),
         }
         wanted = _resources(settings.get("resources") or {})
         return content | ({"resources": wanted} if wanted else {})
+
+    def _store_environment(self) -> list[dict[str, str]]:
+        options = self._options
+        variables = {"LEVADA_STORE": options.store_url, **options.store_environment}
+        return [{"name": name, "value": value} for name, value in variables.items()]
 
     def _paths(self, task: Task, call: Call) -> dict[str, str]:
         """Where KFP has the files of a program: for what stages, or for what collects them."""
@@ -273,6 +278,10 @@ class Executors:
     def _of_program(self, settings: dict[str, Any]) -> dict[str, Any]:
         """The same for a program, which does not see the store."""
         content = self._of_kubernetes(settings)
+        if settings.get("secrets"):
+            content["secretAsEnv"] = _secrets(settings["secrets"], self._options.secret)
+        else:
+            content.pop("secretAsEnv", None)
         del content["fieldPathAsEnv"]
         mounts = [_mount(volume) for volume in settings.get("volumes") or []]
         content.pop("pvcMount", None)
@@ -287,8 +296,8 @@ class Executors:
         mounts = [*claims, *(settings.get("volumes") or [])]
         if mounts:
             content["pvcMount"] = [_mount(volume) for volume in mounts]
-        if settings.get("secrets"):
-            content["secretAsEnv"] = _secrets(settings["secrets"], options.secret)
+        if secrets := {**options.store_secrets, **(settings.get("secrets") or {})}:
+            content["secretAsEnv"] = _secrets(secrets, options.secret)
         if settings.get("node_selector"):
             content["nodeSelector"] = {"labels": settings["node_selector"]}
         if settings.get("tolerations"):

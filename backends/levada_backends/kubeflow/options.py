@@ -8,7 +8,15 @@ from __future__ import annotations
 from levada_compiler.options import FLAG, MAPPING, TEXT, Kind, Option, OptionTable, choice
 
 from ..pods import names, store
-from ..pods.option_kinds import ANNOTATIONS, IMAGE, LABELS, OBJECT_NAME, OBJECT_NAMES
+from ..pods.option_kinds import (
+    ANNOTATIONS,
+    IMAGE,
+    LABELS,
+    OBJECT_NAME,
+    OBJECT_NAMES,
+    REFERENCES,
+    VARIABLES,
+)
 from .artifacts import ARTIFACT_TYPES
 from .schedule import same_zone
 
@@ -88,6 +96,14 @@ class Options(OptionTable):
         "",
         "The PersistentVolumeClaim of the store, for all pods.",
         otherwise=f'"{_CLAIM}"',
+    )
+    store_environment = Option[dict[str, str]](
+        VARIABLES, {}, "Variables by which the store's service is reached: region, endpoint."
+    )
+    store_secrets = Option[dict[str, str]](
+        REFERENCES,
+        {},
+        "Variables with the store's credentials, from Secrets, where no role gives any.",
     )
     secret = Option[str](OBJECT_NAME, "", "The Secret of references that name a key alone.")
     image_pull_policy = Option[str](

@@ -224,9 +224,14 @@ class Manifests:
             yield {
                 "apiVersion": "v1",
                 "kind": "ServiceAccount",
-                "metadata": self._metadata(pods.account(self._program.name, role), role),
+                "metadata": self._account_metadata(role),
                 "automountServiceAccountToken": role == "driver",
             }
+
+    def _account_metadata(self, role: str) -> dict[str, Any]:
+        made = self._metadata(pods.account(self._program.name, role), role)
+        own = self._options.account_annotations
+        return {**made, "annotations": {**made.get("annotations", {}), **own}} if own else made
 
     def _role(self) -> dict[str, Any]:
         """No secrets, no pods to be made, nothing to be deleted."""

@@ -14,7 +14,9 @@ from ..pods.option_kinds import (
     LABELS,
     OBJECT_NAME,
     OBJECT_NAMES,
+    REFERENCES,
     STRICT_NAME,
+    VARIABLES,
 )
 
 if TYPE_CHECKING:
@@ -96,6 +98,20 @@ class Options(OptionTable):
         "The PersistentVolumeClaim of the store; none where `store` is a URL.",
         example=f'"{_CLAIM}"',
         otherwise=f'"{_CLAIM}"',
+    )
+    store_environment = Option[dict[str, str]](
+        VARIABLES, {}, "Variables by which the store's service is reached: region, endpoint."
+    )
+    store_secrets = Option[dict[str, str]](
+        REFERENCES,
+        {},
+        "Variables with the store's credentials, from Secrets, where no role gives any.",
+    )
+    account_annotations = Option[dict[str, str]](
+        ANNOTATIONS,
+        {},
+        "Annotations of the service accounts: the role that the store is used with.",
+        example='{ "eks.amazonaws.com/role-arn" = "arn:aws:iam::1:role/levada" }',
     )
     user = Option[int | None](
         _USER,

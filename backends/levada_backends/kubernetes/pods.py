@@ -11,7 +11,7 @@ from levada.driver.jobs import QUEUE
 from levada.driver.pods import PROGRAM
 from levada.programs import FOLDER
 
-from ..pods import container, names
+from ..pods import container, names, store
 from .options import PLAN_FOLDER
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _volumes(options: Options) -> container.Volumes:
 
 
 def _store_variables(options: Options) -> list[dict[str, Any]]:
-    return container.variables({"LEVADA_STORE": options.store_url})
+    return store.variables(options.store_url, options.store_environment, options.store_secrets)
 
 
 def _container(name: str, image: str, volumes: container.Volumes) -> dict[str, Any]:

@@ -41,6 +41,29 @@ def _accepted(labels: bool) -> Callable[[str, object], dict[str, str]]:
     return read
 
 
+def _variables(name: str, value: object) -> dict[str, str]:
+    table = MAPPING.read(name, value)
+    for variable in table:
+        if not (variable.isascii() and variable.isidentifier()):
+            raise ValueError(f"{name} has `{variable}`, which is no name of a variable")
+    return table
+
+
+def _references(name: str, value: object) -> dict[str, str]:
+    table = _variables(name, value)
+    for variable, reference in table.items():
+        secret, _, key = reference.partition("/")
+        if not key or names.subdomain_problem(secret):
+            problem = f'{name} has `{variable} = "{reference}"`, which is no "secret/key"'
+            raise ValueError(problem)
+    return table
+
+
+#: Variables with their values, and variables with the Secret and the key that has the value.
+VARIABLES = Kind(_variables, "Mapping[str, str]", MAPPING.schema, '{ AWS_REGION = "eu-central-1" }')
+REFERENCES = Kind(
+    _references, "Mapping[str, str]", MAPPING.schema, '{ AWS_ACCESS_KEY_ID = "levada-s3/id" }'
+)
 #: A name in Kubernetes, and one of the strict kind: of a namespace, or of a pod's volume.
 OBJECT_NAME = _named(names.subdomain_problem, "name in Kubernetes", '"name"')
 STRICT_NAME = _named(names.label_problem, "name in Kubernetes", '"name"')

@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+from . import container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+def variables(
+    url: str, environment: Mapping[str, str], secrets: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The environment variables of a container that uses the store."""
+    plain = container.variables({"LEVADA_STORE": url, **environment})
+    return [*plain, *container.secret_variables(secrets)]
+
 
 def problem(store: str, claim: str | None) -> str:
     """What is wrong with a place and the claim that is mounted there; nothing if nothing is."""

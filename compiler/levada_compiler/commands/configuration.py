@@ -43,12 +43,29 @@ def tables(project: Project) -> dict[str, Table]:
     return found
 
 
+def bucket(project: Project) -> str:
+    """The store of the project if that is in a bucket, and so is the same everywhere; or nothing.
+
+    A folder is one of the machine that runs `levada run`.
+    """
+    from levada.project import ProjectError
+    from levada.store import BUCKETS
+
+    try:
+        store = project.settings.get("store")
+    except ProjectError:
+        return ""
+    is_bucket = isinstance(store, str) and store.partition("://")[0] in BUCKETS
+    return str(store) if is_bucket else ""
+
+
 def resolve(
-    configured: Mapping[str, Table], targets: Sequence[Target], choice: Choice
+    configured: Mapping[str, Table], targets: Sequence[Target], choice: Choice, store: str = ""
 ) -> dict[str, Table]:
     """The options of each of these targets by its name.
 
-    Raises UsageError for an environment or an option that there is not.
+    ``store`` is what a target has that says nothing of its store. Raises UsageError for an
+    environment or an option that there is not.
     """
     _find_environment(configured, [target.name for target in targets], choice.environment)
     options = {
@@ -57,6 +74,13 @@ def resolve(
     }
     for target in targets:
         _refuse_unknown(target, options[target.name])
+        own = options[target.name]
+        if (
+            store
+            and "store" in (_known(target) or ())
+            and not own.keys() & {"store", "store_claim"}
+        ):
+            options[target.name] = {**own, "store": store}
     for word in choice.overrides:
         _override(options, targets, *_read(word))
     return options

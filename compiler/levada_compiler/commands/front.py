@@ -88,7 +88,7 @@ def check(
     configured = configuration.tables(project)
     asked = tuple(targets.load(name) for name in configured) if chosen is None else tuple(chosen)
     choice = choice or configuration.Choice()
-    options = configuration.resolve(configured, asked, choice)
+    options = configuration.resolve(configured, asked, choice, configuration.bucket(project))
     compilation = compile_file(path, pipeline)
     wanted = getattr(compilation, several) if several and not pipeline else ()
     results = list(_compiled(path, wanted)) if len(wanted) > 1 else [compilation]

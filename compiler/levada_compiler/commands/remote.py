@@ -99,7 +99,8 @@ def place(
     configured = configuration.tables(project)
     target = targets.load(name) if name else _only(configured)
     choice = configuration.Choice(environment, overrides)
-    options = configuration.resolve(configured, [target], choice)[target.name]
+    store = configuration.bucket(project)
+    options = configuration.resolve(configured, [target], choice, store)[target.name]
     return Place(target, environment, options, project)
 
 
