@@ -62,8 +62,10 @@ class Bucket:
 
 
 @contextlib.contextmanager
-def versitygw(folder: Path) -> Iterator[Bucket]:
+def versitygw(folder: Path, host: str = _HOST) -> Iterator[Bucket]:
     """Start VersityGW on a folder: what is in the bucket is in files of that folder.
+
+    It listens at ``host``, an address of this machine: that by which pods see it, for instance.
 
     It checks signatures and checksums. A name cannot be an object and a folder: `a/b` after `a` is
     409 ObjectParentIsFile, which obstore reads as AlreadyExistsError. A large PUT whose condition
@@ -74,15 +76,15 @@ def versitygw(folder: Path) -> Iterator[Bucket]:
     with _running() as (keeper, port):
         access, secret = ("levada", "open-sesame")
         command = [str(programs.versitygw()), "--access", access, "--secret", secret]
-        listen = ("--port", f"{_HOST}:{port}", "--quiet")
+        listen = ("--port", f"{host}:{port}", "--quiet")
         keeper.start(
             "versitygw",
             [*command, *listen, "posix", str(folder / "data")],
             env={},
             log=folder / "versitygw.log",
         )
-        _wait(keeper, port)
-        yield _s3_bucket(port, access, secret)
+        _wait(keeper, port, host)
+        yield _s3_bucket(port, access, secret, host)
 
 
 @contextlib.contextmanager
@@ -164,11 +166,11 @@ def _scratch(keeper: Keeper) -> Iterator[Path]:
     yield folder
 
 
-def _s3_bucket(port: int, access: str, secret: str) -> Bucket:
+def _s3_bucket(port: int, access: str, secret: str, host: str = _HOST) -> Bucket:
     environment = {
         "AWS_ACCESS_KEY_ID": access,
         "AWS_SECRET_ACCESS_KEY": secret,
-        "AWS_ENDPOINT_URL": f"http://{_HOST}:{port}",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         "AWS_REGION": "us-east-1",
         "AWS_ALLOW_HTTP": "true",
         # Else a client that finds no key asks the metadata service of EC2, and waits for it.
@@ -206,18 +208,18 @@ def _ask(
             raise RuntimeError(f"{method} {path} was answered by {answer.status}: {text}")
 
 
-def _wait(keeper: Keeper, port: int) -> None:
+def _wait(keeper: Keeper, port: int, host: str = _HOST) -> None:
     """Return when the server answers a request, whatever it says."""
     deadline = time.monotonic() + _SECONDS
-    while not _answers(port):
+    while not _answers(port, host):
         keeper.check()
         if time.monotonic() > deadline:
             raise TimeoutError("a server of an object store does not answer")
         time.sleep(0.05)
 
 
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection(_HOST, port, timeout=_SECONDS)
+def _answers(port: int, host: str) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
         connection.request("GET", "/")
         connection.getresponse().read()
