@@ -49,7 +49,9 @@ def runs(
         yield started
         started.close()
         pods = space.get("pods")["items"]
-        assert not [pod for pod in pods for v in pod["spec"]["volumes"] if "persistentVolumeClaim" in v]
+        assert not [
+            pod for pod in pods for v in pod["spec"]["volumes"] if "persistentVolumeClaim" in v
+        ]
 
 
 def test_the_chosen_ones_are_there() -> None:

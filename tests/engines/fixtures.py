@@ -119,12 +119,17 @@ def kubeflow_server() -> Iterator[KubeflowServer]:
         yield server
 
 
-def _running(version: str) -> Iterator[Airflow]:
+def require_airflow(version: str) -> None:
+    """Skip or fail the test where this Airflow is not installed."""
     require_engine(
         f"Airflow {version}",
         is_installed=engine.is_installed(version),
         install=f"python -m tests.engines.airflow install {version}",
     )
+
+
+def _running(version: str) -> Iterator[Airflow]:
+    require_airflow(version)
     if (started := airflow_tool.attach(version)) is not None:
         yield started
         return
