@@ -179,7 +179,7 @@ class _Order:
         over = self._needs(node, region)
         elsewhere, wanted = [], 0
         for name in self._awaited(node.after):
-            at, is_whole = self._place(name, region.owner)
+            at, is_whole = self._place(name, region)
             if is_whole:
                 wanted |= 1 << at
             else:
@@ -218,7 +218,7 @@ class _Order:
         """Return what is over when all that the node's expressions refer to is there."""
         over = self._bits(node.expressions(), region) if has_tasks((node,)) else 0
         for name, is_whole in _references(node.expressions()):
-            at, is_own = self._place(name, region.owner)
+            at, is_own = self._place(name, region)
             if at >= 0:
                 over |= region.before[at]
                 is_over = is_own or _is_only_task(name, region.nodes[at])
@@ -243,7 +243,7 @@ class _Order:
                 seen.add(name)
                 value = self._values[name]
                 stack.append(value.value)
-                at, is_own = self._place(name, region.owner)
+                at, is_own = self._place(name, region)
                 if value.raises and is_own:
                     own |= 1 << at
                 elif value.raises and at < 0 and self._parents[name] in around:
@@ -258,16 +258,19 @@ class _Order:
             owner = self._parents[owner]
             yield owner
 
-    def _place(self, name: str, owner: str) -> tuple[int, bool]:
+    def _place(self, name: str, region: _Region) -> tuple[int, bool]:
         """Return the index of the node of a region that a node is, or is in, and which it is.
 
-        The index is -1 for a node that is not in the region.
+        The index is -1 for a node that is not in the region. What is in another region of the same
+        owner is not: a `finally` may use what the body of its `try` made.
         """
         inner = name
-        while name and self._parents[name] != owner:
+        while name and self._parents[name] != region.owner:
             name = self._parents[name]
         at = self._indexes.get(name, -1)
-        return at, at >= 0 and name == inner
+        if not 0 <= at < len(region.nodes) or region.nodes[at].id != name:
+            return -1, False
+        return at, name == inner
 
     # -- what is in a node
 
@@ -335,7 +338,7 @@ class _Order:
             if name in seen:
                 continue
             seen.add(name)
-            at, is_own = self._place(name, region.owner)
+            at, is_own = self._place(name, region)
             if is_own:
                 found |= region.certain[at]
             else:
