@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import ast
 import os
+from contextlib import contextmanager
 
 from levada import project as projects
 from levada.code import Code
 from levada.hashing import sha256
+from levada.operations import TooLargeError
 from levada.regular_files import regular
 
 from .compiled import Compilation
-from .diagnostics.diagnostic import Label, Severity, Span
+from .diagnostics.diagnostic import Label, Span
 from .diagnostics.reports import Reports, closest
 from .front import made_steps, nested_steps, outside
 from .front import modules as m
+from .front.budget import CompilationBudget
 from .front.declare import Declarations, name_span
 from .front.functions import check_function
 from .front.importable import bind_unimported
@@ -54,58 +57,132 @@ def compile_file(path: str, pipeline: str | None = None) -> Compilation:
         from .ir_file import compile_ir
 
         return compile_ir(path, pipeline)
-    return _Compiler(os.path.abspath(path)).run(pipeline)
+    return _Compiler(os.path.abspath(path)).run(pipeline)[0]
+
+
+def compile_pipelines(path: str, several: str) -> list[Compilation]:
+    """Compile several pipelines of the module at ``path``; return one compilation for each.
+
+    ``several`` is `pipelines` for all of them, `outermost` for those that no other one of the
+    module calls. The file is read once, and all draw from one budget, so nothing is compiled after
+    a pipeline that is too large. The first compilation has the diagnostics of the file as a whole.
+    Where there is just one pipeline to compile, or none, this is :func:`compile_file`.
+    """
+    path = os.fspath(path)
+    if path.endswith(".json"):
+        return [compile_file(path)]
+    compiler = _Compiler(os.path.abspath(path))
+    found = compiler.run(several=several)
+    if len(found) == 1 or not compiler.uses_other_folders:
+        return found
+    return list(_apart(compiler.path, getattr(found[0], several)))
+
+
+def _apart(path: str, names: Iterable[str]) -> Iterator[Compilation]:
+    """Compile pipelines of a module one by one, with one budget for all.
+
+    A program has the folders of other packages in which its own modules were found. Which pipeline
+    needs which cannot be told once they share what was read.
+    """
+    budget = CompilationBudget()
+    spent = 0
+    for name in names:
+        compiler = _Compiler(path, budget, spent)
+        yield from compiler.run(name)
+        spent = compiler.spent
+        if compiler.is_too_large:
+            return
 
 
 class _Compiler:
-    """One compilation."""
+    """The compilation of one file."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, budget: CompilationBudget | None = None, spent: int = 0) -> None:
         self.path = path
         self.reports = Reports()
         self.project = projects.find(path)
         self.file = self.project.file or os.path.basename(path)
         self.code = Code(self.project)
-        self.modules = m.Modules(self.project, self.code, self.reports)
+        self.modules = m.Modules(self.project, self.code, self.reports, budget)
         self.declarations = Declarations(self.modules, self.reports)
         self.text = ""
-        self.names: tuple[str, ...] = ()
+        self.pipelines: tuple[str, ...] = ()
         self.outermost: tuple[str, ...] = ()
+        self.spent = spent  #: nodes and unrolled iterations of all pipelines so far
+        self.is_too_large = False  #: whether a pipeline has spent what there was
 
-    def run(self, pipeline: str | None) -> Compilation:
-        program = None
-        try:
+    @property
+    def uses_other_folders(self) -> bool:
+        """Whether modules were found in folders of packages outside of the project's search."""
+        return len(self.project.used_search) > len(self.project.search)
+
+    def run(self, pipeline: str | None = None, several: str = "") -> list[Compilation]:
+        """Compile the pipeline of this name, or several; return at least one compilation."""
+        chosen: list[m.Function] = []
+        with self._within_limits(self.reports):
             tree = self._read()
             if tree is not None:
-                program = self._compile(tree, pipeline)
+                chosen = self._declare(tree, pipeline, several)
+        lowered: list[tuple[Program | None, Reports]] = []
+        for function in chosen:
+            if not self.is_too_large:
+                reports = Reports() if len(chosen) > 1 else self.reports
+                lowered.append((self._program(function, reports), reports))
+        return self._compilations(lowered or [(None, self.reports)])
+
+    def _program(self, function: m.Function, reports: Reports) -> Program | None:
+        with self._within_limits(reports):
+            return self._lower(function, reports)
+        return None
+
+    @contextmanager
+    def _within_limits(self, reports: Reports) -> Iterator[None]:
+        """End the compilation where the block finds that there is too much to compile."""
+        try:
+            yield
+        except TooLargeError:  # which has been reported
+            self.is_too_large = True
         except (RecursionError, MemoryError):
-            self._error(
+            self.is_too_large = True  # what calls this pipeline is nested in the same way
+            reports.error(
                 "nesting-too-deep",
+                reports.place or self._whole,
                 "this statement, or an expression in it, is nested too deeply",
-                "split it up, or compute it in a step; each `elif`, `case` and early `return` "
+                help="split it up, or compute it in a step; each `elif`, `case` and early `return` "
                 "is nested in the one before: look the value up in a dict instead",
-                self.reports.place,
             )
-        diagnostics = self.reports.sorted(self.file)
-        if any(item.severity is Severity.ERROR for item in diagnostics):
-            program = None
-        return Compilation(
-            program,
-            diagnostics,
-            self._sources(),
-            self._files(),
-            self.names,
-            (
-                *self.project.consulted,
-                *sorted(self.modules.data_files | self.modules.consulted),
-            ),
-            self.outermost,
+
+    def _compilations(self, lowered: list[tuple[Program | None, Reports]]) -> list[Compilation]:
+        failed = self.reports.failed
+        lowered[0][1].add_all(self.reports)
+        sources = self._sources([reports for _, reports in lowered])
+        files = self._files()
+        consulted = (
+            *self.project.consulted,
+            *sorted(self.modules.data_files | self.modules.consulted),
         )
+        return [
+            Compilation(
+                None if failed or reports.failed else program,
+                reports.sorted(self.file),
+                sources,
+                files,
+                self.pipelines,
+                consulted,
+                self.outermost,
+            )
+            for program, reports in lowered
+        ]
 
     # -- reading
 
+    @property
+    def _whole(self) -> Span:
+        """The place of what is wrong with the file as a whole."""
+        return Span(self.file, 1, 1, 1, 2)
+
     def _error(self, rule: str, message: str, way_out: str, span: Span | None = None) -> None:
-        self.reports.error(rule, span or Span(self.file, 1, 1, 1, 2), message, help=way_out)
+        self.reports.error(rule, span or self._whole, message, help=way_out)
 
     def _read(self) -> ast.Module | None:
         try:
@@ -171,7 +248,8 @@ class _Compiler:
 
     # -- compiling
 
-    def _compile(self, tree: ast.Module, pipeline: str | None) -> Program | None:
+    def _declare(self, tree: ast.Module, pipeline: str | None, several: str) -> list[m.Function]:
+        """Read the declarations of the module; return the pipelines to compile."""
         module = self.modules.add(self.path, Source(self.file, self.text), tree)
         self._read_project_settings()
         bind_unimported(module, self.reports)
@@ -187,18 +265,20 @@ class _Compiler:
             for function in functions
             if self.declarations.kind(function) == "pipeline"
         }
-        self.names = tuple(pipelines)
+        self.pipelines = tuple(pipelines)
         self.outermost = tuple(each.node.name for each in self._outermost(pipelines))
         for function in functions:
             if self.declarations.kind(function) == "step":
                 self.declarations.step(function)
         if any(self.declarations.kind(function) == "step" for function in functions):
             self._check_importable(module)
-        chosen = self._choose(module, pipelines, pipeline)
+        chosen = [pipelines[name] for name in (getattr(self, several) if several else ())]
+        if len(chosen) < 2:
+            chosen = self._choose(module, pipelines, pipeline)
         for function in pipelines.values():
-            if function is not chosen:  # its faults of this kind let no step of the module run
+            if function not in chosen:  # its faults of this kind let no step of the module run
                 check_function(self.reports, function, "pipeline", lowered=False)
-        return None if chosen is None else self._lower(chosen)
+        return chosen
 
     def _read_project_settings(self) -> None:
         try:
@@ -245,21 +325,23 @@ class _Compiler:
 
     def _choose(
         self, module: m.Module, pipelines: dict[str, m.Function], name: str | None
-    ) -> m.Function | None:
+    ) -> list[m.Function]:
+        """Return the one pipeline that is asked for; none after a diagnostic."""
         if name is not None:
-            return self._named(module, pipelines, name)
+            named = self._named(module, pipelines, name)
+            return [named] if named else []
         if len(pipelines) == 1:
-            return next(iter(pipelines.values()))
+            return list(pipelines.values())
         if not pipelines:
             self._error(
                 "no-pipeline",
                 "this module declares no pipeline",
                 "put `@pipeline` on the function that calls the steps",
             )
-            return None
+            return []
         if len(self.outermost) == 1:
-            return pipelines[self.outermost[0]]
-        choices = self.outermost or self.names
+            return [pipelines[self.outermost[0]]]
+        choices = self.outermost or self.pipelines
         first, *others = [pipelines[each] for each in choices]
         listed = ", ".join(f"`{item}`" for item in pipelines)
         self.reports.error(
@@ -269,7 +351,7 @@ class _Compiler:
             labels=tuple(Label(name_span(other), "this is another") for other in others),
             help="name one: " + ", ".join(f"`{self.file}:{each}`" for each in choices),
         )
-        return None
+        return []
 
     @staticmethod
     def _outermost(pipelines: dict[str, m.Function]) -> list[m.Function]:
@@ -302,8 +384,8 @@ class _Compiler:
         )
         return None
 
-    def _lower(self, function: m.Function) -> Program | None:
-        building = frame.Building(self.modules, self.declarations, self.reports)
+    def _lower(self, function: m.Function, reports: Reports) -> Program | None:
+        building = frame.Building(self.modules, self.declarations, reports, self.spent)
         declared = self.declarations.pipeline(function)
         outer = frame.Frame(building, function)
         self.declarations.report_unreadable(declared)
@@ -311,13 +393,16 @@ class _Compiler:
         try:
             returned = bodies.lower(outer)
         except frame.TooLargeError:
+            self.is_too_large = True
             return None
-        if self.reports.failed:
+        finally:
+            self.spent = building.spent
+        if reports.failed or self.reports.failed:
             return None
-        unused.report(outer, self.reports)
+        unused.report(outer, reports)
         result = bodies.result_of(outer, returned, name_span(function))
         steps = self.declarations.called_steps(check.called_steps(outer.region))
-        check.hidden_modules(steps, self.reports)
+        check.hidden_modules(steps, reports)
         cached = any(setting.name == "cache" for setting in declared.settings)
         body, result = order.ordered(
             pruning.pruned(outer.region, result.values),
@@ -357,11 +442,11 @@ class _Compiler:
         files = {os.path.abspath(module.path) for module in self.modules.read()}
         return sorted(files | {self.path} | self._absolute(self.declarations.files))
 
-    def _sources(self) -> dict[str, str]:
+    def _sources(self, collected: list[Reports]) -> dict[str, str]:
         sources = {module.source.file: module.source.text for module in self.modules.read()}
         if self.text:
             sources.setdefault(self.file, self.text)
-        for item in self.reports.sorted(self.file):
+        for item in (each for reports in collected for each in reports.sorted(self.file)):
             if item.span.file not in sources:
                 self._add_source(item.span.file, sources)
         return sources

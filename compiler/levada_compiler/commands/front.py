@@ -15,12 +15,11 @@ from . import configuration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from levada.project import Project
     from levada_backends.images.pins import Pins
 
-    from levada_compiler.compiled import Compilation
     from levada_compiler.program.ir import Program
     from levada_compiler.target import Target
 
@@ -81,7 +80,7 @@ def check(
     from levada import project as projects
 
     from levada_compiler import target_checks
-    from levada_compiler.compilation import compile_file
+    from levada_compiler.compilation import compile_file, compile_pipelines
 
     path, pipeline = reference
     project = projects.find(path)
@@ -89,9 +88,8 @@ def check(
     asked = tuple(targets.load(name) for name in configured) if chosen is None else tuple(chosen)
     choice = choice or configuration.Choice()
     options = configuration.resolve(configured, asked, choice, configuration.bucket(project))
-    compilation = compile_file(path, pipeline)
-    wanted = getattr(compilation, several) if several and not pipeline else ()
-    results = list(_compiled(path, wanted)) if len(wanted) > 1 else [compilation]
+    is_one = bool(pipeline) or not several
+    results = [compile_file(path, pipeline)] if is_one else compile_pipelines(path, several)
     located, environment = configuration.located, choice.environment
     problems: list[Diagnostic] = []
     pins = [_pins(result.program, project) if asked else None for result in results]
@@ -117,17 +115,6 @@ def check(
         asked,
         options,
     )
-
-
-def _compiled(path: str, names: Sequence[str]) -> Iterator[Compilation]:
-    """Compile pipelines of a module, up to one that is too large: those that call it are too."""
-    from levada_compiler.compilation import compile_file
-
-    for name in names:
-        found = compile_file(path, name)
-        yield found
-        if any(each.id == "pipeline-too-large" for each in found.diagnostics):
-            return
 
 
 def _pins(program: Program | None, project: Project) -> Pins | None:

@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_MOST_COMPARED = 100  #: names that a misspelt one is compared with
+
 
 class Reports:
     """The diagnostics of one compilation; the same thing at the same place is said once."""
@@ -78,7 +80,10 @@ def closest(name: str, candidates: Iterable[str], likeness: float = 0.6) -> str 
     """The candidate that ``name`` was probably meant to be, of at least this likeness (0 to 1)."""
     from difflib import get_close_matches
 
-    found = get_close_matches(name, sorted(set(candidates)), n=1, cutoff=likeness)
+    known = set(candidates)
+    if len(known) > _MOST_COMPARED:  # comparing costs a microsecond, for each error of a file
+        known = {each for each in known if each[:1] == name[:1] and abs(len(each) - len(name)) < 3}
+    found = get_close_matches(name, sorted(known)[:_MOST_COMPARED], n=1, cutoff=likeness)
     return found[0] if found else None
 
 

@@ -6,6 +6,8 @@ import ast
 import json
 import posixpath
 
+from levada.operations import TooLargeError
+
 from ..program import forms
 from ..program.ir import NamedOutput, Parameter, Setting, Step, Type
 from ..slotted import dataclass, replace
@@ -137,6 +139,7 @@ class Pipeline:
     unreadable: tuple[tuple[Parameter, ParameterTypeError], ...] = ()
 
 
+_HELD: Final = 4  #: the price of a value in a default, or of a member, in steps of a budget
 _MOST_PARTS: Final = 1_000  #: of the type that an alias stands for; a larger one is any value
 
 
@@ -155,6 +158,8 @@ class Declarations:
         self.provided: dict[str, Step] = {}  #: the called steps that are Levada's own, by key
         self._pipelines: dict[ast.AST, Pipeline] = {}
         self._fields: dict[str, Fields | None] = {}
+        self._constructors: dict[ast.AST, Constructor | None] = {}
+        self._class_fields_of: dict[ast.AST, list[ClassField]] = {}
         self._enumerations: dict[str, enums.Enumeration | None] = {}
         self._aliases: dict[ast.stmt, Type | None] = {}
         self._forms = FormReader(self)
@@ -493,6 +498,11 @@ class Declarations:
 
     def constructor(self, definition: m.Class) -> Constructor | None:
         """How an instance of a class is made; None where it is not made of its fields."""
+        if definition.node not in self._constructors:
+            self._constructors[definition.node] = self._constructor(definition)
+        return self._constructors[definition.node]
+
+    def _constructor(self, definition: m.Class) -> Constructor | None:
         kind = self._constructed_kind(definition)
         if kind is None:
             return None
@@ -585,6 +595,11 @@ class Declarations:
 
     def class_fields(self, definition: m.Class) -> list[ClassField]:
         """The fields of a class that is made of them, in order."""
+        if definition.node not in self._class_fields_of:
+            self._class_fields_of[definition.node] = self._read_class_fields(definition)
+        return self._class_fields_of[definition.node]
+
+    def _read_class_fields(self, definition: m.Class) -> list[ClassField]:
         kind = self._constructed_kind(definition)
         found = []
         for owner, node in self._field_nodes(definition):
@@ -683,7 +698,7 @@ class Declarations:
     # -- pipelines
 
     def pipeline(self, function: m.Function) -> Pipeline:
-        """The pipeline that a function under ``@pipeline`` declares."""
+        """The pipeline that a function under ``@pipeline`` declares. Raises TooLargeError."""
         if function.node not in self._pipelines:
             self._pipelines[function.node] = self._read_pipeline(function)
         return self._pipelines[function.node]
@@ -718,6 +733,7 @@ class Declarations:
                 if argument.annotation is None and not value.is_wrong:
                     parameter = self._with_form(function.module, parameter, None)
             parameters.append(parameter)
+            self._pay(parameter, defaults.get(argument.arg))
         read = self._settings(function, settings.PIPELINE)
         names = [json.loads(setting.value) for setting in read if setting.name == "name"]
         name = names[0] if names else function.node.name
@@ -731,6 +747,22 @@ class Declarations:
             doc.description,
             tuple(unreadable),
         )
+
+    def _pay(self, parameter: Parameter, default: Default | None) -> None:
+        """Draw what a parameter holds from the budget. Raises TooLargeError past it."""
+        values = [parameter.type, *parameter.type.arguments]
+        count = sum(len(each.values) for each in values)
+        count += constants.size(default.value) if default is not None else 0
+        try:
+            self.modules.budget.spend(_HELD * count)
+        except TooLargeError:
+            self.reports.error(
+                "pipeline-too-large",
+                parameter.span,
+                "the defaults and members of the parameters of this file's pipelines are too large",
+                help="let a step read them, or move pipelines to another file",
+            )
+            raise
 
     def _with_form(
         self, module: m.Module, parameter: Parameter, annotation: ast.expr | None

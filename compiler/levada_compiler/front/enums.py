@@ -22,23 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Enumeration:
-    """A class, and its members with their values; ``aliases`` are more names of some.
+    """A class, and its members with their values, which are in their ``type`` too.
+
+    ``aliases`` are more names of some.
 
     ``problem`` says why the members are not known. Those of a ``plain`` one are no numbers or
     texts themselves.
     """
 
     key: str
+    type: Type
     members: tuple[tuple[str, int | str], ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     plain: bool = True
     problem: str = ""
-
-    @property
-    def type(self) -> Type:
-        """The type of its members, with their values."""
-        values = tuple(json.dumps(value, ensure_ascii=False) for _, value in self.members)
-        return Type(self.key, values=values, text=self.key.partition(":")[2])
 
 
 def read(modules: m.Modules, owner: m.Class) -> Enumeration | None:
@@ -47,17 +44,27 @@ def read(modules: m.Modules, owner: m.Class) -> Enumeration | None:
     if not bases & m.ENUMS:
         return None
     if bases & {"enum.Flag", "enum.IntFlag"}:
-        return Enumeration(owner.key, problem="the members of a flag can be combined")
+        return _unknown(owner, "the members of a flag can be combined")
     plain = not bases & m.VALUE_TYPES.keys()
     try:
         members = _members(modules, owner, bases)
     except NotConstantError as error:
-        return Enumeration(owner.key, problem=error.why)
+        return _unknown(owner, error.why)
     names: dict[object, str] = {}
     for name, value in members.items():
         names.setdefault(value, name)
     aliases = tuple((n, names[v]) for n, v in members.items() if names[v] != n)
-    return Enumeration(owner.key, tuple((n, members[n]) for n in names.values()), aliases, plain)
+    distinct = tuple((name, members[name]) for name in names.values())
+    return Enumeration(owner.key, _type_of(owner, distinct), distinct, aliases, plain)
+
+
+def _unknown(owner: m.Class, problem: str) -> Enumeration:
+    return Enumeration(owner.key, _type_of(owner, ()), problem=problem)
+
+
+def _type_of(owner: m.Class, members: tuple[tuple[str, int | str], ...]) -> Type:
+    values = tuple(json.dumps(value, ensure_ascii=False) for _, value in members)
+    return Type(owner.key, values=values, text=owner.key.partition(":")[2])
 
 
 def _bases(modules: m.Modules, owner: m.Class, seen: frozenset[str]) -> Iterator[str]:

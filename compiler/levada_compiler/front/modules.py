@@ -381,11 +381,17 @@ def _no_member(_member: EnumMember) -> None:
 class Modules:
     """The modules of the project that this compilation has read."""
 
-    def __init__(self, project: Project, code: Code, reports: Reports) -> None:
+    def __init__(
+        self,
+        project: Project,
+        code: Code,
+        reports: Reports,
+        budget: CompilationBudget | None = None,
+    ) -> None:
         self.project = project
         self.code = code
         self.reports = reports
-        self.budget = CompilationBudget()
+        self.budget = budget or CompilationBudget()
         #: The files that constants read, or tried to read (``project_files``).
         self.data_files: set[str] = set()
         #: other files that decide what is said of the program

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 
+from levada.operations import TooLargeError
+
 from ..program import forms
 from . import constants, instances, limits, types
 from . import modules as m
@@ -65,6 +67,7 @@ class ParameterTypeError(Exception):
 
 
 _MOST_PARTS: Final = 5_000
+_PRICE: Final = 20  #: of a part of a form, in steps of a budget
 
 
 class FormReader:
@@ -99,6 +102,13 @@ class FormReader:
     def form(self, kind: Type, found: dict[str, Any]) -> Form:
         """Return the form of a type with its limits. Raises ParameterTypeError."""
         self._parts += 1
+        try:
+            self._modules.budget.spend(_PRICE)
+        except TooLargeError:
+            raise ParameterTypeError(
+                "the types of the parameters of this file's pipelines have too many parts in all",
+                "let a step make the value, or move pipelines to another file",
+            ) from None
         if self._parts > _MOST_PARTS:  # a class that holds another one twice doubles its form
             raise ParameterTypeError(
                 f"a type of more than {_MOST_PARTS:,} parts is too large for a parameter",

@@ -11,10 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..diagnostics.diagnostic import Span
+    from ..diagnostics.reports import Reports
 
 
 def report(
-    modules: m.Modules, module: m.Module, node: ast.Name, span: Span, known: Iterable[str]
+    reports: Reports,
+    modules: m.Modules,
+    module: m.Module,
+    node: ast.Name,
+    span: Span,
+    known: Iterable[str],
 ) -> None:
     """Report a name that nothing defines, or that its module does not have.
 
@@ -32,4 +38,4 @@ def report(
         found = closest(name, (*module.bindings, *own))
         message = f"`{name}` is not defined"
         way_out = f"did you mean `{found}`?" if found else "import or define it before it is used"
-    modules.reports.error("undefined-name", span, message, help=way_out)
+    reports.error("undefined-name", span, message, help=way_out)

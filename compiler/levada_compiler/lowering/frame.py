@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from ..program.ir import Expr, Node
     from .values import Binding
 
-#: How many nodes and unrolled iterations one pipeline may have.
+#: How many nodes and unrolled iterations the pipelines of one file may have.
 MAX_NODES: Final = 20_000
 #: How many parts one expression may have.
 MAX_PARTS: Final = 20_000
@@ -129,14 +129,19 @@ class Names:
 class Building:
     """What all frames of one program share."""
 
-    def __init__(self, modules: m.Modules, declarations: Declarations, reports: Reports) -> None:
+    def __init__(
+        self, modules: m.Modules, declarations: Declarations, reports: Reports, spent: int = 0
+    ) -> None:
         self.modules = modules
         self.declarations = declarations
         self.reports = reports
         self.names = Names()
         self.hints = Hints()
         self.emitted = 0  #: nodes so far: a clock for what happened before what
-        self.spent = 0  #: nodes and unrolled iterations
+        self.spent = (
+            spent  #: nodes and unrolled iterations, with those of the file's pipelines before
+        )
+        self.spent_before = spent
         self.cells = 0
         self.blocks = 0  #: `with parallel():` blocks
         self.only_computes = False  #: whether what is lowered has to do without a task
@@ -250,12 +255,14 @@ class Frame:
         """Count one node or iteration. Raises TooLargeError past the limit."""
         self.building.spent += 1
         if self.building.spent > MAX_NODES:
-            message = f"this pipeline has more than {MAX_NODES:,} nodes and unrolled iterations"
+            before = self.building.spent_before
+            who = "the pipelines of this file have together" if before else "this pipeline has"
+            other = "; or move pipelines to another file" if before else ""
             self.reports.error(
                 "pipeline-too-large",
                 span,
-                message,
-                help="make the loop's items a parameter, so that it fans out when it runs",
+                f"{who} more than {MAX_NODES:,} nodes and unrolled iterations",
+                help="make the loop's items a parameter, so that it fans out when it runs" + other,
             )
             raise TooLargeError
 
@@ -421,7 +428,9 @@ class Frame:
     def _report_unassigned(self, node: ast.Name, span: Span) -> None:
         first = self.locals.get(node.id)
         if first is None:
-            undefined.report(self.building.modules, self.module, node, span, self.scope.names)
+            undefined.report(
+                self.reports, self.building.modules, self.module, node, span, self.scope.names
+            )
             return
         self.reports.error(
             "undefined-name",

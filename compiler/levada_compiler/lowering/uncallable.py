@@ -145,7 +145,14 @@ def report_value(frame: Frame, node: ast.Call, callee: ast.expr) -> None:
     elif isinstance(callee, ast.Name):
         known = frame.building.modules.lookup(frame.module, callee.id)
         if known is None:
-            undefined.report(frame.building.modules, frame.module, callee, span, frame.scope.names)
+            undefined.report(
+                frame.reports,
+                frame.building.modules,
+                frame.module,
+                callee,
+                span,
+                frame.scope.names,
+            )
         else:
             report(frame, node, f"`{callee.id}` is not a step", "call a step, or a pipeline")
     elif not isinstance(callee, ast.Attribute):
