@@ -170,3 +170,27 @@ def test_edges_grow_as_the_steps_do(tmp_path: Path) -> None:
     (nodes, some), (more_nodes, more) = counted(1000), counted(3000)
     assert (nodes, more_nodes) == (1000, 3000)
     assert (more - some) / 2000 <= 1.01 * some / 1000
+
+
+TYPES = {
+    "a tuple of itself": "x = (x, x)",
+    "a list of itself": "x = [x]",
+    "itself or a list of itself": "x = x if a > i else [x]",
+    "a dict of itself": 'x = {"a": x, "b": [x]}',
+}
+
+
+@pytest.mark.parametrize("what", TYPES)
+def test_types_do_not_grow_with_the_rounds(what: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    path = tmp_path / "module.py"
+
+    def work(rounds: int) -> int:
+        path.write_text(
+            f"{HEADER}@step\ndef f(x) -> int: ...\n\n@pipeline\ndef flow(a: int = 0):\n"
+            f"    x = f(a)\n    for i in range({rounds}):\n        {TYPES[what]}\n    f(x)\n"
+        )
+        return lines_of(lambda: compile_file(str(path)))
+
+    work(2)
+    assert work(80) < 2.5 * work(40)

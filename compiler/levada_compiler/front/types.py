@@ -250,13 +250,19 @@ def _json_text(value: object) -> str:
 # ---------------------------------------------------------------------------- making and showing
 
 
+_MOST_ALTERNATIVES = 100  #: of a union; unrolled rounds may each add one
+
+
 def union(alternatives: Iterable[Type]) -> Type:
-    """Return either of several types, flat and without repetition; ``any`` if one of them is."""
+    """Return either of several types, flat and without repetition.
+
+    It is ``any`` if one of them is, or if there are more than anybody would read.
+    """
     distinct: dict[str, Type] = {}
     for each in alternatives:
         for member in _members(each):
             distinct.setdefault(_rebuilt(member), member)
-    if any(member.name == "any" for member in distinct.values()):
+    if len(distinct) > _MOST_ALTERNATIVES or any(e.name == "any" for e in distinct.values()):
         return ANY
     if len(distinct) == 1:
         return next(iter(distinct.values()))

@@ -51,6 +51,9 @@ class Unknown:
 
 UNKNOWN: Final = Unknown()
 
+#: A type of a longer text is cut short.
+MOST_TEXT: Final = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -418,9 +421,22 @@ def display_type(kind: str, items: tuple[Lowered, ...]) -> Type:
 
 
 def named(name: str, arguments: tuple[Type, ...] = ()) -> Type:
-    """Return a generic type with its text."""
-    inner = ", ".join(types.text(argument) for argument in arguments)
+    """Return a generic type with its text; of a large one, what is in its arguments is unknown.
+
+    ``x = (x, x)`` doubles the type of `x`, so that 40 rounds of it would fill any memory.
+    """
+    texts = [types.text(argument) for argument in arguments]
+    if sum(map(len, texts)) > MOST_TEXT and any(argument.arguments for argument in arguments):
+        plain = tuple(_without_arguments(argument) for argument in arguments)
+        return named(name, plain)
+    inner = ", ".join(texts)
     return Type(name, arguments, text=f"{name}[{inner}]" if arguments else name)
+
+
+def _without_arguments(kind: Type) -> Type:
+    if not kind.arguments:
+        return kind
+    return ANY if kind.name == "union" else Type(kind.name, text=kind.name)
 
 
 def chosen(test: Lowered, then: Lowered, otherwise: Lowered, span: Span) -> Lowered:
