@@ -70,6 +70,10 @@ TOO_LARGE = {
         flows(1400, "p{next}(n)") + "@pipeline\ndef p1400(n: int = 1):\n    f(n)\n",
         "nesting-too-deep",
     ),
+    "a loop that is tried as a value": (
+        flows(1, "t = 0\nfor i in range(n):\n    for j in range(9000):\n        t = (t, t)\nf(t)"),
+        "pipeline-too-large",
+    ),
     "names that are not there": (flows(1700, "nope_{i}(n)"), "undefined-name"),
 }
 

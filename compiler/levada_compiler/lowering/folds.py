@@ -21,7 +21,7 @@ from ..slotted import dataclass, replace
 from . import blocks, flow, item_lists, jumps, loops, targets
 from .accumulators import REMAKING
 from .flow import BROKEN, CONTINUED, FLAGS, RESULT, RETURNED
-from .frame import NeedsTaskError
+from .frame import NeedsTaskError, TooLargeError
 from .values import (
     ANY,
     BOOL,
@@ -76,6 +76,9 @@ def lower(frame: Frame, node: ast.For, items: Lowered) -> Ending | None:
         except NeedsTaskError:
             attempt.undo()
             return None
+        except TooLargeError:  # which ends the compilation, so that nobody else says why
+            attempt.reports.add_all(frame.building.reports)
+            raise
         if not changed:
             return attempt.finish()
         kinds.update(dict.fromkeys(changed, ANY))
