@@ -98,9 +98,10 @@ def _set(frame: Frame, node: ast.Set) -> Lowered:
 def _dict(frame: Frame, node: ast.Dict) -> Lowered:
     span = frame.span(node)
     pairs: list[tuple[Lowered | None, Lowered]] = []
-    places: list[int] = []
+    places: list[tuple[int, int]] = []  # behind each key, and behind its value
     for key, value in zip(node.keys, node.values, strict=True):
         name = None if key is None else expression(frame, key)
+        place = len(frame.region)
         item = callable_or_value(frame, value)
         frame.share(item, frame.span(value))
         known = known_pairs(item, span) if key is None else None
@@ -108,10 +109,11 @@ def _dict(frame: Frame, node: ast.Dict) -> Lowered:
             pairs += known
         else:
             pairs.append((name, replace(item, fresh=False)))
-        places += [len(frame.region)] * (len(pairs) - len(places))
+        places += [(place, len(frame.region))] * (len(pairs) - len(places))
     for at in reversed(range(len(pairs))):
         name, item = pairs[at]
-        pairs[at] = name, frame.keep_before(item, places[at])
+        item = frame.keep_before(item, places[at][1])
+        pairs[at] = None if name is None else frame.keep_before(name, places[at][0]), item
     if any(each.poisoned for pair in pairs for each in pair if each is not None):
         return poison(span)
     closed = tuple((key, value) for key, value in pairs if key is not None)

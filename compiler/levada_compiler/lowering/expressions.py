@@ -364,9 +364,11 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Lowered:
         return poison(span)
     if isinstance(node.slice, ast.Slice):
         return _slice(frame, node, value)
+    place = len(frame.region)
     index = expression(frame, node.slice)
     if index.poisoned:
         return poison(span)
+    value = frame.keep_before(value, place)
     if value.is_static and index.is_static:
         return constant(constants.subscript(value.static, index.static, node, frame.budget), span)
     found = known_item(frame, value, index, node)
@@ -409,9 +411,15 @@ def _slice(frame: Frame, node: ast.Subscript, value: Lowered) -> Lowered:
     assert isinstance(node.slice, ast.Slice)  # noqa: S101 - the caller has looked
     span = frame.span(node)
     parts = (node.slice.lower, node.slice.upper, node.slice.step)
-    bounds = [constant(None, span) if part is None else expression(frame, part) for part in parts]
-    if any(bound.poisoned for bound in bounds):
+    operands, places = [value], [len(frame.region)]
+    for part in parts:
+        operands.append(constant(None, span) if part is None else expression(frame, part))
+        places.append(len(frame.region))
+    if any(operand.poisoned for operand in operands):
         return poison(span)
+    for at in reversed(range(len(operands))):
+        operands[at] = frame.keep_before(operands[at], places[at])
+    value, *bounds = operands
     known = all(bound.is_static for bound in bounds)
     cut = slice(*(bound.static for bound in bounds))
     if known and value.is_static:

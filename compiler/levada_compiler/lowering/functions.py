@@ -168,9 +168,11 @@ def method(frame: Frame, node: ast.Call, owner: Lowered, name: str) -> Lowered:
     """Return the value of a call of a method of a plain value."""
     span = frame.span(node)
     keyword_arguments.check_method(node, results.plain_name(owner.type))
+    place = len(frame.region)
     given = lower_arguments(frame, node)
     if owner.poisoned or given.is_poisoned:
         return poison(span)
+    owner = frame.keep_before(owner, place)
     known = _known_method(owner, name, given, span)
     if known is not None:
         return known
