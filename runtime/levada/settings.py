@@ -241,9 +241,15 @@ def _least(name: str, value: int, least: int) -> int:
 def _number(name: str, value: object, least: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, not {value!r}")
+    if isinstance(value, int) and value.bit_length() > 63:
+        raise ValueError(f"{name} must be a number of at most 64 bits")
     if not least <= value < float("inf"):
         raise ValueError(f"{name} must be a number from {least}, not {value!r}")
     return value
+
+
+#: In seconds, what a timedelta of Airflow's files can hold: 999,999,999 days.
+_LONGEST = 999_999_999 * 86_400
 
 
 def _duration(name: str, value: object) -> float:
@@ -251,7 +257,10 @@ def _duration(name: str, value: object) -> float:
         value = value.total_seconds()
     elif isinstance(value, str):
         value = _seconds_of_text(name, value)
-    return _number(name, value, least=0)
+    number = _number(name, value, least=0)
+    if number > _LONGEST:
+        raise ValueError(f"{name} must be at most 999,999,999 days")
+    return number
 
 
 def _seconds_of_text(name: str, value: str) -> float:

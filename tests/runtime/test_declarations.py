@@ -168,6 +168,12 @@ def test_what_a_setting_of_a_pipeline_means():
         (lambda: step(retry=True), TypeError, "retry must be a whole number"),
         (lambda: step(retry=-1), ValueError, "retry must be at least 0"),
         (lambda: Retry(1, backoff=0.5), ValueError, "backoff must be a number from 1"),
+        (lambda: Retry(1, delay=10**400), ValueError, "delay must be a number of at most 64 bits"),
+        (
+            lambda: Retry(1, delay="1000000000d"),
+            ValueError,
+            "delay must be at most 999,999,999 days",
+        ),
         (lambda: step(timeout="soon"), ValueError, '"90s", "15m", "2h" or "1d"'),
         (lambda: step(timeout=0), ValueError, "more than 0"),
         (lambda: step(timeout=float("inf")), ValueError, "timeout"),
