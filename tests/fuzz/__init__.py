@@ -1,1 +1,1 @@
-"""Modules made at random, compiled for every target: the answer is files or diagnostics."""
+"""Modules and options made at random, compiled for each target: files or diagnostics."""

@@ -1,7 +1,8 @@
 """Compile modules made at random, for hours: ``python -m tests.fuzz --hours 2 --first 100000``.
 
 Without ``--first`` the numbers begin with the time, so that each run has modules of its own. With
-``--language`` modules are run, as plain Python and by the local engine, and compared instead.
+``--language`` modules are run, as plain Python and by the local engine, and compared instead; with
+``--options`` one module is compiled with options of the targets that are made at random.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from itertools import count
 from pathlib import Path
 
+from tests.fuzz import options
 from tests.fuzz.compiling import fault
 from tests.fuzz.modules import module
 from tests.fuzz.smaller import report
@@ -24,7 +26,9 @@ def main() -> int:
     arguments.add_argument("--first", type=int, default=int(time.time()))
     arguments.add_argument("--count", type=int, default=0, help="stop after so many modules")
     arguments.add_argument("--language", action="store_true", help="compare with plain Python")
+    arguments.add_argument("--options", action="store_true", help="make options, not modules")
     given = arguments.parse_args()
+    judge = _compared if given.language else _configured if given.options else _compiled
     end = time.monotonic() + given.hours * 3600
     start, found = time.monotonic(), set()
     seed = given.first
@@ -33,7 +37,7 @@ def main() -> int:
         for seed in count(given.first):
             if time.monotonic() > end or (given.count and seed - given.first >= given.count):
                 break
-            said = _compared(seed, Path(folder)) if given.language else _compiled(seed, folder)
+            said = judge(seed, Path(folder))
             kind = said.partition(":" if given.language else "\n")[0]
             if said and kind not in found:
                 found.add(kind)
@@ -44,9 +48,14 @@ def main() -> int:
     return 1 if found else 0
 
 
-def _compiled(seed: int, folder: str) -> str:
-    said = fault(module(seed), Path(folder))
-    return f"{said.partition(chr(10))[0]}\n{report(seed, said, Path(folder))}" if said else ""
+def _compiled(seed: int, folder: Path) -> str:
+    said = fault(module(seed), folder)
+    return f"{said.partition(chr(10))[0]}\n{report(seed, said, folder)}" if said else ""
+
+
+def _configured(seed: int, folder: Path) -> str:
+    said = options.fault(options.project_file(seed), folder)
+    return f"{said.partition(chr(10))[0]}\n{options.report(seed, said, folder)}" if said else ""
 
 
 def _compared(seed: int, folder: Path) -> str:

@@ -44,7 +44,7 @@ def fault(content: bytes, folder: Path) -> str:
             warnings.simplefilter("ignore")
             said = _compiled(compile_file(str(path), _pipeline(content)))
     except Exception as error:  # noqa: BLE001 - it is what is looked for
-        said = f"{_place(error)}\n{traceback.format_exc(limit=-6)}"
+        said = f"{place(error)}\n{traceback.format_exc(limit=-6)}"
     spent = time.process_time() - start
     return said or (f"it takes {spent:.1f} s" if spent > LIMIT else "")
 
@@ -53,7 +53,7 @@ def _pipeline(content: bytes) -> str | None:
     return "flow" if b"def flow(" in content else None
 
 
-def _place(error: Exception) -> str:
+def place(error: Exception) -> str:
     """Return the line that raised, by which faults of one cause are told from others."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {frame.name} ({frame.filename.rpartition('/')[2]})"
@@ -85,11 +85,11 @@ def _emitted(target: Target, compilation: Compilation, options: Mapping[str, obj
         return ""
     for path, text in target.emit(program, {**options, "project": ".."}).items():
         text.encode()
-        _load(path, text)
+        load(path, text)
     return ""
 
 
-def _load(path: str, text: str) -> None:
+def load(path: str, text: str) -> None:
     """Read a file as whoever gets it does. Raises what that raises."""
     if path.endswith(".py"):
         ast.parse(text)

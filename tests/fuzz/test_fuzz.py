@@ -1,7 +1,8 @@
 """Any module gives files or diagnostics, for every target, in a bounded time.
 
-``LEVADA_FUZZ=20000`` compiles more modules, ``LEVADA_FUZZ_FROM=500`` others; ``python -m tests.fuzz
---hours 2`` goes on for hours. A failure shows the module, made as small as possible.
+So do any options of the targets. ``LEVADA_FUZZ=20000`` compiles more modules,
+``LEVADA_FUZZ_FROM=500`` others; ``python -m tests.fuzz --hours 2`` goes on for hours. A
+failure shows the module, made as small as possible.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.fuzz import options
 from tests.fuzz.compiling import fault
 from tests.fuzz.modules import SOURCES, module
 from tests.fuzz.smaller import report
@@ -29,6 +31,18 @@ def test_a_module_gives_files_or_diagnostics(first: int, tmp_path: Path) -> None
     for seed in range(first, min(first + AT_A_TIME, FIRST + COUNT)):
         said = fault(module(seed), tmp_path)
         assert not said, report(seed, said, tmp_path)
+
+
+@pytest.mark.parametrize("first", range(FIRST, FIRST + COUNT // 2, AT_A_TIME))
+def test_options_give_files_or_diagnostics(first: int, tmp_path: Path) -> None:
+    for seed in range(first, min(first + AT_A_TIME, FIRST + COUNT // 2)):
+        said = options.fault(options.project_file(seed), tmp_path)
+        assert not said, options.report(seed, said, tmp_path)
+
+
+def test_most_options_can_be_read() -> None:
+    texts = [options.project_file(seed) for seed in range(50)]
+    assert sum(map(options.is_toml, texts)) > 25
 
 
 def test_a_number_gives_one_module() -> None:
