@@ -272,15 +272,19 @@ def test_a_drawing_replaces_only_drawings(project: Project) -> None:
     source = (project.folder / "pipeline.py").read_text()
     done = project.levada("graph", "pipeline.py", "-o", "pipeline.py")
     assert done.returncode == 1
-    assert "`pipeline.py` is no drawing of Levada" in done.stderr
+    assert "Levada did not write `pipeline.py`" in done.stderr
     assert (project.folder / "pipeline.py").read_text() == source
     for name in ("flow.mmd", "flow.svg"):
         graph = ("graph", "pipeline.py", "-o", name)
         assert [project.levada(*graph).returncode for _ in range(2)] == [0, 0]
-        project.write(name, "mine")
+        project.write(name, 'flowchart TD\n  mine["by hand"]\n')
         assert project.levada(*graph).returncode == 1
         assert project.levada(*graph, "--force").returncode == 0
-        assert (project.folder / name).read_text() != "mine"
+        assert "mine" not in (project.folder / name).read_text()
+        other = "\n@pipeline\ndef other():\n    one()\n"
+        project.write("both.py", (project.folder / "pipeline.py").read_text() + other)
+        done = project.levada("graph", "both.py:other", "-o", name)
+        assert f"`{name}` was made from `pipeline.py:small`" in done.stderr
 
 
 @pytest.mark.parametrize(

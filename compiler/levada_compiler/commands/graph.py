@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from levada_compiler import output
+from levada_compiler import origin, output
 from levada_compiler.graph import FORMATS, draw
 from levada_compiler.render import render
 
@@ -23,7 +23,7 @@ from . import console, front, parameters
     help="Mermaid text or SVG; by default what the name of the output says, else mermaid.",
 )
 @click.option("--output", "-o", "place", metavar="FILE", help="Write to a file instead of stdout.")
-@click.option("--force", "forcing", is_flag=True, help="Replace a file that is no drawing, too.")
+@click.option("--force", "forcing", is_flag=True, help="Replace a file of another origin, too.")
 @console.COLOUR
 @console.examples(
     "levada graph pipeline.py",
@@ -58,16 +58,20 @@ def command(
     folder, name = os.path.split(os.path.abspath(place))
     contents = {name: picture.encode()}
     before = output.read(folder, contents)
-    if not forcing and not _is_drawing(before[name]):
-        raise output.OutputError(
-            f"`{place}` is no drawing of Levada: choose another -o, or replace it with --force"
-        )
+    if not forcing:
+        _refuse_others(place, before[name], picture, checked.project.root)
     output.write(folder, contents, before)
     return 0
 
 
-def _is_drawing(content: bytes | None) -> bool:
-    """Whether a file is a drawing that this command has made, or there is nothing to lose."""
-    first = (content or b"").partition(b"\n")[0]
-    is_svg = first.startswith(b"<svg ") and first.endswith(b'role="img">')
-    return not content or first.startswith(b"flowchart ") or is_svg
+def _refuse_others(place: str, old: bytes | None, new: str, root: str) -> None:
+    """Never replace what Levada did not write, or drew of another pipeline."""
+    text = (old or b"").decode("utf-8", "replace")
+    if text and not origin.is_made(text):
+        raise output.OutputError(
+            f"Levada did not write `{place}`: choose another -o, or replace it with --force"
+        )
+    if others := origin.conflict(root, text, new):
+        raise output.OutputError(
+            f"`{place}` was made from {others}: choose another -o, or replace it with --force"
+        )

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def mermaid(graph: Graph) -> str:
     """A top-down flowchart. Ids are numbered: a step may be called ``end``."""
     names = {vertex.id: f"n{number}" for number, vertex in enumerate(vertices(graph.children))}
-    lines = ["flowchart TD", *_items(graph.children, names, "  ", [0])]
+    made = [f"  %% {escape(graph.made)}"] if graph.made else []
+    lines = ["flowchart TD", *made, *_items(graph.children, names, "  ", [0])]
     lines += [f"  {_edge(edge, names)}" for edge in graph.edges]
     return "\n".join(lines) + "\n"
 

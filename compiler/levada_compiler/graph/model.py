@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from levada import __version__
+
+from levada_compiler.origin import made_from
 from levada_compiler.program.expression_text import ExpressionWriter
 from levada_compiler.program.ir import (
     Branch,
@@ -60,19 +63,24 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The picture of one pipeline; edges go forward in the order of the vertices."""
+    """The picture of one pipeline; edges go forward in the order of the vertices.
+
+    ``made`` says what it was made from, as every file that Levada writes does.
+    """
 
     name: str
     description: str
     children: tuple[Item, ...]
     edges: tuple[Edge, ...]
+    made: str = ""
 
 
 def graph(program: Program) -> Graph:
     """The picture of a program."""
     drawing = _Drawing(program)
     children = drawing.region(program.body)
-    return Graph(program.name, program.description, children, drawing.sorted_edges())
+    made = made_from(program, __version__)
+    return Graph(program.name, program.description, children, drawing.sorted_edges(), made)
 
 
 def vertices(children: Iterable[Item]) -> Iterator[Vertex]:

@@ -46,6 +46,7 @@ def svg(graph: Graph) -> str:
         f'viewBox="0 0 {size}" role="img">'
     )
     lines = [head, f"  <title>{_text(graph.name)}</title>"]
+    lines += [f"  <metadata>{_text(graph.made)}</metadata>"] if graph.made else []
     lines += [f"  <style>{_STYLE}\n  </style>", f"  <defs>{_ARROW}</defs>"]
     lines.append('  <rect width="100%" height="100%" fill="#ffffff"/>')
     lines += _clusters(graph.children, placed)
