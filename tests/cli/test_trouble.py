@@ -172,7 +172,7 @@ def test_a_bug_of_ours_is_one_line_and_a_file(project: Project) -> None:
         "sitecustomize.py",
         "import levada_compiler.compilation as c\n"
         "def broken(*_): raise KeyError('of ours')\n"
-        "c.compile_file = broken\n",
+        "c.compile_pipelines = broken\n",
     )
     project.variables["PYTHONPATH"] = str(project.folder)
     project.variables["TMPDIR"] = str(project.folder)
