@@ -16,7 +16,6 @@ import os
 import select
 import sys
 import time
-import warnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,10 +51,9 @@ class LogUpload:
         told["path"] = os.pathsep.join(sys.path)
         command = [sys.executable, "-I", "-S", __file__, json.dumps(told)]
         read, self._control = os.pipe()
-        with warnings.catch_warnings():
-            # Other threads may be there: the child waits and becomes another program.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self._process = os.fork()
+        from levada.forking import fork_among_threads  # this file is also run with no path
+
+        self._process = fork_among_threads()
         if self._process == 0:
             _wait_and_become(command, read, self._control)
         os.close(read)

@@ -12,6 +12,7 @@ import signal
 import sys
 from contextlib import suppress
 
+from levada.forking import fork_among_threads
 from levada.redaction import Redactor
 
 TYPE_CHECKING = False
@@ -63,7 +64,7 @@ class OutputCapture:
 
     def _start_copying(self, log: int) -> None:
         out, err, control = os.pipe(), os.pipe(), os.pipe()
-        self._copier = os.fork()
+        self._copier = fork_among_threads()
         if self._copier == 0:
             for pipe in (out, err, control):
                 os.close(pipe[1])

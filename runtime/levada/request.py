@@ -11,6 +11,7 @@ from levada import task_request
 from levada.errors import UsageError
 from levada.records import attempt_path
 from levada.redaction import secret_variables
+from levada.stores import variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,5 +158,6 @@ class StepRequest:
     @property
     def secrets_here(self) -> dict[str, str]:
         """The values, by variable, of the run's secrets that this process has."""
-        names = dict.fromkeys([*(self.settings.get("secrets") or ()), *self.secrets])
+        of_store = variables.secrets_of(self.store)
+        names = dict.fromkeys([*(self.settings.get("secrets") or ()), *self.secrets, *of_store])
         return secret_variables(names, os.environ)

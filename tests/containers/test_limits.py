@@ -19,6 +19,7 @@ def host_config(resources: dict[str, Any], cores: int = 2) -> dict[str, Any]:
         settings={"resources": resources},
         labels={},
         cores=cores,
+        store="s3://bucket/levada",
     )
     found: dict[str, Any] = made["HostConfig"]
     return found
@@ -51,3 +52,22 @@ def test_an_engine_that_does_not_say_what_it_has() -> None:
 def test_memory_is_without_swap() -> None:
     found = host_config({"memory": "64Mi"})
     assert (found["Memory"], found["MemorySwap"]) == (64 * 2**20, 64 * 2**20)
+
+
+def test_a_container_has_what_reaches_its_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And of the machine's other variables none."""
+    for name in ("AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "OTHER"):
+        monkeypatch.setenv(name, f"its {name}")
+    made = container.running(
+        IMAGE,
+        request="request.json",
+        user="0:0",
+        folders=(),
+        settings={},
+        labels={},
+        cores=2,
+        store="s3://bucket/levada",
+    )
+    assert "AWS_REGION=its AWS_REGION" in made["Env"]
+    assert "AWS_SECRET_ACCESS_KEY=its AWS_SECRET_ACCESS_KEY" in made["Env"]
+    assert not [each for each in made["Env"] if "OTHER" in each or "AZURE" in each]

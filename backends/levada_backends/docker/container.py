@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from levada.stores import variables
+
 from levada_backends.pods import quantity
 
 if TYPE_CHECKING:
@@ -29,12 +31,12 @@ class StepImage:
 
 def describing(image: StepImage, packages: str) -> dict[str, Any]:
     """A container that says what its image has."""
-    variables = {"LEVADA_PACKAGES": packages, "LEVADA_IMAGE": image.described}
+    environment = {"LEVADA_PACKAGES": packages, "LEVADA_IMAGE": image.described}
     return {
         "Image": image.reference,
         "Cmd": ["python", "-m", "levada.contained", "describe"],
         "Entrypoint": [],
-        "Env": [f"{name}={value}" for name, value in variables.items()],
+        "Env": [f"{name}={value}" for name, value in environment.items()],
         "HostConfig": {**_STRICT, "NetworkMode": "none"},
     }
 
@@ -48,23 +50,23 @@ def running(
     settings: Mapping[str, Any],
     labels: Mapping[str, str],
     cores: int,
+    store: str,
 ) -> dict[str, Any]:
     """The container of an attempt.
 
     ``request`` is the path of its request, ``folders`` are what it may write to, mounted where
-    they are on the host, ``cores`` the CPUs of the engine. Values of secrets go into its
-    variables, and nowhere else.
+    they are on the host, ``cores`` the CPUs of the engine, ``store`` the URL of the store. Values
+    of secrets, and of what says how a bucket is reached, go into its variables, and nowhere else.
     """
-    secrets = {
-        name: os.environ[name] for name in settings.get("secrets") or () if name in os.environ
-    }
-    variables = {"HOME": "/tmp", "LEVADA_IMAGE": image.described, **secrets}  # noqa: S108
+    names = [*(settings.get("secrets") or ()), *variables.of(store)]
+    secrets = {name: os.environ[name] for name in names if name in os.environ}
+    environment = {"HOME": "/tmp", "LEVADA_IMAGE": image.described, **secrets}  # noqa: S108
     return {
         "Image": image.reference,
         "Cmd": ["python", "-m", "levada.contained", "run", request],
         "Entrypoint": [],
         "User": user,
-        "Env": [f"{name}={value}" for name, value in variables.items()],
+        "Env": [f"{name}={value}" for name, value in environment.items()],
         "Labels": dict(labels),
         "HostConfig": {
             **_STRICT,

@@ -117,8 +117,9 @@ class DockerExecutor(MachineExecutor):
         super().__init__(context, on_log)
         self._engine = engine
         self._images = images
-        self._store = _local_folder(context)
-        self._folders = [self._store, *folders]
+        store = context.store.local_path("runs")
+        shared = context.spool_folder() if store is None else str(Path(store).parent)
+        self._folders = [shared, *folders]
         self._cores = engine.cores()
         self._user = "0:0" if engine.is_rootless() else f"{os.getuid()}:{os.getgid()}"
         self._running: list[_Container] = []
@@ -271,6 +272,7 @@ class DockerExecutor(MachineExecutor):
             settings=attempt.settings,
             labels={"dev.levada.run": self._context.run_id, "dev.levada.node": attempt.node},
             cores=self._cores,
+            store=self._context.store.url,
         )
 
     def _clean_up(self, running: _Container, name: str) -> None:
@@ -304,9 +306,8 @@ class DockerExecutor(MachineExecutor):
         return request
 
     def _request_file(self, attempt: Attempt) -> Path:
-        """Where a container reads what it is to do: in the attempt's folder, made by this."""
-        path = f"{self._context.attempt_folder(attempt)}/request.json"
-        return Path(self._context.store.local_path(path) or "")
+        """Where a container reads what it is to do: beside its log, in a folder made by this."""
+        return Path(self._context.local_folder(attempt), "request.json")
 
     def _signal_again(self) -> None:
         """SIGTERM once more for those that had no handler yet: a first process ignores it then.
@@ -316,16 +317,6 @@ class DockerExecutor(MachineExecutor):
         for running in self._running:
             if running.end == "cancelled" and not Path(running.log or "").exists():
                 running.signal("TERM")
-
-
-def _local_folder(context: RunContext) -> str:
-    path = context.store.local_path("runs")
-    if path is None:
-        raise ImageError(
-            f"containers cannot reach the store {context.store.url}",
-            "use a folder of this machine: --store PATH",
-        )
-    return str(Path(path).parent)
 
 
 def _out_of_memory(attempt: Attempt) -> str:

@@ -99,19 +99,23 @@ class RunContext:
         """The folder of this machine that an attempt's log is written in, made by this."""
         folder = self.attempt_folder(attempt)
         log = self.store.local_path(f"{folder}/log")
-        return self._spool_folder(folder) if log is None else os.path.dirname(log)
+        return self._attempt_spool(folder) if log is None else os.path.dirname(log)
 
     def log_file(self, attempt: Attempt) -> str:
         """The file of this machine that an attempt's log is written to."""
         return os.path.join(self.local_folder(attempt), "log")
 
-    def _spool_folder(self, folder: str) -> str:
-        """Where an attempt's files are until they are in a store that is elsewhere."""
+    def spool_folder(self) -> str:
+        """Make the folder of the run's files on this machine, where the store is elsewhere."""
         if self.spool is None:
             from tempfile import mkdtemp
 
             self.spool = mkdtemp(prefix="levada-run-")
-        path = os.path.join(self.spool, sha256(folder.encode()).hexdigest()[:16])
+        return self.spool
+
+    def _attempt_spool(self, folder: str) -> str:
+        """Where an attempt's files are until they are in a store that is elsewhere."""
+        path = os.path.join(self.spool_folder(), sha256(folder.encode()).hexdigest()[:16])
         os.makedirs(path, exist_ok=True)
         return path
 
@@ -119,7 +123,7 @@ class RunContext:
         """Store the log of an attempt that could not do so itself. Raises StoreError."""
         folder = self.attempt_folder(attempt)
         if self.store.local_path(folder) is None:
-            log_upload.store_whole(self.store, folder, self._spool_folder(folder))
+            log_upload.store_whole(self.store, folder, self._attempt_spool(folder))
 
     def close(self) -> None:
         """Remove the files of this machine that are in the store by now."""
