@@ -220,11 +220,16 @@ class Attempt:
             "error": self.error,
             "engine": given.engine,
             "allow_pickle": self._pickled(),
-            "warnings": request.warnings,
+            "warnings": self.warnings,
         }
         if self.secrets:
             _mask(record, list(self.secrets.values()))
         return record
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the record warns of: what the request said, and what the cache found damaged."""
+        return [*self.request.warnings, *(self.looked_up.warnings if self.looked_up else ())]
 
     def _code(self) -> CodePart:
         step = self.request.step

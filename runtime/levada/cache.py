@@ -12,7 +12,14 @@ import json
 import os
 import time
 
-from levada import environment, input_classes, observations, records, values
+from levada import (
+    document_schemas,
+    environment,
+    input_classes,
+    observations,
+    records,
+    values,
+)
 from levada.artifact import Artifact
 from levada.store import StoreError, digest_of
 from levada.trees.canonical import canonical
@@ -49,9 +56,10 @@ class Lookup:
     ``entry`` is what the cache holds, None for a miss. ``reasons`` says why it is a miss: each
     has ``part`` and ``text``, and ``before`` and ``after`` where there are two states to compare.
     ``is_open`` is True if only the step's own process can tell whether there is a hit.
+    ``warnings`` say what is damaged in the store, in at most one sentence of all entries.
     """
 
-    __slots__ = ("entry", "is_open", "key", "parts", "reasons")
+    __slots__ = ("entry", "is_open", "key", "parts", "reasons", "warnings")
 
     def __init__(
         self,
@@ -59,11 +67,13 @@ class Lookup:
         parts: KeyParts,
         entry: CachedResult | None,
         reasons: list[Reason],
+        warnings: list[str] | None = None,
     ) -> None:
         self.key = key
         self.parts = parts
         self.entry = entry
         self.reasons = reasons
+        self.warnings = warnings or []
         self.is_open = False
 
     @property
@@ -145,18 +155,34 @@ def lookup(request: StepRequest, store: Store, *, here: bool = True) -> Lookup:
     if request.step.get("code") is None:
         found.reasons = [{"part": "code", "text": "the code is not known"}]
         return found
-    names = store.list(_folder(found.key))[-_MOST_ENTRIES:]
-    for name in reversed(names):
-        entry = _read(store, f"{_folder(found.key)}/{name}", found.key)
-        if entry and not here and observations.is_of_its_place(entry["observed"]):
-            found.is_open, found.reasons = True, []
-            return found
-        reasons = _faults(entry, found.key, request, store)
+    _look_at_entries(found, request, store, here=here)
+    return found
+
+
+def _look_at_entries(found: Lookup, request: StepRequest, store: Store, *, here: bool) -> None:
+    """Take the newest entry that can be used, or say why there is none."""
+    folder, damage = _folder(found.key), ""
+    # What is in the place of the folder is no cache of ours, wherever a link may lead.
+    store.clear_way(f"{folder}/entry")
+    found.warnings = store.take_warnings()
+    for name in reversed(store.list(folder)[-_MOST_ENTRIES:]):
+        path = f"{folder}/{name}"
+        try:
+            entry = _read(store, path, found.key)
+            if not here and observations.is_of_its_place(entry["observed"]):
+                found.is_open, found.reasons = True, []
+                return
+            reasons = _refusals(entry, found.key, request, store)
+        except _DamagedEntryError as error:
+            reasons = [{"part": error.part, "text": f"the cache's entry is damaged: {error}"}]
+            damage = damage or f"the cache entry {path} is damaged ({error})"
         if not reasons:
             found.entry, found.reasons = entry, []
-            return found
+            break
         found.reasons = found.reasons or reasons
-    return found
+    if damage:
+        then = "an older entry is used" if found.hit else "the step runs again"
+        found.warnings += [f"{damage}; {then}"]
 
 
 def remember(
@@ -189,7 +215,7 @@ def remember(
         "from": origin_of(record),
     }
     data = records.document(entry)
-    name = f"{time.time_ns() // 1000:017d}-{digest_of(data)[7:15]}.json"
+    name = f"{time.time_ns() // 1000:017d}-{_name_digest(data)}.json"
     store.write_once(f"{_folder(cache['key'])}/{name}", data)
 
 
@@ -267,10 +293,34 @@ def _folder(key: str) -> str:
     return f"cache/{key}"
 
 
-def _read(store: Store, path: str, key: str) -> CacheEntry | None:
-    """Read an entry; None if it is damaged, or lies under a key that is not its own."""
-    entry: CacheEntry | None = records.read_json(store, path, "cache")
-    return entry if entry is not None and key_of(entry["parts"]) == key else None
+def _name_digest(data: bytes) -> str:
+    """Return what an entry's name says of its content: any change but a forgery is noticed."""
+    return digest_of(data)[7:15]
+
+
+class _DamagedEntryError(Exception):
+    """An entry of the cache is not as Levada wrote it; ``part`` is that of the reason."""
+
+    def __init__(self, text: str, part: str = "entry") -> None:
+        super().__init__(text)
+        self.part = part
+
+
+def _read(store: Store, path: str, key: str) -> CacheEntry:
+    """Read an entry. Raises _DamagedEntryError, also for one under a key that is not its own."""
+    try:
+        data = store.read(path)
+    except FileNotFoundError:
+        raise _DamagedEntryError("it is no file") from None
+    if not path.endswith(f"-{_name_digest(data)}.json"):
+        raise _DamagedEntryError("it is not what was written")
+    content = records.parse_document(data)
+    if content is None or not document_schemas.fits(content, "cache"):
+        raise _DamagedEntryError(f"it does not fit the schema {SCHEMA}")
+    entry: CacheEntry = content  # type: ignore[assignment]  # it fits the schema
+    if key_of(entry["parts"]) != key:
+        raise _DamagedEntryError("its parts give another key")
+    return entry
 
 
 def _sorted(value: object) -> Json:
@@ -278,10 +328,8 @@ def _sorted(value: object) -> Json:
     return found
 
 
-def _faults(entry: CacheEntry | None, key: str, request: StepRequest, store: Store) -> list[Reason]:
-    """Say why an entry cannot be used; nothing if it can."""
-    if entry is None:
-        return [{"part": "entry", "text": "the cache's entry is damaged"}]
+def _refusals(entry: CacheEntry, key: str, request: StepRequest, store: Store) -> list[Reason]:
+    """Say why an entry cannot be used; nothing if it can. Raises _DamagedEntryError."""
     for name, digest in entry["reads"].items():
         if context_reads(request, [name]).get(name) != digest:
             text = f"the step reads {name} of its context, which is another one now"
@@ -289,10 +337,9 @@ def _faults(entry: CacheEntry | None, key: str, request: StepRequest, store: Sto
     held = [entry["returns"], *entry["artifacts"].values()]
     for artifact in map(Artifact.from_json, filter(None, held)):
         if not values.verify(artifact, store):
-            text = f"what it gave is missing from the store or damaged: {artifact.digest}"
-            return [{"part": "blob", "text": text}]
+            raise _DamagedEntryError(f"{artifact.digest} is missing or not what it was", "blob")
     try:
-        return _refusals(entry, request) or observations.changes(
+        return _refused_by_settings(entry, request) or observations.changes(
             entry["observed"],
             places_of(request),
             store,
@@ -302,12 +349,12 @@ def _faults(entry: CacheEntry | None, key: str, request: StepRequest, store: Sto
             class_digest=lambda name: input_classes.digest(name, request),
         )
     except StoreError:
-        return [{"part": "blob", "text": "what the step read is missing from the store"}]
+        raise _DamagedEntryError("the list of what the step read is missing", "blob") from None
     except (ValueError, TypeError, OverflowError, OSError):  # names that no file can have
-        return [{"part": "entry", "text": "the cache's entry is damaged"}]
+        raise _DamagedEntryError("it names files that cannot be") from None
 
 
-def _refusals(entry: CacheEntry, request: StepRequest) -> list[Reason]:
+def _refused_by_settings(entry: CacheEntry, request: StepRequest) -> list[Reason]:
     """Say why the settings of the step do not allow an entry to be used."""
     setting, observed = request.settings.get("cache"), entry["observed"]
     if isinstance(setting, (int, float)) and not isinstance(setting, bool):

@@ -82,6 +82,7 @@ class Command:
             project=self._project.root,
             secrets=self.secrets,
         )
+        self._warn_of_store()
         self._parameters = self._run["parameters"]["trees"]
         if request.params is not None:
             self._parameters = {name: values.encode(v) for name, v in request.params.items()}
@@ -106,6 +107,12 @@ class Command:
             return FAILED
         except BaseException as error:  # noqa: BLE001  whatever an expression raises, and signals
             return self._fail(error)
+        finally:
+            self._warn_of_store()
+
+    def _warn_of_store(self) -> None:
+        for text in self.store.take_warnings():
+            _say(f"warning: {text}")
 
     def act(self) -> int:
         """Do what the request says; gives the exit code. For the action of ``run``."""

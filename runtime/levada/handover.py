@@ -18,7 +18,7 @@ def content(request: dict[str, Any], looked_up: Lookup | None) -> dict[str, Any]
     """Return what to hand over: the request as JSON, with the miss if the cache was asked."""
     if looked_up is None:
         return request
-    names = ("key", "parts", "reasons")
+    names = ("key", "parts", "reasons", "warnings")
     return {**request, "looked_up": {name: getattr(looked_up, name) for name in names}}
 
 
@@ -36,7 +36,10 @@ def parse(given: dict[str, Any]) -> tuple[StepRequest, Lookup | None]:
 
     found = given.get("looked_up")
     request = {name: value for name, value in given.items() if name != "looked_up"}
-    looked_up = found and Lookup(found["key"], found["parts"], found.get("entry"), found["reasons"])
+    looked_up = found and Lookup(
+        *(found["key"], found["parts"], found.get("entry"), found["reasons"]),
+        found.get("warnings"),
+    )
     return StepRequest.from_json(request), looked_up
 
 

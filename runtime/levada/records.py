@@ -59,6 +59,18 @@ def record_path(attempt: str) -> str:
     return f"{attempt}/record.json"
 
 
+def damaged_record(
+    store: Store, pipeline: str, run_id: str, node: str, map_index: Sequence[int] | None
+) -> str:
+    """Return the path of the last record of a node if it is damaged, else an empty text."""
+    numbers = attempts(store, pipeline, run_id, node, map_index)
+    if not numbers:
+        return ""
+    folder = attempt_path(pipeline, run_id, node, map_index, numbers[-1])
+    is_there = "record.json" in store.list(folder)
+    return record_path(folder) if is_there and read_record(store, folder) is None else ""
+
+
 # `Any` is for the step command, which still takes records as plain dicts.
 def read_record(store: Store, attempt: str) -> Any:
     """Read the `Record` in the folder of an attempt; None if there is none."""

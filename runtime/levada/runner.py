@@ -80,7 +80,7 @@ def record_hit(request: StepRequest, looked_up: cache.Lookup, store: Store) -> R
         raise ValueError("the lookup was a miss")
     attempt = Attempt(request, store)
     attempt.looked_up = looked_up
-    request.warnings = [*request.warnings, *_unpinned(request)]
+    request.warnings = [*request.warnings, *_unpinned(request), *store.take_warnings()]
     attempt.returns = Artifact.from_json(entry["returns"])
     attempt.outputs = entry["outputs"]
     attempt.metrics = entry["metrics"]
@@ -169,6 +169,7 @@ class Run:
         finally:
             disarm()
             self.attempt.resources = usage.finish()
+            self._warn_of_store()
             self._print_error()
             output.stop()
             self.unfinished_line = output.unfinished_line
@@ -183,7 +184,8 @@ class Run:
                 return False
         found = self._looked_up()
         if found.hit and self._has_run:
-            self.attempt.looked_up = cache.Lookup(found.key, found.parts, None, [_RAN_BEFORE])
+            missed = cache.Lookup(found.key, found.parts, None, [_RAN_BEFORE], found.warnings)
+            self.attempt.looked_up = missed
         return self._looked_up().hit
 
     @property
@@ -231,7 +233,7 @@ class Run:
     def _execute(self, signals: Signals) -> None:
         signals.release()
         request = self.request
-        for warning in request.warnings:
+        for warning in self.attempt.warnings:
             _say(f"warning: {warning}")
         if request.container is not None:
             self._save(self._run_program(request.container))
@@ -278,6 +280,13 @@ class Run:
             more = f" and {len(undeclared) - 3} more" if len(undeclared) > 3 else ""
             names = ", ".join(undeclared[:3])
             request.warnings.append(f"read {names}{more}, which the step's `files` do not name")
+
+    def _warn_of_store(self) -> None:
+        """Warn about what was in the way in the store."""
+        moved = self.store.take_warnings()
+        self.request.warnings = [*self.request.warnings, *moved]
+        for warning in moved:
+            _say(f"warning: {warning}")
 
     def _tracked(self, function: Callable[..., object], inputs: dict[str, object]) -> object:
         self.attempt.begin_tracking()

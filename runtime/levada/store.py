@@ -271,6 +271,13 @@ class Store:
         """Write a document there; give by how many seconds the store's clock is ahead of ours."""
         raise NotImplementedError
 
+    def clear_way(self, path: str) -> None:
+        """Move away what is in the place of a folder on the way to a document, if anything is."""
+
+    def take_warnings(self) -> Names:
+        """Return what was moved away since the last call, a sentence for each thing."""
+        return []
+
     # ---------------------------------------------------------------- logs
 
     def local_path(self, path: str) -> str | None:

@@ -59,6 +59,8 @@ class StoredNodes:
         path = records.attempt_path(*self._run, node, indexes, numbers[-1])
         record: Record | None = records.read_record(self._store, path)
         if record is None:
+            if damaged := records.damaged_record(self._store, *self._run, node, indexes):
+                return f"its record {damaged} is damaged; run it again"
             return "its last attempt ended without a record"
         error = record.get("error")
         why = f"{error['type']}: {error['message']}" if error else "None: None"

@@ -1,6 +1,8 @@
 """Whatever is in the store, a run gives what plain Python gives, or fails by an error of ours.
 
-A pipeline runs once. Then one thing in its store is damaged and it runs again, with the cache. The
+A pipeline runs once. Then one thing in its store is damaged and it runs again, with the cache. Only
+what is forged, so that all digests are right, may make it fail or give other values. After other
+damage it gives the same, and warns if a step had to run again. The
 damage is chosen by a seed: LEVADA_DAMAGE=1000 tries a thousand, LEVADA_DAMAGE_FROM=7 starts at 7.
 """
 
@@ -23,6 +25,7 @@ from typing import Any
 import pytest
 from levada import values
 from levada.artifact import ArtifactError
+from levada.engine.events import WARNING
 from levada.store import StoreError, digest_of, open_store
 
 from tests.engine.project import Project
@@ -120,6 +123,7 @@ class Damage:
         self.random = random.Random(seed)
         self.said = ""
         self.rewritten = False
+        self.forged = False
 
     def apply(self) -> None:
         """Damage something; ``said`` says what."""
@@ -170,11 +174,19 @@ class Damage:
     def other_file(self) -> None:
         """Put a folder, a link or a pipe in the place of a file, or of a folder."""
         path = self.pick("blobs", "cache")
-        path = self.random.choice([path, path, path, path.parent])
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-        made: Callable[[Path], object] = self.random.choice(
+        above = [self.store / name for name in ("blobs", "blobs/sha256", "cache", "runs", "tmp")]
+        path = self.random.choice([path, path, path, path.parent, path.parent, *above])
+        folders: list[Callable[[Path], object]] = [
+            lambda place: (place / "below").mkdir(parents=True)
+        ]
+        if path.is_dir():
+            shutil.rmtree(path)
+            folders = []  # Another folder there is no damage: what was in it is gone.
+        else:
+            path.unlink()
+        made = self.random.choice(
             [
-                lambda place: (place / "below").mkdir(parents=True),
+                *folders,
                 lambda place: place.symlink_to("/dev/zero"),
                 lambda place: place.symlink_to(place.name),
                 lambda place: place.symlink_to("/etc"),
@@ -192,8 +204,22 @@ class Damage:
             content = json.loads(path.read_bytes())
         except ValueError:
             return self.cut()
-        self.write(path, json.dumps(self.changed(content)).encode())
+        data = json.dumps(self.changed(content)).encode()
+        if self.random.random() < 0.8:
+            self.forge(path, data)
+        else:
+            self.write(path, data)
         return self.note("document", path)
+
+    def forge(self, path: Path, data: bytes) -> None:
+        """Write a document; the name of an entry of the cache has its digest."""
+        self.forged = True
+        if path.is_relative_to(self.store / "cache"):
+            path.unlink()
+            path = path.with_name(f"{path.name.partition('-')[0]}-{digest_of(data)[7:15]}.json")
+            path.write_bytes(data)
+        else:
+            self.write(path, data)
 
     def rewrite(self) -> None:
         """Change a blob and every artifact of an entry that refers to it: all digests are right."""
@@ -216,7 +242,7 @@ class Damage:
             for each in artifacts_in(content):
                 if each["digest"] == chosen["digest"]:
                     each |= {"digest": new, "size": len(data)}
-            self.write(entry, json.dumps(content).encode())
+            self.forge(entry, json.dumps(content).encode())
         self.rewritten = True
         self.note(f"rewrite a {chosen['type']}", path)
 
@@ -314,13 +340,13 @@ class Damaged:
         shutil.copytree(self.whole, store)
         damage = Damage(store, self.canary, seed)
         damage.apply()
-        wrong = self.run_again(rewritten=damage.rewritten)
+        wrong = self.run_again(damage)
         if self.canary.exists():
             self.canary.unlink()
             wrong = "code was executed"
         return f"seed {seed}: {damage.said}: {wrong}" if wrong else ""
 
-    def run_again(self, *, rewritten: bool) -> str:
+    def run_again(self, damage: Damage) -> str:
         """Run on the damaged store; gives "" or what is wrong.
 
         A value that is ``rewritten`` is another value, and as good as one: then the outputs are
@@ -329,16 +355,25 @@ class Damaged:
         try:
             outcome = self.project.run()
             if outcome.status == "succeeded":
-                same = self.outputs(outcome) == self.expected
-                return "" if same or rewritten else "other outputs"
-        except (ArtifactError, StoreError):
-            return ""
+                if not damage.rewritten and self.outputs(outcome) != self.expected:
+                    return "other outputs"
+                return "" if damage.forged else self.unsaid(outcome)
+        except (ArtifactError, StoreError) as error:
+            return "" if damage.forged else f"failed with {error}"
         except Exception as error:  # noqa: BLE001
             return "".join(traceback.format_exception(error))
         error = outcome.error or {}
         is_ours = str(error.get("module")).startswith("levada.") and not error.get("frames")
         of_value = error.get("frames") or OF_A_VALUE.search(str(error.get("message")))
-        return "" if is_ours or (rewritten and of_value) else f"failed with {error}"
+        is_allowed = is_ours or (damage.rewritten and of_value)
+        return "" if damage.forged and is_allowed else f"failed with {error}"
+
+    def unsaid(self, outcome: Any) -> str:
+        """Give "" if each step was cached or the run warned; else the steps that ran."""
+        events = self.project.events
+        warned = any(e.details.get("warnings") or e.kind == WARNING for e in events)
+        ran = [step.label for step in outcome.steps if not step.cached]
+        return f"{ran} ran again without a warning" if ran and not warned else ""
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -385,7 +386,15 @@ def test_a_damaged_cache_entry_is_a_miss_and_replaced(tmp_path: Path, content: s
         entry.write_text(content, encoding="latin-1")
     second = project.run()
     reasons = project.record(second, "work")["cache"]["reasons"]
-    assert [reason["text"] for reason in reasons] == ["the cache's entry is damaged"]
+    said = "the cache's entry is damaged: it is not what was written"
+    assert [reason["text"] for reason in reasons] == [said]
+    [warning] = project.record(second, "work")["warnings"]
+    assert re.fullmatch(
+        r"the cache entry cache/\w+/[\w-]+\.json is damaged \(it is not what was written\);"
+        " the step runs again",
+        warning,
+    )
+    assert f"warning: {warning}\n" in project.log(second, "work")
     assert [step.cached for step in project.run().steps] == [True, True]
 
 

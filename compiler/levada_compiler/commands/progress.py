@@ -116,14 +116,14 @@ class Progress:
         shown = " ".join(f"{name}={short(v)}" for name, v in self._metrics(event).items())
         name = self._name(event)
         self._line("good", "done", name, f"  {seconds(event.details)}  {shown}")
-        for text in event.details.get("warnings") or ():
-            self._line("warning", "warning", name, f"  {text}")
+        self._warn(event)
         self._why(event)
 
     def _on_node_cached(self, event: Event) -> None:
         self._counts["cached"] += 1
         self._note_metrics(event)
         self._line("good", "cached", self._name(event), "")
+        self._warn(event)
         self._why(event)
 
     def _on_attempt_failed(self, event: Event) -> None:
@@ -132,6 +132,7 @@ class Progress:
         self._line(
             "error", "failed", self._name(event), f"  {seconds(event.details)}  {headline(error)}"
         )
+        self._warn(event)
         self._why(event)
 
     def _on_retry(self, event: Event) -> None:
@@ -152,6 +153,9 @@ class Progress:
         label = self._name(event) or "the run"
         self._line("warning", "waiting", label, f"  {event.details['reason']}")
 
+    def _on_warning(self, event: Event) -> None:
+        self._line("warning", "warning", "", event.details["text"])
+
     def _on_log(self, event: Event) -> None:
         head = self._paint("dim", f"{one_line(self._name(event))} |")
         lines = str(event.details.get("text", "")).removesuffix("\n").split("\n")
@@ -162,6 +166,10 @@ class Progress:
     def _on_cancelling(self, event: Event) -> None:
         word = "killing" if event.details.get("force") else "stopping; again to kill"
         self._write(self._paint("warning", f"interrupted: {word}"))
+
+    def _warn(self, event: Event) -> None:
+        for text in event.details.get("warnings") or ():
+            self._line("warning", "warning", self._name(event), f"  {text}")
 
     def _why(self, event: Event) -> None:
         if self._explain is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from levada import cache, input_classes, records, values
+from levada.artifact import Artifact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
 def look_up(store: Store, request: StepRequest, run_id: str) -> cache.Lookup | None:
     """The record of the same node in the run, if it succeeded with the same code and inputs.
 
-    The request is then given the environment of that attempt.
+    The request is then given the environment of that attempt. A miss if the record, or what it
+    refers to, is damaged: its ``warnings`` say so. None if the step has to run for other reasons.
     """
-    record: Record | None = records.latest_success(
-        store, request.pipeline, run_id, request.node, request.map_index
-    )
+    place = (request.pipeline, run_id, request.node, request.map_index)
+    record: Record | None = records.latest_success(store, *place)
     if record is None or not _is_same(record, request):
+        if record is None and (damaged := records.damaged_record(store, *place)):
+            return _miss(f"the record {damaged} is damaged")
         return None
+    held = [record["returns"], *record["artifacts"].values()]
+    if not all(values.verify(Artifact.from_json(each), store) for each in held if each):
+        return _miss(f"what the step gave in the run {run_id} is missing or damaged")
     request.environment = {**record["environment"]}
     entry: CachedResult = {
         "returns": record["returns"],
@@ -33,6 +39,10 @@ def look_up(store: Store, request: StepRequest, run_id: str) -> cache.Lookup | N
     }
     parts = cache.parts_of(request, input_classes.names(request.inputs.values(), store))
     return cache.Lookup(cache.key_of(parts), parts, entry, [])
+
+
+def _miss(text: str) -> cache.Lookup:
+    return cache.Lookup("", {}, None, [], [f"{text}; the step runs again"])
 
 
 def _is_same(record: Record, request: StepRequest) -> bool:

@@ -82,16 +82,19 @@ class Requests:
 
         Of a run that this one tries again it is what succeeded there.
         """
+        damage: list[str] = []
         if self._retry_of:
-            found = earlier.look_up(self._store, request, self._retry_of)
-            if found is not None:
-                return found
+            before = earlier.look_up(self._store, request, self._retry_of)
+            if before is not None and before.hit:
+                return before
+            damage = before.warnings if before else []
         if not self._context.use_cache or request.settings.get("cache") is False:
             return None
         request.environment = environments.known(self._store, self.image(request.node), request)
         if request.environment is None:
             return None
         found = cache.lookup(request, self._store, here=False)
+        found.warnings = [*damage, *found.warnings]
         return None if found.is_open else found
 
     def _hand_over(

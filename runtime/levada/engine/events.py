@@ -21,6 +21,7 @@ RETRY = "retry"  #: details: delay (seconds until the next attempt); ``attempt``
 NODE_FAILED = "node-failed"  #: no further attempt; details: error
 NODE_SKIPPED = "node-skipped"  #: not started: a branch not taken, or after a failure
 WAITING = "waiting"  #: an engine elsewhere has no place for it, or for all; details: reason
+WARNING = "warning"  #: something is wrong, and the run goes on; details: text
 LOG = "log"  #: details: text (whole lines where possible)
 CANCELLING = "cancelling"  #: an interrupt came; details: reason, force
 RUN_FINISHED = "run-finished"  #: details: outcome (an :class:`levada.engine.Outcome`)

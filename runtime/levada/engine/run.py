@@ -214,6 +214,7 @@ class Run:
                 record=context.folder,
             )
         )
+        self._warn_of_store(on_event)
         interrupts.install()
         try:
             interpreter.run()
@@ -222,10 +223,16 @@ class Run:
             context.close()
             interrupts.remove()
         outcome = self._outcome(interpreter, run_id)
+        self._warn_of_store(on_event)
         on_event(Event(events.RUN_FINISHED, outcome=outcome))
         callbacks.take_outcome(outcome)
         callbacks.close()
         return outcome
+
+    def _warn_of_store(self, on_event: Callable[[Event], None]) -> None:
+        """Tell what was in the way in the store; what a step met there is in its record."""
+        for text in self._store.take_warnings():
+            on_event(Event(events.WARNING, text=text))
 
     def _callbacks(self, context: RunContext) -> Callbacks:
         given = {

@@ -50,13 +50,14 @@ _NO_LINKS = (
 class DirectoryStore(Store):
     """A store in a local folder, or in one that is mounted."""
 
-    __slots__ = ("_prepared", "_real_root", "root", "url")
+    __slots__ = ("_moved", "_prepared", "root", "url")
 
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(root)
-        self._real_root = os.path.realpath(self.root)
         self.url = "file://" + _quote_path(self.root)
         self._prepared = 0
+        #: what was moved away, and nobody has been told of yet
+        self._moved: list[str] = []
         self._check()
 
     def _check(self) -> None:
@@ -86,13 +87,24 @@ class DirectoryStore(Store):
         if self._prepared == os.getpid():
             return
         try:
-            os.makedirs(f"{self.root}/{_TEMPORARY}", exist_ok=True)
+            self._make_temporary_folder()
             self._write_new(".gitignore", b"*\n")
             self._write_new("store.json", f'{{"schema":"{SCHEMA}"}}\n'.encode())
         except OSError as error:
             raise self.local_error(error) from error
         self._prepared = os.getpid()
         self.sweep()
+
+    def _make_temporary_folder(self) -> None:
+        os.makedirs(self.root, exist_ok=True)
+        place = f"{self.root}/{_TEMPORARY}"
+        if _is_folder(place) or not os.path.lexists(place):
+            os.makedirs(place, exist_ok=True)
+            return
+        aside = f"{self.root}/.{os.urandom(8).hex()}"
+        os.rename(place, aside)
+        os.makedirs(place, exist_ok=True)
+        self._move_away(aside, place)
 
     def _write_new(self, name: str, data: bytes) -> None:
         if not os.path.exists(f"{self.root}/{name}"):
@@ -133,8 +145,8 @@ class DirectoryStore(Store):
         equal, unless the one that is there is damaged.
         """  # noqa: D205
         path = f"{self.root}/{blob_name(digest)}"
-        self._check_folder(path)
         try:
+            self._clear_way(path)
             os.chmod(temporary, 0o444)
             try:
                 os.replace(temporary, path)
@@ -142,7 +154,7 @@ class DirectoryStore(Store):
                 os.makedirs(path.rpartition("/")[0], exist_ok=True)
                 os.replace(temporary, path)
             except IsADirectoryError:
-                self._move_away(path)
+                self._move_away(path, path)
                 os.replace(temporary, path)
         except OSError as error:
             raise self.local_error(error) from error
@@ -189,8 +201,8 @@ class DirectoryStore(Store):
         target = self._document(path)
         self.prepare()
         try:
+            self._clear_way(target)
             os.makedirs(target.rpartition("/")[0], exist_ok=True)
-            self._check_folder(target)
             return self._link_new(data, target)
         except OSError as error:
             raise self.local_error(error) from error
@@ -200,7 +212,7 @@ class DirectoryStore(Store):
         try:
             _write_file(temporary, data)
             if os.path.lexists(target) and not _is_file(target):
-                self._move_away(target)
+                self._move_away(target, target)
             os.link(temporary, target)
         except FileExistsError:
             return False
@@ -212,23 +224,45 @@ class DirectoryStore(Store):
             unlink(temporary)
         return True
 
-    def _check_folder(self, path: str) -> None:
-        """Raise StoreError if a folder on the way to a file of the store is a link."""
-        folder = os.path.dirname(path)
-        if os.path.realpath(folder) != self._real_root + folder[len(self.root) :]:
-            raise StoreError(
-                f"{path} is not in the store {self.root}: a folder on the way to it is a link;"
-                " replace the link by a folder"
-            )
+    def clear_way(self, path: str) -> None:
+        """Move away what is in the place of a folder on the way to a document, if anything is."""
+        try:
+            self._clear_way(self._document(path))
+        except OSError as error:
+            raise self.local_error(error) from error
 
-    def _move_away(self, path: str) -> None:
-        """Make room for a file: a folder, link or pipe in its place is swept with ``tmp/``.
+    def _clear_way(self, path: str) -> None:
+        """Make sure that each folder on the way to a file of the store is one, or is to be made.
 
-        Raises StoreError where a link leads out of the store.
+        A link is no folder of the store: what is written below it would be elsewhere.
         """
-        self._check_folder(path)
+        place = self.root
+        for part in path[len(self.root) + 1 :].split("/")[:-1]:
+            place += f"/{part}"
+            if not _is_folder(place):
+                if os.path.lexists(place):
+                    self.prepare()
+                    self._move_away(place, place)
+                return
+
+    def _move_away(self, path: str, name: str) -> None:
+        """Make room for what Levada writes: what is there is swept with ``tmp/``, in a day.
+
+        ``name`` is the path at which it was found. No folder on the way to it is a link.
+        """
+        target = f"{self.root}/{_TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}"
         with suppress(FileNotFoundError):  # Another process may move it too.
-            os.rename(path, f"{self.root}/{_TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}")
+            os.rename(path, target)
+            self._moved.append(
+                f"{name} is not what Levada wrote there; it was moved to {target},"
+                " and will be removed in a day"
+            )
+            os.utime(target, follow_symlinks=False)  # the day begins now
+
+    def take_warnings(self) -> list[str]:
+        """Return what was moved away since the last call, a sentence for each thing."""
+        moved, self._moved = self._moved, []
+        return moved
 
     def read(self, path: str) -> bytes:
         """Read a document. Raises FileNotFoundError, also for what Levada did not write there: a
@@ -284,8 +318,11 @@ class DirectoryStore(Store):
 
         target = self._document(path)
         self.prepare()
+        lock_path = f"{self.root}/{_OWN_FILES[1]}"
         try:
-            with open(f"{self.root}/{_OWN_FILES[1]}", "ab") as lock:
+            if os.path.lexists(lock_path) and not _is_file(lock_path):
+                self._move_away(lock_path, lock_path)
+            with open(lock_path, "ab") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed
                 if digest_of(self.read(path)) != tag:
                     return False
@@ -300,7 +337,7 @@ class DirectoryStore(Store):
         temporary = f"{self.root}/{_TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}"
         try:
             _write_file(temporary, data)
-            self._check_folder(target)
+            self._clear_way(target)
             os.replace(temporary, target)
         finally:
             unlink(temporary)
@@ -310,7 +347,7 @@ class DirectoryStore(Store):
         target = self._document(path)
         try:
             if os.path.lexists(target):
-                self._check_folder(target)
+                self._clear_way(target)
                 os.unlink(target)
         except FileNotFoundError:
             return
@@ -330,10 +367,10 @@ class DirectoryStore(Store):
         target = self._document(path)
         self.prepare()
         try:
+            self._clear_way(target)
             os.makedirs(target.rpartition("/")[0], exist_ok=True)
-            self._check_folder(target)
             if path.endswith("/log") and os.path.lexists(target) and not _is_file(target):
-                self._move_away(target)
+                self._move_away(target, target)
         except OSError as error:
             raise self.local_error(error) from error
         return target
@@ -401,6 +438,14 @@ def _is_file(path: str) -> bool:
     """Whether a regular file is there, and not a link to one."""
     try:
         return S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _is_folder(path: str) -> bool:
+    """Whether a folder is there, and not a link to one."""
+    try:
+        return S_ISDIR(os.lstat(path).st_mode)
     except OSError:
         return False
 
