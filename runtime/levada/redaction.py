@@ -35,6 +35,8 @@ _MOST_STARTS = 16
 
 #: What an exception has said, of the fields of an error.
 _TOLD = ("message", "args", "traceback", "frames")
+#: What an exception is, of these fields.
+_CLASS = ("type", "module", "bases")
 
 #: Tokens that are recognised by their form wherever they stand.
 _TOKENS = (
@@ -329,19 +331,37 @@ def encodings(secret: str) -> set[str]:
 
 def _encodings(text: str) -> set[str]:
     escaped = {text, *_escaped(text)}
-    escaped |= {twice for once in escaped for twice in _escaped(once)}  # JSON in JSON, its repr
+    escaped |= {form for once in escaped for form in _escaped(once)}  # JSON in JSON, its repr
+    escaped |= _for_shells(text)
     data = _bytes(text)
-    return escaped | _percent_encoded(data) | _html(text) | _in_base64(data) | _hexadecimal(data)
+    percent = _percent_encoded(data)
+    twice = {form.replace("%", "%25").replace("+", "%2B") for form in percent}  # a URL in a URL
+    percent |= twice | {form.replace("/", "%2F") for form in twice}
+    return escaped | percent | _html(text) | _in_base64(data) | _hexadecimal(data)
+
+
+def _for_shells(text: str) -> set[str]:
+    """Return a text as `shlex.quote` and shells write it, without the quotes around it."""
+    import re
+
+    return {
+        text.replace("'", "'\"'\"'"),
+        text.replace("'", "'\\''"),
+        re.sub(r"([^\w@%+=:,./-])", r"\\\1", text),  # printf %q
+        re.sub(r'([\\"$`])', r"\\\1", text),  # between double quotes
+    }
 
 
 def _escaped(text: str) -> set[str]:
     """Return a text as JSON and as Python's repr write it, without the quotes around it."""
     import json
 
-    quoted = json.dumps(text)[1:-1]
+    quoted, readable = json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
     return {
         quoted,
-        json.dumps(text, ensure_ascii=False)[1:-1],
+        readable,
+        quoted.replace("/", "\\/"),  # as PHP does
+        readable.replace("/", "\\/"),
         quoted.translate({ord(each): f"\\u{ord(each):04x}" for each in "<>&"}),  # as Go does
         repr(text)[1:-1],
         ascii(text)[1:-1],
@@ -386,24 +406,42 @@ def _hexadecimal(data: bytes) -> set[str]:
 
 
 def _in_base64(secret: bytes) -> set[str]:
-    """Return a secret in base64, alone and as the middle of something longer.
+    """Return a secret in base64, and that in base64 once more: alone, and amid something longer."""
+    alone, amid = _alone_in_base64(secret), _amid_base64(secret)
+    found = {*alone, *amid}.union(
+        *(_alone_in_base64(once.encode()) for once in alone),
+        *(_amid_base64(once.encode()) for once in amid),
+    )
+    return found | {form.replace("+", "%2B").replace("/", "%2F") for form in found}
 
-    Amid other text (`user:password`) it begins at one of three places in a group of 3 bytes. The
-    characters at its ends also depend on its neighbours, and are left out.
+
+def _alone_in_base64(data: bytes) -> set[str]:
+    from binascii import b2a_base64
+
+    padded = b2a_base64(data, newline=False).decode()
+    return _for_urls({padded, padded.rstrip("=")})
+
+
+def _amid_base64(data: bytes) -> set[str]:
+    """Return what base64 has of some bytes wherever they stand, as in `user:password`.
+
+    They begin at one of three places in a group of 3 bytes. The characters at their ends also
+    depend on their neighbours, and are left out.
     """
     from binascii import b2a_base64
 
-    alone = b2a_base64(secret, newline=False).decode()
-    found = {alone, alone.rstrip("=")}
+    found = set()
     for before in range(3):
-        bits = (before + len(secret)) * 8
-        text = b2a_base64(bytes(before) + secret, newline=False).decode()
+        bits = (before + len(data)) * 8
+        text = b2a_base64(bytes(before) + data, newline=False).decode()
         core = text[-(-before * 8 // 6) : bits // 6]
         if len(core) >= _SHORTEST_CORE:
             found.add(core)
-    found |= {form.replace("+", "-").replace("/", "_") for form in found}
-    found |= {form.replace("+", "%2B").replace("/", "%2F") for form in found}
-    return found
+    return _for_urls(found)
+
+
+def _for_urls(texts: set[str]) -> set[str]:
+    return texts | {text.replace("+", "-").replace("/", "_") for text in texts}
 
 
 def _bytes(text: str) -> bytes:
@@ -444,10 +482,42 @@ def redact_error(error: T, secrets: Iterable[str]) -> T:
 
 
 def _redacted_error(error: Any, search: _Search) -> Any:
-    shown = error | {name: _redacted(error.get(name), search) for name in _TOLD if name in error}
+    shown = error | {name: _redacted(error[name], search) for name in _TOLD if name in error}
+    names = _names(error)
+    if any(search.is_in(name.encode("utf-8", "surrogatepass")) for name in names):
+        made = not all(map(_is_defined, names))
+        shown |= {name: _redacted(error[name], search) for name in _CLASS if name in error and made}
     if error.get("context"):
         shown["context"] = _redacted_error(error["context"], search)
     return shown
+
+
+def _names(error: Any) -> list[str]:
+    """Return the qualified names of the class of an error and of its bases."""
+    if not error.get("module"):
+        return []
+    given = [f"{error['module']}.{error.get('type')}", *(error.get("bases") or ())]
+    return [name for name in given if isinstance(name, str)]
+
+
+def _is_defined(name: str) -> bool:
+    """Whether a class is in a module by its qualified name: only such a one can `except` name.
+
+    A module that is not loaded here may have it, if there is one.
+    """
+    import sys
+    from importlib.machinery import PathFinder
+
+    parts = name.split(".")
+    if parts[0] == "levada":  # what Levada says of an end may have no class
+        return True
+    for size in range(len(parts) - 1, 0, -1):
+        found: object = sys.modules.get(".".join(parts[:size]))
+        if found is not None:
+            for part in parts[size:]:
+                found = getattr(found, part, None)
+            return isinstance(found, type)
+    return PathFinder.find_spec(parts[0]) is not None
 
 
 def _redacted(value: Any, search: _Search) -> Any:
@@ -507,14 +577,20 @@ def find_secret(value: object, secrets: Mapping[str, str]) -> tuple[str, str] | 
     return None
 
 
-def secrets_in_parameters(
-    parameters: Mapping[str, object], secrets: Mapping[str, str]
+def secrets_in_request(
+    parameters: Mapping[str, object], run_id: str | None, secrets: Mapping[str, str]
 ) -> list[str]:
-    """Return a sentence for each parameter of a run that holds a secret's value.
+    """Return a sentence for each parameter of a run, and for its id, that holds a secret's value.
 
-    Parameters are kept in the store in clear, and engines show them.
+    Parameters are kept in the store in clear, a run id is the name of a folder, and engines show
+    both.
     """
     problems = []
+    if run_id is not None and (found := find_secret(run_id, secrets)):
+        problems.append(
+            f"the run id holds the value of the secret {found[0]}, and would be shown as it is:"
+            " choose another one"
+        )
     for name, value in parameters.items():
         if found := find_secret(value, secrets):
             variable, place = found

@@ -7,7 +7,7 @@ import os
 from levada import environment, git, records, values
 from levada.errors import InputError, UsageError
 from levada.failures import without_traceback
-from levada.redaction import redact_json, secrets_in_parameters
+from levada.redaction import redact_json, secrets_in_request
 from levada.trees.canonical import leaf_of
 
 TYPE_CHECKING = False
@@ -145,10 +145,10 @@ def register(
 
     ``parameters`` are JSON values; None takes those of the run. ``engine`` is an `EnginePart`.
     ``secrets`` are the values of the run's secrets by variable, to mask. Raises StoreError, and
-    UsageError for a parameter that holds one.
+    UsageError for a parameter or a run id that holds one.
     """
     folder = records.run_path(pipeline, run_id)
-    if problems := secrets_in_parameters(parameters or {}, secrets):
+    if problems := secrets_in_request(parameters or {}, run_id, secrets):
         raise UsageError("\n".join(problems))
     found = records.read_run(store, folder)
     if found is not None:

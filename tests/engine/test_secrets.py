@@ -146,6 +146,47 @@ def test_a_secret_that_only_a_call_has_is_masked(tmp_path: Path) -> None:
     assert one.log(outcome, "use") == "***\n"
 
 
+def test_the_name_of_an_exception_class_with_a_secret_is_masked(tmp_path: Path) -> None:
+    lines = "raise type('No' + os.environ['TOKEN'], (ValueError,), {})('refused')"
+    one = project(tmp_path, "1", lines)
+    outcome = one.run()
+    assert outcome.error is not None
+    assert outcome.error["type"] == "No***"
+    assert "builtins.ValueError" in one.record(outcome, "use")["error"]["bases"]
+    assert TOKEN not in everything(one) + json.dumps(outcome.as_json())
+
+
+CALLBACKS = {
+    "print": "print(os.environ['TOKEN']); print(os.environ['TOKEN'], file=sys.stderr)",
+    "process": "subprocess.run(['sh', '-c', 'echo $TOKEN'])",
+    "raise": "raise ValueError(os.environ['TOKEN'])",
+    "exit": "sys.exit(os.environ['TOKEN'])",
+}
+
+
+@pytest.mark.parametrize("body", CALLBACKS.values(), ids=CALLBACKS)
+def test_what_a_callback_prints_is_masked(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], body: str
+) -> None:
+    source = (
+        f"def told(context):\n    {body}\n\n"
+        "@step(secrets=['TOKEN'], on_failure='pipeline:told')\ndef fails():\n    raise OSError\n\n"
+        "@pipeline\ndef main():\n    return fails()\n"
+    )
+    assert Project(tmp_path, source).run().status == "failed"
+    shown = "".join(capfd.readouterr())
+    assert "***" in shown
+    assert TOKEN not in shown
+
+
+@pytest.mark.parametrize("run_id", [TOKEN, f"nightly {TOKEN}"])
+def test_a_run_id_that_holds_a_secret_is_refused(tmp_path: Path, run_id: str) -> None:
+    one = Project(tmp_path, LOGIN.format(value="1", settings="") + PIPELINE.replace("use(", "("))
+    with pytest.raises(ParameterError, match="the run id holds the value of the secret TOKEN"):
+        one.run(run_id=run_id)
+    assert not Path(one.store, "runs").exists()
+
+
 @pytest.mark.parametrize("given", [TOKEN, {"url": [f"db://u:{TOKEN}@host"]}])
 def test_a_parameter_that_holds_a_secret_is_refused(tmp_path: Path, given: object) -> None:
     steps = LOGIN.format(value="1", settings="")

@@ -3,8 +3,12 @@
 import base64
 import html
 import json
+import random
 import re
+import shlex
+import string
 import textwrap
+import time
 import urllib.parse
 from functools import partial
 from itertools import cycle, pairwise
@@ -14,6 +18,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from levada import failures
 from levada.redaction import (
     MASK,
     Redactor,
@@ -151,6 +156,12 @@ def test_values(value, shown):
     assert redact_json(value, SECRETS) == shown
 
 
+def twice(before, inner, text):
+    """A login in base64 in a text in base64, as Kubernetes has them in a Secret."""
+    once = base64.b64encode(f"{'user'[:inner]}:{text}, and more".encode()).decode()
+    return base64.b64encode(f"{'user'[:before]}:{once}; and more".encode()).decode()
+
+
 ENCODERS = {
     "quote": urllib.parse.quote,
     "quote all": partial(urllib.parse.quote, safe=""),
@@ -168,6 +179,16 @@ ENCODERS = {
     "json of Go": lambda text: json.dumps(text).translate(
         {38: "\\u0026", 60: "\\u003c", 62: "\\u003e"}
     ),
+    "json of PHP": lambda text: json.dumps({"key": text}).replace("/", "\\/"),
+    "json of PHP in its json": lambda text: json.dumps(
+        json.dumps({"key": text}).replace("/", "\\/")
+    ).replace("/", "\\/"),
+    "shlex": lambda text: shlex.quote(f"{text} it's"),
+    "shell, escaped quotes": lambda text: "'" + text.replace("'", "'\\''") + "'",
+    "printf %q": lambda text: re.sub(r"([^\w@%+=:,./-])", r"\\\1", text),
+    "shell, double quotes": lambda text: '"' + re.sub(r'([\\"$`])', r"\\\1", text) + '"',
+    "quote twice": lambda text: urllib.parse.quote(urllib.parse.quote(text, safe="")),
+    "quote_plus twice": lambda text: urllib.parse.quote_plus(urllib.parse.quote_plus(text)),
     "html": html.escape,
     "html but quotes": partial(html.escape, quote=False),
     "hex": lambda text: text.encode().hex(),
@@ -184,6 +205,15 @@ ENCODERS = {
         ).decode()
         for before in range(3)
     },
+    **{
+        f"base64 amid base64 amid text, {before}, {inner}": partial(twice, before, inner)
+        for before in range(3)
+        for inner in range(3)
+    },
+    "base64 twice": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
+    "base64 twice, for URLs": lambda text: base64.urlsafe_b64encode(
+        base64.urlsafe_b64encode(text.encode())
+    ).decode(),
 }
 
 
@@ -229,6 +259,55 @@ def test_of_an_error_only_what_it_says_is_masked():
     inner = {"kind": "error", "type": "error", "message": "an ***", "args": ["***"]}
     assert masked == {**inner, "context": {**inner, "context": None}}
     assert redact_error(None, ["error"]) is None
+
+
+def error_of(kind):
+    described = failures.describe(kind("text"), [])
+    return {name: described[name] for name in ("type", "module", "bases")}
+
+
+def test_the_name_of_a_class_that_was_made_with_a_secret_is_masked():
+    made = error_of(type("Errorhunter2", (ValueError,), {"__module__": "made_up.hunter2"}))
+    shown = redact_error(made, SECRETS)
+    assert (shown["type"], shown["module"]) == ("Error***", "made_up.***")
+    assert shown["bases"][:2] == ["made_up.***.Error***", "builtins.ValueError"]
+    assert "hunter2" in made["type"]
+
+
+def test_a_class_of_a_module_that_is_not_loaded_is_not_masked(tmp_path, monkeypatch):
+    (tmp_path / "not_loaded.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    error = {"type": "DeviceError", "module": "not_loaded", "bases": ["not_loaded.DeviceError"]}
+    assert redact_error(error, ["Device"]) == error
+
+
+class HunterError(ValueError):
+    """What `except HunterError` names."""
+
+
+def test_the_name_of_a_class_that_except_can_name_is_not_masked():
+    for kind in (HunterError, ValueError, json.JSONDecodeError):
+        error = error_of(kind if kind is not json.JSONDecodeError else partial(kind, doc="", pos=0))
+        assert redact_error(error, ["Hunter", "Value", "json", "Decode"]) == error
+
+
+@pytest.mark.parametrize("more", ["", "/+%'\"\\ &<é"])
+def test_a_large_log_is_searched_for_many_secrets_in_linear_time(more):
+    """10 MB and 20 secrets of 40 characters take less than 1 s on a machine with nothing else."""
+    letters = random.Random(1)
+    secrets = ["".join(letters.choices(string.ascii_letters + more, k=40)) for _ in range(20)]
+    chunk = b"".join(b"12:00 step %d of training: loss=%f\n" % (n, n / 7) for n in range(1600))
+
+    def seconds(chunks):
+        redactor, began = Redactor(secrets), time.process_time()
+        for _ in range(chunks):
+            redactor.feed(chunk)
+        redactor.flush()
+        return time.process_time() - began
+
+    seconds(1)
+    assert seconds(160) < 5
+    assert seconds(160) < 4 * seconds(80) + 0.5
 
 
 class Slotted:

@@ -40,10 +40,17 @@ _COUNTED = {
 
 
 class Progress:
-    """Takes the events of a run. ``waiting`` says what keeps attempts from starting."""
+    """Takes the events of a run. ``waiting`` says what keeps attempts from starting.
 
-    def __init__(self, api: Api, job: str, waiting: Mapping[Key, str]) -> None:
+    Without ``shows_outputs`` the annotation does not have what the pipeline returned. A driver has
+    no secrets, so it cannot mask those that a step may return (`allow_secret_output`).
+    """
+
+    def __init__(
+        self, api: Api, job: str, waiting: Mapping[Key, str], *, shows_outputs: bool = True
+    ) -> None:
         self._api = api
+        self._shows_outputs = shows_outputs
         self._job = job
         self._waiting = waiting
         self._counts: dict[str, int] = {}
@@ -66,8 +73,10 @@ class Progress:
             place = [event.node, list(event.map_index or ())]
             self._without_job.append([*place, _WITHOUT_JOB[event.kind]])
         if event.kind == events.RUN_FINISHED:
-            self._end = _end_of(event.details["outcome"])
+            self._end = _end_of(event.details["outcome"], shows_outputs=self._shows_outputs)
         _say(_line(event))
+        for text in event.details.get("warnings") or ():
+            _say(f"warning: {event.label}: {text}")
         if event.kind == events.RUN_FINISHED:
             self._tell()
 
@@ -100,12 +109,14 @@ class Progress:
         }
 
 
-def _end_of(outcome: Outcome) -> dict[str, object]:
+def _end_of(outcome: Outcome, *, shows_outputs: bool) -> dict[str, object]:
     """How it ended: the error, or what was returned, where that is short."""
     error = outcome.error
     end: dict[str, object] = {"status": outcome.status, "run_id": outcome.run_id}
     if error:
         end["error"] = f"{error['node']}: {error['message']}"[:2000]
+    if not shows_outputs:
+        return end
     shown = {"outputs": outcome.displayed_outputs()}
     return end | (shown if len(json.dumps(shown)) <= _LONGEST_OUTPUTS else {})
 
@@ -120,6 +131,8 @@ def _line(event: Event) -> str:
         return f"run {outcome.run_id} {outcome.status}{why}"
     if event.kind == events.CANCELLING:
         return f"the run is cancelled: {details['reason']}"
+    if event.kind == events.WARNING:
+        return f"warning: {details['text']}"
     error = details.get("error")
     why = f": {error.get('type')}: {error.get('message')}" if error else ""
     wait = f", in {details['delay']:g} s" if event.kind == events.RETRY else ""

@@ -7,7 +7,7 @@ import os
 
 from levada import environment, git, records, values
 from levada.engine import Event, Interpreter, Outcome, ParameterError, events
-from levada.engine.run import Run, secrets_of, trust_program
+from levada.engine.run import Run, returns_secrets, secrets_of, trust_program
 from levada.redaction import secret_variables
 from levada.store import digest_of
 
@@ -178,7 +178,13 @@ class DriverRun(Run):
         trust_program(self._plan, self._store, self._project)
         retry_of = self._engine.get("retry_of")
         executor = JobExecutor(context, api, owner, self._driver, self._created, retry_of)
-        progress = Progress(api.sibling(), owner["metadata"]["name"], executor.waiting)
+        progress = Progress(
+            api.sibling(),
+            owner["metadata"]["name"],
+            executor.waiting,
+            shows_outputs=not returns_secrets(self._plan),
+        )
+        self._warn_of_store(progress.take)
         interpreter = Interpreter(
             self._plan,
             self._trees,
@@ -195,6 +201,7 @@ class DriverRun(Run):
         finally:
             executor.close()
         outcome = self._outcome(interpreter, self._id)
+        self._warn_of_store(progress.take)
         progress.take(Event(events.RUN_FINISHED, outcome=outcome))
         return outcome
 

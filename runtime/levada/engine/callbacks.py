@@ -13,6 +13,8 @@ import time
 from contextlib import suppress
 
 from levada import failures
+from levada.output_capture import OutputCapture
+from levada.redaction import secret_variables
 
 from . import events
 from .definitions import calls
@@ -20,7 +22,8 @@ from .definitions import calls
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
     from levada.plan_types import Plan
 
@@ -34,16 +37,23 @@ PATIENCE = 60.0
 class Callbacks:
     """The failures of one run, each told once. ``search`` holds the folders of its modules.
 
-    ``context`` is what all functions are given, as JSON.
+    ``context`` is what all functions are given, as JSON. ``secrets`` are the variables whose values
+    are masked in what they print.
     """
 
     def __init__(
-        self, plan: Plan, project: str, search: list[str], context: Mapping[str, object]
+        self,
+        plan: Plan,
+        project: str,
+        search: list[str],
+        context: Mapping[str, object],
+        secrets: Iterable[str] = (),
     ) -> None:
         self._plan = plan
         self._project = project
         self._search = search
         self._context = context
+        self._secrets = sorted(secrets)
         self._settings = {form["id"]: form["settings"] for form in calls(plan["body"])}
         self._started: list[subprocess.Popen[bytes]] = []
 
@@ -90,7 +100,14 @@ class Callbacks:
             start_new_session=True,  # Ctrl-C and the end of the terminal are not for it
         )
         given = {**self._context, **place, "error": error}
-        text = json.dumps({"function": reference, "search": self._search, "context": given})
+        text = json.dumps(
+            {
+                "function": reference,
+                "search": self._search,
+                "secrets": self._secrets,
+                "context": given,
+            }
+        )
         if process.stdin is not None:
             with suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(text.encode())
@@ -100,6 +117,20 @@ class Callbacks:
 def call() -> None:
     """Call the function that standard input names. It is a process of its own."""
     given = json.load(sys.stdin)
+    secrets = secret_variables(given["secrets"], os.environ).values()
+    if not secrets:
+        sys.exit(_call(given))
+    output = OutputCapture(None, echo=True, secrets=secrets)
+    output.start()
+    try:
+        status = _call(given)
+    finally:
+        output.stop()
+    sys.exit(status)
+
+
+def _call(given: dict[str, Any]) -> int:
+    """Call the function; gives the exit status. What it raises is printed here."""
     sys.path[:0] = [folder for folder in given["search"] if folder not in sys.path]
     context = given["context"]
     error = context["error"]
@@ -111,12 +142,18 @@ def call() -> None:
         from importlib import import_module
 
         getattr(import_module(module), name)(context)
-    except Exception as problem:  # noqa: BLE001  whatever it raises is the function's own
+    except SystemExit as end:
+        if isinstance(end.code, int) or end.code is None:
+            return end.code or 0
+        _say(str(end.code))  # as Python does
+        return 1
+    except BaseException as problem:  # noqa: BLE001  whatever it raises is the function's own
         described = failures.describe(problem, given["search"])
         _say(f"on_failure: {given['function']} failed: {described['type']}: {problem}")
         if described["frames"]:
             _say("\n".join(described["traceback"]))
-        sys.exit(1)
+        return 1
+    return 0
 
 
 def _say(text: str) -> None:

@@ -13,7 +13,7 @@ from levada import environment, expressions, git, records, values
 from levada.failures import of_expression as describe
 from levada.program_modules import ProgramModules
 from levada.project import Project
-from levada.redaction import redact_error, redact_json, secret_variables, secrets_in_parameters
+from levada.redaction import redact_error, redact_json, secret_variables, secrets_in_request
 from levada.store import StoreError, open_store
 
 from . import events
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from levada.plan_types import Plan, PlanStep
+    from levada.plan_types import Plan, PlanStep, Settings
     from levada.record_types import (
         EnginePart,
         ErrorPart,
@@ -75,7 +75,8 @@ def run(
 
     However it ends, `outcome.json` says how, also where this raises what the engine did not expect.
 
-    Raises ParameterError for parameters that the pipeline does not take, RunExistsError, and
+    Raises ParameterError for parameters that the pipeline does not take, or that hold the value of
+    a secret, as the run's id must not either; RunExistsError, and
     StoreError if the store cannot be written to.
     """
     opened = open_store(store) if isinstance(store, str) else store
@@ -83,7 +84,7 @@ def run(
     trust_program(plan, opened, root)
     secrets = secret_variables(secrets_of(plan), os.environ)
     given = resolve(plan["parameters"], parameters)
-    if problems := secrets_in_parameters(given, secrets):
+    if problems := secrets_in_request(given, run_id, secrets):
         raise ParameterError(problems)
     engine: EnginePart = {"name": "local"}
     if executor is not None:
@@ -242,7 +243,8 @@ class Run:
             "store": self._store.url,
             "folder": context.folder,
         }
-        return Callbacks(self._plan, self._project, _search(self._plan, self._project), given)
+        search = _search(self._plan, self._project)
+        return Callbacks(self._plan, self._project, search, given, secrets_of(self._plan))
 
     def _shown_parameters(self) -> dict[str, object]:
         """The parameters as people see them."""
@@ -418,8 +420,16 @@ def _of_run(error: ErrorPart) -> RunError:
 
 def secrets_of(plan: Plan) -> set[str]:
     """Return the variables of the secrets of a plan: those of its steps, and of single calls."""
-    settings = [form["settings"] for form in (*plan["steps"].values(), *calls(plan["body"]))]
-    return {name for each in settings for name in each.get("secrets") or ()}
+    return {name for each in _all_settings(plan) for name in each.get("secrets") or ()}
+
+
+def returns_secrets(plan: Plan) -> bool:
+    """Whether a step of a plan may return the value of a secret."""
+    return any(each.get("allow_secret_output") for each in _all_settings(plan))
+
+
+def _all_settings(plan: Plan) -> list[Settings]:
+    return [form["settings"] for form in (*plan["steps"].values(), *calls(plan["body"]))]
 
 
 def cpu_count() -> int:
