@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -68,6 +69,35 @@ def test_a_value_may_be_referred_to_often(store: Store) -> None:
     assert values.load(doubled(store, 5), store) == values.display(
         reference(doubled(store, 5)), store
     )
+
+
+#: A tree of each kind of set or dict, of keys as trees.
+HASHED = {
+    "$set": lambda keys: keys,
+    "$frozenset": lambda keys: keys,
+    "$dict": lambda keys: [[key, 1] for key in keys],
+    "$ordereddict": lambda keys: [[key, 1] for key in keys],
+    "$counter": lambda keys: [[key, 1] for key in keys],
+    "$defaultdict": lambda keys: [None, [[key, 1] for key in keys]],
+}
+
+
+@pytest.mark.parametrize("tag", HASHED)
+def test_keys_of_one_hash_are_bounded(store: Store, tag: str) -> None:
+    """The hash of an int is its remainder by 2**61 - 1: it took minutes to load 100,000 such."""
+
+    def loaded(keys: list[object]) -> Any:
+        tree = values.encode(keys)
+        return values.load(tree_blob(store, {tag: HASHED[tag](tree)}), store)
+
+    same = [number * (2**61 - 1) for number in range(100_000)]
+    began = time.process_time()
+    for keys in (same, [(number, "a") for number in same[:1000]]):
+        with pytest.raises(CorruptArtifact, match="have the same hash"):
+            loaded(keys)
+    assert time.process_time() - began < 10
+    assert len(loaded(same[:256])) == 256
+    assert len(loaded([*range(5000), *(-number for number in range(1, 5000))])) == 9999
 
 
 def test_a_long_chain_of_references_is_refused(store: Store) -> None:

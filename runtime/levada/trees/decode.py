@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from levada.trees.tree_types import Content
 
 _ATOMS = frozenset((type(None), bool, int, float, str))
+#: Keys of a set or a dict that may have the same hash.
+_MOST_OF_ONE_HASH = 256
 # What says itself what is wrong, or is not about the tree.
 _CLEAR = (ArtifactError, StoreError, RecursionError, MemoryError)
 # As `str` writes it. Fraction would also compute "1e1000000000", digit by digit.
@@ -115,7 +117,29 @@ class Decoder:
 
 
 def _pairs(decoder: Decoder, content: Content) -> list[tuple[object, object]]:
-    return [(key, value) for key, value in map(decoder.decode, content)]
+    pairs = [(key, value) for key, value in map(decoder.decode, content)]
+    _check_hashes([key for key, _ in pairs])
+    return pairs
+
+
+def _check_hashes(keys: list[object]) -> None:
+    """Bound the time that a set or a dict of these keys takes.
+
+    Each key is compared with all others of its hash. The hash of a number is its remainder by
+    2**61 - 1, so whoever writes to the store could choose numbers that all have one hash.
+    """
+    if len(keys) <= _MOST_OF_ONE_HASH:
+        return
+    counts: dict[int, int] = {}
+    for key in keys:
+        number = hash(key)
+        counts[number] = counts.get(number, 0) + 1
+    most = max(counts.values())
+    if most > _MOST_OF_ONE_HASH:
+        raise CorruptArtifact(
+            f"{most} of its keys have the same hash, so loading it would take too long; at most"
+            f" {_MOST_OF_ONE_HASH} may. Store them as a list"
+        )
 
 
 def _str(_: Decoder, content: Content) -> str:
@@ -154,12 +178,18 @@ def _tuple(decoder: Decoder, content: Content) -> tuple[object, ...]:
     return tuple(_list_of(decoder, content))
 
 
+def _items_of_set(decoder: Decoder, content: Content) -> list[object]:
+    items = _list_of(decoder, content)
+    _check_hashes(items)
+    return items
+
+
 def _set(decoder: Decoder, content: Content) -> set[object]:
-    return set(_list_of(decoder, content))
+    return set(_items_of_set(decoder, content))
 
 
 def _frozenset(decoder: Decoder, content: Content) -> frozenset[object]:
-    return frozenset(_list_of(decoder, content))
+    return frozenset(_items_of_set(decoder, content))
 
 
 def _dict(decoder: Decoder, content: Content) -> dict[object, object]:
