@@ -9,6 +9,7 @@ import base64
 import html
 import json
 import os
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -41,9 +42,16 @@ def forms(secret: str) -> dict[str, bytes]:
         "html": html.escape(secret),
         "hex": data.hex(),
         "HEX": data.hex().upper(),
+        "percent twice": urllib.parse.quote(urllib.parse.quote(secret)),
+        "json of PHP": json.dumps(secret)[1:-1].replace("/", "\\/"),
+        "shell": shlex.quote(f"'{secret}'")[6:-6],
     }
     for before in range(3):
-        found[f"base64, {before}"] = base64.b64encode(b"x" * before + data).decode()[4:-4]
+        once = base64.b64encode(b"x" * before + data).decode()[4:-4]
+        found[f"base64, {before}"] = once
+        for outer in range(3):
+            twice = base64.b64encode(b"x" * outer + once.encode()).decode()[4:-4]
+            found[f"base64 twice, {before} {outer}"] = twice
     return {name: text.encode() for name, text in found.items()}
 
 
@@ -90,7 +98,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_no_file_of_a_local_run(project: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "levada_compiler.main", "run", "canary.py", "--json"),
+            *(sys.executable, "-m", "levada_compiler.main", "run", "canary.py:flow", "--json"),
             *("--store", str(tmp_path / "out" / "store")),
         ],
         cwd=project,
@@ -108,7 +116,7 @@ def test_no_file_of_a_local_run(project: Path, tmp_path: Path) -> None:
 
 
 def test_no_file_of_a_run_in_this_process(project: Path, tmp_path: Path) -> None:
-    program = compile_file(str(project / "canary.py")).program
+    program = compile_file(str(project / "canary.py"), "flow").program
     assert program is not None
     events: list[str] = []
     outcome = engine.run(
@@ -175,7 +183,16 @@ def test_no_file_of_the_tasks_of_kubeflow(project: Path, tmp_path: Path) -> None
     """As they were compiled, in one environment, as KFP's local runner has it."""
     out = tmp_path / "out"
     out.mkdir()
-    command = ["compile", "canary.py", "-t", "kubeflow", "--set", "image=x/y:1", "-o", str(out)]
+    command = [
+        "compile",
+        "canary.py:flow",
+        "-t",
+        "kubeflow",
+        "--set",
+        "image=x/y:1",
+        "-o",
+        str(out),
+    ]
     subprocess.run(
         [sys.executable, "-m", "levada_compiler.main", *command], cwd=project, check=True
     )

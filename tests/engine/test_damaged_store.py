@@ -362,11 +362,11 @@ class Damaged:
             return "" if damage.forged else f"failed with {error}"
         except Exception as error:  # noqa: BLE001
             return "".join(traceback.format_exception(error))
-        error = outcome.error or {}
-        is_ours = str(error.get("module")).startswith("levada.") and not error.get("frames")
-        of_value = error.get("frames") or OF_A_VALUE.search(str(error.get("message")))
+        ended = outcome.error or {}
+        is_ours = str(ended.get("module")).startswith("levada.") and not ended.get("frames")
+        of_value = ended.get("frames") or OF_A_VALUE.search(str(ended.get("message")))
         is_allowed = is_ours or (damage.rewritten and of_value)
-        return "" if damage.forged and is_allowed else f"failed with {error}"
+        return "" if damage.forged and is_allowed else f"failed with {ended}"
 
     def unsaid(self, outcome: Any) -> str:
         """Give "" if each step was cached or the run warned; else the steps that ran."""

@@ -5,6 +5,7 @@ import html
 import json
 import logging
 import os
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -23,6 +24,9 @@ def texts() -> list[str]:
         data = text.encode()
         found += [text, repr(text), json.dumps(text), json.dumps({"a": json.dumps(text)})]
         found += [urllib.parse.quote(text, safe=""), urllib.parse.quote_plus(text)]
+        found += [urllib.parse.quote(urllib.parse.quote(text)), shlex.quote(f"it's {text}")]
+        found += [json.dumps(text).replace("/", "\\/")]
+        found += [base64.b64encode(base64.b64encode(b"user:"[:n] + data)).decode() for n in range(4)]
         found += [html.escape(text), data.hex(), data.hex().upper(), repr(data)]
         found += [base64.b64encode(b"user:"[:n] + data + b"!").decode() for n in range(4)]
         found += [base64.encodebytes(data * 2).decode(), repr(base64.encodebytes(data))]
@@ -44,7 +48,8 @@ def say() -> None:
         log_metric(f"metric {text}", 1.0)
         log_params({f"name {text}": text, "nested": {"list": [text, {text: text}]}})
         log_artifact(f"artifact {text}", {"number": number})
-    subprocess.run(["sh", "-c", 'echo "child $TOKEN"; echo "$KEY" >&2'], check=True)
+    child = "import os, sys; print('child', os.environ['TOKEN']); sys.stderr.write(os.environ['KEY'])"
+    subprocess.run([sys.executable, "-c", child], check=True)
 
 
 @step(secrets=SECRETS)
@@ -66,6 +71,11 @@ def fails() -> int:
     except KeyError as error:
         error.add_note(f"note {os.environ['KEY']}")
         raise RuntimeError("\n".join(texts())) from error
+
+
+@step(secrets=SECRETS)
+def made() -> None:
+    raise type(f"Made{os.environ['TOKEN']}", (ValueError,), {})(os.environ["KEY"])
 
 
 @step(secrets=SECRETS)
@@ -91,9 +101,31 @@ def flow():
         fails()
     except Exception as error:
         length(str(error))
+    try:
+        made()
+    except ValueError as error:
+        length(str(error))
     text = kept()
     if text == "x":
         loud()
     length(f"{text} and more")
     returns()
     return one, two, text
+
+
+@pipeline
+def in_pods():
+    """What pods can mask: each has the secrets of its own step, and their driver has none."""
+    one = loud()
+    try:
+        fails()
+    except Exception as error:
+        length(str(error))
+    try:
+        made()
+    except ValueError as error:
+        length(str(error))
+    if kept() == "x":
+        loud()
+    returns()
+    return one
