@@ -244,15 +244,12 @@ class Attempt:
         for name, shown in record["outputs"].items():
             own = self.outputs[name]
             if "tree" in own and own != shown:
-                artifact = self._stored(own["tree"], canonical(own["tree"]))
+                data, kind = canonical(own["tree"]), values.tree_type(own["tree"])
+                artifact = values.store_tree(data, kind, self.store)
                 found[name] = {"artifact": artifact.as_json(), "display": shown["display"]}
             else:
                 found[name] = {**own, "display": shown["display"]}
         return found
-
-    def _stored(self, tree: Tree, data: bytes) -> Artifact:
-        kind = values.tree_type(tree)
-        return Artifact(self.store.put_blob(data), len(data), "json", "tree", kind)
 
     def _input(self, name: str, tree: Tree) -> InputEntry:
         source = self.request.sources.get(name)
@@ -265,7 +262,7 @@ class Attempt:
         kind = values.tree_type(tree)
         if len(data) <= values.INLINE:
             return {"source": source, "digest": digest, "type": kind, "tree": tree}
-        stored = self._stored(tree, data).as_json()
+        stored = values.store_tree(data, kind, self.store).as_json()
         return {"source": source, "digest": digest, "type": kind, "artifact": stored}
 
     def _pickled(self) -> list[str]:

@@ -17,8 +17,17 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from levada.json_types import Json
-    from levada.record_types import OutcomeDocument, Record, RunDocument
+    from levada.record_types import (
+        OutcomeDocument,
+        Record,
+        RunDocument,
+        RunError,
+        RunResources,
+        Status,
+        StepEnd,
+    )
     from levada.store import Store
+    from levada.trees.tree_types import Tree
 
 RECORD_SCHEMA = "levada.record/1"
 RUN_SCHEMA = "levada.run/1"
@@ -91,12 +100,43 @@ def write_record(store: Store, record: Mapping[str, Any]) -> str:
     return path
 
 
-def write_outcome(store: Store, outcome: Mapping[str, Any]) -> None:
+def write_outcome(store: Store, ended: Mapping[str, Any]) -> None:
     """Write how a run ended; where it ended before and was started over, beside that."""
-    folder = run_path(outcome["pipeline"], outcome["run_id"])
+    folder = run_path(ended["pipeline"], ended["run_id"])
     number = len(_outcomes(store, folder)) + 1
-    while not store.write_once(f"{folder}/{_outcome_name(number)}", document(outcome)):
+    while not store.write_once(f"{folder}/{_outcome_name(number)}", document(ended)):
         number += 1
+
+
+def outcome(
+    pipeline: str,
+    run_id: str,
+    *,
+    status: Status = SUCCEEDED,
+    finished: str | None = None,
+    seconds: float = 0.0,
+    outputs: list[Tree] | None = None,
+    names: list[str] | None = None,
+    kind: str = "none",
+    steps: list[StepEnd] | None = None,
+    error: RunError | None = None,
+    resources: RunResources | None = None,
+) -> OutcomeDocument:
+    """Return how a run ended: by default well, just now, and with nothing returned."""
+    return {
+        "schema": OUTCOME_SCHEMA,
+        "pipeline": pipeline,
+        "run_id": run_id,
+        "status": status,
+        "finished": finished or timestamp(),
+        "seconds": round(seconds, 6),
+        "outputs": outputs or [],
+        "names": names or [],
+        "kind": kind,
+        "steps": steps or [],
+        "error": error,
+        "resources": resources or {},
+    }
 
 
 def read_outcome(store: Store, pipeline: str, run_id: str) -> OutcomeDocument | None:
@@ -106,8 +146,8 @@ def read_outcome(store: Store, pipeline: str, run_id: str) -> OutcomeDocument | 
     if not found:
         return None
     path = f"{folder}/{_outcome_name(max(found))}"
-    outcome: OutcomeDocument | None = read_json(store, path, "outcome")
-    return outcome
+    ended: OutcomeDocument | None = read_json(store, path, "outcome")
+    return ended
 
 
 def returned(kind: str, names: list[str], shown: list[Json]) -> Json:

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from levada.record_types import OutcomeDocument, Record, RunDocument, RunError
+    from levada.record_types import Record, RunDocument, RunError
     from levada.store import Store
     from levada.trees.tree_types import Tree
 
@@ -25,8 +25,14 @@ def write_success(
     store: Store, run: RunDocument, trees: Mapping[str, Tree], kind: str, secrets: Collection[str]
 ) -> None:
     """Write the outcome of a run that has returned ``trees``, by name, as ``kind``."""
-    outcome = _outcome(run)
-    outcome["outputs"], outcome["names"], outcome["kind"] = [*trees.values()], [*trees], kind
+    outcome = records.outcome(
+        run["pipeline"],
+        run["run_id"],
+        seconds=_seconds(run),
+        outputs=[*trees.values()],
+        names=[*trees],
+        kind=kind,
+    )
     records.write_outcome(store, redact_json(outcome, secrets))
 
 
@@ -46,8 +52,13 @@ def write_failure(store: Store, run: RunDocument, record: Record) -> None:
         "record": records.record_path(folder),
         "context": None,
     }
-    outcome = _outcome(run)
-    outcome["status"], outcome["error"] = record["status"], error
+    outcome = records.outcome(
+        run["pipeline"],
+        run["run_id"],
+        status=record["status"],
+        seconds=_seconds(run),
+        error=error,
+    )
     records.write_outcome(store, outcome)
 
 
@@ -64,27 +75,9 @@ def _has_failed(store: Store, run: RunDocument) -> bool:
     )
 
 
-def _outcome(run: RunDocument) -> OutcomeDocument:
-    """Return the outcome of a run that has succeeded just now and returned nothing."""
-    return {
-        "schema": records.OUTCOME_SCHEMA,
-        "pipeline": run["pipeline"],
-        "run_id": run["run_id"],
-        "status": records.SUCCEEDED,
-        "finished": records.timestamp(),
-        "seconds": _seconds(run),
-        "outputs": [],
-        "names": [],
-        "kind": "none",
-        "steps": [],
-        "error": None,
-        "resources": {},
-    }
-
-
 def _seconds(run: RunDocument) -> float:
     try:
         started = datetime.fromisoformat(run["created"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return 0.0
-    return round(max(time() - started, 0.0), 6)
+    return max(time() - started, 0.0)

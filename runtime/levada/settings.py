@@ -696,13 +696,6 @@ SETTINGS = {
     "tags": Setting(TEXTS, "Words to find the pipeline by.", on=_PIPELINE, default=[]),
 }
 
-#: The settings that ``python -m levada`` acts on: a target passes them on to it.
-FOR_THE_COMMAND = (
-    *("cache", "secrets", "environment", "timeout", "allow_pickle", "allow_secret_output"),
-    *("check_types", "requirements", "files"),
-)
-
-
 #: Settings of steps whose images Levada makes. That of a container step is its first argument.
 NOT_OF_CONTAINERS = ("image", "requirements", "files", "allow_pickle", "check_types")
 

@@ -148,19 +148,21 @@ STEP_FIELDS: dict[str, Form] = {
 #: Settings of a step that this process acts on. Others are not checked here.
 SETTINGS_FIELDS: dict[str, Form] = {
     "cache": (lambda value: isinstance(value, (bool, int, float)), "true, false or seconds"),
-    "timeout": (
-        lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0,
-        "a number of seconds above 0",
-    ),
     "secrets": (
         lambda value: isinstance(value, (list, dict)) and all(map(_is_text, value)),
         "a list of names of variables, or an object with them",
     ),
     "environment": OBJECT_OF_STRINGS,
-    **dict.fromkeys(("requirements", "files"), STRINGS),
+    "timeout": (
+        lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0,
+        "a number of seconds above 0",
+    ),
     **dict.fromkeys(("allow_pickle", "allow_secret_output", "check_types"), FLAG),
+    **dict.fromkeys(("requirements", "files"), STRINGS),
     "image": STRING,
 }
+#: Those that a target passes on; ``image`` it passes on for container steps only.
+FOR_THE_COMMAND = tuple(name for name in SETTINGS_FIELDS if name != "image")
 LOOP_FIELDS: dict[str, Form] = {
     "for": (
         lambda value: isinstance(value, str) and bool(value.partition(" in ")[2].strip()),

@@ -25,7 +25,7 @@ from levada.trees.references import References, references, referring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import TypeGuard
 
     from levada.store import Store
@@ -43,6 +43,7 @@ __all__ = [
     "save",
     "save_with_fields",
     "set_program",
+    "store_tree",
     "tree_type",
     "verify",
 ]
@@ -75,15 +76,18 @@ def save_with_fields(
         holder, key = _place(tree, name, kind)
         leaf = artifact_of(holder[key])
         if leaf is None and len(data := _canonical(holder[key])) > INLINE:
-            leaf = _stored(data, tree_type(holder[key]), meta, store)
+            leaf = store_tree(data, tree_type(holder[key]), store, meta)
             holder[key] = leaf_of(leaf.as_json())
         fields.append(holder[key] if leaf is None else leaf)
     whole = artifact_of(tree)
-    return whole or _stored(_canonical(tree), kind, meta, store), fields
+    return whole or store_tree(_canonical(tree), kind, store, meta), fields
 
 
-def _stored(data: bytes, kind: str, meta: dict[str, bool], store: Store) -> Artifact:
-    return Artifact(store.put_blob(data), len(data), TREE_FORMAT, "tree", kind, dict(meta))
+def store_tree(
+    data: bytes, kind: str, store: Store, meta: Mapping[str, bool] | None = None
+) -> Artifact:
+    """Store a tree in canonical JSON and give its artifact. ``kind`` is the type of its value."""
+    return Artifact(store.put_blob(data), len(data), TREE_FORMAT, "tree", kind, dict(meta or {}))
 
 
 def tree_type(tree: Tree) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from levada.settings import FOR_THE_COMMAND
+from levada.task_request import FOR_THE_COMMAND
 from levada_compiler.program.plan import merged_settings
 
 from .source_text import CallText, ListText, Text, call, literal

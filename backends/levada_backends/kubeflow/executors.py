@@ -13,7 +13,7 @@ import json
 import re
 
 from levada.programs import FOLDER
-from levada.settings import FOR_THE_COMMAND
+from levada.task_request import FOR_THE_COMMAND
 from levada_compiler.program.ir import Call, walk
 from levada_compiler.program.plan import merged_settings
 

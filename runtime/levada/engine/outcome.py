@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from levada import values
-from levada.records import OUTCOME_SCHEMA, returned
+from levada import records, values
 from levada.redaction import redact_json
 
 from .events import node_label
@@ -154,7 +153,7 @@ class Outcome:
         if self.status != "succeeded":
             return None
         shown = [values.display(tree, self.store) for tree in self.outputs]
-        return returned(self.kind, self.names, redact_json(shown, self.secrets))
+        return records.returned(self.kind, self.names, redact_json(shown, self.secrets))
 
     def as_json(self) -> dict[str, object]:
         """What ``levada run --json`` prints."""
@@ -172,20 +171,19 @@ class Outcome:
 
     def document(self) -> OutcomeDocument:
         """The run's ``outcome.json`` (``levada.outcome/2``)."""
-        return {
-            "schema": OUTCOME_SCHEMA,
-            "pipeline": self.pipeline,
-            "run_id": self.run_id,
-            "status": self.status,
-            "finished": self.finished,
-            "seconds": round(self.seconds, 6),
-            "outputs": redact_json(self.outputs, self.secrets),
-            "names": self.names,
-            "kind": self.kind,
-            "steps": [step.as_json() for step in self.steps],
-            "error": self.error,
-            "resources": self.resources,
-        }
+        return records.outcome(
+            self.pipeline,
+            self.run_id,
+            status=self.status,
+            finished=self.finished,
+            seconds=self.seconds,
+            outputs=redact_json(self.outputs, self.secrets),
+            names=self.names,
+            kind=self.kind,
+            steps=[step.as_json() for step in self.steps],
+            error=self.error,
+            resources=self.resources,
+        )
 
 
 def error_of(failure: Failure) -> RunError:
