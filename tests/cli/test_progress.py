@@ -32,3 +32,18 @@ def test_all_that_a_step_printed_meanwhile_is_written_at_once() -> None:
         "train[1] | <U+202E>unseen",
     ]
     assert stream.writes == 1
+
+
+def test_what_a_run_and_its_steps_warn_of_is_shown() -> None:
+    stream = Stream()
+    progress = Progress(stream, Palette(False))
+    progress.show(Event(events.WARNING, text="store/runs was moved"))
+    progress.show(Event(events.NODE_FINISHED, "train", attempt=1, warnings=["it is damaged"]))
+    progress.show(Event(events.NODE_CACHED, "test", attempt=1, warnings=["an older one is used"]))
+    progress.show(Event(events.ATTEMPT_FAILED, "use", attempt=1, warnings=["read x"], error={}))
+    assert [line for line in stream.getvalue().splitlines() if "warning" in line] == [
+        " warning store/runs was moved",
+        " warning train  it is damaged",
+        " warning test  an older one is used",
+        " warning use  read x",
+    ]

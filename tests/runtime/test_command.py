@@ -212,6 +212,31 @@ class TestOtherNodes:
         assert "`fails` gave nothing: it failed (ZeroDivisionError" in engine.err
         assert engine.record("double")["error"]["permanent"] is True
 
+    def test_a_damaged_record_is_named(self, engine):
+        engine.step("double", sources={"x": "1"}, node="n")
+        (record,) = engine.store.rglob("n/1/record.json")
+        record.chmod(0o644)
+        record.write_text("{")
+        engine.step("double", sources={"x": "n"}, code=65)
+        path = record.relative_to(engine.store)
+        assert f"`n` gave nothing: its record {path} is damaged; run it again" in engine.err
+        record.unlink()  # the fixture checks all that are there
+
+    def test_a_link_in_the_place_of_a_folder_is_moved_with_a_warning(self, engine, tmp_path):
+        engine.store.mkdir()
+        (engine.store / "runs").symlink_to(tmp_path)
+        assert engine.step("double", sources={"x": "1"})["return"] == 2
+        assert f"warning: {engine.store}/runs is not what Levada wrote there" in engine.err
+        assert (engine.store / "runs").is_dir()
+        assert not (engine.store / "runs").is_symlink()
+
+    def test_a_run_id_with_a_secret_is_refused(self, engine):
+        step = {"settings": {"secrets": ["TOKEN"]}}
+        secret = {"TOKEN": "hunter2hunter", "LEVADA_RUN_ID": "manual hunter2hunter"}
+        engine.step("double", sources={"x": "1"}, step=step, code=2, **secret)
+        assert "the run id holds the value of the secret TOKEN" in engine.err
+        assert not (engine.store / "runs").exists()
+
     def test_a_node_that_was_not_run_is_a_clear_error(self, engine):
         engine.step("double", sources={"x": "elsewhere"}, code=65)
         assert "`elsewhere` is not a parameter, node or variable here" in engine.err
