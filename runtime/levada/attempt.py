@@ -11,7 +11,8 @@ from time import time_ns
 from levada import cache, records, relay, tracking, values
 from levada.artifact import Artifact
 from levada.errors import SecretOutputError
-from levada.redaction import find_secret, redact_error, redact_json
+from levada.metric_series import MetricSeries
+from levada.redaction import find_secret, redact_error, redact_json, redact_text
 from levada.trees.canonical import artifact_of, canonical, leaf_of
 
 TYPE_CHECKING = False
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         CodePart,
         InputEntry,
         MetricEntry,
+        MetricValue,
         OfContainer,
         OutputEntry,
         Record,
@@ -52,7 +54,9 @@ class Attempt:
         #: values by variable
         self.secrets = request.secrets_here
         self.started = time_ns()
-        self.metrics: list[MetricEntry] = []
+        self.metrics: list[MetricEntry] = []  #: set where they are known from elsewhere
+        self.series = MetricSeries()
+        self._names: dict[str, str] = {}  #: of metrics, masked
         self.params: dict[str, object] = {}
         self.artifacts: dict[str, ArtifactJson] = {}
         self.returns: Artifact | None = None
@@ -115,13 +119,23 @@ class Attempt:
 
     def _take(self, kind: str, entry: Any) -> None:
         if kind == "metric":
-            self.metrics.append(_finite(entry))
+            value: MetricValue = _finite(entry)
+            value["name"] = self._masked(value["name"])
+            self.series.add(value)
         elif kind == "params":
             self.params.update(entry)
         elif kind == "read":
             tracking.note_read(self.context, entry["name"])
         else:
             self.artifacts[entry["name"]] = entry["artifact"]
+
+    def _masked(self, name: str) -> str:
+        """The name of a metric without a secret in it; what else is logged is a number."""
+        if not self.secrets:
+            return name
+        if name not in self._names:
+            self._names[name] = redact_text(name, self.secrets.values())
+        return self._names[name]
 
     def begin_files(self) -> str:
         """Make the folder of this machine that the log is written in; return it.
@@ -132,16 +146,23 @@ class Attempt:
         log = self.store.local_path(f"{request.folder}/log")
         if log is not None:
             self._files = os.path.dirname(log)
+            self.series.open(self._files)
             return self._files
         from levada.log_upload import LogUpload
 
         self._files = request.spool or relay.temporary_folder()
         self._upload = LogUpload(self.store, request.folder, self._files)
         self._upload.start()
+        self.series.open(self._files)
         return self._files
 
     def finish_files(self) -> None:
-        """Store the log where it was not written to the store itself. Raises StoreError."""
+        """Store the metrics, and the log where it was not written to the store itself.
+
+        Raises StoreError.
+        """
+        self.metrics = self.series.entries(self.store)
+        self.series.close(self._files)
         if self._upload is None:
             return
         self._upload.finish()

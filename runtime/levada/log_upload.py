@@ -16,6 +16,7 @@ import os
 import select
 import sys
 import time
+from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,9 +94,13 @@ def store_whole(store: Store, folder: str, spool: str, *, has_parts: bool = True
                 store.write_file(f"{folder}/{name}", local)
         except FileNotFoundError:
             continue
-    for name in store.list(folder) if has_parts else ():
-        if name.partition(".")[0] in FILES and name not in FILES:
-            store.delete(f"{folder}/{name}")
+    if has_parts:
+        from levada.store import StoreError
+
+        with suppress(StoreError):  # who may not remove anything leaves them
+            for name in store.list(folder):
+                if name.partition(".")[0] in FILES and name not in FILES:
+                    store.delete(f"{folder}/{name}")
 
 
 class _Uploader:

@@ -165,13 +165,28 @@ if TYPE_CHECKING:
         artifact: NotRequired[ArtifactJson]
         display: object
 
-    class MetricEntry(TypedDict):
+    class MetricValue(TypedDict):
         """One value of a metric."""
 
         name: str
         value: float | str  #: ``"NaN"`` and the like as text
         step: int | None
         time: str
+
+    class MetricEntry(MetricValue):
+        """What a record says of a metric: its last value, and of several the others in short."""
+
+        count: NotRequired[int]
+        min: NotRequired[float]  #: of the values that are numbers
+        max: NotRequired[float]
+        series: NotRequired[str]  #: the digest of a blob with all `Series`, by name
+
+    class Series(TypedDict):
+        """All values of a metric, in the order in which they were logged."""
+
+        step: list[int | None]
+        time: list[str]
+        value: list[float | str]
 
     class ResourcesUsed(TypedDict, total=False):
         """What an attempt used; what the platform does not say is left out."""

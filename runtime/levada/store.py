@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from hashlib import _Hash
+    from importlib.metadata import EntryPoint
     from io import FileIO
     from types import TracebackType
     from typing import BinaryIO, Self
@@ -121,15 +122,40 @@ def open_store(url: str) -> Store:
     return _open_by_entry_point(scheme, url)
 
 
+def url_problem(url: str) -> str:
+    """Say why nothing here can open a URL; nothing if something can. No request is made.
+
+    >>> url_problem("hdfs://cluster/levada")
+    'no store for hdfs:// is installed; …'
+    """
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme == "file":
+        return ""
+    if scheme == "memory":
+        return f"{url} is a store of one process, for tests"
+    try:
+        if scheme in BUCKETS:
+            open_store(url)
+        else:
+            _entry_point(scheme)
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
 def _open_by_entry_point(scheme: str, url: str) -> Store:
+    store: Store = _entry_point(scheme).load()(url)
+    return store
+
+
+def _entry_point(scheme: str) -> EntryPoint:
     from importlib.metadata import entry_points
 
     for entry in entry_points(group="levada.stores", name=scheme):
-        store: Store = entry.load()(url)
-        return store
+        return entry
     raise UnknownStore(
-        f"no store for {scheme}:// is installed; use a path or a file:// URL, or install a"
-        f" distribution with an entry point `{scheme}` in the group `levada.stores`"
+        f"no store for {scheme}:// is installed; use a path, or a URL of s3://, gs:// or az://, or"
+        f" install a distribution with an entry point `{scheme}` in the group `levada.stores`"
     )
 
 

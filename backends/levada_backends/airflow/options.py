@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from levada.store import url_problem
 from levada_compiler.options import (
     FLAG,
     MAPPING,
@@ -254,7 +255,10 @@ class Options(OptionTable):
         return self.record_url
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Yield what Kubernetes would refuse, where pods are made."""
+        """Yield a store that nothing can open, and what Kubernetes would refuse of pods."""
+        is_of_web = (self.store or "").startswith(("http://", "https://"))
+        if self.store and not is_of_web and (unknown := url_problem(self.store)):
+            yield "store", f"`store` is {self.store}: {unknown}"
         if KUBERNETES not in (self.executor, self.decisions) and not self.namespace:
             return
         yield from self._refused_names()

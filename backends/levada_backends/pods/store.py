@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from levada.store import url_problem
+
 from . import container
 
 TYPE_CHECKING = False
@@ -23,6 +25,8 @@ def problem(store: str, claim: str | None) -> str:
     is_url = "://" in store
     if store.startswith("file://"):
         return f"`store` is {store}, a folder that each pod has its own of: give a path and a claim"
+    if is_url and (unknown := url_problem(store)):
+        return f"`store` is {store}: {unknown}"
     if is_url and claim:
         return f"`store_claim` is mounted at a path, but `store` is the URL {store}"
     if not is_url and not store.startswith("/"):

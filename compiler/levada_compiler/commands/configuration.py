@@ -46,15 +46,18 @@ def tables(project: Project) -> dict[str, Table]:
 def bucket(project: Project) -> str:
     """The store of the project if that is in a bucket, and so is the same everywhere; or nothing.
 
-    A folder is one of the machine that runs `levada run`.
+    A folder is one of the machine that runs `levada run`. Raises UsageError for a URL that nothing
+    here can open.
     """
     from levada.project import ProjectError
-    from levada.store import BUCKETS
+    from levada.store import BUCKETS, url_problem
 
     try:
         store = project.settings.get("store")
     except ProjectError:
         return ""
+    if isinstance(store, str) and (problem := url_problem(store)):
+        raise UsageError(f"[tool.levada] store in pyproject.toml: {problem}")
     is_bucket = isinstance(store, str) and store.partition("://")[0] in BUCKETS
     return str(store) if is_bucket else ""
 

@@ -6,7 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from levada import records, values
+from levada import metric_series, records, values
+from levada.log_reader import LogReader
 from levada.store import StoreError, open_store
 
 from levada_compiler.slotted import replace
@@ -16,6 +17,7 @@ from . import stores
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from levada.record_types import MetricValue
     from levada.store import Store
 
     from levada_compiler.client import Run, StepState
@@ -31,6 +33,8 @@ class Recorded:
         self._store = _readable(place)
         self._read: set[str] = set()
         self._found: dict[str, list[dict[str, Any]]] = {}
+        #: what reads the metrics of steps that run, and those that it has read
+        self._running: dict[tuple[Any, ...], tuple[LogReader, list[MetricValue]]] = {}
 
     def of(self, step: StepState) -> dict[str, Any] | None:
         """The record of the step's last attempt, told by the ids that the engine gave it."""
@@ -70,9 +74,26 @@ class Recorded:
         )
 
     def metrics(self, step: StepState) -> dict[str, Any]:
-        """The last value of each metric that the step logged."""
-        listed = (self.of(step) or {}).get("metrics") or ()
+        """The last value of each metric that the step has logged so far."""
+        record = self.of(step)
+        listed = self._logged(step) if record is None else record["metrics"]
         return {metric["name"]: metric["value"] for metric in listed}
+
+    def _logged(self, step: StepState) -> list[MetricValue]:
+        """What a step that runs has logged."""
+        if self._store is None or step.status != "running" or not step.attempt:
+            return []
+        key = step.node, step.map_index, step.attempt
+        if key not in self._running:
+            place = self._run.pipeline, self._run.run_id, step.node, step.map_index
+            folder = records.attempt_path(*place, step.attempt)
+            self._running[key] = LogReader(self._store, folder, metric_series.FILE), []
+        reader, found = self._running[key]
+        try:
+            found += metric_series.lines(reader.new())
+        except (StoreError, OSError) as error:
+            self._give_up(error)
+        return found
 
     def _matching(self, step: StepState) -> dict[str, Any] | None:
         found = self._found.get(step.node, [])

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import signal
 
-from levada import records
+from levada import metric_series, records
 from levada.attempt import Attempt
 from levada.failures import without_traceback
+from levada.log_reader import LogReader
+from levada.metric_series import MetricSeries
 from levada.redaction import redact_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from levada.cache import Lookup
-    from levada.record_types import ErrorKind, Record
+    from levada.record_types import ErrorKind, MetricEntry, Record
     from levada.request import StepRequest
     from levada.store import Store
 
@@ -47,6 +49,7 @@ def record_lost(
     attempt = Attempt(request, store)
     attempt.started = started
     attempt.looked_up = looked_up
+    attempt.metrics = _metrics(store, request.folder)
     kind, found = _cause(status, end, request.settings.get("timeout"))
     text = message if message and end in ("", PROGRAM_FAILED) else found
     attempt.error = without_traceback(_TYPES[kind], text, kind, permanent=False)
@@ -56,6 +59,15 @@ def record_lost(
         store.write_once(f"{request.folder}/log", f"{shown}\n".encode("utf-8", "backslashreplace"))
     records.write_record(store, record)
     return record
+
+
+def _metrics(store: Store, folder: str) -> list[MetricEntry]:
+    """What the attempt had logged until then; from now on that is in its record."""
+    series = MetricSeries()
+    for value in metric_series.lines(LogReader(store, folder, metric_series.FILE).new()):
+        series.add(value)
+    store.delete(f"{folder}/{metric_series.FILE}")
+    return series.entries(store)
 
 
 def _cause(status: int, end: str, timeout: float | None) -> tuple[ErrorKind, str]:
