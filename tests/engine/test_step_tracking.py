@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
 
 import pytest
+from levada.store import open_store
 
 from tests.engine.project import Project
 
@@ -57,8 +59,10 @@ def test_what_other_processes_and_threads_log_is_recorded(tmp_path: Path, way: s
     outcome = project.run()
     assert outcome.displayed_outputs() == ["work"] * 3, outcome.error
     record = project.record(outcome, "work")
-    metrics = sorted((m["name"], m["value"], m["step"]) for m in record["metrics"])
-    assert metrics == [("value", number, number) for number in range(3)]
+    (metric,) = record["metrics"]
+    assert (metric["name"], metric["min"], metric["max"], metric["count"]) == ("value", 0, 2, 3)
+    series = json.loads(open_store(project.store).read_blob(metric["series"]))["value"]
+    assert sorted(series["value"]) == sorted(series["step"]) == [0, 1, 2]
     assert record["params"] == {f"param{number}": number for number in range(3)}
     assert record["artifacts"].keys() == {f"artifact{number}" for number in range(3)}
     folder = Path(project.store, outcome.folder, "work", "1")
