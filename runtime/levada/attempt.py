@@ -73,7 +73,7 @@ class Attempt:
         self.context = tracking.Context(self._note_read, **fields)
         self._owner = 0 if relay is not None else os.getpid()
         self._relay = relay
-        self._files = ""  #: the folder of this machine that files are written in while it runs
+        self.files = ""  #: the folder of this machine that files are written in while it runs
         self._upload: LogUpload | None = None
 
     # ---------------------------------------------------------------- the step's tracker
@@ -145,16 +145,16 @@ class Attempt:
         request = self.request
         log = self.store.local_path(f"{request.folder}/log")
         if log is not None:
-            self._files = os.path.dirname(log)
-            self.series.open(self._files)
-            return self._files
+            self.files = os.path.dirname(log)
+            self.series.open(self.files)
+            return self.files
         from levada.log_upload import LogUpload
 
-        self._files = request.spool or relay.temporary_folder()
-        self._upload = LogUpload(self.store, request.folder, self._files)
+        self.files = request.spool or relay.temporary_folder()
+        self._upload = LogUpload(self.store, request.folder, self.files)
         self._upload.start()
-        self.series.open(self._files)
-        return self._files
+        self.series.open(self.files)
+        return self.files
 
     def finish_files(self) -> None:
         """Store the metrics, and the log where it was not written to the store itself.
@@ -162,18 +162,18 @@ class Attempt:
         Raises StoreError.
         """
         self.metrics = self.series.entries(self.store)
-        self.series.close(self._files)
+        self.series.close(self.files)
         if self._upload is None:
             return
         self._upload.finish()
         if not self.request.spool:
             from shutil import rmtree
 
-            rmtree(self._files, ignore_errors=True)
+            rmtree(self.files, ignore_errors=True)
 
     def open_relay(self) -> Relay:
         """Make and return what the processes that the step starts hand things over by."""
-        self._relay = relay.Relay(self._files)
+        self._relay = relay.Relay(self.files)
         with suppress(OSError):  # the disk is full: the record will say so, if anything does
             self._relay.open(self.request)
         return self._relay

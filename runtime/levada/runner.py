@@ -262,8 +262,8 @@ class Run:
             self._save(returned)
 
     def _observer(self) -> Observer:
-        request, folder = self.request, getattr(self.store, "root", None)
-        ignored = [] if folder is None else [str(folder)]
+        request = self.request
+        ignored = [*self.store.local_folders(), self.attempt.files]
         roots = [os.path.abspath(request.project), *request.roots]
         return Observer(roots, ignored, self.attempt.open_relay())
 

@@ -172,6 +172,10 @@ class Store:
         """Create the store if it is not there, and make sure that it can be written to."""
         raise NotImplementedError
 
+    def local_folders(self) -> Names:
+        """List the folders of this machine in which it has files; a step does not read them."""
+        return []
+
     def preload(self) -> None:
         """Load what the processes need that are forked from this one; the store is not touched."""
 

@@ -75,6 +75,10 @@ class BucketStore(Store):
 
     # ---------------------------------------------------------------- requests
 
+    def local_folders(self) -> Names:
+        """List the folders of this machine in which it has files; a step does not read them."""
+        return [self._cache.root]
+
     def preload(self) -> None:
         """Make the clients, for the processes that are forked from this one; makes no request."""
         for retries in (False, True):

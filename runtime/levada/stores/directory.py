@@ -60,6 +60,10 @@ class DirectoryStore(Store):
         self._moved: list[str] = []
         self._check()
 
+    def local_folders(self) -> list[str]:
+        """List the folders of this machine in which it has files; a step does not read them."""
+        return [self.root]
+
     def _check(self) -> None:
         try:
             with _open_file(f"{self.root}/store.json") as file:
