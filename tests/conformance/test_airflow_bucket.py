@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import plain
-from tests.conformance.case import Case, all_cases
+from tests.conformance.case import IN_BUCKET, Case, all_cases
 from tests.conformance.engines import airflow as engine
 from tests.conformance.trace import differences
 from tests.engines import airflow
@@ -23,12 +23,7 @@ from tests.engines.object_stores.fixtures import use
 from tests.engines.object_stores.servers import Bucket
 
 pytestmark = pytest.mark.engine
-CHOSEN = (
-    *("branch_in_fan_out-0", "churn_shape-0", "dict_of_outputs-0", "effect_gate-0", "fail_raise-0"),
-    *("failing_condition-0", "fan_out_nested-0", "frames-0", "named_outputs-0"),
-    *("return_by_output-0", "try_except_finally-0", "values-0"),
-)
-CASES = [case for case in all_cases() if case.id in CHOSEN]
+CASES = [case for case in all_cases() if case.id in IN_BUCKET]
 _WORKER = """\
 #!/bin/sh
 worker={folder}/worker-$(( $$ % 2 ))

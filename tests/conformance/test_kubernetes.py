@@ -2,7 +2,8 @@
 
 The driver decides with the same interpreter as the local engine, which `test_local` tries on every
 input; containers and their values are `test_docker`'s. So here it is a case for each kind of thing
-that passes between the driver, the store and pods; with `LEVADA_EVERY_INPUT=1` all of them.
+that passes between the driver, the store and pods, beside those of `test_kubernetes_bucket`; with
+`LEVADA_EVERY_INPUT=1` all of them.
 """
 
 from __future__ import annotations
@@ -23,10 +24,8 @@ from tests.containers import tool_images
 
 pytestmark = pytest.mark.engine
 CHOSEN = (
-    *("branch_in_fan_out-0", "churn_shape-0", "churn_shape-2", "failing_condition-0", "frames-0"),
-    *("fan_out_nested-0", "overrides-0", "strings-0", "sub_pipeline-0", "try_except_finally-0"),
-    *("values-0", "variadic-0", "compute_dicts-0", "dict_of_outputs-0", "effect_gate-0"),
-    *("fail_clauses-0", "fail_raise-0", "match_output-0", "part_named-0", "return_by_output-0"),
+    *("churn_shape-2", "overrides-0", "strings-0", "sub_pipeline-0", "variadic-0", "values-0"),
+    *("compute_dicts-0", "fail_clauses-0", "match_output-0", "part_named-0"),
     *("programs-0", "programs-1"),
 )
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.conformance import plain
-from tests.conformance.case import Case, all_cases
+from tests.conformance.case import IN_BUCKET, Case, all_cases
 from tests.conformance.engines.kubernetes import AT_A_TIME, Project
 from tests.conformance.engines.pods import Runs
 from tests.conformance.trace import differences
@@ -17,12 +17,7 @@ from tests.engines.object_stores import servers
 from tests.engines.object_stores.servers import Bucket
 
 pytestmark = pytest.mark.engine
-CHOSEN = (
-    *("branch_in_fan_out-0", "churn_shape-0", "dict_of_outputs-0", "effect_gate-0", "fail_raise-0"),
-    *("failing_condition-0", "fan_out_nested-0", "frames-0", "named_outputs-0"),
-    *("return_by_output-0", "try_except_finally-0", "values-0"),
-)
-CASES = [case for case in all_cases() if case.id in CHOSEN]
+CASES = [case for case in all_cases() if case.id in IN_BUCKET]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +50,7 @@ def runs(
 
 
 def test_the_chosen_ones_are_there() -> None:
-    assert {case.id for case in CASES} == set(CHOSEN)
+    assert {case.id for case in CASES} == set(IN_BUCKET)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
