@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 
 @click.group()
+@console.examples(
+    "levada store check s3://bucket/prefix          whether it can be used from here",
+    "levada store copy .levada s3://bucket/prefix   take along what there is",
+)
 def command() -> None:
     """Try a store, or copy one."""
 
