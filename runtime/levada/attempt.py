@@ -13,6 +13,7 @@ from levada.artifact import Artifact
 from levada.errors import SecretOutputError
 from levada.metric_series import MetricSeries
 from levada.redaction import find_secret, redact_error, redact_json, redact_text
+from levada.stores import variables
 from levada.trees.canonical import artifact_of, canonical, leaf_of
 
 TYPE_CHECKING = False
@@ -101,6 +102,12 @@ class Attempt:
         if found is not None:
             variable, place = found
             at = f" at {place}" if place else ""
+            if variable in variables.secrets_of(self.request.store):
+                raise SecretOutputError(
+                    f"{what} of {self.request.key} holds the value of {variable}{at}, by which the"
+                    " store is reached: it would be kept in the store in clear. Return something"
+                    " else, or write @step(allow_secret_output=True)"
+                )
             raise SecretOutputError(
                 f"{what} of {self.request.key} holds the value of the secret {variable}{at}: it"
                 " would be kept in the store in clear. Read the secret in each step that needs it"
@@ -161,15 +168,21 @@ class Attempt:
 
         Raises StoreError.
         """
-        self.metrics = self.series.entries(self.store)
-        self.series.close(self.files)
-        if self._upload is None:
-            return
-        self._upload.finish()
-        if not self.request.spool:
-            from shutil import rmtree
+        try:
+            self.metrics = self.series.entries(self.store)
+        finally:
+            self.series.close(self.files)
+            if self._upload is not None:
+                self._finish_upload(self._upload)
 
-            rmtree(self.files, ignore_errors=True)
+    def _finish_upload(self, upload: LogUpload) -> None:
+        try:
+            upload.finish()
+        finally:
+            if not self.request.spool:
+                from shutil import rmtree
+
+                rmtree(self.files, ignore_errors=True)
 
     def open_relay(self) -> Relay:
         """Make and return what the processes that the step starts hand things over by."""

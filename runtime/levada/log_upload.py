@@ -3,7 +3,7 @@
 The attempt appends to files in its spool, a folder of this machine. A process of its own sends what
 is new in them every few seconds, as documents ``log.000001``, ``log.000002``, … beside the place of
 the whole; so a log can be followed, and outlives a machine. At the end the whole is stored as
-``log``, and the parts are removed: by the attempt, or by the process if the attempt is gone.
+``log``, and the parts are removed: by the attempt, or by the process if only the attempt is gone.
 
 Most attempts are over before there is anything to send: the process is forked, waits, and only then
 becomes a new program, since a forked process cannot use a bucket (`levada.stores.bucket`).
@@ -47,10 +47,10 @@ class LogUpload:
 
     def start(self) -> None:
         """Start the process; it ends by itself if this one ends."""
-        os.makedirs(self._spool, exist_ok=True)
+        os.makedirs(self._spool, 0o700, exist_ok=True)
         told = {"url": self._store.url, "folder": self._folder, "spool": self._spool}
-        told["path"] = os.pathsep.join(sys.path)
-        command = [sys.executable, "-I", "-S", __file__, json.dumps(told)]
+        told |= {"path": os.pathsep.join(sys.path), "attempt": str(os.getpid())}
+        command = [sys.executable, "-I", __file__, json.dumps(told)]
         read, self._control = os.pipe()
         from levada.forking import fork_among_threads  # this file is also run with no path
 
@@ -78,7 +78,9 @@ def _wait_and_become(command: list[str], read: int, write: int) -> NoReturn:
         os.setpgid(0, 0)  # An interrupt from the terminal is for the attempt.
         os.close(write)
         os.dup2(read, 0)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)  # Who reads what the attempt prints must not wait for this process.
         if not select.select([0], [], [], _FIRST)[0] or os.read(0, 1) != _OVER:
             os.execv(command[0], command)  # noqa: S606  there is no shell in it
     finally:
@@ -98,9 +100,13 @@ def store_whole(store: Store, folder: str, spool: str, *, has_parts: bool = True
         from levada.store import StoreError
 
         with suppress(StoreError):  # who may not remove anything leaves them
-            for name in store.list(folder):
-                if name.partition(".")[0] in FILES and name not in FILES:
-                    store.delete(f"{folder}/{name}")
+            remove_parts(store, folder)
+
+
+def remove_parts(store: Store, folder: str) -> None:
+    """Remove the parts of logs in an attempt's folder. Raises StoreError."""
+    names = [name for name in store.list(folder) if name.partition(".")[0] in FILES]
+    store.delete_all([f"{folder}/{name}" for name in names if name not in FILES])
 
 
 class _Uploader:
@@ -114,7 +120,7 @@ class _Uploader:
 
     def run(self) -> int:
         """Give the exit status."""
-        wait, parent = 0.0, os.getppid()
+        wait, parent = 0.0, int(self._told["attempt"])
         while not select.select([0], [], [], wait)[0] and os.getppid() == parent:
             began = time.monotonic()
             self._send_parts()
@@ -130,7 +136,13 @@ class _Uploader:
             from levada.store import open_store
 
             self._store = open_store(self._told["url"])
+            self._begin()
         return self._store
+
+    def _begin(self) -> None:
+        """Remove the parts of an earlier try of this attempt: that of a pod that is gone."""
+        with suppress(Exception):  # They stay, and a reader sees them first.
+            remove_parts(self._opened(), self._told["folder"])
 
     def _send_parts(self) -> None:
         for name in FILES:

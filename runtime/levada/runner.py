@@ -140,6 +140,7 @@ class Run:
         self._start = start
         self._replaceable = replaceable
         self.store = open_store(request.store)
+        self.store.preload()  # before the step can change what the environment says of it
         self.attempt = Attempt(request, self.store)
         self.attempt.looked_up = looked_up
         self.unfinished_line = False

@@ -248,17 +248,28 @@ class Store:
             raise DamagedBlob(digest, self.url)
         return data
 
+    def check_blob(self, digest: str) -> int:
+        """Make sure that what is read of a blob is what its name says; gives its size in bytes.
+
+        Raises MissingBlob or DamagedBlob.
+        """
+        with self.open_blob(digest) as blob:
+            size = blob.seek(0, os.SEEK_END)
+            hasher = sha256(b"", size)
+            blob.seek(0)
+            while chunk := blob.read(CHUNK):
+                hasher.update(chunk)
+        if f"sha256:{hasher.hexdigest()}" != digest:
+            raise DamagedBlob(digest, self.url)
+        return size
+
     def verify_blob(self, digest: str) -> bool:
-        """Whether a blob is there and is what its name says."""
+        """Whether a blob is in the store and is what its name says."""
         try:
-            with self.open_blob(digest) as blob:
-                hasher = sha256(b"", blob.seek(0, os.SEEK_END))
-                blob.seek(0)
-                while chunk := blob.read(CHUNK):
-                    hasher.update(chunk)
+            self.check_blob(digest)
         except (StoreError, OSError):
             return False
-        return f"sha256:{hasher.hexdigest()}" == digest
+        return True
 
     # ---------------------------------------------------------------- documents
 
@@ -284,6 +295,11 @@ class Store:
     def delete(self, path: str) -> None:
         """Remove a document, log or blob; nothing happens where there is none."""
         raise NotImplementedError
+
+    def delete_all(self, paths: Names) -> None:
+        """Remove several documents, logs or blobs; nothing happens where there is none."""
+        for path in paths:
+            self.delete(path)
 
     def list(self, path: str) -> Names:
         """List the names in a folder, sorted; empty if there is none."""
@@ -314,7 +330,7 @@ class Store:
         """Give a path of this machine that is this place in the store, to append to.
 
         Its folder is made. None if the store is not on this machine: a log is then written to
-        a file elsewhere, and stored by `levada.log_parts`.
+        a file elsewhere, and stored by `levada.log_upload`.
         """
         raise NotImplementedError
 

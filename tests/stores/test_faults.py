@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from levada.store import DamagedBlob, Store, StoreError, blob_name, digest_of, open_store
 from levada.stores import bucket as bucket_module
+from levada.stores import transfer
 
 from tests.engines.fault_proxy import (
     ACCESS_DENIED,
@@ -220,3 +221,45 @@ def test_a_damaged_blob_is_no_blob(store: Store, tmp_path: Path) -> None:
         store.read_blob(digest)
     assert store.put_blob(LARGE) == digest
     assert store.read_blob(digest) == LARGE
+
+
+def test_a_blob_that_is_only_on_this_machine_is_not_in_the_store(store: Store) -> None:
+    digest = store.put_blob(SMALL)
+    assert store.verify_blob(digest)
+    store.delete(blob_name(digest))
+    assert not store.verify_blob(digest)
+
+
+def test_a_step_that_sets_variables_of_the_cloud(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For data of its own, elsewhere: the store stays where it is."""
+    store.preload()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody-else")
+    assert store.read("a/read") == b"text"
+
+
+def test_a_copy_takes_what_is_in_the_bucket(store: Store, tmp_path: Path) -> None:
+    """A damaged copy on this machine says nothing of it, and odd objects stop nothing."""
+    digest = store.put_blob(SMALL)
+    kept = tmp_path / "blob-cache" / blob_name(digest)
+    kept.chmod(0o644)
+    kept.write_bytes(b"damaged")
+    store.write_once(f"{blob_name(digest).rpartition('/')[0]}/.DS_Store", b"")
+    target = open_store(str(tmp_path / "copy"))
+    copied: list[str] = []
+    faults = transfer.copy(store, target, lambda path, _, __: copied.append(path))
+    assert [fault.partition(" is ")[2] for fault in faults] == ["no blob; it is not copied"]
+    assert target.read_blob(digest) == SMALL
+    assert target.read("a/read") == b"text"
+
+
+def test_parts_are_removed_together(store: Store, proxy: FaultProxy) -> None:
+    paths = [f"a/log.{number:06d}" for number in range(40)]
+    for path in paths:
+        store.write_once(path, b"")
+    before = len(proxy.requests)
+    store.delete_all([*paths, "a/none"])
+    assert len(proxy.requests) - before == 1
+    assert store.list("a") == ["read", "swap"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import suppress
 
 from levada import log_upload, records
 from levada.hashing import sha256
@@ -17,6 +19,22 @@ if TYPE_CHECKING:
     from levada.trees.tree_types import Tree
 
     from .executor import Attempt
+
+
+_SPOOL = "levada-run-"
+_OLD = 7 * 86_400.0  # seconds after which no run writes to its folder any more
+
+
+def _sweep(folder: str) -> None:
+    """Remove what runs that were killed have left there."""
+    from shutil import rmtree
+
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(_SPOOL):
+                state = entry.stat(follow_symlinks=False)
+                if state.st_uid == os.geteuid() and state.st_mtime < time.time() - _OLD:
+                    rmtree(entry.path, ignore_errors=True)
 
 
 class RunContext:
@@ -108,9 +126,10 @@ class RunContext:
     def spool_folder(self) -> str:
         """Make the folder of the run's files on this machine, where the store is elsewhere."""
         if self.spool is None:
-            from tempfile import mkdtemp
+            from tempfile import gettempdir, mkdtemp
 
-            self.spool = mkdtemp(prefix="levada-run-")
+            _sweep(gettempdir())
+            self.spool = mkdtemp(prefix=_SPOOL)
         return self.spool
 
     def _attempt_spool(self, folder: str) -> str:

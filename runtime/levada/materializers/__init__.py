@@ -26,7 +26,7 @@ from levada.artifact import (
     check_expansion,
     fits,
 )
-from levada.store import DamagedBlob, StoreError
+from levada.store import StoreError
 from levada.trees.classes import builtin_base, find_class, type_name
 
 TYPE_CHECKING = False
@@ -167,11 +167,7 @@ class Source:
 
     def verify(self) -> None:
         """Make sure that the bytes are those that were written."""
-        if not self.store.verify_blob(self.artifact.digest):
-            self.store.open_blob(self.artifact.digest).close()  # Says so if there is none at all.
-            raise DamagedBlob(self.artifact.digest, self.store.url)
-        with self.store.open_blob(self.artifact.digest) as blob:
-            self.artifact.check_size(blob.seek(0, os.SEEK_END))
+        self.artifact.check_size(self.store.check_blob(self.artifact.digest))
 
 
 def register(materializer: Materializer) -> Materializer:

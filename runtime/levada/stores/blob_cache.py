@@ -12,7 +12,7 @@ import os
 import time
 from contextlib import suppress
 
-from levada.store import StoreError, blob_name
+from levada.store import StoreError, blob_name, local_error
 
 from .directory import DirectoryStore
 
@@ -37,6 +37,10 @@ class BlobCache(DirectoryStore):
         self._size = _size() if size is None else size
         self._room = self._size // 10  #: bytes that may be added before all of it is looked at
 
+    def local_error(self, error: OSError) -> StoreError:
+        """Say in words why the folder cannot be used."""
+        return local_error(error, f"the folder of blobs {self.root} ({FOLDER})")
+
     def find(self, digest: str) -> BinaryIO | None:
         """Open a blob that is here, from now on the one that was used last."""
         path = self.blob_path(digest)
@@ -56,7 +60,10 @@ class BlobCache(DirectoryStore):
 
     def add(self, digest: str, temporary: str) -> None:
         """Take a file of `new_temporary` as the blob, and make room for it."""
-        size = os.path.getsize(temporary)
+        try:
+            size = os.path.getsize(temporary)
+        except OSError as error:
+            raise self.local_error(error) from error
         self.publish(digest, temporary)
         self._make_room(size)
 
@@ -103,7 +110,11 @@ class BlobCache(DirectoryStore):
         """Yield when each was used last, its size and its path."""
         top = f"{self.root}/blobs/sha256"
         for folder in self.list("blobs/sha256"):
-            with os.scandir(f"{top}/{folder}") as entries:
+            try:
+                entries = list(os.scandir(f"{top}/{folder}"))
+            except OSError:
+                continue
+            else:
                 for entry in entries:
                     try:
                         state = entry.stat(follow_symlinks=False)

@@ -23,10 +23,9 @@ from levada.store import (
     blob_name,
     digest_of,
     unlink,
-    unquote_name,
 )
 
-from .blob_cache import BlobCache
+from .blob_cache import FOLDER, BlobCache
 from .bucket_clients import claim, client
 from .bucket_errors import Failure
 
@@ -69,7 +68,9 @@ class BucketStore(Store):
         if not bucket or any(part in ("", ".", "..") for part in parts):
             raise StoreError(f"{url} names no place in a bucket; write {scheme}://bucket/prefix")
         self.url = f"{scheme}://{bucket}" + (f"/{prefix}" if prefix else "")
-        self._place = (scheme, bucket, unquote_name(prefix))
+        self._place = (scheme, bucket, prefix)
+        #: made once: a step may set variables of the cloud for data of its own
+        self._clients: dict[bool, ObjectStore] = {}
         self._prepared = False
         self._cache_here: BlobCache | None = None
 
@@ -82,11 +83,16 @@ class BucketStore(Store):
     def preload(self) -> None:
         """Make the clients, for the processes that are forked from this one; makes no request."""
         for retries in (False, True):
-            client(*self._place, retries=retries)
+            self._made(retries=retries)
 
     def _client(self, *, retries: bool = False) -> ObjectStore:
         claim(self.url)
-        return client(*self._place, retries=retries)
+        return self._made(retries=retries)
+
+    def _made(self, *, retries: bool) -> ObjectStore:
+        if retries not in self._clients:
+            self._clients[retries] = client(*self._place, retries=retries)
+        return self._clients[retries]
 
     def _asked(
         self, tried: str, request: Callable[[ObjectStore], Any], *, retries: bool = False
@@ -109,7 +115,7 @@ class BucketStore(Store):
                 ):
                     raise FileNotFoundError(2, "no such object", tried) from error
                 if pause is None or not failure.is_passing:
-                    raise failure.in_words(self.url, tried) from error
+                    raise failure.in_words(self.url, tried) from None
                 time.sleep(pause)
         return None
 
@@ -130,10 +136,12 @@ class BucketStore(Store):
             except (BaseError, OSError) as error:
                 failure = Failure(error)
                 refused = isinstance(error, AlreadyExistsError | PreconditionError)
-                if (refused and not failure.is_conflict) or failure.is_missing:
+                if (refused and not failure.is_conflict) or (
+                    failure.is_missing and mode != "create"
+                ):
                     return is_unknown and self._has(path, data)
                 if pause is None or not (failure.is_passing or failure.is_conflict):
-                    raise failure.in_words(self.url, f"write {path}") from error
+                    raise failure.in_words(self.url, f"write {path}") from None
                 is_unknown = is_unknown or not failure.is_conflict
                 time.sleep(pause)
             else:
@@ -190,7 +198,13 @@ class BucketStore(Store):
     @property
     def _cache(self) -> BlobCache:
         if self._cache_here is None:
-            self._cache_here = BlobCache()
+            try:
+                self._cache_here = BlobCache()
+            except StoreError as error:
+                raise StoreError(
+                    f"blobs cannot be kept on this machine: {error}; set {FOLDER} to a folder"
+                    " that can be written"
+                ) from None
         return self._cache_here
 
     def new_temporary(self) -> tuple[FileIO, str]:
@@ -236,8 +250,7 @@ class BucketStore(Store):
             try:
                 self._asked(tried, put, retries=True)
             except FileNotFoundError as error:
-                cause = error.__cause__ or error
-                raise Failure(cause).in_words(self.url, tried) from error
+                raise Failure(error.__cause__ or error).in_words(self.url, tried) from None
 
     def open_blob(self, digest: str) -> BinaryIO:
         """Open a blob to read, from now on kept here. Raises MissingBlob."""
@@ -270,7 +283,8 @@ class BucketStore(Store):
             if f"sha256:{hasher.hexdigest()}" != digest:
                 raise DamagedBlob(digest, self.url)
             opened = open(temporary, "rb")  # noqa: SIM115  the caller closes it
-            self._cache.add(digest, temporary)
+            with suppress(StoreError):  # it has been read all the same
+                self._cache.add(digest, temporary)
         except OSError as error:
             raise self.local_error(error) from error
         finally:
@@ -314,11 +328,28 @@ class BucketStore(Store):
                 raise
             return super().read_blob(digest)
 
+    def check_blob(self, digest: str) -> int:
+        """Make sure that what is read of a blob is what its name says; gives its size in bytes.
+
+        Raises MissingBlob or DamagedBlob.
+        """
+        try:
+            return super().check_blob(digest)
+        except DamagedBlob:
+            if not self._cache.remove(digest):
+                raise
+            return super().check_blob(digest)
+
     def verify_blob(self, digest: str) -> bool:
-        """Whether a blob is there and is what its name says."""
-        return super().verify_blob(digest) or (
-            self._cache.remove(digest) and super().verify_blob(digest)
-        )
+        """Whether a blob is in the bucket, where others find it, and is what its name says."""
+        import obstore
+
+        name = blob_name(digest)
+        try:
+            size = self._asked(f"read {name}", lambda made: obstore.head(made, name))["size"]
+            return bool(size == self.check_blob(digest))
+        except (StoreError, OSError):
+            return False
 
     # ---------------------------------------------------------------- documents
 
@@ -356,31 +387,30 @@ class BucketStore(Store):
         except FileNotFoundError:
             return
 
+    def delete_all(self, paths: Names) -> None:
+        """Remove several documents, logs or blobs; nothing happens where there is none."""
+        import obstore
+
+        names = [_checked(path) for path in paths]
+        if not names:
+            return
+        try:
+            self._asked(f"remove {names[0]}", lambda made: obstore.delete(made, names))
+        except FileNotFoundError:  # Some services say so of one, and leave the rest.
+            super().delete_all(names)
+
     def list(self, path: str) -> list[str]:
         """List the names in a folder, sorted; empty if there is none."""
         import obstore
 
         prefix = _checked(path) if path else None
-        listed = self._asked(
-            f"list {path or 'its folders'}",
-            lambda made: obstore.list_with_delimiter(made, prefix),
-        )
+        tried = f"list {path or 'its folders'}"
+        try:
+            listed = self._asked(tried, lambda made: obstore.list_with_delimiter(made, prefix))
+        except FileNotFoundError as error:  # An answer of no such bucket without a code.
+            raise Failure(error.__cause__ or error).in_words(self.url, tried) from None
         found = [*listed["common_prefixes"], *(each["path"] for each in listed["objects"])]
         return sorted({name for each in found if (name := _last(each, path))})
-
-    def list_after(self, path: str, name: str) -> Names:
-        """List the names in a folder that come after ``name``, sorted by code points."""
-        import obstore
-
-        prefix, offset = _checked(path), _checked(f"{path}/{name}")
-
-        def ask(made: ObjectStore) -> Names:
-            pages = obstore.list(made, prefix, offset=offset)
-            return [each["path"] for page in pages for each in page]
-
-        inside = len(prefix) + 1
-        found = {each[inside:].partition("/")[0] for each in self._asked(f"list {path}", ask)}
-        return sorted(each for each in found if each > name)
 
     def walk(self, path: str = "") -> Iterator[tuple[str, int]]:
         """Yield the path and the size in bytes of all that is below a folder, in any order."""
@@ -390,7 +420,8 @@ class BucketStore(Store):
         pages = self._asked(tried, lambda made: iter(obstore.list(made, prefix)), retries=True)
         while (page := self._asked(tried, lambda _: next(pages, None), retries=True)) is not None:
             for each in page:
-                yield each["path"], each["size"]
+                if each["path"]:  # not the folder that a console has made of the prefix
+                    yield each["path"], each["size"]
 
     def clock_skew(self, path: str) -> float:
         """Write a document there; give by how many seconds the store's clock is ahead of ours.

@@ -11,6 +11,8 @@ import os
 
 from levada.store import StoreError
 
+from .bucket_errors import words
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -32,6 +34,8 @@ _AWS_IDENTITY = (
     *("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE"),
     *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
 )
+#: What in a file of the AWS tools says who this is.
+_AWS_KEYS = ("aws_access_key_id", "role_arn", "credential_process", "login_session")
 _AZURE_IDENTITY = (
     *("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_SAS_TOKEN"),
     *("AZURE_STORAGE_SAS_KEY", "AZURE_STORAGE_TOKEN", "AZURE_FEDERATED_TOKEN_FILE"),
@@ -83,13 +87,17 @@ def _new_client(scheme: str, bucket: str, prefix: str, *, retries: bool) -> Obje
     try:
         return _MAKERS[scheme](bucket, prefix or None, _options(retries=retries))
     except (BaseError, ValueError, OSError) as error:
-        raise StoreError(f"the store {scheme}://{bucket} cannot be opened: {error}") from error
+        said = " ".join(words(error).split())
+        raise StoreError(f"the store {scheme}://{bucket} cannot be opened: {said}") from None
 
 
 def _options(*, retries: bool) -> dict[str, Any]:
     from datetime import timedelta
 
     endpoints = [os.environ.get(name, "") for name in _ENDPOINTS]
+    for name, endpoint in zip(_ENDPOINTS, endpoints, strict=True):
+        if endpoint and not endpoint.startswith(("http://", "https://")):
+            raise StoreError(f"{name} is no URL: it begins with http:// or https://")
     client_options: dict[str, Any] = {
         "connect_timeout": timedelta(seconds=_CONNECT),
         "read_timeout": timedelta(seconds=_READ),
@@ -119,14 +127,26 @@ def _s3(bucket: str, prefix: str | None, options: dict[str, Any]) -> ObjectStore
 
 
 def _has_aws_profile() -> bool:
-    """Whether files of the AWS tools say who this is: a key, single sign-on or a role."""
+    """Whether files of the AWS tools say who this is: a key, single sign-on or a role.
+
+    One that says only which region to use does not.
+    """
     if os.environ.get("AWS_PROFILE"):
         return True
     named = (
         os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
         os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config",
     )
-    return any(os.path.isfile(os.path.expanduser(each)) for each in named)
+    return any(_says_who(os.path.expanduser(each)) for each in named)
+
+
+def _says_who(file: str) -> bool:
+    try:
+        with open(file, encoding="utf-8", errors="replace") as opened:
+            names = {line.partition("=")[0].strip() for line in opened.read(1 << 20).splitlines()}
+    except OSError:
+        return False
+    return any(name.startswith("sso_") or name in _AWS_KEYS for name in names)
 
 
 def _profile_credentials(bucket: str) -> Any:

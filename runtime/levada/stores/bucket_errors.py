@@ -34,11 +34,22 @@ _UNKNOWN_KEY = frozenset(
 _METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
 
 
+#: What is said where no answer came, but may the next time.
+_UNANSWERED = re.compile(r"HTTP error|error sending request|connect|timed? ?out|body|broken pipe")
+
+
+def words(error: BaseException) -> str:
+    """What an error of obstore says, in a line, without what may be a key: users, queries."""
+    text = str(error).partition("\nDebug source:")[0]
+    text = re.sub(r"//[^/@\s]*@", "//", text)
+    return re.sub(r"(https?://[^?\s]*)\?\S*", r"\1", text)
+
+
 class Failure:
     """What is known of one failed request."""
 
     def __init__(self, error: BaseException) -> None:
-        text = str(error).partition("\nDebug source:")[0]
+        text = words(error)
         status, code = _STATUS.search(text), _CODE.search(text)
         message = _MESSAGE.search(text) or _JSON_MESSAGE.search(text)
         self.text = text
@@ -60,9 +71,10 @@ class Failure:
     def is_passing(self) -> bool:
         """Whether the same request may succeed later; whether it did what it should is unknown."""
         asked_for_credentials = any(host in self.text for host in _METADATA)
-        return self.is_conflict or (
-            (self.status in (0, 408, 429) or self.status >= 500) and not asked_for_credentials
-        )
+        if self.status == 0:  # A key file that cannot be read is no request that was sent.
+            return bool(_UNANSWERED.search(self.text)) and not asked_for_credentials
+        may_change = self.status in (408, 429) or self.status >= 500
+        return self.is_conflict or (may_change and not asked_for_credentials)
 
     def in_words(self, url: str, tried: str) -> StoreError:
         """Say what was tried, what the service said and what to do."""
@@ -77,8 +89,7 @@ class Failure:
             )
         if self.status:
             return f"the service answered with status {self.status}"
-        line = re.sub(r"\?\S*", "", " ".join(self.text.split()))  # a query may have a signature
-        return line[:_LONGEST]
+        return " ".join(self.text.split())[:_LONGEST]
 
     def _way_out(self, url: str) -> str:
         scheme, _, rest = url.partition("://")
@@ -103,6 +114,8 @@ class Failure:
             )
         if self.status in (429, 503) or self.code == "SlowDown":
             return "the service asks for fewer requests: try again later"
+        if self.status == 404:
+            return f"create {bucket}, or correct the endpoint or the store's URL"
         if self.status == 0:
             return "look whether the service can be reached from here"
         return f"`levada store check {url}` tries what a store must do"

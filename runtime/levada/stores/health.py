@@ -6,7 +6,7 @@ import os
 import time
 
 from levada import testing
-from levada.store import StoreError, open_store
+from levada.store import StoreError, open_store, unlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ _LATENCIES = 10
 
 
 def findings(url: str) -> Iterator[Finding]:
-    """Yield what a store can and cannot do from here; what is written is removed again.
+    """Yield what a store can and cannot do from here.
+
+    What is written is removed again, but for ``store.json``, by which a store is known.
 
     Each is what was tried, whether it went well, and a sentence. It ends with the first thing
     without which nothing else can be tried. Raises StoreError for what is no URL of a store.
@@ -92,8 +94,10 @@ def _speed(store: Store, folder: str) -> str:
     with file:
         file.write(os.urandom(_SPEED_BYTES))
     path = f"{folder}/speed/large"
-    write = _seconds(lambda: store.write_file(path, local))
-    os.unlink(local)
+    try:
+        write = _seconds(lambda: store.write_file(path, local))
+    finally:
+        unlink(local)
     read = _seconds(lambda: _read_all(store, path))
     mib = _SPEED_BYTES / (1 << 20)
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from levada.log_upload import FILES
-from levada.store import CHUNK, DamagedBlob, MissingBlob, unlink
+from levada.store import CHUNK, DamagedBlob, StoreError, blob_name, unlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def _copy_one(source: Store, target: Store, path: str, *, is_there: bool) -> boo
     Raises _NotCopiedError.
     """
     name = path.rpartition("/")[2]
+    if path.startswith(_BLOBS) and not _is_blob(path, name):
+        raise _NotCopiedError(f"{path} is no blob; it is not copied")
     if is_there and (path.startswith(_BLOBS) or name in FILES):
         return False
     try:
@@ -86,6 +88,13 @@ def _copy_one(source: Store, target: Store, path: str, *, is_there: bool) -> boo
     return True
 
 
+def _is_blob(path: str, name: str) -> bool:
+    try:
+        return blob_name(f"sha256:{name}") == path
+    except StoreError:
+        return False
+
+
 def _copy_document(source: Store, target: Store, path: str) -> bool:
     data = source.read(path)
     if target.write_once(path, data):
@@ -97,12 +106,14 @@ def _copy_document(source: Store, target: Store, path: str) -> bool:
 
 def _copy_blob(source: Store, target: Store, digest: str) -> None:
     try:
-        with source.open_blob(digest) as blob, target.blob_writer(digest) as writer:
+        # Not by `open_blob`: what is kept on this machine says nothing of the store.
+        path = blob_name(digest)
+        with source.open_at(path, 0) as blob, target.blob_writer(digest) as writer:
             while chunk := blob.read(CHUNK):
                 writer.write(chunk)
     except DamagedBlob:
         raise _NotCopiedError(f"{digest} is damaged in {source.url}; it is not copied") from None
-    except MissingBlob:
+    except FileNotFoundError:
         raise _NotCopiedError(f"{digest} is gone from {source.url}; it is not copied") from None
 
 
