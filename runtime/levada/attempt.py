@@ -163,21 +163,22 @@ class Attempt:
         self.series.open(self.files)
         return self.files
 
-    def finish_files(self) -> None:
-        """Store the metrics, and the log where it was not written to the store itself.
-
-        Raises StoreError.
-        """
+    def finish_metrics(self) -> None:
+        """Sum the metrics up, for the record. Raises StoreError."""
         try:
             self.metrics = self.series.entries(self.store)
         finally:
             self.series.close(self.files)
-            if self._upload is not None:
-                self._finish_upload(self._upload)
 
-    def _finish_upload(self, upload: LogUpload) -> None:
+    def finish_log(self) -> None:
+        """Store the log where it was not written to the store itself; after the record.
+
+        It may be large, and who has told this process to end may not wait. Raises StoreError.
+        """
+        if self._upload is None:
+            return
         try:
-            upload.finish()
+            self._upload.finish()
         finally:
             if not self.request.spool:
                 from shutil import rmtree

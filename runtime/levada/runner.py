@@ -153,8 +153,17 @@ class Run:
             return record_hit(self.request, self._looked_up(), self.store)
         signals = Signals(self.request.settings.get("timeout"), restore=not ends_process, held=True)
         with signals:
-            self._run_captured(signals, echo=echo, ends_process=ends_process)
-            return self._finish()
+            try:
+                self._run_captured(signals, echo=echo, ends_process=ends_process)
+                return self._finish()
+            finally:
+                self._store_log()
+
+    def _store_log(self) -> None:
+        try:
+            self.attempt.finish_log()
+        except StoreError as error:  # the record is there
+            _say(f"warning: the log is not in the store: {error}")
 
     def _run_captured(self, signals: Signals, *, echo: bool, ends_process: bool) -> None:
         self.attempt.start = self._start
@@ -174,7 +183,7 @@ class Run:
             self._print_error()
             output.stop()
             self.unfinished_line = output.unfinished_line
-            self.attempt.finish_files()
+            self.attempt.finish_metrics()
 
     def _answered_by_cache(self) -> bool:
         if self.attempt.looked_up is None:
