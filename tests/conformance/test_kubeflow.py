@@ -82,6 +82,6 @@ def test_kubeflow(
 ) -> None:
     """Outputs, the steps that ran and on what, and how the run ended."""
     expected = plain.run(case, tmp_path, docker.host)
-    found = engine.trace(case, folder / case.id, runs[case.id])
+    found = engine.trace(case, str(folder / case.id / "store"), runs[case.id])
     said = differences(expected, found, case)
     assert said == [], "\n".join([*said, runs[case.id]["log"]])

@@ -76,7 +76,10 @@ class Kubeflow:
     def run(
         self, runs: list[dict[str, Any]], docker_host: str, folder: Path, seconds: float = 600
     ) -> list[dict[str, Any]]:
-        """Run compiled files; each has `file`, `arguments` and `mounts` (from where to where)."""
+        """Run compiled files; each has `file`, `arguments` and `mounts` (from where to where).
+
+        One may have a `network` of Docker, and `secrets` as variables.
+        """
         given = {"runs": runs, "folder": str(folder)}
         env = {"DOCKER_HOST": docker_host}
         found: list[dict[str, Any]] = json.loads(self._run("kubeflow_run.py", given, env, seconds))

@@ -2,6 +2,7 @@
 
 Standard input is `{"folder", "runs": [{"file", "arguments", "mounts"}]}`; the last line of standard
 output says how each run ended. One process for all: importing `kfp` takes longer than most runs.
+A run may have a `network`, and `secrets`: the variables that a cluster would take from Secrets.
 """
 
 from __future__ import annotations
@@ -45,11 +46,27 @@ def run_container(
         started.remove(force=True)
 
 
+def run_container_with(secrets: dict[str, str]) -> Any:
+    """Make what runs a container; of Levada's containers, each has the secrets besides.
+
+    KFP's local runner ignores what a compiled file says of Kubernetes, `secretAsEnv` among it.
+    """
+
+    def run_with_secrets(*arguments: Any, environment: Any = None, **options: Any) -> int:
+        has_store = "LEVADA_STORE" in (environment or {})
+        variables = {**environment, **secrets} if has_store else environment
+        return run_container(*arguments, environment=variables, **options)
+
+    return run_with_secrets
+
+
 def run(folder: str, given: dict[str, Any]) -> dict[str, Any]:
     """One run, in a folder of its own."""
     said = io.StringIO()
+    docker_task_handler.run_docker_container = run_container_with(given.get("secrets", {}))
     mounts = [Mount(to, at, type="bind") for at, to in given["mounts"].items()]
-    runner = local.DockerRunner(mounts=mounts, user="0:0", network_mode="none")
+    network = given.get("network", "none")
+    runner = local.DockerRunner(mounts=mounts, user="0:0", network_mode=network)
     local.init(runner=runner, raise_on_error=True, pipeline_root=f"{folder}/outputs")
     handler = logging.StreamHandler(said)
     logging.getLogger().addHandler(handler)
@@ -66,7 +83,6 @@ def run(folder: str, given: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    docker_task_handler.run_docker_container = run_container
     # KFP's own replaces `print` for all threads and gives it back in any order: what is left over
     # calls itself twice a level, so a process with many loops prints for hours.
     logging_utils.indented_print = contextlib.nullcontext

@@ -190,7 +190,7 @@ def test_a_run_gives_what_python_gives(docker: Docker, kubeflow: Kubeflow, tmp_p
     runs = [project.run(case, project.compiled(case), tmp_path / case.name) for case in cases]
     ended = kubeflow.run(runs, docker.host, tmp_path / "outputs", seconds=1200)
     for case, one in zip(cases, ended, strict=True):
-        found = engine.trace(case, tmp_path / case.name, one)
+        found = engine.trace(case, str(tmp_path / case.name / "store"), one)
         assert (found.status, list(found.outputs)) == expected(case, project.root), one["log"]
 
 
