@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from levada.programs import FOLDER, RAN_IN
+from levada.stores import variables as store_variables
 
 from ..pods import container as pods
 from ..pods import quantity
@@ -43,6 +44,9 @@ def constants(executors: Collection[str], options: Options) -> list[str]:
         lines += ["", "# What all containers have."]
         lines += statement("DOCKER = ", literal(_docker(options)), "", 0)
         lines += statement("MOUNTS = ", _mounts(options.volumes), "", 0)
+        if names := worker_variables(options):
+            lines += ["# The worker's variables by which a container reaches the store."]
+            lines += statement("STORE_VARIABLES = ", strings(names), "", 0)
     if KUBERNETES in executors:
         lines += ["", "# What all pods have, as Kubernetes writes it."]
         lines += statement("KUBERNETES = ", literal(_kubernetes(options)), "", 0)
@@ -52,6 +56,11 @@ def constants(executors: Collection[str], options: Options) -> list[str]:
 
 
 # ---------------------------------------------------------------------------- Docker
+
+
+def worker_variables(options: Options) -> tuple[str, ...]:
+    """Return the variables of a worker that its containers get; none if the store is no bucket."""
+    return store_variables.of(options.store or "")
 
 
 def _docker_arguments(own: Mapping[str, Any]) -> dict[str, Text]:

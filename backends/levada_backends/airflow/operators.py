@@ -268,6 +268,18 @@ class Program(Step):
         self.levada["step"]["container"] = container
 '''
 
+#: Which variables of the worker a container gets: with a store in a bucket also how it is reached.
+_DOCKER_VARIABLES = """\
+            private_environment={name: os.environ[name] for name in secrets if name in os.environ},
+"""
+_DOCKER_VARIABLES_IN_BUCKET = """\
+            private_environment={
+                name: os.environ[name]
+                for name in (*self.STORE_VARIABLES, *secrets)
+                if name in os.environ
+            },
+"""
+
 _DOCKER_PROGRAM = '''
 class DockerProgram(DockerStep):
     """Runs a program of another image, between containers that stage and collect its files."""
@@ -758,7 +770,7 @@ ORDER = (
 #: Names that the pieces define.
 NAMES = frozenset((*ORDER, "pod_of", "record_url", "bind"))
 #: A constant of the DAG, as the pieces have it.
-_CONSTANT = re.compile(r"\b(?:self|task)\.([A-Z]{2,})\b")
+_CONSTANT = re.compile(r"\b(?:self|task)\.([A-Z][A-Z_]+)\b")
 
 
 def operator(kind: str, executor: str | None) -> str:
@@ -783,12 +795,13 @@ class Catalog:
     """The pieces as a file has them.
 
     With `has_values` there is a table of named values. Tasks of steps are `linked` to their
-    records. Steps in pods are `deferrable`.
+    records. Steps in pods are `deferrable`. The store of containers is `in_bucket`.
     """
 
     has_values: bool = False
     linked: bool = False
     deferrable: bool = False
+    in_bucket: bool = False
 
     def closure(self, wanted: Iterable[str]) -> list[Piece]:
         """The wanted pieces and all that they need, in the order of a file."""
@@ -821,6 +834,9 @@ class Catalog:
         return Piece(source, tuple(needs), piece.imports)
 
     def _command(self, command: Piece) -> Piece:
+        if command.source == _DOCKER and self.in_bucket:
+            source = _DOCKER.replace(_DOCKER_VARIABLES, _DOCKER_VARIABLES_IN_BUCKET)
+            return Piece(source, command.needs, command.imports)
         if command.source != _POD:
             return command
         how = _POD_DEFERS if self.deferrable else _POD_WAITS

@@ -57,7 +57,7 @@ _TAKEN = operators.NAMES | frozenset(
         *("RECORD", "BaseOperatorLink", "quote", "shorten", "IS_2", "LATE"),
         *("SyncCallback", "DeadlineAlert", "DeadlineReference"),
         *("PIPELINE", "VALUES", "PROJECT", "PYTHON", "SOURCES", "ENVIRONMENT", "BACKOFF", "SWITCH"),
-        *("STORE", "DOCKER", "MOUNTS", "KUBERNETES", "POD", "CONTAINER"),
+        *("STORE", "STORE_VARIABLES", "DOCKER", "MOUNTS", "KUBERNETES", "POD", "CONTAINER"),
     )
 )
 
@@ -131,13 +131,25 @@ class _File:
         found += ["RECORD"] if self._where.record else []
         found += ["STORE"] if used - {PROCESS} and self._where.store else []
         found += ["DOCKER", "MOUNTS"] if DOCKER in used else []
+        found += ["STORE_VARIABLES"] if self._has_store_variables() else []
         found += ["KUBERNETES", "POD", "CONTAINER"] if KUBERNETES in used else []
         return [*found, *(["VALUES"] if self._definitions else []), "ENVIRONMENT"]
 
     def _catalog(self, *, has_values: bool) -> operators.Catalog:
         return operators.Catalog(
-            has_values, linked=bool(self._where.record), deferrable=self._where.deferrable
+            has_values,
+            linked=bool(self._where.record),
+            deferrable=self._where.deferrable,
+            in_bucket=self._has_store_variables(),
         )
+
+    def _has_store_variables(self) -> bool:
+        """Whether containers of Docker get the worker's variables of the store's cloud."""
+        if DOCKER not in self._executors():
+            return False
+        from . import containers
+
+        return bool(containers.worker_variables(self._where))
 
     def _executors(self) -> set[str]:
         return {executor for executor, _ in self._placed.values() if executor}

@@ -10,6 +10,7 @@ from tests.conformance.case import Case
 from tests.conformance.engines.docker import Cases, make_project
 from tests.engines.airflow import Airflow, Run
 from tests.engines.docker import Docker
+from tests.engines.object_stores.servers import Bucket
 
 OPTIONS = """
 [tool.levada.targets.airflow]
@@ -20,15 +21,28 @@ user = 0
 store = {store}
 volumes = [{{claim = {store}, path = {store}}}, {{claim = {scratch}, path = {scratch}}}]
 """
+#: Containers reach the bucket's server, which listens on the loopback of this machine.
+IN_BUCKET = """
+[tool.levada.targets.airflow]
+executor = "docker"
+docker_url = {host}
+network_mode = "host"
+user = 0
+store = {store}
+volumes = [{{claim = {scratch}, path = {scratch}}}]
+"""
 
 
 @dataclass(frozen=True)
 class ContainerProject:
-    """All cases, to be run by one Airflow; `store` and `scratch` are in every container."""
+    """All cases, to be run by one Airflow; every container has `scratch`, and the `store`.
+
+    That is a folder, or the URL of a place in a bucket.
+    """
 
     project: Cases
     registry: str
-    store: Path
+    store: Path | str
     scratch: Path
 
     def start_all(self, server: Airflow, cases: list[Case]) -> dict[str, Run]:
@@ -52,13 +66,16 @@ class ContainerProject:
             raise AssertionError(f"levada {' '.join(arguments)}:\n{done.stderr}")
 
 
-def make(folder: Path, docker: Docker) -> ContainerProject:
+def make(folder: Path, docker: Docker, bucket: Bucket | None = None) -> ContainerProject:
     """Copy the cases to where they have requirements, a base image and options of the target."""
     project = make_project(folder, docker)
-    places = [folder / "store", folder / "files"]
-    for place in places:
-        place.mkdir()
-    host, store, scratch = (json.dumps(str(value)) for value in (docker.host, *places))
+    scratch = folder / "files"
+    store = folder / "store" if bucket is None else bucket.url
+    for place in (scratch, store):
+        if isinstance(place, Path):
+            place.mkdir()
+    host, where, files = (json.dumps(str(value)) for value in (docker.host, store, scratch))
+    options = OPTIONS if bucket is None else IN_BUCKET
     with (project.root / "pyproject.toml").open("a") as file:
-        file.write(OPTIONS.format(host=host, store=store, scratch=scratch))
-    return ContainerProject(project, docker.registry, *places)
+        file.write(options.format(host=host, store=where, scratch=files))
+    return ContainerProject(project, docker.registry, store, scratch)

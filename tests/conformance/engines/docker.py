@@ -16,6 +16,7 @@ from tests.conformance import records
 from tests.conformance.case import CASES, Case
 from tests.conformance.trace import Trace
 from tests.engines.docker import Docker
+from tests.engines.object_stores.servers import Bucket
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYPROJECT = """\
@@ -57,25 +58,26 @@ class Cases:
 
 @dataclass(frozen=True)
 class Project(Cases):
-    """The cases, to be run through a Docker engine."""
+    """The cases, to be run through a Docker engine; perhaps with their store in a bucket."""
 
     docker: Docker
+    bucket: Bucket | None = None
 
     def run(self, case: Case, folder: Path) -> Trace:
         """Run one case with an empty store; what it may write to is mounted."""
-        store = str(folder / "store")
+        store = str(folder / "store") if self.bucket is None else f"{self.bucket.url}/{case.id}"
         parameters = folder / "parameters.json"
         parameters.write_text(json.dumps(case.given(folder / "docker")))
         done = self.levada(
             *("run", f"{case.module.name}:{case.pipeline}", "--params-file", str(parameters)),
             *("--store", store, "--mount", str(folder / "docker"), "--json"),
             *("--executor", "docker"),
+            *(() if self.bucket is None else ("--network", "host")),
         )
         if done.returncode > 1 or not done.stdout:
             raise AssertionError(f"levada run exited {done.returncode}:\n{done.stderr}")
         said = json.loads(done.stdout)
-        outcome = records.run_folder(store, case.pipeline, said["run_id"]) / "outcome.json"
-        outputs = json.loads(outcome.read_text())["outputs"]
+        outputs = records.outputs(store, case.pipeline, said["run_id"])
         return records.trace(store, case.pipeline, said["run_id"], said["status"], outputs)
 
     @property
@@ -84,9 +86,13 @@ class Project(Cases):
         return super().variables | {"DOCKER_HOST": self.docker.host}
 
 
-def make_project(folder: Path, docker: Docker) -> Project:
-    """Copy the cases for that engine."""
-    return Project(copy_cases(folder).root, docker)
+def make_project(folder: Path, docker: Docker, bucket: Bucket | None = None) -> Project:
+    """Copy the cases for that engine; a project whose store is in a bucket says so."""
+    root = copy_cases(folder).root
+    if bucket is not None:
+        with (root / "pyproject.toml").open("a") as file:
+            file.write(f'\n[tool.levada]\nstore = "{bucket.url}"\n')
+    return Project(root, docker, bucket)
 
 
 def copy_cases(folder: Path) -> Cases:

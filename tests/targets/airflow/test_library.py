@@ -101,9 +101,20 @@ def test_another_module_is_for_other_operators() -> None:
     assert len(names) == len(given)
 
 
+def test_containers_learn_how_a_bucket_is_reached() -> None:
+    """In a module too; with a store that is no bucket there is nothing of it."""
+    module, text = emitted("in_bucket", **options("in_bucket")).values()
+    assert "in (*self.STORE_VARIABLES, *secrets)" in module
+    assert "STORE_VARIABLES=STORE_VARIABLES" in text
+    for other in emitted("in_docker", **options("in_docker")).values():
+        assert "STORE_VARIABLES" not in other
+
+
 @pytest.mark.engine
 @pytest.mark.parametrize("version", engine.VERSIONS)
-@pytest.mark.parametrize("case", ["in_pods", "in_docker", "mixed", "linked", "natives"])
+@pytest.mark.parametrize(
+    "case", ["in_pods", "in_docker", "in_bucket", "mixed", "linked", "natives"]
+)
 def test_airflow_imports_it(case: str, version: str, tmp_path: Path) -> None:
     install = "python -m tests.engines.airflow install"
     require_engine(f"Airflow {version}", is_installed=engine.is_installed(version), install=install)
