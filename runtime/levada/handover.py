@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from levada.request import StepRequest
 
 
+#: What stands before a sentence for the engine, in the place of a record.
+SAID = "levada: "
+
+
 def content(request: dict[str, Any], looked_up: Lookup | None) -> dict[str, Any]:
     """Return what to hand over: the request as JSON, with the miss if the cache was asked."""
     if looked_up is None:
@@ -56,6 +60,6 @@ def run(request: StepRequest, looked_up: Lookup | None, start: str = "fresh") ->
     try:
         record = runner.run(request, looked_up=looked_up, ends_process=True, start=start)
     except StoreError as error:  # there is no place for a record that would say so
-        print(f"levada: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{SAID}{error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0 if record["status"] == "succeeded" else 1

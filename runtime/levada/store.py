@@ -117,8 +117,11 @@ def open_store(url: str) -> Store:
             raise StoreError(f"{url} is not a URL: {error}") from None
     if scheme in BUCKETS:
         from levada.stores.bucket import BucketStore
+        from levada.stores.bucket_clients import check_installed
 
-        return BucketStore(url)
+        bucket = BucketStore(url)
+        check_installed(bucket.url)
+        return bucket
     return _open_by_entry_point(scheme, url)
 
 
@@ -135,7 +138,9 @@ def url_problem(url: str) -> str:
         return f"{url} is a store of one process, for tests"
     try:
         if scheme in BUCKETS:
-            open_store(url)
+            from levada.stores.bucket import BucketStore
+
+            BucketStore(url)  # whether its client is there does not matter where nothing runs
         else:
             _entry_point(scheme)
     except StoreError as error:

@@ -10,7 +10,9 @@ from levada_backends.docker import container
 IMAGE = container.StepImage("image", "image@sha256:0", "sha256:0")
 
 
-def host_config(resources: dict[str, Any], cores: int = 2) -> dict[str, Any]:
+def host_config(
+    resources: dict[str, Any], cores: int = 2, network: str | None = None
+) -> dict[str, Any]:
     made = container.running(
         IMAGE,
         request="request.json",
@@ -20,6 +22,7 @@ def host_config(resources: dict[str, Any], cores: int = 2) -> dict[str, Any]:
         labels={},
         cores=cores,
         store="s3://bucket/levada",
+        network=network,
     )
     found: dict[str, Any] = made["HostConfig"]
     return found
@@ -47,6 +50,12 @@ def test_no_more_cpus_than_the_engine_has(cpu: object, given: int, warning: str)
 def test_an_engine_that_does_not_say_what_it_has() -> None:
     assert host_config({"cpu": 8}, cores=0)["NanoCpus"] == 8_000_000_000
     assert container.too_many_cores({"resources": {"cpu": 8}}, 0) == ""
+
+
+def test_a_network() -> None:
+    """By default it is the engine's own."""
+    assert "NetworkMode" not in host_config({})
+    assert host_config({}, network="host")["NetworkMode"] == "host"
 
 
 def test_memory_is_without_swap() -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from levada.store import StoreError, open_store
+from levada.store import StoreError, open_store, url_problem
 from levada.stores import directory
 from levada.testing import StoreFault, check_store
 
@@ -44,6 +44,24 @@ def test_what_a_store_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(directory.DirectoryStore, "write_once", overwrite)
     with pytest.raises(StoreFault, match=r"documents_are_written_once: a second write succeeds"):
         check_store(str(tmp_path / "store"))
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [(None, "install levada[gcs]"), ("team/steps:1", "write the store's URL into pyproject.toml")],
+)
+def test_a_bucket_without_its_client(
+    image: str | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said when the store is opened: what comes first may be any request."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.delenv("LEVADA_IMAGE", raising=False)
+    if image:
+        monkeypatch.setenv("LEVADA_IMAGE", image)
+    with pytest.raises(StoreError) as raised:
+        open_store("gs://bucket/prefix")
+    assert f"needs the package obstore, which is not installed: {said}" in str(raised.value)
+    assert url_problem("gs://bucket/prefix") == ""  # as where it is only compiled
 
 
 @pytest.mark.parametrize(

@@ -51,12 +51,14 @@ def running(
     labels: Mapping[str, str],
     cores: int,
     store: str,
+    network: str | None = None,
 ) -> dict[str, Any]:
     """The container of an attempt.
 
     ``request`` is the path of its request, ``folders`` are what it may write to, mounted where
-    they are on the host, ``cores`` the CPUs of the engine, ``store`` the URL of the store. Values
-    of secrets, and of what says how a bucket is reached, go into its variables, and nowhere else.
+    they are on the host, ``cores`` the CPUs of the engine, ``store`` the URL of the store,
+    ``network`` that of the container, by default the engine's own. Values of secrets, and of what
+    says how a bucket is reached, go into its variables, and nowhere else.
     """
     names = [*(settings.get("secrets") or ()), *variables.of(store)]
     secrets = {name: os.environ[name] for name in names if name in os.environ}
@@ -71,6 +73,7 @@ def running(
         "HostConfig": {
             **_STRICT,
             **_limits(settings.get("resources") or {}, cores),
+            **({"NetworkMode": network} if network else {}),
             "Mounts": [{"Type": "bind", "Source": path, "Target": path} for path in folders],
         },
     }

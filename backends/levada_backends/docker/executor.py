@@ -43,22 +43,33 @@ _TIMEOUT_MARGIN = 5.0
 
 
 class DockerExecutors(Executors):
-    """Makes the executor of a run. ``folders`` of the host are mounted where they are there."""
+    """Makes the executor of a run.
+
+    ``folders`` of the host are mounted where they are there. ``network`` is that of containers; by
+    default it is the engine's own.
+    """
 
     name = "docker"
 
     def __init__(
-        self, engine: ContainerEngine, images: StepImages, folders: Sequence[str] = ()
+        self,
+        engine: ContainerEngine,
+        images: StepImages,
+        folders: Sequence[str] = (),
+        network: str | None = None,
     ) -> None:
         self._engine = engine
         self._images = images
         self._folders = folders
+        self._network = network
 
     def __call__(
         self, context: RunContext, on_log: Callable[[Attempt, str], None] | None
     ) -> DockerExecutor:
         """Make it. Raises ImageError if no container could reach the store."""
-        return DockerExecutor(context, on_log, self._engine, self._images, self._folders)
+        return DockerExecutor(
+            context, on_log, self._engine, self._images, self._folders, self._network
+        )
 
 
 class _Container(Running):
@@ -113,10 +124,12 @@ class DockerExecutor(MachineExecutor):
         engine: ContainerEngine,
         images: StepImages,
         folders: Sequence[str],
+        network: str | None,
     ) -> None:
         super().__init__(context, on_log)
         self._engine = engine
         self._images = images
+        self._network = network
         store = context.store.local_path("runs")
         shared = context.spool_folder() if store is None else str(Path(store).parent)
         self._folders = [shared, *folders]
@@ -216,10 +229,18 @@ class DockerExecutor(MachineExecutor):
         running.status = code - 128 if code > 128 else code << 8
         if code and self._engine.was_out_of_memory(running.container):
             running.problem = _out_of_memory(running.attempt)
-        elif code and not Path(running.log or "").is_file():
-            _, said = self._engine.output(running.container)
-            if lines := said.splitlines():
-                running.problem = f"the step could not be started in {image.reference}: {lines[-1]}"
+        elif code:
+            running.problem = self._problem(running, image)
+
+    def _problem(self, running: _Container, image: StepImage) -> str:
+        """What a container that failed says of why it has left no record; nothing if it has."""
+        _, said = self._engine.output(running.container)
+        last = (said.splitlines() or [""])[-1]
+        if last.startswith(handover.SAID):
+            return last.removeprefix(handover.SAID)
+        if last and not Path(running.log or "").is_file():
+            return f"the step could not be started in {image.reference}: {last}"
+        return ""
 
     def _start(self, container_id: str, image: StepImage) -> None:
         try:
@@ -273,6 +294,7 @@ class DockerExecutor(MachineExecutor):
             labels={"dev.levada.run": self._context.run_id, "dev.levada.node": attempt.node},
             cores=self._cores,
             store=self._context.store.url,
+            network=self._network,
         )
 
     def _clean_up(self, running: _Container, name: str) -> None:

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def executors(
-    reference: tuple[str, str | None], folders: Sequence[str], form: str, colours: Palette
+    reference: tuple[str, str | None],
+    folders: Sequence[str],
+    network: str | None,
+    form: str,
+    colours: Palette,
 ) -> tuple[Executors | None, str]:
     """What makes the executor of a run, its images built, and rendered diagnostics.
 
@@ -53,7 +57,7 @@ def executors(
             found, sources = front.shown(error.diagnostics, checked)
             said.append(render(found, sources, form, colour=colours.enabled))
             return 1
-        made.append(executor.DockerExecutors(engine, images, folders))
+        made.append(executor.DockerExecutors(engine, images, folders, network))
         return 0
 
     image_session.guarded(work)

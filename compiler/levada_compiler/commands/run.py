@@ -51,6 +51,11 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, resolve_path=True),
     help="A folder that containers see too, where it is here; repeatable.",
 )
+@click.option(
+    "--network",
+    metavar="NAME",
+    help="The Docker network of containers; by default the engine's own. `host` is this machine's.",
+)
 @click.option("--explain-cache", is_flag=True, help="Say why each step was cached or was not.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as one JSON object on stdout.")
 @click.option(
@@ -74,6 +79,7 @@ def command(
     no_cache: bool,
     executor_name: str,
     folders: tuple[str, ...],
+    network: str | None,
     explain_cache: bool,
     as_json: bool,
     form: str,
@@ -93,12 +99,14 @@ def command(
     values = {**arguments.read_file(file), **arguments.parse(given, planned["parameters"])}
     opened = stores.opened(store or stores.url(project))
     if executor_name == "docker":
-        executors, messages = containers.executors(reference, folders, form, colours)
+        executors, messages = containers.executors(reference, folders, network, form, colours)
         sys.stderr.write(messages)
         if executors is None:
             return 1
     elif folders:
         raise click.UsageError("--mount is for --executor docker: a process sees all folders")
+    elif network:
+        raise click.UsageError("--network is for --executor docker: a process has this machine's")
     else:
         executors = None
         interpreter.check(planned, project)

@@ -154,5 +154,9 @@ def _tally(outcome: Outcome) -> str:
 
 
 def _record(outcome: Outcome) -> str:
-    url = outcome.store.url.removeprefix("file://")
-    return f"{url}/{outcome.folder}" if "://" in url else display_path(f"{url}/{outcome.folder}")
+    from levada.store import unquote_name
+
+    scheme, _, place = outcome.store.url.partition("://")
+    if scheme != "file":
+        return f"{outcome.store.url}/{outcome.folder}"
+    return display_path(f"{unquote_name(place)}/{outcome.folder}")

@@ -49,6 +49,24 @@ _made: dict[tuple[object, ...], ObjectStore] = {}
 _process = 0
 
 
+def check_installed(url: str) -> None:
+    """Raise StoreError if obstore is not installed. It is not imported: that takes 10 ms."""
+    from importlib.util import find_spec
+
+    if find_spec("obstore") is None:
+        scheme, _, place = url.partition("://")
+        raise _no_client(scheme, place.partition("/")[0], "is not installed")
+
+
+def _no_client(scheme: str, bucket: str, why: str) -> StoreError:
+    advice = f"install levada[{_EXTRAS[scheme]}]"
+    if "LEVADA_IMAGE" in os.environ:
+        advice = (
+            "write the store's URL into pyproject.toml, for `levada build` to put it into images"
+        )
+    return StoreError(f"{scheme}://{bucket} needs the package obstore, which {why}: {advice}")
+
+
 def claim(url: str) -> None:
     """Say that this process is about to make a request.
 
@@ -80,10 +98,7 @@ def _new_client(scheme: str, bucket: str, prefix: str, *, retries: bool) -> Obje
     try:
         from obstore.exceptions import BaseError
     except ImportError as error:
-        raise StoreError(
-            f"the store {scheme}://{bucket} needs the package obstore, which cannot be imported"
-            f" ({error}): install levada[{_EXTRAS[scheme]}]"
-        ) from error
+        raise _no_client(scheme, bucket, f"cannot be imported ({error})") from error
     try:
         return _MAKERS[scheme](bucket, prefix or None, _options(retries=retries))
     except (BaseError, ValueError, OSError) as error:
