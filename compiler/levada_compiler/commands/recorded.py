@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from levada import metric_series, records, values
+from levada.artifact import ArtifactError
 from levada.log_reader import LogReader
 from levada.store import StoreError, open_store
 
@@ -52,12 +53,12 @@ class Recorded:
             return None
         try:
             outcome = records.read_outcome(self._store, self._run.pipeline, self._run.run_id)
-        except (StoreError, OSError) as error:
+            if outcome is None:
+                return None
+            shown = [values.display(tree, self._store) for tree in outcome["outputs"]]
+        except (StoreError, OSError, ArtifactError) as error:
             self._give_up(error)
             return None
-        if outcome is None:
-            return None
-        shown = [values.display(tree, self._store) for tree in outcome["outputs"]]
         return (records.returned(outcome["kind"], outcome["names"], shown),)
 
     def enriched(self, step: StepState) -> StepState:
@@ -135,7 +136,7 @@ def _readable(place: Place) -> Store | None:
     """The store, if there is one to read here: a run is somebody else's, so there may be none."""
     url = str(place.options.get("store") or stores.url(place.project))
     if "://" not in url:
-        url = os.path.join(place.project.root, url)
+        url = os.path.join(place.project.root, os.path.expanduser(url))
         if not os.path.isdir(url):
             return None
     try:
