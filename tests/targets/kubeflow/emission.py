@@ -1,11 +1,14 @@
 """The cases: a pipeline module in `cases/`, beside it in `goldens/` the file that it must give.
 
+A case may have options of the target, in a `.toml` file beside the module.
+
 `python -m tests.targets.kubeflow.emission` writes the goldens anew; read the difference before you
 commit it.
 """
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 from levada_backends.kubeflow import TARGET
@@ -29,7 +32,9 @@ def golden(case: str) -> Path:
 
 def emit(case: str) -> str:
     """The file that a case gives."""
-    return emit_file(FOLDER / "cases" / f"{case}.py", case)
+    own = FOLDER / "cases" / f"{case}.toml"
+    options = tomllib.loads(own.read_text()) if own.exists() else {}
+    return emit_file(FOLDER / "cases" / f"{case}.py", case, options)
 
 
 def emit_file(
