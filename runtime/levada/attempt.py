@@ -157,6 +157,9 @@ class Attempt:
             return self.files
         from levada.log_upload import LogUpload
 
+        if not request.spool:
+            # No engine waits for this process: if it is killed, this alone says that it began.
+            self.store.write_once(f"{request.folder}/{records.STARTED}", b"")
         self.files = request.spool or relay.temporary_folder()
         self._upload = LogUpload(self.store, request.folder, self.files)
         self._upload.start()

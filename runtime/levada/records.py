@@ -209,6 +209,10 @@ def map_indexes(store: Store, pipeline: str, run_id: str, node: str) -> list[tup
     return sorted(tuple(map(int, parts)) for parts in found if all(p.isdecimal() for p in parts))
 
 
+#: The document by which an attempt is there before its log is: in a bucket folders are nothing.
+STARTED = "started"
+
+
 def attempts(
     store: Store, pipeline: str, run_id: str, node: str, map_index: Sequence[int] | None
 ) -> list[int]:

@@ -11,10 +11,11 @@ from typing import Any
 
 import levada
 import pytest
-from levada import kubeflow
+from levada import kubeflow, records
 from levada.store import open_store
 
 from tests.engines.kubeflow import Kubeflow
+from tests.engines.object_stores.servers import Bucket
 
 PROJECT = Path(__file__).parent / "cases" / "kubeflow"
 TYPES = {"page": "HTML", "curve": "ClassificationMetrics", "metrics": "Metrics"}
@@ -132,6 +133,7 @@ def returned(**outputs: str) -> Any:
 CURVE = {"step": {"outputs": ["curve"]}}
 REPORT = {"step": {"outputs": ["page", "curve", "model"]}}
 CAUGHT = {"kubeflow": {"caught": True}}
+NODES = ("raises", "killed", "later")
 ARTIFACTS = ("page", "curve", "model", "metrics")
 
 
@@ -402,6 +404,21 @@ def test_a_killed_step_is_caught_too(tasks: Tasks) -> None:
     tasks.run(step("is_killed", "killed", CAUGHT))
     decided = tasks.run(decide("try_1.except", 'failed("killed")'))
     assert decided == {"parameterValues": {"Output": "then"}}
+
+
+def test_failures_are_caught_in_a_bucket(tasks: Tasks, s3: Bucket) -> None:
+    """The task forks before it opens the store: a client that was used would hang in the child."""
+    variables = {**s3.environment, "LEVADA_STORE": s3.url, "LEVADA_BLOB_CACHE": str(tasks.folder)}
+    more = {"kubeflow": {"caught": True, "retries": 2}}
+    for code in (1, 1, 0):
+        tasks.run(step("raises", text='"no"', more=more), code=code, variables=variables)
+    tasks.run(step("is_killed", "killed", CAUGHT), variables=variables)
+    cut = {"kubeflow": {"unless": ["raises"], "caught": True}}
+    assert tasks.run(step("same", "later", cut), variables=variables) == {}
+    decided = tasks.run(decide("try_1.except", 'failed("killed")'), variables=variables)
+    assert decided == {"parameterValues": {"Output": "then"}}
+    found = [records.attempts(open_store(s3.url), "p", "run-1", name, None) for name in NODES]
+    assert found == [[1, 2, 3], [1], []]
 
 
 @pytest.mark.parametrize(
