@@ -223,6 +223,28 @@ def test_what_is_no_folder_makes_room_for_one_with_a_warning(
     assert os.path.lexists(moved), "it was swept at once"
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_that_another_process_makes_meanwhile_stays(
+    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made right after this one has seen that there is none."""
+    store, other, lstat = open_store(str(tmp_path)), tmp_path / folder / "other", os.lstat
+
+    def seen(path: str) -> os.stat_result:
+        try:
+            return lstat(path)
+        except FileNotFoundError:
+            if path == str(tmp_path / folder):
+                other.mkdir(parents=True, exist_ok=True)
+            raise
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.lstat", seen)
+        FOLDERS[folder](store)
+    assert other.is_dir()
+    assert store.take_warnings() == []
+
+
 def test_the_store_of_another_version_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "store.json").write_text('{"schema":"levada.store/9"}')
     with pytest.raises(StoreError, match="made by another version"):

@@ -27,7 +27,7 @@ from levada.store import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from io import FileIO
     from typing import BinaryIO
 
@@ -102,7 +102,7 @@ class DirectoryStore(Store):
     def _make_temporary_folder(self) -> None:
         os.makedirs(self.root, exist_ok=True)
         place = f"{self.root}/{_TEMPORARY}"
-        if _is_folder(place) or not os.path.lexists(place):
+        if not _is_other_than(S_ISDIR, place):
             os.makedirs(place, exist_ok=True)
             return
         aside = f"{self.root}/.{os.urandom(8).hex()}"
@@ -215,7 +215,7 @@ class DirectoryStore(Store):
         temporary = f"{self.root}/{_TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}"
         try:
             _write_file(temporary, data)
-            if os.path.lexists(target) and not _is_file(target):
+            if _is_other_than(S_ISREG, target):
                 self._move_away(target, target)
             os.link(temporary, target)
         except FileExistsError:
@@ -243,10 +243,9 @@ class DirectoryStore(Store):
         place = self.root
         for part in path[len(self.root) + 1 :].split("/")[:-1]:
             place += f"/{part}"
-            if not _is_folder(place):
-                if os.path.lexists(place):
-                    self.prepare()
-                    self._move_away(place, place)
+            if _is_other_than(S_ISDIR, place):
+                self.prepare()
+                self._move_away(place, place)
                 return
 
     def _move_away(self, path: str, name: str) -> None:
@@ -324,7 +323,7 @@ class DirectoryStore(Store):
         self.prepare()
         lock_path = f"{self.root}/{_OWN_FILES[1]}"
         try:
-            if os.path.lexists(lock_path) and not _is_file(lock_path):
+            if _is_other_than(S_ISREG, lock_path):
                 self._move_away(lock_path, lock_path)
             with open(lock_path, "ab") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed
@@ -373,7 +372,7 @@ class DirectoryStore(Store):
         try:
             self._clear_way(target)
             os.makedirs(target.rpartition("/")[0], exist_ok=True)
-            if path.endswith("/log") and os.path.lexists(target) and not _is_file(target):
+            if path.endswith("/log") and _is_other_than(S_ISREG, target):
                 self._move_away(target, target)
         except OSError as error:
             raise self.local_error(error) from error
@@ -446,10 +445,13 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def _is_folder(path: str) -> bool:
-    """Whether a folder is there, and not a link to one."""
+def _is_other_than(kind: Callable[[int], bool], path: str) -> bool:
+    """Whether something is there, and of another kind: `S_ISDIR` or `S_ISREG`.
+
+    It is one look: what another process makes between two would be taken for what is in the way.
+    """
     try:
-        return S_ISDIR(os.lstat(path).st_mode)
+        return not kind(os.lstat(path).st_mode)
     except OSError:
         return False
 
