@@ -17,12 +17,16 @@ pytest_plugins = [
     "tests.cluster.fixtures",
 ]
 
-#: What takes long is collected where it is asked for: `make conformance-kubeflow-server`.
-collect_ignore = (
-    []
-    if os.environ.get("LEVADA_KUBEFLOW_SERVER")
-    else ["conformance/test_kubeflow_server.py", "targets/kubeflow/test_server.py"]
-)
+#: What takes long is collected where it is asked for: `make conformance-kubeflow-server`, or by
+#: LEVADA_EVERY_INPUT=1 what others show too.
+collect_ignore = []
+if not os.environ.get("LEVADA_KUBEFLOW_SERVER"):
+    collect_ignore += ["conformance/test_kubeflow_server.py", "targets/kubeflow/test_server.py"]
+if not os.environ.get("LEVADA_EVERY_INPUT"):
+    collect_ignore += [
+        "conformance/test_airflow_docker_bucket.py",
+        "conformance/test_airflow_pods_bucket.py",
+    ]
 
 
 @pytest.fixture
