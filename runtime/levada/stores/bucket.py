@@ -136,9 +136,8 @@ class BucketStore(Store):
             except (BaseError, OSError) as error:
                 failure = Failure(error)
                 refused = isinstance(error, AlreadyExistsError | PreconditionError)
-                if (refused and not failure.is_conflict) or (
-                    failure.is_missing and mode != "create"
-                ):
+                refused = refused or (failure.is_missing and mode != "create")
+                if refused and not failure.is_conflict:
                     return is_unknown and self._has(path, data)
                 if pause is None or not (failure.is_passing or failure.is_conflict):
                     raise failure.in_words(self.url, f"write {path}") from None
@@ -226,9 +225,7 @@ class BucketStore(Store):
         import obstore
 
         name = blob_name(digest)
-        self._asked(
-            f"write {name}", lambda made: obstore.put(made, name, data, use_multipart=False)
-        )
+        self._write(name, lambda made: obstore.put(made, name, data, use_multipart=False))
         self._keep_small(digest, data)
 
     def _keep_small(self, digest: str, data: bytes) -> None:
@@ -243,14 +240,20 @@ class BucketStore(Store):
             with open(local, "rb") as file:
                 obstore.put(made, name, file, chunk_size=_PART, max_concurrency=_AT_ONCE)
 
+        try:
+            self._write(name, put, retries=True)
+        except StoreError:
+            self._write(name, put, retries=True)
+
+    def _write(
+        self, name: str, request: Callable[[ObjectStore], Any], *, retries: bool = False
+    ) -> None:
+        """Send a request that writes an object: "not found" is an error of its own then."""
         tried = f"write {name}"
         try:
-            self._asked(tried, put, retries=True)
-        except (StoreError, FileNotFoundError):
-            try:
-                self._asked(tried, put, retries=True)
-            except FileNotFoundError as error:
-                raise Failure(error.__cause__ or error).in_words(self.url, tried) from None
+            self._asked(tried, request, retries=retries)
+        except FileNotFoundError as error:
+            raise Failure(error.__cause__ or error).in_words(self.url, tried) from None
 
     def open_blob(self, digest: str) -> BinaryIO:
         """Open a blob to read, from now on kept here. Raises MissingBlob."""

@@ -28,7 +28,14 @@ _REDIRECTED = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 )
 _UNKNOWN_KEY = frozenset(
-    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthenticationFailed", "InvalidToken"}
+    (
+        *("InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthenticationFailed", "InvalidToken"),
+        "XAdminUserNotFound",  # VersityGW, with status 404
+    )
+)
+#: What services say with status 404 of an object; a HEAD has no code, nor has Google's JSON.
+_NO_OBJECT = frozenset(
+    {"", "NoSuchKey", "NoSuchVersion", "NoSuchUpload", "BlobNotFound", "ResourceNotFound"}
 )
 #: What is asked of a service for credentials where nothing else gives any.
 _METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
@@ -60,7 +67,7 @@ class Failure:
     @property
     def is_missing(self) -> bool:
         """Whether there is no such object in a bucket that is there."""
-        return self.status == 404 and self.code not in _NO_BUCKET
+        return self.status == 404 and self.code in _NO_OBJECT
 
     @property
     def is_conflict(self) -> bool:
