@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from levada.artifact import CorruptArtifact, MaterializerError, brief
+from levada.store import CHUNK
 from levada.trees.canonical import canonical, parse
 from levada.trees.classes import type_name
 from levada.trees.encode import Encoder, base64
@@ -50,7 +51,7 @@ class NumpyMaterializer:
             return
         _check_dtype(value.dtype)
         sink.format = "npy"
-        np.lib.format.write_array(sink, np.asarray(value), allow_pickle=False)
+        _write_array(sink, np.asarray(value))
 
     def load(self, source: Source) -> object:
         """Read the array, writable as the one that was stored."""
@@ -68,6 +69,20 @@ class NumpyMaterializer:
                 )
             file.seek(0)
             return np.lib.format.read_array(file, allow_pickle=False, max_header_size=_MAX_HEADER)
+
+
+def _write_array(sink: Sink, array: npt.NDArray[np.generic]) -> None:
+    """Write ``.npy``: as `numpy.lib.format.write_array` does, which copies the items first."""
+    contiguous = array if array.flags.c_contiguous else array.T  # as the header says of it
+    if not contiguous.flags.c_contiguous or array.dtype.names or not array.nbytes:
+        np.lib.format.write_array(sink, array, allow_pickle=False)
+        return
+    header = np.lib.format.header_data_from_array_1_0(array)
+    np.lib.format.write_array_header_1_0(sink, header)
+    # Bytes by a view: a buffer cannot have all dtypes. A piece is hashed while the CPU has it.
+    items = contiguous.reshape(-1).view(np.uint8)
+    for start in range(0, items.size, CHUNK):
+        sink.write(items[start : start + CHUNK].data)
 
 
 def _check_dtype(dtype: np.dtype[np.generic]) -> None:
