@@ -63,6 +63,16 @@ def digest_of(data: bytes) -> str:
     return f"sha256:{sha256(data).hexdigest()}"
 
 
+def write_all(file: FileIO, data: bytes | memoryview) -> None:
+    """Write some bytes to an unbuffered file, which may take a part of them where it has no room.
+
+    Raises OSError.
+    """
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
 def quote_name(name: str) -> str:
     """Turn any text into one component of a store's path: percent-quoted, never ``.`` or ``..``."""
     if name.strip(".") == "":
@@ -394,8 +404,7 @@ class BlobWriter:
 
     def _append(self, file: FileIO, data: bytes | memoryview) -> None:
         try:
-            while data:  # a write may be short
-                data = data[file.write(data) :]
+            write_all(file, data)
         except OSError as error:
             raise self._store.local_error(error) from error
 

@@ -7,6 +7,7 @@ writers one succeeds. Blobs need none: they are named by what is in them.
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextlib import suppress
 from io import BufferedReader, BytesIO, RawIOBase
@@ -23,6 +24,7 @@ from levada.store import (
     blob_name,
     digest_of,
     unlink,
+    write_all,
 )
 
 from .blob_cache import FOLDER, BlobCache
@@ -40,10 +42,11 @@ if TYPE_CHECKING:
 
     from levada.store import Names
 
-#: Bytes up to which an object is one request; larger ones are in parts of this size.
-_PART = 16 << 20
-#: Parts that are on their way at once: with them an upload holds 48 MiB.
-_AT_ONCE = 3
+#: Bytes up to which an object is one request; larger ones are in parts of this size, or larger:
+#: S3 takes 10,000. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+_PART, _MOST_PARTS = 8 << 20, 10_000
+#: Parts that are on their way at once: with them an upload holds 32 MiB.
+_AT_ONCE = 4
 #: Seconds before a request that creates or swaps a document is sent again.
 _PAUSES = (0.1, 0.3, 1.0, 3.0, 6.0, 12.0)
 
@@ -238,7 +241,8 @@ class BucketStore(Store):
 
         def put(made: ObjectStore) -> None:
             with open(local, "rb") as file:
-                obstore.put(made, name, file, chunk_size=_PART, max_concurrency=_AT_ONCE)
+                part = max(_PART, -(-os.path.getsize(local) // _MOST_PARTS))
+                obstore.put(made, name, file, chunk_size=part, max_concurrency=_AT_ONCE)
 
         try:
             self._write(name, put, retries=True)
@@ -282,7 +286,7 @@ class BucketStore(Store):
             with file:
                 for part in self._parts(found, f"read {blob_name(digest)}"):
                     hasher.update(part)
-                    file.write(part)
+                    write_all(file, part)
             if f"sha256:{hasher.hexdigest()}" != digest:
                 raise DamagedBlob(digest, self.url)
             opened = open(temporary, "rb")  # noqa: SIM115  the caller closes it

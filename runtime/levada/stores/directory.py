@@ -13,6 +13,7 @@ from contextlib import suppress
 from stat import S_ISDIR, S_ISREG
 
 from levada.store import (
+    CHUNK,
     MAX_DOCUMENT,
     SCHEMA,
     MissingBlob,
@@ -23,6 +24,7 @@ from levada.store import (
     local_error,
     quote_name,
     unlink,
+    write_all,
 )
 
 TYPE_CHECKING = False
@@ -174,9 +176,7 @@ class DirectoryStore(Store):
         file, temporary = self.new_temporary()
         try:
             with file:
-                done = 0
-                while done < len(data):  # a write may be short
-                    done += file.write(memoryview(data)[done:])
+                write_all(file, data)
             self.publish(digest, temporary)
         except OSError as error:
             raise self.local_error(error) from error
@@ -380,13 +380,12 @@ class DirectoryStore(Store):
 
     def write_file(self, path: str, local: str) -> None:
         """Store a file of this machine, of any size, as a log; it replaces what is there."""
-        from shutil import copyfileobj
-
         target = self.local_path(path)
         file, temporary = self.new_temporary()
         try:
             with open(local, "rb") as source, file:
-                copyfileobj(source, file)
+                while chunk := source.read(CHUNK):
+                    write_all(file, chunk)
             os.replace(temporary, target)
         except OSError as error:
             raise self.local_error(error) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from levada.log_upload import FILES
-from levada.store import CHUNK, DamagedBlob, StoreError, blob_name, unlink
+from levada.store import CHUNK, DamagedBlob, StoreError, blob_name, unlink, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _copy_log(source: Store, target: Store, path: str) -> None:
     try:
         with source.open_at(path, 0) as log, file:
             while chunk := log.read(CHUNK):
-                file.write(chunk)
+                write_all(file, chunk)
         target.write_file(path, local)
     except OSError as error:
         if isinstance(error, FileNotFoundError):
