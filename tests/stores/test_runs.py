@@ -265,6 +265,22 @@ def test_a_step_is_killed_while_its_log_is_uploaded(project: Project) -> None:
     _eventually(lambda: store.list(folder) == ["log", "record.json"])
 
 
+def test_a_run_is_killed_while_the_log_of_a_step_is_uploaded(project: Project) -> None:
+    """Nothing of the run is left but the log, which is whole."""
+    process = project.start_run("talking", "--run-id", "killed")
+    store, folder = open_store(project.url), _log_folder("talking", "killed", "talk")
+    _eventually(lambda: "log.000001" in store.list(folder))
+    time.sleep(1)
+    process.kill()
+    process.communicate()
+    _eventually(lambda: store.list(folder) == ["log"])
+    log = store.read(f"{folder}/log").decode()
+    assert _numbers(log) == list(range(len(_numbers(log))))
+    assert len(_numbers(log)) > 50  # 20 a second for three of them
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(log.split()[1]), 0)
+
+
 def _stored_request(project: Project, store: Store, seconds: float) -> tuple[str, str]:
     """Store the request of an attempt as the driver does; return the orders and its folder."""
     step = {"module": "pipeline", "function": "talk", "source_roots": ["."]}

@@ -50,6 +50,8 @@ class Server:
         self._engine = engine
         self._received = bytearray()
         self._leaders: dict[int, str] = {}
+        #: what the processes that run were asked to do
+        self._requests: dict[int, bytes] = {}
         self.has_preloaded = False
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
@@ -136,7 +138,7 @@ class Server:
             finally:
                 os._exit(code)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        self._leaders[pid] = number
+        self._leaders[pid], self._requests[pid] = number, payload
         self._engine.sendall(f"started {number}\n".encode())
 
     def _become_attempt(self, server: int) -> None:
@@ -164,6 +166,7 @@ class Server:
                 break
             ended = True
             number = self._leaders.pop(pid, None)
+            self._requests.pop(pid, None)
             if number is not None:
                 self._engine.sendall(f"exit {number} {status}\n".encode())
         if ended:
@@ -179,6 +182,8 @@ class Server:
             processes.kill_tree(pid)
         self._leaders.clear()
         self._end_left_behind()
+        for payload in self._requests.values():
+            _store_log(payload)
 
 
 def _prepare(payload: bytes) -> None:
@@ -191,6 +196,23 @@ def _prepare(payload: bytes) -> None:
         environment.describe(imports, requirements)
     with suppress(store.StoreError):  # an attempt will meet it again, and tell it
         store.open_store(told["store"]).preload()
+
+
+def _store_log(payload: bytes) -> None:
+    """Store what a killed attempt has printed, where its store is not on this machine.
+
+    Nobody else does: the engine is gone. This process forks no more, so that it may use a bucket.
+    """
+    attempt, _ = handover.read(payload)
+    if not attempt.spool:
+        return
+    from levada.log_upload import store_whole
+
+    with suppress(ChildProcessError):  # none may be about to send a part
+        while True:
+            os.wait()
+    with suppress(store.StoreError):  # the parts stay
+        store_whole(store.open_store(attempt.store), attempt.folder, attempt.spool)
 
 
 def run_attempt(payload: bytes, start: str) -> int:
