@@ -188,11 +188,11 @@ class Store:
         raise NotImplementedError
 
     def local_folders(self) -> Names:
-        """List the folders of this machine in which it has files; a step does not read them."""
-        return []
+        """Return the folders of this machine that are the store's: absolute paths.
 
-    def preload(self) -> None:
-        """Load what the processes need that are forked from this one; the store is not touched."""
+        What is read in them while a step runs is no data of the step.
+        """
+        return []
 
     # ---------------------------------------------------------------- blobs
 

@@ -223,6 +223,21 @@ def test_two_runs_at_once_are_both_right_and_share_the_cache(project: Project) -
     assert all(each["cache"]["hit"] for each in project.records("sums", "three").values())
 
 
+def test_machines_that_keep_blobs_elsewhere_share_the_cache(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a machine keeps of the bucket is no data that a step has read."""
+    # In the project, since what is read among temporary files is not looked at anyway.
+    for name in ("one", "two"):
+        monkeypatch.setenv("LEVADA_BLOB_CACHE", str(project.folder / name))
+        said = project.run("sums", "--run-id", name)
+        assert said["outputs"] == pytest.approx(_sums(400_000))
+    for record in project.records("sums", "one").values():
+        assert record["observed"]["files"] == {}
+        assert record["warnings"] == []
+    assert all(each["cache"]["hit"] for each in project.records("sums", "two").values())
+
+
 # ---------------------------------------------------------------- logs
 
 

@@ -79,10 +79,6 @@ class BucketStore(Store):
 
     # ---------------------------------------------------------------- requests
 
-    def local_folders(self) -> Names:
-        """List the folders of this machine in which it has files; a step does not read them."""
-        return [self._cache.root]
-
     def preload(self) -> None:
         """Make the clients, for the processes that are forked from this one; makes no request."""
         for retries in (False, True):
@@ -208,6 +204,10 @@ class BucketStore(Store):
                     " that can be written"
                 ) from None
         return self._cache_here
+
+    def local_folders(self) -> Names:
+        """Return the folder of the blobs that are kept here."""
+        return self._cache.local_folders()
 
     def new_temporary(self) -> tuple[FileIO, str]:
         """Make a file beside the blobs that are kept here; gives it, and its path."""
