@@ -161,7 +161,8 @@ class Attempt:
             # No engine waits for this process: if it is killed, this alone says that it began.
             self.store.write_once(f"{request.folder}/{records.STARTED}", b"")
         self.files = request.spool or relay.temporary_folder()
-        self._upload = LogUpload(self.store, request.folder, self.files)
+        is_own = not request.spool
+        self._upload = LogUpload(self.store, request.folder, self.files, is_own=is_own)
         self._upload.start()
         self.series.open(self.files)
         return self.files

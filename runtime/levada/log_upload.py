@@ -36,12 +36,16 @@ _OVER = b"."
 
 
 class LogUpload:
-    """The upload of one attempt's files, from :meth:`start` to :meth:`finish`."""
+    """The upload of one attempt's files, from :meth:`start` to :meth:`finish`.
 
-    def __init__(self, store: Store, folder: str, spool: str) -> None:
+    If the attempt is killed, a spool that ``is_own`` is removed once its files are stored.
+    """
+
+    def __init__(self, store: Store, folder: str, spool: str, *, is_own: bool = False) -> None:
         self._store = store
         self._folder = folder
         self._spool = spool
+        self._is_own = is_own
         self._process = 0
         self._control = -1
 
@@ -50,6 +54,7 @@ class LogUpload:
         os.makedirs(self._spool, 0o700, exist_ok=True)
         told = {"url": self._store.url, "folder": self._folder, "spool": self._spool}
         told |= {"path": os.pathsep.join(sys.path), "attempt": str(os.getpid())}
+        told["own"] = "yes" if self._is_own else ""
         command = [sys.executable, "-I", __file__, json.dumps(told)]
         read, self._control = os.pipe()
         from levada.forking import fork_among_threads  # this file is also run with no path
@@ -175,7 +180,11 @@ class _Uploader:
         try:
             store_whole(store, self._told["folder"], self._told["spool"])
         except StoreError:
-            return  # The parts stay.
+            return  # The parts stay, and the spool.
+        if self._told["own"]:
+            from shutil import rmtree
+
+            rmtree(self._told["spool"], ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -194,6 +194,9 @@ class Store:
         """
         return []
 
+    def preload(self) -> None:
+        """Load what the processes need that are forked from this one; the store is not touched."""
+
     # ---------------------------------------------------------------- blobs
 
     def publish(self, digest: str, temporary: str) -> None:

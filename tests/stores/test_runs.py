@@ -256,7 +256,9 @@ def _follow(reader: LogReader, seconds: float) -> str:
 
 
 def _numbers(log: str) -> list[int]:
-    return [int(line[5:]) for line in log.splitlines() if line.startswith("line ")]
+    """Return the numbers that a step has printed; a kill may cut the last line."""
+    lines = log[: log.rfind("\n")].splitlines()
+    return [int(line[5:]) for line in lines if line.startswith("line ")]
 
 
 def test_a_step_is_killed_while_its_log_is_uploaded(project: Project) -> None:
@@ -294,6 +296,26 @@ def test_a_run_is_killed_while_the_log_of_a_step_is_uploaded(project: Project) -
     assert len(_numbers(log)) > 50  # 20 a second for three of them
     with pytest.raises(ProcessLookupError):
         os.kill(int(log.split()[1]), 0)
+
+
+def test_a_task_of_another_engine_is_killed(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The uploader outlives `python -m levada`: the log is whole, and nothing is left here."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    step = {"module": "pipeline", "function": "talk", "settings": {"cache": False}}
+    place = {"pipeline": "talking", "run_id": "task", "node": "talk", "attempt": 1}
+    request = {"do": "step", **place, "step": step, "inputs": {"seconds": 60.0}}
+    store, folder = open_store(project.url), _log_folder("talking", "task", "talk")
+    command = [sys.executable, "-m", "levada", json.dumps({**request, "store": project.url})]
+    with subprocess.Popen(command, cwd=project.folder, stdout=subprocess.PIPE) as process:
+        _eventually(lambda: "log.000001" in store.list(folder))
+        process.kill()
+        out, _ = process.communicate(timeout=60)
+    _eventually(lambda: store.list(folder) == ["log"])
+    assert store.read(f"{folder}/log").startswith(out)
+    _eventually(lambda: not list((tmp_path / "temporary").iterdir()))
 
 
 def _stored_request(project: Project, store: Store, seconds: float) -> tuple[str, str]:
