@@ -313,7 +313,7 @@ def test_a_task_of_another_engine_is_killed(
         _eventually(lambda: "log.000001" in store.list(folder))
         process.kill()
         out, _ = process.communicate(timeout=60)
-    _eventually(lambda: store.list(folder) == ["log"])
+    _eventually(lambda: store.list(folder) == ["log", "started"])
     assert store.read(f"{folder}/log").startswith(out)
     _eventually(lambda: not list((tmp_path / "temporary").iterdir()))
 
