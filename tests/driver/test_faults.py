@@ -235,7 +235,7 @@ def test_a_store_that_the_image_cannot_open(runs: dict[str, ClusterRun]) -> None
     """It is said at once: trying again would not help."""
     run = runs["nowhere"]
     assert run.wait() == "failed"
-    assert "no store for s3:// is installed" in run.progress()["error"]
+    assert "s3://x needs the package obstore, which is not installed" in run.progress()["error"]
 
 
 def test_a_parameter_that_cannot_be(runs: dict[str, ClusterRun]) -> None:

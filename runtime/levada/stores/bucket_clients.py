@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from levada.store import StoreError
+from levada.store import StoreError, UnknownStore
 
 from .bucket_errors import words
 
@@ -58,13 +58,13 @@ def check_installed(url: str) -> None:
         raise _no_client(scheme, place.partition("/")[0], "is not installed")
 
 
-def _no_client(scheme: str, bucket: str, why: str) -> StoreError:
+def _no_client(scheme: str, bucket: str, why: str) -> UnknownStore:
     advice = f"install levada[{_EXTRAS[scheme]}]"
-    if "LEVADA_IMAGE" in os.environ:
+    if "LEVADA_IMAGE" in os.environ or "KUBERNETES_SERVICE_HOST" in os.environ:
         advice = (
             "write the store's URL into pyproject.toml, for `levada build` to put it into images"
         )
-    return StoreError(f"{scheme}://{bucket} needs the package obstore, which {why}: {advice}")
+    return UnknownStore(f"{scheme}://{bucket} needs the package obstore, which {why}: {advice}")
 
 
 def claim(url: str) -> None:
