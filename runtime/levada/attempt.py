@@ -13,6 +13,7 @@ from levada.artifact import Artifact
 from levada.errors import SecretOutputError
 from levada.metric_series import MetricSeries
 from levada.redaction import find_secret, redact_error, redact_json, redact_text
+from levada.store import temporary_path
 from levada.stores import variables
 from levada.trees.canonical import artifact_of, canonical, leaf_of
 
@@ -149,23 +150,23 @@ class Attempt:
 
         It is the attempt's in the store, or a spool from which the log is uploaded.
         """
-        request = self.request
-        log = self.store.local_path(f"{request.folder}/log")
-        if log is not None:
-            self.files = os.path.dirname(log)
-            self.series.open(self.files)
-            return self.files
-        from levada.log_upload import LogUpload
-
-        if not request.spool:
-            # No engine waits for this process: if it is killed, this alone says that it began.
-            self.store.write_once(f"{request.folder}/{records.STARTED}", b"")
-        self.files = request.spool or relay.temporary_folder()
-        is_own = not request.spool
-        self._upload = LogUpload(self.store, request.folder, self.files, is_own=is_own)
-        self._upload.start()
+        log = self.store.local_path(f"{self.request.folder}/log")
+        self.files = self._begin_upload() if log is None else os.path.dirname(log)
         self.series.open(self.files)
         return self.files
+
+    def _begin_upload(self) -> str:
+        """Make the spool, and start what uploads from it; return the spool."""
+        from levada.log_upload import LogUpload
+
+        request, is_own = self.request, not self.request.spool
+        if is_own:
+            # No engine waits for this process: if it is killed, this alone says that it began.
+            self.store.write_once(f"{request.folder}/{records.STARTED}", b"")
+        spool = request.spool or temporary_path()
+        self._upload = LogUpload(self.store, request.folder, spool, is_own=is_own)
+        self._upload.start()
+        return spool
 
     def finish_metrics(self) -> None:
         """Sum the metrics up, for the record. Raises StoreError."""
@@ -179,15 +180,8 @@ class Attempt:
 
         It may be large, and who has told this process to end may not wait. Raises StoreError.
         """
-        if self._upload is None:
-            return
-        try:
+        if self._upload is not None:
             self._upload.finish()
-        finally:
-            if not self.request.spool:
-                from shutil import rmtree
-
-                rmtree(self.files, ignore_errors=True)
 
     def open_relay(self) -> Relay:
         """Make and return what the processes that the step starts hand things over by."""

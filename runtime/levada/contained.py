@@ -62,9 +62,10 @@ def _stage(orders: str) -> int:
 
 
 def _run_stored(orders: str) -> int:
-    from levada import relay, stored_attempt
+    from levada import stored_attempt
+    from levada.store import temporary_path
 
-    spool = relay.temporary_folder()
+    spool = temporary_path()
     # Only the child opens the store: one that was used before a fork would hang after it.
     told = _Told()
     status = _wait_for(lambda: checked(lambda: stored_attempt.run(orders, spool, told.send)), told)

@@ -38,7 +38,8 @@ _OVER = b"."
 class LogUpload:
     """The upload of one attempt's files, from :meth:`start` to :meth:`finish`.
 
-    If the attempt is killed, a spool that ``is_own`` is removed once its files are stored.
+    A spool that ``is_own`` is removed at the end; if the attempt is killed, once its files are
+    stored.
     """
 
     def __init__(self, store: Store, folder: str, spool: str, *, is_own: bool = False) -> None:
@@ -74,7 +75,11 @@ class LogUpload:
         except (BrokenPipeError, ChildProcessError):
             pass  # It was killed, or waited for by the step itself.
         os.close(self._control)
-        store_whole(self._store, self._folder, self._spool, has_parts=has_parts)
+        try:
+            store_whole(self._store, self._folder, self._spool, has_parts=has_parts)
+        finally:
+            if self._is_own:
+                _remove(self._spool)
 
 
 def _wait_and_become(command: list[str], read: int, write: int) -> NoReturn:
@@ -138,16 +143,13 @@ class _Uploader:
     def _opened(self) -> Store:
         if self._store is None:
             sys.path[:] = self._told["path"].split(os.pathsep)
-            from levada.store import open_store
+            from levada.store import StoreError, open_store
 
             self._store = open_store(self._told["url"])
-            self._begin()
+            # Those of an earlier try of this attempt, in a pod that is gone.
+            with suppress(StoreError):
+                remove_parts(self._store, self._told["folder"])
         return self._store
-
-    def _begin(self) -> None:
-        """Remove the parts of an earlier try of this attempt: that of a pod that is gone."""
-        with suppress(Exception):  # They stay, and a reader sees them first.
-            remove_parts(self._opened(), self._told["folder"])
 
     def _send_parts(self) -> None:
         for name in FILES:
@@ -182,9 +184,13 @@ class _Uploader:
         except StoreError:
             return  # The parts stay, and the spool.
         if self._told["own"]:
-            from shutil import rmtree
+            _remove(self._told["spool"])
 
-            rmtree(self._told["spool"], ignore_errors=True)
+
+def _remove(spool: str) -> None:
+    from shutil import rmtree
+
+    rmtree(spool, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -76,12 +76,6 @@ class Relay:
             yield kind, entry
 
 
-def temporary_folder() -> str:
-    """Return the path of a folder for a new relay, still to be made."""
-    temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  nobody else can guess its name
-    return os.path.join(temporary, f"levada-{os.getpid()}-{os.urandom(8).hex()}")
-
-
 def tracker(path: str) -> Tracker | None:
     """Return the tracker of the attempt whose file this is; None if the attempt is over."""
     from levada.attempt import Attempt

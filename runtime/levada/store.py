@@ -63,6 +63,12 @@ def digest_of(data: bytes) -> str:
     return f"sha256:{sha256(data).hexdigest()}"
 
 
+def temporary_path() -> str:
+    """Give a path of this machine where nothing is, in the folder for temporary files."""
+    folder = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  nobody else can guess the name
+    return os.path.join(folder, f"levada-{os.getpid()}-{os.urandom(8).hex()}")
+
+
 def write_all(file: FileIO, data: bytes | memoryview) -> None:
     """Write some bytes to an unbuffered file, which may take a part of them where it has no room.
 
@@ -223,8 +229,7 @@ class Store:
 
         The file is unbuffered. By default it is in the folder for temporary files.
         """
-        folder = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  nobody can guess its name
-        path = os.path.join(folder, f"levada-{os.getpid()}-{os.urandom(8).hex()}")
+        path = temporary_path()
         try:
             return open(path, "xb", buffering=0), path
         except OSError as error:

@@ -11,12 +11,13 @@ from levada.artifact import ArtifactError
 from levada.log_reader import LogReader
 from levada.store import StoreError, open_store
 
+from levada_compiler.client import RUNNING
 from levada_compiler.slotted import replace
 
 from . import stores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from levada.record_types import MetricValue
     from levada.store import Store
@@ -34,8 +35,8 @@ class Recorded:
         self._store = _readable(place)
         self._read: set[str] = set()
         self._found: dict[str, list[dict[str, Any]]] = {}
-        #: what reads the metrics of steps that run, and those that it has read
-        self._running: dict[tuple[Any, ...], tuple[LogReader, list[MetricValue]]] = {}
+        #: of steps that run: what reads their metrics, and the last value of each
+        self._running: dict[tuple[Any, ...], tuple[LogReader, dict[str, Any]]] = {}
 
     def of(self, step: StepState) -> dict[str, Any] | None:
         """The record of the step's last attempt, told by the ids that the engine gave it."""
@@ -77,21 +78,20 @@ class Recorded:
     def metrics(self, step: StepState) -> dict[str, Any]:
         """The last value of each metric that the step has logged so far."""
         record = self.of(step)
-        listed = self._logged(step) if record is None else record["metrics"]
-        return {metric["name"]: metric["value"] for metric in listed}
+        return self._logged(step) if record is None else _last(record["metrics"])
 
-    def _logged(self, step: StepState) -> list[MetricValue]:
+    def _logged(self, step: StepState) -> dict[str, Any]:
         """What a step that runs has logged."""
-        if self._store is None or step.status != "running" or not step.attempt:
-            return []
+        if self._store is None or step.status != RUNNING or not step.attempt:
+            return {}
         key = step.node, step.map_index, step.attempt
         if key not in self._running:
             place = self._run.pipeline, self._run.run_id, step.node, step.map_index
             folder = records.attempt_path(*place, step.attempt)
-            self._running[key] = LogReader(self._store, folder, metric_series.FILE), []
+            self._running[key] = LogReader(self._store, folder, metric_series.FILE), {}
         reader, found = self._running[key]
         try:
-            found += metric_series.lines(reader.new())
+            found |= _last(metric_series.lines(reader.new()))
         except (StoreError, OSError) as error:
             self._give_up(error)
         return found
@@ -130,6 +130,10 @@ class Recorded:
     def _give_up(self, error: Exception) -> None:
         sys.stderr.write(f"warning: the store cannot be read from here: {error}\n")
         self._store = None
+
+
+def _last(metrics: Iterable[MetricValue]) -> dict[str, Any]:
+    return {metric["name"]: metric["value"] for metric in metrics}
 
 
 def _readable(place: Place) -> Store | None:

@@ -35,12 +35,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import FileIO
-    from typing import Any, BinaryIO
+    from typing import Any, BinaryIO, TypeVar
 
     from obstore import GetResult, ObjectMeta
     from obstore.store import ObjectStore
 
     from levada.store import Names
+
+    Read = TypeVar("Read")
 
 #: Bytes up to which an object is one request; larger ones are in parts of this size, or larger:
 #: S3 takes 10,000. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
@@ -328,24 +330,23 @@ class BucketStore(Store):
 
     def read_blob(self, digest: str) -> bytes:
         """Read a blob whole and verified. Raises MissingBlob or DamagedBlob."""
-        try:
-            return super().read_blob(digest)
-        except DamagedBlob:
-            if not self._cache.remove(digest):
-                raise
-            return super().read_blob(digest)
+        return self._twice(super().read_blob, digest)
 
     def check_blob(self, digest: str) -> int:
         """Make sure that what is read of a blob is what its name says; gives its size in bytes.
 
         Raises MissingBlob or DamagedBlob.
         """
+        return self._twice(super().check_blob, digest)
+
+    def _twice(self, read: Callable[[str], Read], digest: str) -> Read:
+        """Read a blob; from the bucket if what is kept here is damaged."""
         try:
-            return super().check_blob(digest)
+            return read(digest)
         except DamagedBlob:
             if not self._cache.remove(digest):
                 raise
-            return super().check_blob(digest)
+            return read(digest)
 
     def verify_blob(self, digest: str) -> bool:
         """Whether a blob is in the bucket, where others find it, and is what its name says."""

@@ -11,6 +11,7 @@ import os
 
 from levada.store import StoreError, UnknownStore
 
+from . import variables
 from .bucket_errors import words
 
 TYPE_CHECKING = False
@@ -37,9 +38,8 @@ _AWS_IDENTITY = (
 #: What in a file of the AWS tools says who this is.
 _AWS_KEYS = ("aws_access_key_id", "role_arn", "credential_process", "login_session")
 _AZURE_IDENTITY = (
-    *("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_SAS_TOKEN"),
-    *("AZURE_STORAGE_SAS_KEY", "AZURE_STORAGE_TOKEN", "AZURE_FEDERATED_TOKEN_FILE"),
-    *("AZURE_CLIENT_SECRET", "AZURE_STORAGE_CLIENT_SECRET", "IDENTITY_ENDPOINT", "MSI_ENDPOINT"),
+    *variables.secrets_of("az://"),
+    *("AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT", "MSI_ENDPOINT"),
 )
 #: What variables that clients read begin with.
 _READ_BY_CLIENTS = ("AWS_", "AZURE_", "GOOGLE_", "STORAGE_", "SSL_", "HTTP", "http", "NO_", "no_")

@@ -137,10 +137,13 @@ class DirectoryStore(Store):
         except OSError:
             return  # Another process sweeps too, or may and we may not.
 
+    def _temporary_path(self) -> str:
+        return f"{self.root}/{_TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}"
+
     def new_temporary(self) -> tuple[FileIO, str]:
         """Make a file in ``tmp/`` for a blob to be; gives it, open and unbuffered, and its path."""
         self.prepare()
-        path = f"{self.root}/{_TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}"
+        path = self._temporary_path()
         try:
             return open(path, "xb", buffering=0), path
         except OSError as error:
@@ -212,7 +215,7 @@ class DirectoryStore(Store):
             raise self.local_error(error) from error
 
     def _link_new(self, data: bytes, target: str) -> bool:
-        temporary = f"{self.root}/{_TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}"
+        temporary = self._temporary_path()
         try:
             _write_file(temporary, data)
             if _is_other_than(S_ISREG, target):
@@ -253,7 +256,7 @@ class DirectoryStore(Store):
 
         ``name`` is the path at which it was found. No folder on the way to it is a link.
         """
-        target = f"{self.root}/{_TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}"
+        target = self._temporary_path()
         with suppress(FileNotFoundError):  # Another process may move it too.
             os.rename(path, target)
             self._moved.append(
@@ -337,7 +340,7 @@ class DirectoryStore(Store):
         return True
 
     def _replace(self, target: str, data: bytes) -> None:
-        temporary = f"{self.root}/{_TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}"
+        temporary = self._temporary_path()
         try:
             _write_file(temporary, data)
             self._clear_way(target)
