@@ -105,6 +105,18 @@ def test_many_processes_write_the_same_blobs(store: Store) -> None:
     assert temporary_files(store) == []
 
 
+def test_a_store_may_be_made_while_another_process_opens_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made_by_another_process(path: str) -> None:
+        monkeypatch.undo()
+        directory.DirectoryStore(str(tmp_path)).prepare()
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr("levada.stores.directory._open_file", made_by_another_process)
+    assert open_store(tmp_path.as_uri()).write_once("runs/a.json", b"{}")
+
+
 def test_a_document_is_written_once(store: Store) -> None:
     assert store.write_once("runs/p/r/run.json", b"first")
     assert not store.write_once("runs/p/r/run.json", b"second")

@@ -74,7 +74,8 @@ class DirectoryStore(Store):
             above_is_no_folder = isinstance(error.__cause__, NotADirectoryError)
             if above_is_no_folder or (os.path.lexists(self.root) and not os.path.isdir(self.root)):
                 raise StoreError(_not_a_folder(self.root)) from None
-            if os.path.lexists(f"{self.root}/store.json"):
+            # One look: another process may have made the store since the file was not found.
+            if _is_other_than(S_ISREG, f"{self.root}/store.json"):
                 raise StoreError(
                     f"{self.root}/store.json is not a file that can be read, so {self.root} is not"
                     " a store; remove it or use another folder"
