@@ -4,7 +4,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.14 py
 BIN := .venv/bin
 # Bytecode is compiled ahead, as pip does it: without, every command compiles what it imports.
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
-COMPILE := $(BIN)/python -m compileall -q runtime compiler backends
+COMPILE := $(BIN)/python -m compileall -q runtime compiler backends records cli
 STORE := .levada
 
 .PHONY: demo test test-alone test-engines engines conformance-kubeflow-server lint reference lock bench clean

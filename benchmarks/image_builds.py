@@ -186,7 +186,7 @@ class Levada(Build):
         (self.work / "pyproject.toml").write_text(text)
 
     def commands(self) -> list[list[str]]:
-        command = [sys.executable, "-m", "levada_compiler.main", "build", "pipeline.py"]
+        command = [sys.executable, "-m", "levada_cli.main", "build", "pipeline.py"]
         return [[*command, "--push", self.target]]
 
 

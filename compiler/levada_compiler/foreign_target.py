@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from .diagnostics.diagnostic import Diagnostic
+from levada_compiler.diagnostics.diagnostic import Diagnostic
+
 from .target import Capabilities
 
 TYPE_CHECKING = False
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from .program.ir import Program
+    from levada_compiler.program.ir import Program
 
 
 class TargetFaultError(Exception):

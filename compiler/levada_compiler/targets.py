@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from levada_compiler.target import Target
+    from .target import Target
 
 GROUP = "levada.targets"
 #: Targets of this package come with the compiler and change with it.

@@ -40,7 +40,7 @@ class Project:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "levada_compiler.main", *arguments],
+            [sys.executable, "-m", "levada_cli.main", *arguments],
             cwd=self.folder,
             env=os.environ | self.variables,
             stdout=subprocess.PIPE,

@@ -9,9 +9,9 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from levada_compiler.commands import build, building, compiling, plain
-from levada_compiler.commands.cli import cli
-from levada_compiler.commands.compile import command
+from levada_cli.commands import build, building, compiling, plain
+from levada_cli.commands.cli import cli
+from levada_cli.commands.compile import command
 
 WORDS = st.sampled_from(
     (
@@ -87,10 +87,10 @@ def test_help_says_of_each_command_what_the_command_says_of_itself() -> None:
 
 def test_help_imports_no_command() -> None:
     code = (
-        "import sys; from levada_compiler.commands.cli import run; run(['--help']);"
-        "print([name for name in sys.modules if name.startswith('levada_compiler.commands.')])"
+        "import sys; from levada_cli.commands.cli import run; run(['--help']);"
+        "print([name for name in sys.modules if name.startswith('levada_cli.commands.')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == (
-        "['levada_compiler.commands.console', 'levada_compiler.commands.cli']"
+        "['levada_cli.commands.console', 'levada_cli.commands.cli']"
     )

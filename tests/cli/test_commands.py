@@ -66,7 +66,7 @@ def run(command: str) -> str:
         path.write_text(path.read_text().replace(words[2], words[3]))
         return ""
     if words[0] == "levada":
-        words = [sys.executable, "-W", "error", "-m", "levada_compiler.main", *words[1:]]
+        words = [sys.executable, "-W", "error", "-m", "levada_cli.main", *words[1:]]
     done = subprocess.run(
         words, capture_output=True, text=True, check=False, env=os.environ | variables
     )

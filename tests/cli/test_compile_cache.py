@@ -235,7 +235,12 @@ def test_a_cache_that_cannot_be_written_is_done_without(project: Project) -> Non
 
 def test_an_edit_of_levada_itself_counts(project: Project, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    for package in ("runtime/levada", "compiler/levada_compiler", "backends/levada_backends"):
+    for package in (
+        "runtime/levada",
+        "compiler/levada_compiler",
+        "backends/levada_backends",
+        "cli/levada_cli",
+    ):
         shutil.copytree(ROOT / package, copy / Path(package).name)
     project.variables["PYTHONPATH"] = str(copy)
     compiled(project)
@@ -309,7 +314,7 @@ def test_the_environment_and_the_overrides_count(project: Project) -> None:
 def test_only_the_target_that_is_asked_for_is_imported(project: Project) -> None:
     program = (
         "import sys; sys.argv[1:] = ['compile', 'pipeline.py', '--target', 'ir', '-o', 'out'];"
-        "from levada_compiler.main import main; main();"
+        "from levada_cli.main import main; main();"
         "print(sorted(name for name in sys.modules if name.startswith('levada_backends.')))"
     )
     done = subprocess.run(

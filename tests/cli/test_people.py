@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from levada_compiler.commands.progress import log_line
+from levada_cli.commands.progress import log_line
+from levada_cli.terminal import PeoplesStream, json_text
 from levada_compiler.render.cells import escape, one_line, without_commands
-from levada_compiler.terminal import PeoplesStream, json_text
 
 ALARMING = "\x1b[31mRED\x1b[0m\x1b]0;title\x07\x1b[2J\r\x08\u202e\x9b31m\x7f\ud800"
 #: What a terminal acts on, colours left out; and the commands of runners.
@@ -124,7 +124,7 @@ def flow():
 def levada(folder: Path, *words: str, terminal: int | None = None, **variables: str) -> str:
     """Run a command with its output in a pipe, or on a terminal."""
     done = subprocess.run(
-        [sys.executable, "-m", "levada_compiler.main", *words],
+        [sys.executable, "-m", "levada_cli.main", *words],
         cwd=folder,
         env={**os.environ, **variables},
         stdout=subprocess.PIPE if terminal is None else terminal,

@@ -6,7 +6,7 @@ import io
 
 from levada.engine import events
 from levada.engine.events import Event
-from levada_compiler.commands.progress import Progress
+from levada_cli.commands.progress import Progress
 from levada_compiler.render.colours import Palette
 
 

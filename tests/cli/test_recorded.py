@@ -9,10 +9,10 @@ import pytest
 from levada import records
 from levada.project import Project
 from levada.store import Store, open_store
+from levada_cli.commands.recorded import Recorded
+from levada_cli.commands.remote import Place
 from levada_compiler import targets
 from levada_compiler.client import Run
-from levada_compiler.commands.recorded import Recorded
-from levada_compiler.commands.remote import Place
 
 RUN = Run("flow", "r")
 

@@ -57,7 +57,7 @@ def test_a_closed_terminal_cancels_the_run(project: Project) -> None:
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(project.folder)
-        os.execv(sys.executable, [sys.executable, "-m", "levada_compiler.main", *ARGUMENTS])
+        os.execv(sys.executable, [sys.executable, "-m", "levada_cli.main", *ARGUMENTS])
     wait_for(project.folder / "started")
     os.close(terminal)
     os.waitpid(child, 0)

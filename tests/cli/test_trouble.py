@@ -33,7 +33,7 @@ WITHOUT_ROOM = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
-from levada_compiler.main import main
+from levada_cli.main import main
 sys.exit(main())
 """
 
@@ -74,7 +74,7 @@ def test_a_reader_that_goes_away_is_no_trouble(project: Project) -> None:
 def test_a_full_disk_behind_stdout_is_said(project: Project) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "levada_compiler.main", "graph", "pipeline.py"],
+            [sys.executable, "-m", "levada_cli.main", "graph", "pipeline.py"],
             cwd=project.folder,
             stdout=full,
             stderr=subprocess.PIPE,
@@ -253,7 +253,7 @@ def test_an_ascii_terminal(project: Project) -> None:
 
 def test_closed_streams(project: Project) -> None:
     done = subprocess.run(
-        ["sh", "-c", f"{sys.executable} -m levada_compiler.main check pipeline.py >&- 2>&-"],
+        ["sh", "-c", f"{sys.executable} -m levada_cli.main check pipeline.py >&- 2>&-"],
         cwd=project.folder,
         env=os.environ | project.variables,
         check=False,

@@ -82,7 +82,7 @@ class Project:
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "levada_compiler.main", *arguments],
+            [sys.executable, "-m", "levada_cli.main", *arguments],
             cwd=self.folder,
             env={**os.environ, "AIRFLOW_PASSWORD": PASSWORD, **variables},
             stdout=subprocess.PIPE,

@@ -143,7 +143,7 @@ class Project:
 
     def levada(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "levada_compiler.main", *arguments],
+            [sys.executable, "-m", "levada_cli.main", *arguments],
             cwd=self.folder,
             env={**os.environ, "AIRFLOW_PASSWORD": PASSWORD},
             capture_output=True,

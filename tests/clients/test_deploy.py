@@ -29,7 +29,7 @@ dags_folder = "dags"
 PROGRAM = """
 import os, resource, signal, sys
 {}
-from levada_compiler.main import main
+from levada_cli.main import main
 sys.exit(main())
 """
 #: Writing ends after 100 bytes: as on a full disk, or with the death of the process.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from levada_compiler.commands import building
+from levada_cli.commands import building
 from levada_compiler.compilation import compile_file
 
 MODULE = """\

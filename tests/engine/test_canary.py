@@ -98,7 +98,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_no_file_of_a_local_run(project: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "levada_compiler.main", "run", "canary.py:flow", "--json"),
+            *(sys.executable, "-m", "levada_cli.main", "run", "canary.py:flow", "--json"),
             *("--store", str(tmp_path / "out" / "store")),
         ],
         cwd=project,
@@ -193,9 +193,7 @@ def test_no_file_of_the_tasks_of_kubeflow(project: Path, tmp_path: Path) -> None
         "-o",
         str(out),
     ]
-    subprocess.run(
-        [sys.executable, "-m", "levada_compiler.main", *command], cwd=project, check=True
-    )
+    subprocess.run([sys.executable, "-m", "levada_cli.main", *command], cwd=project, check=True)
     (file,) = out.glob("*.yaml")
     spec = next(iter(yaml.safe_load_all(file.read_text())))
     dags = [spec["root"]["dag"], *(c["dag"] for c in spec["components"].values() if "dag" in c)]

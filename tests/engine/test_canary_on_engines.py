@@ -59,7 +59,7 @@ def airflow_with_secrets(request: pytest.FixtureRequest) -> Iterator[Airflow]:
 def test_nothing_of_airflow(airflow_with_secrets: Airflow, project: Path, tmp_path: Path) -> None:
     server, out = airflow_with_secrets, tmp_path / "out"
     words = ["compile", "canary.py:flow", "-t", "airflow", "-o", str(server.dags_folder)]
-    subprocess.run([sys.executable, "-m", "levada_compiler.main", *words], cwd=project, check=True)
+    subprocess.run([sys.executable, "-m", "levada_cli.main", *words], cwd=project, check=True)
     server.deploy({"flow.py": (server.dags_folder / "flow.py").read_text()})
     run = server.run("flow", timeout=300)
     states = run.states()

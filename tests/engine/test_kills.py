@@ -19,7 +19,7 @@ from levada import records, values
 from levada.store import open_store
 from levada.trees.canonical import leaf_of
 
-LEVADA = (sys.executable, "-m", "levada_compiler.main")
+LEVADA = (sys.executable, "-m", "levada_cli.main")
 KILLS = int(os.environ.get("LEVADA_KILLS") or 12)
 SOURCE = """\
 import time

@@ -146,7 +146,7 @@ class Folder:
 
     def run(self) -> tuple[Any, set[str]]:
         """The outputs of a run, and the nodes that were run and not cached."""
-        command = ["-m", "levada_compiler.main", "run", "flow.py", "--store", "store", "--json"]
+        command = ["-m", "levada_cli.main", "run", "flow.py", "--store", "store", "--json"]
         done = self.python(*command)
         assert done.returncode == 0, done.stderr
         outcome = json.loads(done.stdout)
@@ -183,9 +183,7 @@ def test_they_run_and_a_change_reaches_exactly_the_steps_that_it_concerns(folder
 
 def test_a_pod_or_a_worker_has_the_same_code(folder: Folder) -> None:
     """`python -m levada` computes the digest again, and warns if it is not what was compiled."""
-    compiled = folder.python(
-        "-m", "levada_compiler.main", "compile", "flow.py", "-t", "ir", "-o", "o"
-    )
+    compiled = folder.python("-m", "levada_cli.main", "compile", "flow.py", "-t", "ir", "-o", "o")
     assert compiled.returncode == 0, compiled.stderr
     program = json.loads((folder.path / "jobs" / "o" / "flow.ir.json").read_text())
     assert program["search"] == [".", "../lib/bq/src"]
@@ -213,9 +211,7 @@ def test_a_pod_or_a_worker_has_the_same_code(folder: Folder) -> None:
 def test_a_failure_in_a_package_shows_its_frames(folder: Folder) -> None:
     broken = WHEEL["acme/steps.py"].replace("count * FACTOR", "count / 0")
     folder.install({**WHEEL, "acme/steps.py": broken})
-    done = folder.python(
-        "-m", "levada_compiler.main", "run", "flow.py", "--store", "store", "--json"
-    )
+    done = folder.python("-m", "levada_cli.main", "run", "flow.py", "--store", "store", "--json")
     error = json.loads(done.stdout)["error"]
     assert error["frames"] == [
         {
@@ -235,6 +231,6 @@ def test_a_step_never_runs_with_another_version_than_was_read(folder: Folder, re
         newer = {**WHEEL, "acme/numbers.py": WHEEL["acme/numbers.py"].replace("= 2", "= 3")}
         with zipfile.ZipFile(wheel(folder.path / "wheels", "acme-steps", "1.0", newer)) as archive:
             archive.extractall(other)
-    done = folder.python("-m", "levada_compiler.main", "run", "flow.py", path=str(other))
+    done = folder.python("-m", "levada_cli.main", "run", "flow.py", path=str(other))
     assert done.returncode == 1
     assert f"which would run it, {reason}\n" in done.stderr

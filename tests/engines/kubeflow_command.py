@@ -19,7 +19,7 @@ def run(
     points = beside / "points" / "levada-0.1.0.dist-info"
     points.mkdir(parents=True, exist_ok=True)
     (points / "entry_points.txt").write_text(_POINTS)
-    packages = [_ROOT / name for name in ("runtime", "compiler", "backends")]
+    packages = [_ROOT / name for name in ("runtime", "compiler", "backends", "records", "cli")]
     own = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join(map(str, [*packages, points.parent])),
@@ -28,7 +28,7 @@ def run(
         "NO_PROXY": "*",
     }
     return subprocess.run(
-        [str(python), "-m", "levada_compiler.main", *words],
+        [str(python), "-m", "levada_cli.main", *words],
         cwd=folder,
         env=own | variables,
         capture_output=True,

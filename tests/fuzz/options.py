@@ -11,8 +11,8 @@ import traceback
 from random import Random
 from typing import TYPE_CHECKING
 
+from levada_cli.commands import compiling, configuration, front
 from levada_compiler import targets
-from levada_compiler.commands import compiling, configuration, front
 from levada_compiler.render import FORMATS, render
 from levada_compiler.usage import UsageError
 

@@ -86,7 +86,7 @@ class Folder:
         self, *arguments: str, before: Callable[[], None] | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "levada_compiler.main", *arguments],
+            [sys.executable, "-m", "levada_cli.main", *arguments],
             cwd=self.path,
             env=os.environ | self.variables,
             capture_output=True,
@@ -351,7 +351,7 @@ def test_an_interrupt_ends_at_once_and_the_next_build_goes_on(folder: Folder) ->
     """Even where a registry says nothing, and a thread waits for it."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        command = [sys.executable, "-m", "levada_compiler.main", "build", "pipeline.py"]
+        command = [sys.executable, "-m", "levada_cli.main", "build", "pipeline.py"]
         process = subprocess.Popen(
             [*command, "--push", address],
             cwd=folder.path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from levada_compiler import output
+from levada_compiler import output_files
 from levada_compiler.client import Change, ClientError, text_option
 from levada_compiler.origin import conflict
 
@@ -43,7 +43,7 @@ class DagFolder:
         """
         folder = self._existing()
         contents = {path: text.encode() for path, text in compiled.files.items()}
-        before = output.read(folder, contents)
+        before = output_files.read(folder, contents)
         for path, old in before.items():
             there = "" if old is None else old.decode("utf-8", "replace")
             if old is not None and deployed.source_of(there) is None:
@@ -55,7 +55,7 @@ class DagFolder:
         changed = any(before[path] != data for path, data in contents.items())
         if changed and not dry_run:
             before_change()
-            output.write(folder, contents, before)
+            output_files.write(folder, contents, before)
         changes = [_change(folder, path, before[path], data) for path, data in contents.items()]
         return [*plugin, *changes]
 
@@ -65,19 +65,19 @@ class DagFolder:
             return []
         folder = self._existing("plugins_folder", "where Airflow finds its plugins")
         contents = {record_link.FILE: record_link.SOURCE.encode()}
-        before = output.read(folder, contents)
+        before = output_files.read(folder, contents)
         old, new = before[record_link.FILE], contents[record_link.FILE]
         if old is not None and b"Made by Levada." not in old:
             raise _not_ours(folder, record_link.FILE, "remove it, or set no `plugins_folder`")
         if not dry_run:
-            output.write(folder, contents, before)
+            output_files.write(folder, contents, before)
         status = "new" if old is None else "unchanged" if old == new else "changed"
         note = "" if old == new else "Airflow 2 shows it when its web server starts again"
         return [Change(_shown(folder, record_link.FILE), status, note)]
 
     def next_step(self, compiled: Compiled) -> str:
         """In a checkout of a git repository the files have to be committed."""
-        folder = output.display_path(self._existing())
+        folder = output_files.display_path(self._existing())
         command = worktree.next_step(folder, compiled.files, compiled.pipeline)
         return f"an Airflow that reads this repository has it after: {command}" if command else ""
 
@@ -93,14 +93,14 @@ class DagFolder:
             )
         if not Path(folder).is_dir():
             raise ClientError(
-                f"there is no folder `{output.display_path(folder)}`",
+                f"there is no folder `{output_files.display_path(folder)}`",
                 f"is `{option}` right, and the file system mounted?",
             )
         return folder
 
 
 def _shown(folder: str, path: str) -> str:
-    return output.display_path(str(Path(folder, path)))
+    return output_files.display_path(str(Path(folder, path)))
 
 
 def _not_ours(folder: str, path: str, way_out: str) -> ClientError:

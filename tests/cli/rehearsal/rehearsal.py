@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from levada_compiler import output
+from levada_compiler import output_files
 from levada_compiler.client import (
     Change,
     Client,
@@ -68,7 +68,7 @@ class Actor(Client):
 
     @property
     def address(self):
-        return f"the stage {output.display_path(self.folder)}"
+        return f"the stage {output_files.display_path(self.folder)}"
 
     @property
     def folder(self):
@@ -80,9 +80,9 @@ class Actor(Client):
 
     def deploy(self, compiled, *, dry_run=False):
         contents = {path: text.encode() for path, text in compiled.files.items()}
-        before = output.read(self.folder, contents)
+        before = output_files.read(self.folder, contents)
         if not dry_run:
-            output.write(self.folder, contents, before)
+            output_files.write(self.folder, contents, before)
         words = {path: "new" if old is None else "changed" for path, old in before.items()}
         return [
             Change(path, "unchanged" if before[path] == contents[path] else words[path])
