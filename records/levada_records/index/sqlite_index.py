@@ -1,0 +1,135 @@
+"""The index in a file of this machine: SQLite."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from levada.store import digest_of
+
+from .tables import SQLITE, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+#: Seconds that a client waits for another one that writes to the same file.
+_PATIENCE = 30.0
+
+
+class SqliteIndex:
+    """The database of one store's index, in a file or in memory.
+
+    Several processes may use one file at once: readers read while one writes.
+    """
+
+    dialect = SQLITE
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.warnings: list[str] = []
+        self._connection = self._opened()
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
+        """Run a statement; yields its rows as they are read."""
+        yield from self._connection.execute(sql, parameters)
+
+    def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Run a statement for each of many rows."""
+        self._connection.executemany(sql, rows)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the only right to write, for a block whose changes are made all or none."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.rollback()
+            raise
+        self._connection.commit()
+
+    def clear(self) -> None:
+        """Forget all rows, and that anything was read."""
+        with self.writing():
+            self._drop_tables()
+            self._create_tables()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    # ---------------------------------------------------------------- the file
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return self._usable(self.path)
+        except sqlite3.DatabaseError as error:
+            if _is_damaged(error):
+                return self._opened_anew(error)
+            self.warnings.append(
+                f"the index of runs {self.path} cannot be used ({error}); it is built in memory,"
+                " each time anew: set LEVADA_INDEX_CACHE to a folder that can be written"
+            )
+        self.path = ":memory:"
+        return self._usable(":memory:")
+
+    def _opened_anew(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+        self.warnings.append(
+            f"the index of runs {self.path} was damaged ({error}); it is built again from the store"
+        )
+        for ending in ("", "-wal", "-shm", "-journal"):
+            with suppress(FileNotFoundError):
+                os.unlink(self.path + ending)
+        return self._usable(self.path)
+
+    def _usable(self, path: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+        try:
+            self._connection = connection
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = OFF")  # what is lost is read again
+            with closing(connection.execute("PRAGMA user_version")) as found:
+                version = found.fetchone()[0]
+            if version != VERSION:
+                with self.writing():
+                    self._drop_tables()
+                    self._create_tables()
+            with closing(connection.execute("SELECT count(*) FROM followed")) as found:
+                found.fetchone()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _create_tables(self) -> None:
+        for statement in SQLITE.create_tables():
+            self._connection.execute(statement)
+        self._connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _drop_tables(self) -> None:
+        tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        for (name,) in self._connection.execute(tables).fetchall():
+            self._connection.execute(f'DROP TABLE IF EXISTS "{name}"')
+
+
+def index_file(url: str) -> str:
+    """Return the path of the index of a store, by its URL; the folder is made if it can be.
+
+    It is in ``$LEVADA_INDEX_CACHE``, else in ``levada/index`` below ``$XDG_CACHE_HOME`` or
+    ``~/.cache``.
+    """
+    folder = os.environ.get("LEVADA_INDEX_CACHE")
+    if not folder:
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        folder = os.path.join(home, "levada", "index")
+    with suppress(OSError):
+        os.makedirs(folder, 0o700, exist_ok=True)
+    name = digest_of(url.encode("utf-8", "surrogateescape")).partition(":")[2][:32]
+    return os.path.join(folder, f"{name}.sqlite")
+
+
+def _is_damaged(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
