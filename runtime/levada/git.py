@@ -72,13 +72,17 @@ def describe(folder: str, store: Store, secrets: Iterable[str] = ()) -> GitPart 
 
     Some fields are there only where they say something: ``submodules`` that are not as committed,
     changed files that are ``binary``, changed files that are ``left_out`` of the diff because of
-    their names, and the ``problem`` of a repository that git refuses to read.
+    their names, the ``problem`` of a repository that git refuses to read, and the ``folder`` of a
+    project that is not at the top of its repository.
     """
     top = _top(folder)
     secrets = list(secrets)
     described = None if top is None else _described(top, store, secrets)
-    if described is None:
+    if top is None or described is None:
         return None
+    own = os.path.relpath(os.path.abspath(folder), top).replace(os.sep, "/")
+    if own != ".":
+        described["folder"] = _utf8(own)
     masked = redact_json(described, secrets)
     masked["commit"] = described["commit"]  # a short secret may stand in it by chance
     return masked
@@ -94,9 +98,7 @@ def _described(top: str, store: Store, secrets: list[str]) -> GitPart | None:
     status = _Status(output)
     diff = _diff(top, status) if status.changed and status.commit else None
     untracked = status.untracked + _untracked_in_submodules(top, status)
-    left_out: list[GitName] = [
-        {"path": _utf8(path)} for path in status.paths if _is_sensitive(path)
-    ]
+    left_out: list[GitName] = [{"path": _utf8(path)} for path in status.paths if is_sensitive(path)]
     binary = _entries(top, _binary_files(diff or b""), store, secrets)
     described: GitPart = {
         "commit": status.commit,
@@ -291,7 +293,7 @@ def _entries(top: str, paths: list[str], store: Store, secrets: list[str]) -> li
     for path in paths[:MAX_UNTRACKED]:
         size = _size(f"{top}/{path}")
         entry: GitFile = {"path": _utf8(path), "size": size, "digest": None}
-        if size is not None and size <= min(MAX_FILE, left) and not _is_sensitive(path):
+        if size is not None and size <= min(MAX_FILE, left) and not is_sensitive(path):
             data = _content(f"{top}/{path}")
             if data is not None and not any(part in data for part in _SENSITIVE_CONTENT):
                 left -= len(data)
@@ -300,7 +302,8 @@ def _entries(top: str, paths: list[str], store: Store, secrets: list[str]) -> li
     return found
 
 
-def _is_sensitive(path: str) -> bool:
+def is_sensitive(path: str) -> bool:
+    """Whether the name of a file says that it holds credentials."""
     from fnmatch import fnmatch
 
     lower = path.lower()

@@ -60,6 +60,13 @@ if TYPE_CHECKING:
     class RunError(ErrorPart, RunPlace):
         """Why a run failed: the error of the failure that counts."""
 
+    class ProcessPart(TypedDict):
+        """The process of the local engine (`levada.run_process`)."""
+
+        pid: int
+        host: str
+        started: str | None  #: tells it from a later process of this pid
+
     class EnginePart(TypedDict, total=False):
         """What runs a run. Engines add ids of their own, as text."""
 
@@ -75,6 +82,8 @@ if TYPE_CHECKING:
         uid: str
         jobs: str  #: digest of what the target says of the Jobs
         retry_of: str  #: the run that this one tries again
+        rerun_of: str  #: the run that `levada rerun` started this one from
+        process: ProcessPart  #: of the local engine, in `run.json` only
 
     class CodePart(TypedDict):
         """Which code an attempt ran."""
@@ -148,6 +157,7 @@ if TYPE_CHECKING:
         binary: NotRequired[list[GitFile]]
         left_out: NotRequired[list[GitName]]
         problem: NotRequired[str]
+        folder: NotRequired[str]  #: the project's, in the repository; not there at its top
 
     class InputEntry(TypedDict):
         """What an attempt was given for a parameter: ``tree`` or ``artifact``."""
@@ -277,6 +287,7 @@ if TYPE_CHECKING:
         plan: str | None  #: digest of the blob that has it
         git: GitPart | None
         environment: RunEnvironment
+        sources: NotRequired[str | None]  #: digest of a blob (`levada.sources`)
 
     class StepEnd(TypedDict):
         """What one call of a run came to, in one iteration."""

@@ -45,6 +45,7 @@ def test_a_clean_repository_from_a_folder_in_it(repository, store):
         "remote": "https://example.com/a/b.git",
         "diff": None,
         "untracked": [],
+        "folder": "sub",
     }
 
 

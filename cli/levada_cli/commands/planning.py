@@ -12,19 +12,35 @@ if TYPE_CHECKING:
     from levada.plan_types import Plan
     from levada_compiler.render.colours import Palette
 
+_PLAN, _FILES = "plan.json", "files.json"
 
-def plan(reference: tuple[str, str | None], form: str, colours: Palette) -> tuple[str, Plan | None]:
-    """The rendered diagnostics, and the plan unless there is an error."""
+
+class Planned:
+    """A plan, and the files that it was made from, relative to the project's root.
+
+    ``messages`` are the rendered diagnostics; without a ``plan`` there is an error in them.
+    """
+
+    __slots__ = ("files", "messages", "plan")
+
+    def __init__(self, messages: str, plan: Plan | None, files: list[str]) -> None:
+        self.messages = messages
+        self.plan = plan
+        self.files = files
+
+
+def plan(reference: tuple[str, str | None], form: str, colours: Palette) -> Planned:
+    """Compile a pipeline to a plan, or take the plan of the last time if nothing changed."""
     key = ["plan", reference[0], reference[1] or "", form, str(colours.enabled)]
     product = compile_cache.replay(key) or _compile(key, reference, form, colours)
-    plans = [text for _, _, text in product.files]
-    return product.messages, json.loads(plans[0]) if plans else None
+    texts = {name: json.loads(text) for _, name, text in product.files}
+    return Planned(product.messages, texts.get(_PLAN), texts.get(_FILES, []))
 
 
 def _compile(
     key: list[str], reference: tuple[str, str | None], form: str, colours: Palette
 ) -> Product:
-    """A product whose one file is the plan, and that is remembered; none if there are errors."""
+    """A product of the plan and its files, which is remembered; of nothing if there are errors."""
     from levada_compiler.program import plan as plans
     from levada_compiler.render import render
 
@@ -35,7 +51,11 @@ def _compile(
     program = None if checked.failed else checked.program
     if program is None:
         return Product("print", "", (), messages, "[]", False, colours.enabled)
-    files = (("plan", "plan.json", json.dumps(plans.plan(program))),)
+    names = sorted({checked.project.relative(path) for path in checked.files})
+    files = (
+        ("plan", _PLAN, json.dumps(plans.plan(program))),
+        ("plan", _FILES, json.dumps(names)),
+    )
     product = Product("print", "", files, messages, "[]", False, colours.enabled)
     front.remember(key, product, checked)
     return product

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from levada.engine import Event, Outcome
     from levada.plan_types import Plan
     from levada.store import Store
+    from levada_compiler.render.colours import Palette
 
 
 @click.command()
@@ -91,8 +92,9 @@ def command(
     the run fails.
     """
     colours = console.palette(colour, sys.stderr)
-    messages, planned = planning.plan(reference, form, colours)
-    sys.stderr.write(messages)
+    found = planning.plan(reference, form, colours)
+    sys.stderr.write(found.messages)
+    planned = found.plan
     if planned is None:
         return 1
     project = projects.find(reference[0])
@@ -110,20 +112,40 @@ def command(
     else:
         executors = None
         interpreter.check(planned, project)
-    explain = (lambda event: _why(event, opened)) if explain_cache else None
+    return start(
+        planned,
+        values,
+        opened,
+        colours,
+        explain_cache=explain_cache,
+        as_json=as_json,
+        project=project,
+        run_id=run_id,
+        max_parallel=max_parallel,
+        cache=not no_cache,
+        executor=executors,
+        files=found.files,
+    )
+
+
+def start(
+    planned: Plan,
+    values: dict[str, Any],
+    store: Store,
+    colours: Palette,
+    *,
+    explain_cache: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Run a plan here, and show it; the exit status is how it ended.
+
+    ``options`` are those of `levada.engine.run`.
+    """
+    explain = (lambda event: _why(event, store)) if explain_cache else None
     progress = Progress(sys.stderr, colours, explain)
     with progress:
-        outcome = _run(
-            planned,
-            values,
-            store=opened,
-            project=project,
-            run_id=run_id,
-            max_parallel=max_parallel,
-            cache=not no_cache,
-            on_event=progress.show,
-            executor=executors,
-        )
+        outcome = _run(planned, values, store=store, on_event=progress.show, **options)
     with suppress(OSError):  # the terminal may be gone, which is no failure of the run
         sys.stderr.write(summary(outcome, progress, colours))
         sys.stderr.flush()

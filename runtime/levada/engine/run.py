@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import suppress
 
-from levada import environment, expressions, git, records, values
+from levada import environment, expressions, git, records, run_process, sources, values
 from levada.failures import of_expression as describe
 from levada.program_modules import ProgramModules
 from levada.project import Project
@@ -28,7 +28,7 @@ from .run_context import RunContext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
     from levada.plan_types import Plan, PlanStep, Settings
@@ -63,6 +63,7 @@ def run(
     trigger: str = "manual",
     logs: bool = True,
     executor: Executors | None = None,
+    files: Iterable[str] = (),
 ) -> Outcome:
     """Run a plan to its end.
 
@@ -71,6 +72,8 @@ def run(
     ``max_parallel`` steps run at a time (default: the pipeline's own setting, else one for each
     CPU). ``on_event`` is called with every :class:`Event`, those with the steps' output only with
     ``logs``. ``executor`` makes what the attempts run in, by default processes of this machine.
+    ``files`` are those of the project that the plan was made from, relative to its root: their
+    texts are kept with the run.
     An interrupt, SIGTERM or SIGHUP cancels the run, a second one kills it.
 
     However it ends, `outcome.json` says how, also where this raises what the engine did not expect.
@@ -98,6 +101,7 @@ def run(
         git=git.describe(root, opened, secrets.values()),
         cache=cache,
         executors=executor,
+        sources=sources.keep(root, files, opened, secrets.values()),
     )
     return made.run(run_id, max_parallel, on_event or (lambda _: None), trigger, logs=logs)
 
@@ -148,6 +152,7 @@ class Run:
         git: GitPart | None,
         cache: bool = True,
         executors: Executors | None = None,
+        sources: str | None = None,
     ) -> None:
         self._plan = plan
         self._trees = trees
@@ -155,6 +160,7 @@ class Run:
         self._project = project
         self._engine = engine
         self._git = git
+        self._sources = sources
         self._cache = cache
         self._executors = executors
         #: the values of the secrets of all steps that this process has
@@ -307,12 +313,13 @@ class Run:
             },
             "trigger": trigger,
             "user": _user(),
-            "engine": self._engine,
+            "engine": {**self._engine, "process": run_process.current()},
             "created": records.timestamp(self._started),
             "source": self._plan["source"],
             "plan": self._store.put_blob(plan.encode("utf-8", "surrogatepass")),
             "git": self._git,
             "environment": environment.whole(),
+            "sources": self._sources,
         }
         folder = records.run_path(self._plan["pipeline"], document["run_id"])
         if self._store.write_once(f"{folder}/run.json", records.document(document)):
