@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 from levada import cache, handover, records
+from levada.engine import earlier
 from levada.request import StepRequest
 from levada.store import StoreError, digest_of
 
-from . import earlier, environments
+from . import environments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

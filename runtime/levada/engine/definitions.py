@@ -133,6 +133,28 @@ class Definitions:
         for definition in self.by_id.values():
             definition.waits = tuple(self._waits(definition))
 
+    def dependents(self, first: Definition) -> Iterator[Definition]:
+        """Yield what depends on a node, directly or not, with all that is in such nodes."""
+        changed = {first.id, *(inner.id for inner in first.descendants())}
+        found: dict[str, Definition] = {}
+        is_growing = True
+        while is_growing:
+            is_growing = False
+            for node in self.by_id.values():
+                if node.id not in changed and any(
+                    self._is_of(name.removesuffix("?"), changed) for name, _ in node.waits
+                ):
+                    new = {each.id: each for each in (node, *node.descendants())}
+                    changed.update(new)
+                    found |= new
+                    is_growing = True
+        yield from found.values()
+
+    def _is_of(self, name: str, changed: set[str]) -> bool:
+        """Whether a node, or anything in it, is one of those."""
+        node = self.by_id[name]
+        return name in changed or any(inner.id in changed for inner in node.descendants())
+
     def _region(self, slot: str, owner: Definition | None, forms: list[Node]) -> Region:
         region = Region(slot, owner)
         forms_of = enumerate(forms)

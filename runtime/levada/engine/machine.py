@@ -8,6 +8,7 @@ import time
 from levada import cache
 from levada.runner import record_hit
 
+from . import earlier
 from .executor import Attempt, Ended, Executor
 from .lost import record_lost
 
@@ -147,19 +148,33 @@ class MachineExecutor(Executor):
         self._wake_up.send()
 
     def lookup(self, attempt: Attempt) -> Ended | None:
-        """The end of the attempt as a hit of the cache, with its record written."""
-        if not self._context.use_cache or attempt.settings.get("cache") is False:
-            return None
-        request = self._cache_request(attempt)
+        """The end of the attempt as a hit of an earlier run or the cache, its record written."""
+        before = self._context.earlier
+        if before is not None and before.is_anew(attempt.node, attempt.map_index):
+            before = None
+        is_cached = self._context.uses_cache(attempt) and attempt.settings.get("cache") is not False
+        request = self._cache_request(attempt) if before is not None or is_cached else None
         if request is None:
+            return None
+        damage: list[str] = []
+        if before is not None:
+            taken = earlier.look_up(self._context.store, request, before.run_id)
+            if taken is not None and taken.hit:
+                return self._hit(attempt, request, taken)
+            damage = taken.warnings if taken is not None else []
+        if not is_cached:
             return None
         looked_up = cache.lookup(request, self._context.store, here=self.shares_files)
         if looked_up.is_open:  # the attempt itself looks
             return None
-        if not looked_up.hit:
-            self._looked_up[attempt] = looked_up
-            return None
-        record = record_hit(request, looked_up, self._context.store)
+        looked_up.warnings = [*damage, *looked_up.warnings]
+        if looked_up.hit:
+            return self._hit(attempt, request, looked_up)
+        self._looked_up[attempt] = looked_up
+        return None
+
+    def _hit(self, attempt: Attempt, request: StepRequest, found: cache.Lookup) -> Ended:
+        record = record_hit(request, found, self._context.store)
         return Ended(attempt, record, self._context.record_path(attempt))
 
     # ---------------------------------------------------------------- what a kind of them says

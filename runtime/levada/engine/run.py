@@ -28,7 +28,7 @@ from .run_context import RunContext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import FrameType
 
     from levada.plan_types import Plan, PlanStep, Settings
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from levada.store import Store
     from levada.trees.tree_types import Tree
 
+    from .earlier import EarlierRun
     from .executor import Attempt, Executor
 
 
@@ -64,6 +65,9 @@ def run(
     logs: bool = True,
     executor: Executors | None = None,
     files: Iterable[str] = (),
+    trees: Mapping[str, Tree] | None = None,
+    earlier: EarlierRun | None = None,
+    ids: EnginePart | None = None,
 ) -> Outcome:
     """Run a plan to its end.
 
@@ -74,6 +78,10 @@ def run(
     ``logs``. ``executor`` makes what the attempts run in, by default processes of this machine.
     ``files`` are those of the project that the plan was made from, relative to its root: their
     texts are kept with the run.
+
+    A run that is started again has the ``trees`` of the parameters that the run before it had,
+    which count where ``parameters`` has no value; takes the results of the run ``earlier``; and
+    has ``ids`` in the engine part of its document.
     An interrupt, SIGTERM or SIGHUP cancels the run, a second one kills it.
 
     However it ends, `outcome.json` says how, also where this raises what the engine did not expect.
@@ -86,15 +94,17 @@ def run(
     root = os.path.abspath(project if isinstance(project, str) else project.root)
     trust_program(plan, opened, root)
     secrets = secret_variables(secrets_of(plan), os.environ)
-    given = resolve(plan["parameters"], parameters)
-    if problems := secrets_in_request(given, run_id, secrets):
+    kept = {name: tree for name, tree in (trees or {}).items() if name not in parameters}
+    given = resolve([each for each in plan["parameters"] if each["name"] not in kept], parameters)
+    if problems := secrets_in_request({**kept, **given}, run_id, secrets):
         raise ParameterError(problems)
-    engine: EnginePart = {"name": "local"}
+    encoded = kept | {name: values.encode(value, opened) for name, value in given.items()}
+    engine: EnginePart = {"name": "local", **(ids or {})}
     if executor is not None:
         engine["executor"] = executor.name
     made = Run(
         plan,
-        {name: values.encode(value, opened) for name, value in given.items()},
+        {each["name"]: encoded[each["name"]] for each in plan["parameters"]},
         opened,
         root,
         engine=engine,
@@ -102,6 +112,7 @@ def run(
         cache=cache,
         executors=executor,
         sources=sources.keep(root, files, opened, secrets.values()),
+        earlier=earlier,
     )
     return made.run(run_id, max_parallel, on_event or (lambda _: None), trigger, logs=logs)
 
@@ -153,6 +164,7 @@ class Run:
         cache: bool = True,
         executors: Executors | None = None,
         sources: str | None = None,
+        earlier: EarlierRun | None = None,
     ) -> None:
         self._plan = plan
         self._trees = trees
@@ -161,6 +173,7 @@ class Run:
         self._engine = engine
         self._git = git
         self._sources = sources
+        self._earlier = earlier
         self._cache = cache
         self._executors = executors
         #: the values of the secrets of all steps that this process has
@@ -292,6 +305,7 @@ class Run:
                 for step in self._steps()
             ],
             use_cache=self._cache,
+            earlier=self._earlier,
             secrets=secrets_of(self._plan),
         )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from levada.store import Store
     from levada.trees.tree_types import Tree
 
+    from .earlier import EarlierRun
     from .executor import Attempt
 
 
@@ -44,10 +45,11 @@ class RunContext:
     path of the project's root, ``parameters`` are trees, ``git``
     is the git part of its records, ``packages`` the imports and the requirements of each
     step, ``use_cache`` is False where every step must run, ``secrets`` are the variables of the
-    secrets of all steps.
+    secrets of all steps. ``earlier`` is a run whose results are taken.
     """
 
     __slots__ = (
+        "earlier",
         "engine",
         "git",
         "packages",
@@ -78,6 +80,7 @@ class RunContext:
         packages: list[tuple[list[str], list[str]]],
         use_cache: bool,
         secrets: Iterable[str] = (),
+        earlier: EarlierRun | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.pipeline_file = pipeline_file
@@ -91,7 +94,14 @@ class RunContext:
         self.packages = packages
         self.use_cache = use_cache
         self.secrets = sorted(secrets)
+        self.earlier = earlier
         self.spool: str | None = None  # made when an attempt needs it
+
+    def uses_cache(self, attempt: Attempt) -> bool:
+        """Whether an attempt may take its result from the cache, as far as the run says."""
+        before = self.earlier
+        is_anew = before is not None and before.is_anew(attempt.node, attempt.map_index)
+        return self.use_cache and not is_anew
 
     @property
     def folder(self) -> str:
@@ -155,7 +165,7 @@ class RunContext:
         """What the step's process is asked to do, as JSON."""
         plan = attempt.step
         settings = attempt.settings
-        if not self.use_cache:
+        if not self.uses_cache(attempt):
             settings = {**settings, "cache": False}
         return {
             "pipeline": self.pipeline,

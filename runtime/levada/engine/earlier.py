@@ -5,12 +5,54 @@ from __future__ import annotations
 from levada import cache, input_classes, records, values
 from levada.artifact import Artifact
 
+from .definitions import Definitions
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from levada.cache_types import CachedResult
+    from levada.plan_types import Plan
     from levada.record_types import Record
     from levada.request import StepRequest
     from levada.store import Store
+
+
+class EarlierRun:
+    """A run of the same pipeline whose results are taken, but for a step and what depends on it.
+
+    ``nodes`` are all nodes of the plan.
+    """
+
+    __slots__ = ("_anew", "_index", "nodes", "run_id")
+
+    def __init__(
+        self, run_id: str, plan: Plan, first: str = "", index: tuple[int, ...] = ()
+    ) -> None:
+        """Take what succeeded in ``run_id``; what is run anew begins with the node ``first``.
+
+        With an ``index`` it is the node in these iterations of the loops around it. Raises
+        LookupError if the plan has no such node.
+        """
+        definitions = Definitions(plan)
+        self.run_id = run_id
+        self.nodes: Collection[str] = definitions.by_id
+        self._index = index
+        #: how many numbers of a map index have to be those of ``index``
+        self._anew: dict[str, int] = {}
+        if not first:
+            return
+        found = definitions.by_id.get(first)
+        if found is None or len(index) > found.depth + (found.kind == "loop"):
+            raise LookupError(first)
+        for node in (found, *found.descendants(), *definitions.dependents(found)):
+            shared = sum(loop in node.inner_loops for loop in found.inner_loops[: len(index)])
+            self._anew.setdefault(node.id, shared)
+
+    def is_anew(self, node: str, map_index: tuple[int, ...]) -> bool:
+        """Whether a node has to run, whatever the earlier run and the cache have of it."""
+        shared = self._anew.get(node)
+        return shared is not None and map_index[:shared] == self._index[:shared]
 
 
 def look_up(store: Store, request: StepRequest, run_id: str) -> cache.Lookup | None:
