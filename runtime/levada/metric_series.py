@@ -65,14 +65,16 @@ class MetricSeries:
 
 
 def lines(data: Iterable[bytes]) -> Iterator[MetricValue]:
-    """Read pieces of the file ``metrics``; a line that was cut short is left out."""
+    """Read pieces of the file ``metrics``; a line that was cut short or damaged is left out."""
     rest = b""
     for piece in data:
         *whole, rest = (rest + piece).split(b"\n")
         for line in whole:
             try:
                 name, value, step, time = json.loads(line)
-            except ValueError:
+            except (ValueError, TypeError, RecursionError):
+                continue
+            if not (isinstance(name, str) and isinstance(value, (int, float, str))):
                 continue
             yield {"name": name, "value": value, "step": step, "time": time}
 
