@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
+    from typing import Any, Literal, NotRequired, Required, TypeAlias, TypedDict
 
     from levada.cache_types import CacheHit, CachePart, ObservedNames
     from levada.trees.tree_types import Tree
@@ -288,6 +288,78 @@ if TYPE_CHECKING:
         git: GitPart | None
         environment: RunEnvironment
         sources: NotRequired[str | None]  #: digest of a blob (`levada.sources`)
+
+    class AnnotationDocument(TypedDict):
+        """Tags and a note that somebody gave a run: ``levada.annotation/1``."""
+
+        schema: str
+        pipeline: str
+        run_id: str
+        time: str
+        user: str | None
+        tags: dict[str, str | None]  #: None removes the tag
+        note: str | None
+
+    class ShortMetric(TypedDict):
+        """A metric of a step in the index; of a loop, all iterations together."""
+
+        last: float | str  #: of the last iteration; ``"NaN"`` and the like as text
+        min: float | str
+        max: float | str
+        count: int
+
+    class ShortError(TypedDict):
+        """Why a run failed, in the index."""
+
+        type: str
+        message: str
+        node: str | None
+        map_index: MapIndex
+
+    class RunCounts(TypedDict):
+        """How much a run was."""
+
+        steps: int  #: calls that were reached, each iteration of a loop by itself
+        cached: int
+        failed: int
+        skipped: int
+        attempts: int
+        inputs: int  #: of all steps, also those whose digests are left out
+        outputs: int
+        unread: NotRequired[int]  #: records that the entry does not count
+
+    class IndexEntry(TypedDict, total=False):
+        """An entry of the index's log: ``levada.index/1``. Which fields it has, its kind says."""
+
+        schema: Required[str]
+        kind: Required[Literal["started", "ended", "tagged", "noted"]]
+        pipeline: Required[str]
+        run_id: Required[str]
+        started: str
+        engine: str
+        engine_ids: dict[str, object]
+        environment: str | None
+        trigger: str
+        user: str | None
+        params: dict[str, object]
+        commit: str | None
+        branch: str | None
+        dirty: bool | None
+        plan: str | None
+        source: str | None
+        status: Status
+        finished: str
+        seconds: float
+        metrics: dict[str, ShortMetric]
+        code: dict[str, str]
+        inputs: dict[str, str]
+        outputs: dict[str, str]
+        counts: RunCounts
+        error: ShortError | None
+        peak_memory: int | None
+        cpu_seconds: float | None
+        tags: dict[str, str | None]
+        note: str
 
     class StepEnd(TypedDict):
         """What one call of a run came to, in one iteration."""

@@ -193,7 +193,15 @@ def parse_document(data: bytes) -> dict[str, Any] | None:
 
 def read_json(store: Store, path: str, schema: str) -> Any:
     """Read a document of a schema (`document_schemas.fits`); None also if it does not fit."""
-    content = read_document(store, path)
+    try:
+        return parse_json(store.read(path), schema)
+    except FileNotFoundError:
+        return None
+
+
+def parse_json(data: bytes, schema: str) -> Any:
+    """Return the document of some bytes if it is whole and fits a schema; else None."""
+    content = parse_document(data)
     return content if document_schemas.fits(content, schema) else None
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from datetime import datetime
 from time import time
 
-from levada import records
+from levada import index_log, records
 from levada.redaction import redact_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from levada.record_types import Record, RunDocument, RunError
+    from levada.record_types import OutcomeDocument, Record, RunDocument, RunError
     from levada.store import Store
     from levada.trees.tree_types import Tree
 
@@ -33,7 +33,7 @@ def write_success(
         names=[*trees],
         kind=kind,
     )
-    records.write_outcome(store, redact_json(outcome, secrets))
+    _write(store, redact_json(outcome, secrets))
 
 
 def write_failure(store: Store, run: RunDocument, record: Record) -> None:
@@ -59,7 +59,13 @@ def write_failure(store: Store, run: RunDocument, record: Record) -> None:
         seconds=_seconds(run),
         error=error,
     )
+    _write(store, outcome)
+
+
+def _write(store: Store, outcome: OutcomeDocument) -> None:
+    """Write an outcome, and add it to the index of runs."""
     records.write_outcome(store, outcome)
+    index_log.write_ended(store, outcome)
 
 
 def _has_failed(store: Store, run: RunDocument) -> bool:

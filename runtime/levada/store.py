@@ -188,6 +188,7 @@ class Store:
     """
 
     url: str
+    _warnings: Names = []  # noqa: RUF012  never changed, only replaced
 
     def prepare(self) -> None:
         """Create the store if it is not there, and make sure that it can be written to."""
@@ -332,6 +333,23 @@ class Store:
         """List the names in a folder that come after ``name``, sorted by code points."""
         return [each for each in self.list(path) if each > name]
 
+    def folder_tag(self, path: str) -> str | None:
+        """Return a text that is another one whenever a name in a folder was added or removed.
+
+        None where finding out takes as long as listing the folder, or where it is not certain.
+        """
+
+    def read_each(self, paths: Names) -> Iterator[bytes | None]:
+        """Yield the documents of these paths, in their order; None for one that is not there.
+
+        A store that is far away reads several at a time.
+        """
+        for path in paths:
+            try:
+                yield self.read(path)
+            except FileNotFoundError:
+                yield None
+
     def walk(self, path: str = "") -> Iterator[tuple[str, int]]:
         """Yield the path and the size in bytes of all that is below a folder, in any order."""
         raise NotImplementedError
@@ -343,9 +361,14 @@ class Store:
     def clear_way(self, path: str) -> None:
         """Move away what is in the place of a folder on the way to a document, if anything is."""
 
+    def warn(self, text: str) -> None:
+        """Keep a sentence that people are to be told of this store."""
+        self._warnings = [*self._warnings, text]
+
     def take_warnings(self) -> Names:
-        """Return what was moved away since the last call, a sentence for each thing."""
-        return []
+        """Return what people are to be told since the last call, a sentence for each thing."""
+        told, self._warnings = self._warnings, []
+        return told
 
     # ---------------------------------------------------------------- logs
 

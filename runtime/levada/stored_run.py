@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from levada import environment, git, records, values
+from levada import environment, git, index_log, records, values
 from levada.errors import InputError, UsageError
 from levada.failures import without_traceback
 from levada.redaction import redact_json, secrets_in_request
@@ -169,7 +169,8 @@ def register(
         "git": git.describe(project, store, secrets.values()),
         "environment": environment.whole(),
     }
-    store.write_once(f"{folder}/run.json", records.document(document))
+    if store.write_once(f"{folder}/run.json", records.document(document)):
+        index_log.write_started(store, document)
     return records.read_run(store, folder) or document
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from levada import environment, git, records, values
+from levada import environment, git, index_log, records, values
 from levada.engine import Event, Interpreter, Outcome, ParameterError, events
 from levada.engine.run import Run, returns_secrets, secrets_of, trust_program
 from levada.redaction import secret_variables
@@ -83,8 +83,10 @@ def _settle_first(store: Store, owner: KubernetesObject, folder: str, run: str) 
     """
     plan: Plan = _read(f"{folder}/plan.json")
     driver: DriverDocument = _read(f"{folder}/driver.json")
-    data = records.document(_document(store, owner, plan, driver))
+    document = _document(store, owner, plan, driver)
+    data = records.document(document)
     if store.write_once(f"{run}/run.json", data):
+        index_log.write_started(store, document)
         return digest_of(data)
     own, found = json.loads(data), records.read_run(store, run)
     if found is None or any(found[name] != own[name] for name in _DECIDING):

@@ -18,6 +18,7 @@ import time
 from levada import expressions, item_labels
 from levada.failures import of_expression as describe
 from levada.failures import raised
+from levada.index_log import RunWork
 
 from . import events
 from .definitions import Definitions, decision
@@ -113,6 +114,7 @@ class Interpreter:
         self._waiters: dict[tuple[str, tuple[int, ...]], list[Instance]] = {}
         self.skipped: list[tuple[str, tuple[int, ...]]] = []
         self.used = RunUse()
+        self.work = RunWork()
         self._over = False
 
     # ---------------------------------------------------------------- the run
@@ -567,6 +569,8 @@ class Interpreter:
             details["item"] = item
         self._emit_of(instance, kind, **details)
         self.used.add(record)
+        attempt = ended.attempt
+        self.work.add(attempt.node, attempt.map_index, attempt.number, record, attempt)
         instance.take(ended)
 
     def _emit(self, event: Event) -> None:

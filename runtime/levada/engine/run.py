@@ -9,8 +9,9 @@ import sys
 import time
 from contextlib import suppress
 
-from levada import environment, expressions, git, records, run_process, sources, values
+from levada import environment, expressions, git, index_log, records, run_process, sources, values
 from levada.failures import of_expression as describe
+from levada.index_log import RunWork
 from levada.program_modules import ProgramModules
 from levada.project import Project
 from levada.redaction import redact_error, redact_json, secret_variables, secrets_in_request
@@ -337,6 +338,7 @@ class Run:
         }
         folder = records.run_path(self._plan["pipeline"], document["run_id"])
         if self._store.write_once(f"{folder}/run.json", records.document(document)):
+            index_log.write_started(self._store, document)
             return document["run_id"]
         if run_id is None:
             return self._register(None, trigger)
@@ -355,7 +357,7 @@ class Run:
             outcome.status = "cancelled"
         outcome.steps = summarise(interpreter.nodes.calls(), interpreter.skipped)
         outcome.resources = interpreter.used.as_json()
-        self._write_outcome(outcome)
+        self._write_outcome(outcome, interpreter.work)
         return outcome
 
     def _new_outcome(self, run_id: str) -> Outcome:
@@ -364,14 +366,14 @@ class Run:
         outcome.secrets = self._hidden
         return outcome
 
-    def _write_outcome(self, outcome: Outcome) -> None:
+    def _write_outcome(self, outcome: Outcome, work: RunWork) -> None:
         outcome.error = redact_error(outcome.error, outcome.secrets)
         finished = max(time.time_ns(), self._started)  # somebody may have set the clock back
         outcome.finished = records.timestamp(finished)
         outcome.seconds = (finished - self._started) / 1e9
-        self._store.write_once(
-            f"{outcome.folder}/outcome.json", records.document(outcome.document())
-        )
+        document = outcome.document()
+        self._store.write_once(f"{outcome.folder}/outcome.json", records.document(document))
+        index_log.write_ended(self._store, document, work)
 
     def _write_crash(self, run_id: str, error: BaseException) -> None:
         """Write the outcome of a run that the engine itself could not bring to its end."""
@@ -380,7 +382,7 @@ class Run:
         outcome.status = "cancelled" if is_interrupt else "failed"
         outcome.error = _of_run(describe(error))
         with suppress(StoreError):  # that may be what it is about
-            self._write_outcome(outcome)
+            self._write_outcome(outcome, RunWork())
 
     def _return(self, interpreter: Interpreter, outcome: Outcome) -> None:
         result = self._plan["result"]

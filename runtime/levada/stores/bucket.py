@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 _PART, _MOST_PARTS = 8 << 20, 10_000
 #: Parts that are on their way at once: with them an upload holds 32 MiB.
 _AT_ONCE = 4
+#: Documents that are read at once, and how many are read before the first of them is used.
+_READS_AT_ONCE, _READS_AHEAD = 32, 1024
 #: Seconds before a request that creates or swaps a document is sent again.
 _PAUSES = (0.1, 0.3, 1.0, 3.0, 6.0, 12.0)
 
@@ -419,6 +421,44 @@ class BucketStore(Store):
             raise Failure(error.__cause__ or error).in_words(self.url, tried) from None
         found = [*listed["common_prefixes"], *(each["path"] for each in listed["objects"])]
         return sorted({name for each in found if (name := _last(each, path))})
+
+    def list_after(self, path: str, name: str) -> Names:
+        """List the names in a folder that come after ``name``, sorted by code points.
+
+        The service skips what comes before. Below a folder that has folders, all is listed.
+        """
+        import obstore
+
+        prefix = _checked(path)
+
+        def listed(made: ObjectStore) -> Iterator[Any]:
+            return iter(obstore.list(made, prefix, offset=f"{prefix}/{name}", chunk_size=1000))
+
+        tried = f"list {path}"
+        pages = self._asked(tried, listed, retries=True)
+        found = set()
+        while (page := self._asked(tried, lambda _: next(pages, None), retries=True)) is not None:
+            found |= {_last(each["path"], path).partition("/")[0] for each in page}
+        return sorted(each for each in found if each > name)
+
+    def read_each(self, paths: Names) -> Iterator[bytes | None]:
+        """Yield the documents of these paths, in their order; None for one that is not there."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        def read(path: str) -> bytes | None:
+            try:
+                return self.read(path)
+            except FileNotFoundError:
+                return None
+
+        if len(paths) < 2:
+            yield from map(read, paths)
+            return
+        self._client()  # made once, before the threads
+        with ThreadPoolExecutor(min(_READS_AT_ONCE, len(paths))) as threads:
+            # Not all at once: what has been read waits in memory.
+            for first in range(0, len(paths), _READS_AHEAD):
+                yield from threads.map(read, paths[first : first + _READS_AHEAD])
 
     def walk(self, path: str = "") -> Iterator[tuple[str, int]]:
         """Yield the path and the size in bytes of all that is below a folder, in any order."""

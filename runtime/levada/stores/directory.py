@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _TEMPORARY = "tmp"
 #: What only a store in a folder has.
 _OWN_FILES = (".gitignore", ".swap.lock")
+#: Nanoseconds within which two changes of a folder may have one time: FAT's clock is the coarsest.
+_CLOCK_STEP = 2_500_000_000
 _STALE = 86_400.0  # seconds after which a temporary file has no writer any more
 # What opening a path says if no regular file that may be read is there.
 _NO_FILE = (
@@ -52,14 +54,12 @@ _NO_LINKS = (
 class DirectoryStore(Store):
     """A store in a local folder, or in one that is mounted."""
 
-    __slots__ = ("_moved", "_prepared", "root", "url")
+    __slots__ = ("_prepared", "root", "url")
 
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(root)
         self.url = "file://" + _quote_path(self.root)
         self._prepared = 0
-        #: what was moved away, and nobody has been told of yet
-        self._moved: list[str] = []
         self._check()
 
     def local_folders(self) -> list[str]:
@@ -260,16 +260,11 @@ class DirectoryStore(Store):
         target = self._temporary_path()
         with suppress(FileNotFoundError):  # Another process may move it too.
             os.rename(path, target)
-            self._moved.append(
+            self.warn(
                 f"{name} is not what Levada wrote there; it was moved to {target},"
                 " and will be removed in a day"
             )
             os.utime(target, follow_symlinks=False)  # the day begins now
-
-    def take_warnings(self) -> list[str]:
-        """Return what was moved away since the last call, a sentence for each thing."""
-        moved, self._moved = self._moved, []
-        return moved
 
     def read(self, path: str) -> bytes:
         """Read a document. Raises FileNotFoundError, also for what Levada did not write there: a
@@ -293,6 +288,19 @@ class DirectoryStore(Store):
             return []
         except OSError as error:
             raise self.local_error(error) from error
+
+    def folder_tag(self, path: str) -> str | None:
+        """Return the time at which a name in a folder was last added or removed.
+
+        None for a time that has just been: what comes next may get the same one.
+        """
+        from time import time_ns
+
+        try:
+            changed = os.stat(self._document(path)).st_mtime_ns
+        except OSError:
+            return None
+        return str(changed) if 0 <= changed <= time_ns() - _CLOCK_STEP else None
 
     def walk(self, path: str = "") -> Iterator[tuple[str, int]]:
         """Yield the path and the size in bytes of all that is below a folder, in any order.
