@@ -120,8 +120,20 @@ class Step:
 
     @property
     def label(self) -> str:
-        """The step as people call it: ``train``, ``sub.fit[0.3]``."""
+        """The step by its iteration: ``train``, ``sub.fit[0.3]``."""
         return node_label(self.node, self.map_index)
+
+    @property
+    def item(self) -> str | None:
+        """The item of the loops around it, for people: ``lr=0.1, depth=4``; None outside."""
+        said: Any = self.record if self.record is not None else self._end
+        label = said.get("label") if said is not None else None
+        return label if isinstance(label, str) and label else None
+
+    @property
+    def name(self) -> str:
+        """The step by the item of its loops, ``fit[lr=0.1]``, else as `label` has it."""
+        return f"{self.node}[{self.item}]" if self.item and self.map_index else self.label
 
     @property
     def last(self) -> Attempt | None:
@@ -333,6 +345,15 @@ class Run:
     def params(self) -> Mapping[str, object]:
         """Its parameters, as they are shown."""
         return self.document["parameters"]["display"] if self.document is not None else {}
+
+    @property
+    def metrics(self) -> dict[str, float | str]:
+        """The last value of each metric by ``<node>.<metric>``: of a loop that of the last item."""
+        found: dict[str, float | str] = {}
+        for step in self.steps:
+            for name, entry in step.metrics.items():
+                found[f"{step.node}.{name}"] = entry["value"]
+        return dict(sorted(found.items()))
 
     @property
     def problems(self) -> list[str]:

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 SCHEMA = "levada.cache/2"
 _CLOCKS_DIFFER = 300.0  # seconds by which the clocks of machines may differ
 _MOST_ENTRIES = 16  # of one key that are looked at, the newest first
-_MOST_RUNS = 50  # earlier runs that an explanation looks at
+MOST_RUNS = 50  # earlier runs that an explanation looks at
+NO_EARLIER_RUN: Reason = {"part": "run", "text": "there is no earlier run of this node"}
 
 
 class Lookup:
@@ -265,11 +266,14 @@ def context_reads(request: StepRequest, fields: list[str]) -> dict[str, str]:
     return {name: digest_of(canonical(given[name])) for name in kept}
 
 
-def explain(record: Record, store: Store) -> list[Reason]:
+def explain(
+    record: Record, store: Store, earlier_runs: Iterable[str] | None = None
+) -> list[Reason]:
     """Say why the attempt of a record hit or missed the cache, most telling reason first.
 
     Each reason has ``part`` (code, environment, inputs, …) and ``text``; what changed since the
-    nearest earlier run of the same node has ``before`` and ``after`` also.
+    nearest earlier run of the same node has ``before`` and ``after`` also. ``earlier_runs`` are the
+    ids of the runs to look at, the nearest first; without it the store is asked which there are.
     """
     cache = record["cache"]
     if cache is None:
@@ -280,9 +284,9 @@ def explain(record: Record, store: Store) -> list[Reason]:
         return [{"part": "cache", "text": text}]
     if cache.get("reasons"):
         return cache["reasons"]
-    earlier = _nearest(record, store)
+    earlier = _nearest(record, store, earlier_runs)
     if earlier is None:
-        return [{"part": "run", "text": "there is no earlier run of this node"}]
+        return [NO_EARLIER_RUN]
     changes = _changes(earlier, record)
     if not changes and earlier["status"] != records.SUCCEEDED:
         return [{"part": "run", "text": f"the run before ({earlier['run_id']}) did not succeed"}]
@@ -380,14 +384,18 @@ def _span(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-def _nearest(record: Record, store: Store) -> Record | None:
+def _nearest(record: Record, store: Store, earlier_runs: Iterable[str] | None) -> Record | None:
     """Find the last record of the same node in an earlier run."""
     pipeline, node, map_index = record["pipeline"], record["node"], record["map_index"]
-    for run_id in records.earlier_runs(store, pipeline, record["run_id"], _MOST_RUNS):
+    if earlier_runs is None:
+        earlier_runs = records.earlier_runs(store, pipeline, record["run_id"], MOST_RUNS)
+    for run_id in earlier_runs:
         for attempt in reversed(records.attempts(store, pipeline, run_id, node, map_index)):
             path = records.attempt_path(pipeline, run_id, node, map_index, attempt)
             found: Record | None = records.read_record(store, path)
-            if found is not None and found.get("cache"):
+            if found is None or not found.get("cache"):
+                continue
+            if found["started"] <= record["started"]:
                 return found
     return None
 

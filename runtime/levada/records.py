@@ -242,10 +242,14 @@ def latest_success(
 
 
 def earlier_runs(store: Store, pipeline: str, run_id: str, limit: int) -> Iterator[str]:
-    """Name other runs of the pipeline, the latest first as far as their ids sort by time."""
+    """Name other runs of the pipeline, as far as their ids sort by time: the nearest earlier first.
+
+    Runs after this one come after those.
+    """
     names = [unquote_name(name) for name in store.list(f"runs/{quote_name(pipeline)}")]
-    others = [name for name in reversed(names) if name != run_id]
-    yield from others[:limit]
+    before = [name for name in reversed(names) if name < run_id]
+    after = [name for name in reversed(names) if name > run_id]
+    yield from (before + after)[:limit]
 
 
 def _compact(value: object) -> str:
