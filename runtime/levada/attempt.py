@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         MetricEntry,
         MetricValue,
         OfContainer,
+        OfItem,
         OutputEntry,
         Record,
         ResourcesUsed,
@@ -222,6 +223,7 @@ class Attempt:
         request = self.request
         finished = max(time_ns(), self.started)  # somebody may have set the clock back
         given: Any = request  # parts of the record, in JSON from an engine
+        label: OfItem = {"label": request.label} if request.label else {}
         own: OfContainer = {} if request.container is None else {"container": given.container}
         record: Record = {
             "schema": records.RECORD_SCHEMA,
@@ -229,6 +231,7 @@ class Attempt:
             "run_id": request.run_id,
             "node": request.node,
             "map_index": request.map_index,
+            **label,
             "attempt": request.attempt,
             "step": request.key,
             "status": status,
@@ -308,6 +311,8 @@ class Attempt:
 def _mask(record: Record, secrets: list[str]) -> None:
     """Replace secrets in all fields of a record whose text is not Levada's own."""
     record["error"] = redact_error(record["error"], secrets)
+    if "label" in record:
+        record["label"] = redact_text(record["label"], secrets)
     record["parameters"] = redact_json(record["parameters"], secrets)
     # The names of inputs and outputs are those in the source, by which programs find them.
     record["inputs"] = {n: redact_json(each, secrets) for n, each in record["inputs"].items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import islice
 from time import time_ns
 
 from levada import (
@@ -170,9 +171,9 @@ class Command:
     def _items(self) -> int:
         pipeline, run_id, node, outer = self.place
         self._mapped_before = records.map_indexes(self.store, pipeline, run_id, node)
-        found = list(self._iterations(self.scope(), len(outer), outer, ""))
-        items = [{"index": index, "label": label} for index, label in found]
-        self.answer = redact_json(items, self.secrets.values())
+        scope, again = self._here()
+        found = list(self._iterations(scope, len(outer), outer, is_repeated=again))
+        self.answer = [{"index": index, "label": label} for index, label in found]
         self._note_success(len(found))
         return DONE
 
@@ -211,8 +212,10 @@ class Command:
 
     def step_request(self) -> runner.StepRequest:
         """Return the request with its inputs computed: what the attempt of the step is given."""
-        scope, given = self.scope(), self.request
+        scope, is_repeated = self._here()
+        given = self.request
         request = self._attempt_request(self._step_json())
+        request.label = self._label(scope, given.map_index, is_repeated=is_repeated)
         inputs = {
             name: given.inputs[name] if name in given.inputs else expressions.tree(text, scope)
             for name, text in {**dict.fromkeys(given.inputs, ""), **given.sources}.items()
@@ -311,20 +314,44 @@ class Command:
         loops = self.request.loops if loops is None else loops
         for loop, wanted in zip(loops, self.request.map_index, strict=False):
             found = expressions.iterations(loop.target, loop.items, loop.where, scope)
-            for index, variables in enumerate(found):
-                if index == wanted:
-                    scope = scope.within(variables)
-                    break
-            else:
+            variables = next(islice(found, wanted, None), None)
+            if variables is None:
                 raise UsageError(f"`{loop.target} in {loop.items}` has no item {wanted}")
+            scope = scope.within(variables)
         return scope
 
+    def _here(self) -> tuple[Scope, bool]:
+        """Return the scope of this iteration, and whether another one has the same label."""
+        scope, is_repeated = self._new_scope(), False
+        for loop, wanted in zip(self.request.loops, self.request.map_index, strict=False):
+            found = list(expressions.iterations(loop.target, loop.items, loop.where, scope))
+            if wanted >= len(found):
+                raise UsageError(f"`{loop.target} in {loop.items}` has no item {wanted}")
+            is_repeated = is_repeated or item_labels.repeated(found)[wanted]
+            scope = scope.within(found[wanted])
+        return scope, is_repeated
+
+    def _label(self, scope: Scope, index: tuple[int, ...], *, is_repeated: bool) -> str:
+        own = index if is_repeated else ()
+        return item_labels.label(scope.variables, self.store, self.secrets.values(), own)
+
+    def _known_label(self) -> str:
+        """Return the label of this iteration, if nothing that it takes has failed."""
+        if not self.request.map_index:
+            return ""
+        try:
+            scope, is_repeated = self._here()
+            return self._label(scope, self.request.map_index, is_repeated=is_repeated)
+        except Exception:  # noqa: BLE001  the record is of what failed first
+            return ""
+
     def _iterations(
-        self, scope: Scope, depth: int, index: tuple[int, ...], label: str
+        self, scope: Scope, depth: int, index: tuple[int, ...], *, is_repeated: bool
     ) -> Iterator[tuple[str, str]]:
         """Give the index path and the label of each innermost iteration, in order."""
         if depth == len(self.request.loops):
-            yield ".".join(map(str, index)), label[: item_labels.LONGEST]
+            label = self._label(scope, index, is_repeated=is_repeated)
+            yield ".".join(map(str, index)), label
             return
         loop = self.request.loops[depth]
         is_last = depth + 1 == len(self.request.loops)
@@ -335,12 +362,13 @@ class Command:
                 self._evaluate_checks(scope)
             return list(expressions.iterations(loop.target, loop.items, loop.where, scope))
 
-        for number, variables in enumerate(self._of_item(listed, index, is_own)):
+        found = self._of_item(listed, index, is_own)
+        repeated = item_labels.repeated(found)
+        for number, variables in enumerate(found):
             inner, path = scope.within(variables), (*index, number)
             if all(self._stays(loop, n, inner, path, is_last) for n in range(len(loop.only))):
-                text = item_labels.label(variables, self.store)
-                joined = f"{label},{text}" if label else text
-                yield from self._iterations(inner, depth + 1, path, joined)
+                again = is_repeated or repeated[number]
+                yield from self._iterations(inner, depth + 1, path, is_repeated=again)
 
     def _stays(
         self, loop: Loop, n: int, scope: Scope, path: tuple[int, ...], is_last: bool
@@ -394,6 +422,8 @@ class Command:
 
     def _record_failure(self, error: ErrorPart, item: tuple[int, ...] | None = None) -> int:
         attempt = Attempt(self._attempt_request(self._task_json(), item), self.store)
+        if item is None:
+            attempt.request.label = self._known_label()
         attempt.error = dict(error)
         cancelled = attempt.error["kind"] == "cancelled"
         attempt.error["permanent"] = not cancelled

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     #: The iteration of each loop around a node, outermost first; None outside of loops.
     MapIndex: TypeAlias = "list[int] | None"
 
+    class OfItem(TypedDict):
+        """What is said of a node in a loop only."""
+
+        label: NotRequired[str]  #: the item, for people: ``lr=0.1, depth=4``
+
     class ArtifactJson(TypedDict):
         """A stored value (`levada.artifact.Artifact`)."""
 
@@ -49,7 +54,7 @@ if TYPE_CHECKING:
         permanent: bool  #: another attempt would end in the same way
         kind: ErrorKind
 
-    class RunPlace(TypedDict):
+    class RunPlace(OfItem):
         """Where a run failed."""
 
         node: str | None  #: None outside of all nodes
@@ -220,7 +225,7 @@ if TYPE_CHECKING:
 
         container: ContainerPart
 
-    class Record(OfContainer):
+    class Record(OfContainer, OfItem):
         """What one attempt of one step did: ``levada.record/1``."""
 
         schema: str
@@ -361,7 +366,7 @@ if TYPE_CHECKING:
         tags: dict[str, str | None]
         note: str
 
-    class StepEnd(TypedDict):
+    class StepEnd(OfItem):
         """What one call of a run came to, in one iteration."""
 
         node: str

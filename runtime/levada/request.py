@@ -36,6 +36,7 @@ class StepRequest:
     ``environment`` describes what the step runs in (see ``levada.environment``) where that is not
     the process that has the request. ``spool`` is the folder of this machine that the log is
     written in where the store is elsewhere, if somebody reads it there; else one is made.
+    ``label`` is what people call the item of a loop (`levada.item_labels`).
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class StepRequest:
         "environment",
         "git",
         "inputs",
+        "label",
         "map_index",
         "node",
         "parameters",
@@ -80,6 +82,7 @@ class StepRequest:
         environment: EnvironmentPart | None = None,
         secrets: list[str] | None = None,
         spool: str | None = None,
+        label: str | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.run_id = run_id
@@ -99,6 +102,7 @@ class StepRequest:
         self.environment = environment
         self.secrets = secrets or []
         self.spool = spool
+        self.label = label
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> StepRequest:

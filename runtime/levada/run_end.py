@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from levada.record_types import OutcomeDocument, Record, RunDocument, RunError
+    from levada.record_types import OfItem, OutcomeDocument, Record, RunDocument, RunError
     from levada.store import Store
     from levada.trees.tree_types import Tree
 
@@ -45,10 +45,12 @@ def write_failure(store: Store, run: RunDocument, record: Record) -> None:
         return
     place = (record["node"], record["map_index"], record["attempt"])
     folder = records.attempt_path(run["pipeline"], run["run_id"], *place)
+    label: OfItem = {"label": record["label"]} if "label" in record else {}
     error: RunError = {
         **record["error"],
         "node": record["node"],
         "map_index": record["map_index"],
+        **label,
         "record": records.record_path(folder),
         "context": None,
     }

@@ -82,6 +82,7 @@ if TYPE_CHECKING:
         warnings: list[str]
         looked_up: dict[str, Any] | None
         spool: str | None
+        label: str | None
 
     #: Whether a value has the form of a field, and that form in words.
     Form: TypeAlias = tuple[Callable[[object], bool], str]
@@ -213,9 +214,10 @@ FIELDS: dict[str, Form] = {
     "warnings": STRINGS,
     "looked_up": OBJECT,
     "spool": NAME,
+    "label": STRING,
 }
 #: Fields that only the computed form has.
-COMPUTED = ("parameters", "git", "environment", "warnings", "looked_up", "spool")
+COMPUTED = ("parameters", "git", "environment", "warnings", "looked_up", "spool", "label")
 #: Fields without which a task cannot be done.
 _NEEDED = {
     "step": ("pipeline", "run_id", "node", "step"),

@@ -12,7 +12,9 @@ from levada.store import Store, open_store
 from levada_cli.commands.recorded import Recorded
 from levada_cli.commands.remote import Place
 from levada_compiler import targets
-from levada_compiler.client import Run
+from levada_compiler.client import Run, StepState
+
+from tests.runtime.test_command import Engine
 
 RUN = Run("flow", "r")
 
@@ -50,6 +52,20 @@ def test_an_output_that_is_damaged(tmp_path: Path, capsys: pytest.CaptureFixture
     ended(open_store(str(tmp_path / "store")), {"$artifact": {}})
     assert recorded("store", tmp_path).outputs() is None
     assert "warning: the store cannot be read from here" in capsys.readouterr().err
+
+
+def test_items_are_called_as_their_records_say(tmp_path: Path) -> None:
+    task = {"pipeline": "flow", "sources": {"x": "x"}, "loops": [{"for": "x in [5, 6]"}]}
+    place = {"LEVADA_RUN_ID": "r", "LEVADA_MAP_INDEX": "1", "LEVADA_TRY": "2"}
+    Engine(tmp_path / "store").step("double", node="train", **task, **place)
+    steps = [
+        StepState("train", "succeeded", (1,), attempt=2),
+        StepState("train", "running", (0,), attempt=1),
+        StepState("train", "succeeded", (2,), "x=9", attempt=1),
+        StepState("one", "succeeded", attempt=1),
+    ]
+    found = recorded("store", tmp_path).labelled(steps)
+    assert [step.label for step in found] == ["x=6", "", "x=9", ""]
 
 
 def test_a_bucket_whose_client_is_not_installed(

@@ -58,6 +58,37 @@ def test_a_job_of_several_says_which(keys: list[jobs.Key]) -> None:
     assert jobs.ITEMS not in job["spec"]["template"]["metadata"]["annotations"]
 
 
+def test_a_job_says_what_people_call_its_item() -> None:
+    one = jobs.manifest(TEMPLATE, OWNER, ("train", (2,), 1), "sha256:0", "depth=4")
+    assert one["metadata"]["annotations"]["levada.dev/label"] == "depth=4"
+    assert jobs.labels_of(one) == ["depth=4"]
+    plain = jobs.manifest(TEMPLATE, OWNER, ("train", (), 1), "sha256:0")
+    assert "levada.dev/label" not in plain["metadata"]["annotations"]
+    assert jobs.labels_of(plain) == [""]
+
+
+def test_a_job_of_several_says_what_people_call_them() -> None:
+    keys = [("train", (i,), 1) for i in range(3)]
+    labels = ["depth=4", "", "name=é"]
+    job = jobs.indexed(TEMPLATE, OWNER, "many", keys, "sha256:0", labels)
+    assert jobs.labels_of(job) == labels
+
+
+def test_labels_that_are_too_long_for_an_annotation_are_left_out() -> None:
+    keys = [("train", (i,), 1) for i in range(1000)]
+    job = jobs.indexed(TEMPLATE, OWNER, "many", keys, "sha256:0", ["x" * 80] * 1000)
+    assert jobs.LABELS not in job["metadata"]["annotations"]
+    assert jobs.labels_of(job) == [""] * 1000
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[" * 100_000, '{"a": 1}', '["one"]', "[1, 2]"])
+def test_labels_that_somebody_changed_are_none(text: str) -> None:
+    keys = [("train", (0,), 1), ("train", (1,), 1)]
+    job = jobs.indexed(TEMPLATE, OWNER, "many", keys, "sha256:0", ["a", "b"])
+    job["metadata"]["annotations"][jobs.LABELS] = text
+    assert jobs.labels_of(job) == ["", ""]
+
+
 @given(KEYS)
 def test_a_job_of_one_says_which(key: jobs.Key) -> None:
     assert jobs.keys_of(jobs.manifest(TEMPLATE, OWNER, key, "sha256:0")) == [key]

@@ -188,6 +188,17 @@ class TestOtherNodes:
         assert engine.step("add", sources={"xs": collected})["return"] == 20
         assert engine.step("add", sources={"xs": "double"}, node="add_all")["return"] == 20
 
+    def test_a_record_says_what_people_call_the_item(self, engine):
+        loop = {"loops": [{"for": "x in [5, 6, 5]"}, {"for": "y in [0.5]"}]}
+        for index in ("1.0", "2.0"):
+            engine.step("double", sources={"x": "x"}, **loop, LEVADA_MAP_INDEX=index)
+        assert engine.record("double/[1.0]")["label"] == "x=6, y=0.5"
+        assert engine.record("double/[2.0]")["label"] == "x=5, y=0.5 #2.0"
+        engine.step("fails", sources={"x": "x"}, **loop, LEVADA_MAP_INDEX="1.0", code=1)
+        assert engine.record("fails/[1.0]")["label"] == "x=6, y=0.5"
+        engine.step("double", sources={"x": "1 / 0"}, **loop, LEVADA_MAP_INDEX="0.0", code=65)
+        assert engine.record("double/[0.0]")["label"] == "x=5, y=0.5 #0.0"
+
     def test_nested_loops(self, engine):
         loops = {"loops": [{"for": "x in [1, 2]"}, {"for": "y in range(x)"}]}
         for index in ("0.0", "1.0", "1.1"):
@@ -291,7 +302,7 @@ class TestModes:
                 {"for": "y in 'ab'", "if": ["y != 'a'"]},
             ]
         }
-        assert engine.mode("items", **words) == [{"index": "1.1", "label": "x=2,y=b"}]
+        assert engine.mode("items", **words) == [{"index": "1.1", "label": "x=2, y=b"}]
 
     def test_an_item_that_cannot_be_decided_fails_alone(self, engine):
         words = {"loops": [{"for": "x in [1, None, 3]", "if": ["x > 2"]}], "fail_items": True}
@@ -307,7 +318,7 @@ class TestModes:
 
     def test_an_inner_loop_fails_for_its_outer_item(self, engine):
         words = {"loops": [{"for": "x in [None, [5]]"}, {"for": "y in x"}], "fail_items": True}
-        assert engine.mode("items", **words) == [{"index": "1.0", "label": "x=[5],y=5"}]
+        assert engine.mode("items", **words) == [{"index": "1.0", "label": "x=[5], y=5"}]
         assert engine.record("if_1/[0]")["status"] == "failed"
 
     def test_an_item_that_can_be_decided_now_has_not_failed(self, engine):

@@ -20,6 +20,7 @@ from levada_compiler.client import (
     RunState,
     StepState,
 )
+from levada_compiler.slotted import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -117,14 +118,16 @@ def _steps(
     jobs: Sequence[Object], pods: Mapping[Place, Object], *, is_over: bool
 ) -> Iterator[StepState]:
     """The last attempt of each node and iteration, in the order in which they were started."""
-    last: dict[tuple[str, tuple[int, ...]], tuple[int, Object, int]] = {}
+    last: dict[tuple[str, tuple[int, ...]], tuple[int, Object, int, str]] = {}
     for job in sorted(jobs, key=_created):
-        for at, (node, index, number) in enumerate(driver_jobs.keys_of(job)):
+        attempts = zip(driver_jobs.keys_of(job), driver_jobs.labels_of(job), strict=True)
+        for at, ((node, index, number), label) in enumerate(attempts):
             if number >= last.get((node, index), (0,))[0]:
-                last[node, index] = number, job, at
-    for (node, index), (number, job, at) in last.items():
-        key = (node, index, number)
-        yield _step(key, job, at, pods.get((job["metadata"]["name"], at)), is_over=is_over)
+                last[node, index] = number, job, at, label
+    for (node, index), (number, job, at, label) in last.items():
+        pod = pods.get((job["metadata"]["name"], at))
+        step = _step((node, index, number), job, at, pod, is_over=is_over)
+        yield replace(step, label=label if index else "")
 
 
 def _step(
@@ -182,11 +185,12 @@ def _may_retry(pod: Object | None) -> bool:
 def _without_job(
     said: Object, known: set[tuple[str, tuple[int, ...] | None]]
 ) -> Iterator[StepState]:
-    for node, index, status in said.get("without_job") or ():
+    for node, index, status, *label in said.get("without_job") or ():
         place = tuple(index) or None
         if (node, place) not in known:
             is_cached = status == "cached"
-            yield StepState(node, SUCCEEDED if is_cached else SKIPPED, place, cached=is_cached)
+            status = SUCCEEDED if is_cached else SKIPPED
+            yield StepState(node, status, place, (label or [""])[0], cached=is_cached)
 
 
 def _seconds(pod: Object | None) -> float | None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run is over.")
 @console.examples(
     "levada logs airflow@prod:churn/levada-20260101-060000",
-    "levada logs airflow@prod:churn/levada-20260101-060000 train[2] --attempt 1",
+    "levada logs airflow@prod:churn/levada-20260101-060000 'train[depth=4]' --attempt 1",
     "levada logs airflow@prod:churn/levada-20260101-060000 --follow",
 )
 def command(
@@ -49,8 +49,8 @@ def command(
 ) -> int:
     """Show what the steps of a run wrote.
 
-    STEP is the name of one: `train`, or `train[2]` in a loop. Without it, those of all steps that
-    have started.
+    STEP is the name of one: `train`, or in a loop `train[depth=4]`, by the item, or `train[2]`, by
+    its index. Without it, those of all steps that have started.
     """
 
     def work() -> int:
@@ -60,7 +60,7 @@ def command(
                 raise UsageError("--follow shows the last attempt; leave out --attempt")
             Watch(client, found, Recorded(place, found), _printer(step), logs=True).follow()
             return 0
-        steps = _chosen(client.status(found).steps, step)
+        steps = _chosen(Recorded(place, found).labelled(client.status(found).steps), step)
         for each in steps:
             _print(client, found, each, attempt, alone=len(steps) == 1 and step is not None)
         return 0
@@ -73,7 +73,7 @@ def _chosen(steps: Sequence[StepState], name: str | None) -> list[StepState]:
     if name is None:
         return [step for step in steps if step.attempt and not step.is_control]
     by_label = results.labels(steps)
-    found = [by_label[name]] if name in by_label else [s for s in steps if s.node == name]
+    found = by_label.get(name) or [step for step in steps if step.node == name]
     if not found:
         hint = configuration.near(name, by_label)
         raise UsageError(f"the run has no step `{name}`; {hint}")
@@ -91,9 +91,9 @@ def _print(client: Client, run: Run, step: StepState, attempt: int | None, *, al
 
 def _printer(name: str | None) -> Callable[[Event], None]:
     def show(event: Event) -> None:
-        if event.kind == events.LOG and name in (None, event.label, event.node):
+        if event.kind == events.LOG and name in (None, event.label, event.name, event.node):
             for line in event.details["text"].split("\n"):
-                sys.stdout.write(f"{one_line(event.label)} | {_shown(line)}\n")
+                sys.stdout.write(f"{one_line(event.name)} | {_shown(line)}\n")
             sys.stdout.flush()
 
     return show

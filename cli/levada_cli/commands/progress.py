@@ -39,7 +39,6 @@ class Progress:
         """``explain`` gives a sentence on why a step was or was not cached."""
         self.metrics: dict[str, dict[str, Any]] = {}
         self._names: dict[str, str] = {}
-        self._taken_names: set[str] = set()
         self._stream = stream
         self._paint = colours.paint
         self._has_colours = colours.enabled
@@ -77,25 +76,14 @@ class Progress:
             if self._live:
                 self._draw()
 
-    def name(self, label: str) -> str:
-        """Return what people call a step: an item of a loop by its variables, ``fit[depth=4]``.
-
-        >>> progress.name("fit[1]")
-        'fit[depth=4]'
-        """
-        return self._names.get(label, label)
-
     # ------------------------------------------------------------------------ events
 
     def _name(self, event: Event) -> str:
+        """What people call its step: an item of a loop by its variables, ``fit[depth=4]``."""
         label: str = event.label
-        item = event.details.get("item")
-        if item and label not in self._names:
-            name = f"{event.node}[{item}]"
-            # Two items with the same variables keep their numbers.
-            self._names[label] = label if name in self._taken_names else name
-            self._taken_names.add(name)
-        return self.name(label)
+        if event.details.get("item"):
+            self._names[label] = event.name
+        return self._names.get(label, label)  # not every event says the item
 
     def _on_run_started(self, event: Event) -> None:
         details = event.details
@@ -104,14 +92,14 @@ class Progress:
 
     def _on_node_started(self, event: Event) -> None:
         name = self._name(event)
-        self._running[name] = event.time
+        self._running[event.label] = event.time
         if not self._live:
             again = f" (attempt {event.attempt})" if (event.attempt or 1) > 1 else ""
             self._line("dim", "start", name, again)
 
     def _on_node_finished(self, event: Event) -> None:
         self._counts["done"] += 1
-        self._running.pop(self._name(event), None)
+        self._running.pop(event.label, None)
         self._note_metrics(event)
         shown = " ".join(f"{name}={short(v)}" for name, v in self._metrics(event).items())
         name = self._name(event)
@@ -127,7 +115,7 @@ class Progress:
         self._why(event)
 
     def _on_attempt_failed(self, event: Event) -> None:
-        self._running.pop(self._name(event), None)
+        self._running.pop(event.label, None)
         error: Mapping[str, object] = event.details.get("error") or {}
         self._line(
             "error", "failed", self._name(event), f"  {seconds(event.details)}  {headline(error)}"
@@ -143,7 +131,7 @@ class Progress:
 
     def _on_node_failed(self, event: Event) -> None:
         self._counts["failed"] += 1
-        self._running.pop(self._name(event), None)
+        self._running.pop(event.label, None)
         if event.attempt is None:  # a condition or the items of a loop: no attempt said so
             self._line(
                 "error", "failed", self._name(event), f"  {headline(event.details['error'] or {})}"
@@ -178,7 +166,7 @@ class Progress:
     def _note_metrics(self, event: Event) -> None:
         found = self._metrics(event)
         if found:
-            self.metrics[event.label] = found
+            self.metrics[self._name(event)] = found
 
     def _metrics(self, event: Event) -> dict[str, Any]:
         """The last value of each metric of a node."""
@@ -235,7 +223,8 @@ class Progress:
         self._drawn = len(lines)
 
     def _first(self) -> list[tuple[str, float]]:
-        return list(self._running.items())[:MOST_RUNNING]
+        first = list(self._running.items())[:MOST_RUNNING]
+        return [(self._names.get(label, label), since) for label, since in first]
 
 
 def log_line(line: str, *, colours: bool = False) -> str:

@@ -16,13 +16,17 @@ from levada_compiler.slotted import replace
 from . import stores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from levada.record_types import MetricValue
     from levada.store import Store
     from levada_compiler.client import Run, StepState
 
     from .remote import Place
+
+
+#: Records that are read at once.
+_READERS = 16
 
 
 class Recorded:
@@ -71,7 +75,29 @@ class Recorded:
             step,
             cached=step.status == "succeeded" and bool((record.get("cache") or {}).get("hit")),
             reason=reason if step.status in ("failed", "retrying") else step.reason,
+            label=step.label or (str(record.get("label") or "") if step.map_index else ""),
         )
+
+    def labelled(self, steps: Sequence[StepState]) -> list[StepState]:
+        """The steps, those of loops with what their records call the items.
+
+        Some engines know an item by its index only.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        unknown = [step for step in steps if step.map_index and step.attempt and not step.label]
+        unknown = [step for step in unknown if not step.engine and not step.is_control]
+        if self._store is None or not unknown:
+            return list(steps)
+        # In a bucket each of them is a request.
+        with ThreadPoolExecutor(min(_READERS, len(unknown))) as pool:
+            found = dict(zip(map(id, unknown), pool.map(self._label, unknown), strict=True))
+        return [replace(step, label=found.get(id(step), step.label)) for step in steps]
+
+    def _label(self, step: StepState) -> str:
+        place = self._run.pipeline, self._run.run_id, step.node, step.map_index
+        record = self._document(records.record_path(records.attempt_path(*place, step.attempt)))
+        return str((record or {}).get("label") or "")
 
     def metrics(self, step: StepState) -> dict[str, Any]:
         """The last value of each metric that the step has logged so far."""

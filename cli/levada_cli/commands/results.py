@@ -76,7 +76,8 @@ class Result:
         failed = self.failed
         if failed is not None:
             index = list(failed.map_index) if failed.map_index else None
-            return {**error_of_step(failed), "node": failed.node, "map_index": index}
+            label = {"label": failed.label} if failed.label else {}
+            return {**error_of_step(failed), "node": failed.node, "map_index": index, **label}
         if self.state.status != "failed":
             return None
         return {"message": self.state.reason, "node": None, "map_index": None}
@@ -112,7 +113,10 @@ def result(place: Place, client: Client, state: RunState, recorded: Recorded) ->
     if state.status == "succeeded":
         known = recorded.outputs()
         outputs = client.outputs(state.run) if known is None else known[0]
-    steps = tuple(step if step.is_control else recorded.enriched(step) for step in state.steps)
+    steps = tuple(
+        step if step.is_control else recorded.enriched(step)
+        for step in recorded.labelled(state.steps)
+    )
     metrics = {label(step): recorded.metrics(step) for step in steps if not step.is_control}
     return Result(place, replace(state, steps=steps), outputs, metrics)
 
@@ -122,7 +126,7 @@ def _is_news(step: StepState) -> bool:
 
 
 def _row(step: StepState, metrics: Mapping[str, Any]) -> Row:
-    words = [step.label, *(f"{name} {short(value)}" for name, value in metrics.items())]
+    words = [f"{name} {short(value)}" for name, value in metrics.items()]
     words += [headline(error_of_step(step))] if step.reason else []
     return Row(
         step.node,
@@ -154,11 +158,15 @@ def _seconds(state: RunState) -> float | None:
     return round((last - first).total_seconds(), 3)
 
 
-def labels(steps: Sequence[StepState]) -> dict[str, StepState]:
-    """The steps by what people call them."""
-    return {label(step): step for step in steps}
+def labels(steps: Sequence[StepState]) -> dict[str, list[StepState]]:
+    """The steps by what people call them: by the item, ``train[depth=4]``, and by its index."""
+    found: dict[str, list[StepState]] = {}
+    for step in steps:
+        for name in {label(step): 1, node_label(step.node, step.map_index): 1}:
+            found.setdefault(name, []).append(step)
+    return found
 
 
 def label(step: StepState) -> str:
-    """``train[2]``."""
-    return node_label(step.node, step.map_index)
+    """``train[depth=4]``, or ``train[2]`` where the item is not known."""
+    return node_label(step.node, step.map_index, step.label)

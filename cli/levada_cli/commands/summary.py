@@ -46,7 +46,7 @@ def summary(outcome: Outcome, progress: Progress, colours: Palette) -> str:
     """The end of what ``levada run`` writes to stderr."""
     rows = [_row(step, progress) for step in outcome.steps]
     lines = ["", *table(rows, colours), ""] if rows else [""]
-    lines += _error(outcome.error, progress, colours)
+    lines += _error(outcome.error, colours)
     if outcome.outputs:
         lines.append(_outputs(outcome))
     head = colours.paint(_ROLES[outcome.status], outcome.status)
@@ -95,7 +95,7 @@ def _row(step: StepSummary, progress: Progress) -> Row:
         shown = headline(step.error)
     seconds = None if step.cached or not step.attempts else step.seconds
     state = state_of(step.status, step.attempts, cached=step.cached)
-    return Row(step.node, progress.name(step.label), state, seconds, shown)
+    return Row(step.node, step.label, state, seconds, shown)
 
 
 def state_of(status: str, attempts: int, *, cached: bool) -> str:
@@ -112,16 +112,16 @@ def _pad(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     return cells
 
 
-def _error(error: RunError | None, progress: Progress, colours: Palette) -> list[str]:
+def _error(error: RunError | None, colours: Palette) -> list[str]:
     """The traceback of the failure that counts, and of the one that it was handling."""
     if error is None:
         return []
-    place = one_line(progress.name(label_of(error)))
+    place = one_line(label_of(error))
     lines = [f"{colours.paint('error', 'failed')} {place}".rstrip() + f": {headline(error)}"]
     lines += [f"  {escape(line)}" for line in "\n".join(error.get("traceback") or ()).splitlines()]
     lines.append("")
     if error.get("context"):
-        lines += ["while this one was handled:", *_error(error["context"], progress, colours)]
+        lines += ["while this one was handled:", *_error(error["context"], colours)]
     return lines
 
 
@@ -129,8 +129,7 @@ def label_of(error: Mapping[str, Any]) -> str:
     """The node of a run's error, as people write it."""
     from levada.engine.events import node_label
 
-    index = error.get("map_index")
-    return node_label(error.get("node") or "", tuple(index) if index else None)
+    return node_label(error.get("node") or "", error.get("map_index"), error.get("label") or "")
 
 
 def _outputs(outcome: Outcome) -> str:

@@ -58,15 +58,15 @@ class Watch:
                 self._step(step)
         return last or self._client.status(run)
 
-    def _tell_reason(self, key: Key | None, reason: str) -> None:
+    def _tell_reason(self, key: Key | None, reason: str, label: str = "") -> None:
         """Say why something waits, whenever that is another reason."""
         if reason and self._reasons.get(key) != reason:
             self._reasons[key] = reason
-            self._show(Event(events.WAITING, *(key or ()), reason=reason))
+            self._show(Event(events.WAITING, *(key or ()), reason=reason, item=label))
 
     def _step(self, step: StepState) -> None:
         if step.status in _WAITING:
-            self._tell_reason((step.node, step.map_index), step.reason)
+            self._tell_reason((step.node, step.map_index), step.reason, step.label)
         if step.status not in _STARTED or (step.is_control and step.status != "failed"):
             return
         if step.is_control or not step.attempt:  # nothing that anybody saw starting
@@ -90,7 +90,8 @@ class Watch:
         key = (step.node, step.map_index)
         if step.status in ("failed", "cancelled") and key not in self._ended:
             self._ended[key] = step.attempt
-            self._show(Event(events.NODE_FAILED, *key, None, error=error_of_step(step)))
+            error = error_of_step(step)
+            self._show(Event(events.NODE_FAILED, *key, None, error=error, item=step.label))
 
     def _catch_up(self, step: StepState, key: Key, attempt: int) -> None:
         """An attempt that ended since the last look, with the next one already on its way."""
@@ -126,6 +127,8 @@ class Watch:
     def _tell(
         self, kind: str, state: StepState, attempt: int, **details: Unpack[EventDetails]
     ) -> None:
+        if state.label:
+            details["item"] = state.label
         self._show(Event(kind, state.node, state.map_index, attempt, **details))
 
 

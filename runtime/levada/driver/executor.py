@@ -307,9 +307,12 @@ class JobExecutor(Executor):
     def _manifest(self, job: JobOf, wanted: list[Running]) -> KubernetesObject:
         template = self._requests.template(job.keys[0][0])
         orders = self._orders(job, wanted)
+        labels = [""] * len(job.keys)
+        for place, running in job.members.items():
+            labels[place] = running.attempt.label
         if job.entry:
-            return jobs.indexed(template, self._owner, job.name, job.keys, orders)
-        return jobs.manifest(template, self._owner, job.keys[0], orders)
+            return jobs.indexed(template, self._owner, job.name, job.keys, orders, labels)
+        return jobs.manifest(template, self._owner, job.keys[0], orders, labels[0])
 
     def _orders(self, job: JobOf, wanted: list[Running]) -> str:
         """Hand the requests over; gives the digest of a blob that lists them for the Job's pods.

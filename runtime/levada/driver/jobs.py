@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from levada.hashing import sha256
@@ -18,6 +19,10 @@ NODE, MAP_INDEX, ATTEMPT = "levada.dev/node", "levada.dev/map-index", "levada.de
 #: Of an Indexed Job, the attempts that it runs, in the order of its completion indexes:
 #: ``0/1 1/1 2.3/1`` are map indexes and numbers.
 ITEMS = "levada.dev/items"
+#: What people call the item of a loop (`levada.item_labels`): of an Indexed Job a JSON list, in the
+#: order of its completion indexes, and left out where it is longer than an annotation should be.
+LABEL, LABELS = "levada.dev/label", "levada.dev/labels"
+_LONGEST_LABELS = 64 * 1024
 #: Set by Kubernetes on the pods of an Indexed Job.
 PLACE = "batch.kubernetes.io/job-completion-index"
 #: https://kueue.sigs.k8s.io/docs/tasks/run/jobs/
@@ -66,9 +71,9 @@ def indexed_name(run: str, uid: str, node: str, entry: int) -> str:
 
 
 def manifest(
-    template: KubernetesObject, owner: KubernetesObject, key: Key, orders: str
+    template: KubernetesObject, owner: KubernetesObject, key: Key, orders: str, label: str = ""
 ) -> KubernetesObject:
-    """The Job of an attempt.
+    """The Job of an attempt. ``label`` is what people call the item of a loop that it is for.
 
     ``owner`` is the driver's Job: when it goes, so do all of its run. ``orders`` is the digest of
     a blob that says what its pods run (``levada.stored_attempt``).
@@ -78,18 +83,28 @@ def manifest(
     annotations = {NODE: node, ATTEMPT: str(number)}
     if map_index:
         annotations[MAP_INDEX] = ".".join(map(str, map_index))
+    if label:
+        annotations[LABEL] = label
     own = name(metadata["name"], metadata["uid"], key)
     return _manifest(template, owner, own, annotations, orders)
 
 
 def indexed(
-    template: KubernetesObject, owner: KubernetesObject, name: str, keys: Sequence[Key], orders: str
+    template: KubernetesObject,
+    owner: KubernetesObject,
+    name: str,
+    keys: Sequence[Key],
+    orders: str,
+    labels: Sequence[str] = (),
 ) -> KubernetesObject:
     """One Job of several attempts of a node, which run side by side; each may fail by itself.
 
-    ``orders`` is as that of :func:`manifest`, in the order of ``keys``.
+    ``orders`` and ``labels`` are as those of :func:`manifest`, in the order of ``keys``.
     """
     job = _manifest(template, owner, name, {NODE: keys[0][0]}, orders)
+    text = json.dumps(list(labels), ensure_ascii=False)
+    if any(labels) and len(text.encode("utf-8", "surrogatepass")) <= _LONGEST_LABELS:
+        job["metadata"]["annotations"][LABELS] = text
     job["metadata"]["annotations"][ITEMS] = " ".join(map(_item, keys))
     del job["spec"]["backoffLimit"]
     job["spec"] |= {
@@ -112,6 +127,21 @@ def keys_of(job: KubernetesObject) -> list[Key]:
     alone = f"{annotations.get(MAP_INDEX) or ''}/{annotations.get(ATTEMPT) or 1}"
     items = (annotations.get(ITEMS) or alone).split(" ")
     return [_key(node, *item.split("/")) for item in items]
+
+
+def labels_of(job: KubernetesObject) -> list[str]:
+    """What people call the items of the attempts of a Job, by its annotations; empty if unknown."""
+    annotations = job["metadata"].get("annotations") or {}
+    count = len(keys_of(job))
+    try:
+        found = json.loads(annotations.get(LABELS) or "null")
+    except (ValueError, RecursionError):
+        found = None
+    if found is None and count == 1:
+        found = [annotations.get(LABEL) or ""]
+    if not isinstance(found, list) or len(found) != count:
+        return [""] * count
+    return [each if isinstance(each, str) else "" for each in found]
 
 
 def _key(node: str, index: str, number: str) -> Key:

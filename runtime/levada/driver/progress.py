@@ -7,6 +7,7 @@ import sys
 import time
 
 from levada.engine import events
+from levada.engine.events import node_label
 
 from . import jobs
 from .api import ApiError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from levada.engine import Event, Outcome
+    from levada.record_types import RunError
 
     from .api import Api
     from .jobs import Key
@@ -66,17 +68,20 @@ class Progress:
             word = _COUNTED[event.kind]
             self._counts[word] = self._counts.get(word, 0) + 1
         if event.kind == events.NODE_STARTED:
-            self._running[event.label] = event.attempt or 1
+            self._running[event.name] = event.attempt or 1
         elif event.node is not None:
-            self._running.pop(event.label, None)
+            self._running.pop(event.name, None)
         if event.kind in _WITHOUT_JOB and len(self._without_job) < _MOST_WITHOUT_JOB:
-            place = [event.node, list(event.map_index or ())]
-            self._without_job.append([*place, _WITHOUT_JOB[event.kind]])
+            listed: list[object] = [event.node, list(event.map_index or ())]
+            listed.append(_WITHOUT_JOB[event.kind])
+            if label := event.details.get("item"):
+                listed.append(label)
+            self._without_job.append(listed)
         if event.kind == events.RUN_FINISHED:
             self._end = _end_of(event.details["outcome"], shows_outputs=self._shows_outputs)
         _say(_line(event))
         for text in event.details.get("warnings") or ():
-            _say(f"warning: {event.label}: {text}")
+            _say(f"warning: {event.name}: {text}")
         if event.kind == events.RUN_FINISHED:
             self._tell()
 
@@ -114,20 +119,27 @@ def _end_of(outcome: Outcome, *, shows_outputs: bool) -> dict[str, object]:
     error = outcome.error
     end: dict[str, object] = {"status": outcome.status, "run_id": outcome.run_id}
     if error:
-        end["error"] = f"{error['node']}: {error['message']}"[:2000]
+        end["error"] = f"{_place(error)}: {error['message']}"[:2000]
     if not shows_outputs:
         return end
     shown = {"outputs": outcome.displayed_outputs()}
     return end | (shown if len(json.dumps(shown)) <= _LONGEST_OUTPUTS else {})
 
 
+def _place(error: RunError) -> str:
+    """Where a run failed; a failure outside of all nodes is the run's."""
+    if error["node"] is None:
+        return "the run"
+    return node_label(error["node"], error["map_index"], error.get("label", ""))
+
+
 def _line(event: Event) -> str:
     details = event.details
-    where = f"{event.label} (attempt {event.attempt})" if event.attempt else event.label
+    where = f"{event.name} (attempt {event.attempt})" if event.attempt else event.name
     if event.kind == events.RUN_FINISHED:
         outcome = details["outcome"]
         ended = outcome.error
-        why = f": {ended['node']}: {ended['message']}" if ended else ""
+        why = f": {_place(ended)}: {ended['message']}" if ended else ""
         return f"run {outcome.run_id} {outcome.status}{why}"
     if event.kind == events.CANCELLING:
         return f"the run is cancelled: {details['reason']}"

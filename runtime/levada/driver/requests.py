@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from levada.engine.run_context import RunContext
 
 
-#: The fields of a request that another driver of the run may have filled in differently.
-_LOOKED_UP = ("environment", "looked_up")
+#: The fields of a request that another driver of the run may have filled in differently. A label
+#: says less while the store cannot be read.
+_LOOKED_UP = ("environment", "looked_up", "label")
 
 
 class Requests:

@@ -196,6 +196,7 @@ class DriverRun(Run):
             on_event=progress.take,
             attend=lambda interpreter: _attend(interpreter, executor),
             clock=executor.clock,
+            secrets=None if returns_secrets(self._plan) else (),
         )
         executor.on_look = progress.look
         try:

@@ -6,12 +6,14 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Unpack
 
     from levada.engine.event_types import EventDetails
 
 RUN_STARTED = "run-started"  #: details: pipeline, run_id, parameters, record (the folder)
-NODE_STARTED = "node-started"  #: an attempt starts; details: step, item
+# Those of a node in a loop have the detail item, too: ``lr=0.1`` (`levada.item_labels`).
+NODE_STARTED = "node-started"  #: an attempt starts; details: step
 # The details of these three: record, path (of the record in the store), and of the record
 # seconds, metrics, error and cache.
 ATTEMPT_FAILED = "attempt-failed"
@@ -53,15 +55,26 @@ class Event:
 
     @property
     def label(self) -> str:
-        """The node as people write it: ``train[2]``, ``sub.fit[0.3]``."""
+        """The node by its map index: ``train[2]``, ``sub.fit[0.3]``."""
         return node_label(self.node or "", self.map_index)
+
+    @property
+    def name(self) -> str:
+        """The node as people write it, where this event says the item: ``train[depth=4]``."""
+        return node_label(self.node or "", self.map_index, self.details.get("item", ""))
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.label} {self.details}>"
 
 
-def node_label(node: str, map_index: tuple[int, ...] | None) -> str:
-    """A node and its map index in one word."""
+def node_label(node: str, map_index: Sequence[int] | None, label: str = "") -> str:
+    """A node and the label of its item, or the map index where it has none.
+
+    >>> node_label("fit", (2,), "lr=0.1, depth=4")
+    'fit[lr=0.1, depth=4]'
+    >>> node_label("fit", (2, 1))
+    'fit[2.1]'
+    """
     if not map_index:
         return node
-    return f"{node}[{'.'.join(str(i) for i in map_index)}]"
+    return f"{node}[{label or '.'.join(str(i) for i in map_index)}]"

@@ -16,11 +16,12 @@ class Attempt:
 
     ``inputs`` are trees (see ``levada.values``) by parameter, ``sources`` the expressions that
     gave them; ``step`` and ``settings`` are those of the plan. ``siblings`` is how many iterations
-    the loops around the call have.
+    the loops around the call have. ``label`` is what people call this one (`levada.item_labels`).
     """
 
     __slots__ = (
-        *("inputs", "map_index", "node", "number", "settings", "siblings", "sources", "step"),
+        *("inputs", "label", "map_index", "node", "number", "settings", "siblings", "sources"),
+        "step",
     )
 
     def __init__(
@@ -33,6 +34,7 @@ class Attempt:
         inputs: dict[str, Tree],
         sources: dict[str, str],
         siblings: int = 1,
+        label: str = "",
     ) -> None:
         self.node = node
         self.map_index = map_index
@@ -42,6 +44,7 @@ class Attempt:
         self.inputs = inputs
         self.sources = sources
         self.siblings = siblings
+        self.label = label
 
     def next(self) -> Attempt:
         """The same call, tried once more."""
@@ -54,6 +57,7 @@ class Attempt:
             self.inputs,
             self.sources,
             self.siblings,
+            self.label,
         )
 
 

@@ -36,7 +36,7 @@ class Failure:
     node had attempts left, which the end of the run kept from starting.
     """
 
-    __slots__ = ("context", "error", "gave_up", "map_index", "node", "order", "record")
+    __slots__ = ("context", "error", "gave_up", "label", "map_index", "node", "order", "record")
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Failure:
     ) -> None:
         self.node = instance.definition.id
         self.map_index = instance.frame.index
+        self.label = instance.frame.label or ""
         self.order = instance.order(failing=True)
         self.error = error
         self.record = record
@@ -84,13 +85,16 @@ class Frame:
     """A region being run, in one iteration of the loops around it.
 
     ``ordinal`` is its place among the frames of its owner: the iteration, or the region's place.
-    ``variables`` are those of the loops around it.
+    ``variables`` are those of the loops around it; ``is_repeated`` says that their values are the
+    same in another iteration. ``label`` is what people call the iteration, once somebody asked.
     """
 
     __slots__ = (
         "cutoff",
         "failure",
         "index",
+        "is_repeated",
+        "label",
         "ordinal",
         "owner",
         "pending",
@@ -105,12 +109,16 @@ class Frame:
         ordinal: int,
         index: tuple[int, ...],
         variables: dict[str, Variable],
+        *,
+        is_repeated: bool = False,
     ) -> None:
         self.region = region
         self.owner = owner
         self.ordinal = ordinal
         self.index = index
         self.variables = variables
+        self.is_repeated = is_repeated
+        self.label: str | None = None
         self.pending = len(region.nodes)
         self.cutoff = _NEVER
         self.failure: Failure | None = None
@@ -158,8 +166,9 @@ class Instance:
         self.failure: Failure | None = None
         #: of a loop, once its items are known
         self.iterations = 1
-        #: the iterations of a loop that are still to be opened, with their variables
-        self.unopened: Iterator[tuple[int, dict[str, Variable]]] = iter(())
+        #: the iterations of a loop that are still to be opened, with their variables, and whether
+        #: another one has the same
+        self.unopened: Iterator[tuple[int, dict[str, Variable], bool]] = iter(())
         #: frames of it that are not over yet (a loop's iterations)
         self.pending = 0
         #: whether anything in it was started: a guard that nothing was started in is not entered

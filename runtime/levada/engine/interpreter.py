@@ -39,7 +39,7 @@ from .outcome import RunUse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Unpack
 
     from levada.engine.event_types import EventDetails
@@ -76,7 +76,9 @@ class Interpreter:
     ``parameters`` are the trees of all its parameters. ``executor`` runs the attempts, at most
     ``max_parallel`` at a time; ``on_event`` is called with an :class:`Event` for whatever happens.
     ``attend`` is called whenever the run goes on, and may :meth:`cancel` it. ``clock`` gives the
-    seconds that delays between attempts are counted in.
+    seconds that delays between attempts are counted in. ``secrets`` are the values to mask in the
+    labels of items; with None, when steps may give secrets that are not known here, items have no
+    labels.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Interpreter:
         on_event: Callable[[Event], None] | None = None,
         attend: Callable[[Interpreter], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        secrets: Collection[str] | None = (),
     ) -> None:
         self.plan = plan
         self._clock = clock
@@ -104,6 +107,7 @@ class Interpreter:
         )
         self._attend = attend
         self._max_parallel = max_parallel
+        self._secrets = secrets
         self._on_event = on_event
         self._stopping = False
         self._forced = False
@@ -172,8 +176,10 @@ class Interpreter:
         ordinal: int,
         index: tuple[int, ...],
         variables: dict[str, Variable],
+        *,
+        is_repeated: bool = False,
     ) -> Frame:
-        frame = Frame(region, owner, ordinal, index, variables)
+        frame = Frame(region, owner, ordinal, index, variables, is_repeated=is_repeated)
         if owner is not None:
             owner.pending += 1
         for definition in region.nodes:
@@ -196,8 +202,14 @@ class Interpreter:
     def _inner(self, instance: Instance, slot: str) -> Frame:
         """Open a region of a branch, a guard or a group."""
         frame, definition = instance.frame, instance.definition
-        ordinal = list(definition.regions).index(slot)
-        return self._open(definition.regions[slot], instance, ordinal, frame.index, frame.variables)
+        return self._open(
+            definition.regions[slot],
+            instance,
+            list(definition.regions).index(slot),
+            frame.index,
+            frame.variables,
+            is_repeated=frame.is_repeated,
+        )
 
     # ---------------------------------------------------------------- starting
 
@@ -290,7 +302,8 @@ class Interpreter:
             self._fail(instance, describe(error))
             return
         instance.iterations = len(items)
-        instance.unopened = enumerate(items)
+        repeated = item_labels.repeated(items)
+        instance.unopened = zip(range(len(items)), items, repeated, strict=True)
         instance.pending += 1  # so that it is not over before its last iteration is opened
         for _ in range(instance.at_once):
             self._open_iteration(instance)
@@ -302,9 +315,15 @@ class Interpreter:
         """Open the next iteration of a loop, if there is one; after a failure nothing starts."""
         frame, found = loop.frame, next(loop.unopened, None)
         if found is not None:
-            i, variables = found
-            body = loop.definition.regions["body"]
-            self._open(body, loop, i, (*frame.index, i), frame.variables | variables)
+            i, variables, is_repeated = found
+            self._open(
+                loop.definition.regions["body"],
+                loop,
+                i,
+                (*frame.index, i),
+                frame.variables | variables,
+                is_repeated=is_repeated or frame.is_repeated,
+            )
 
     def _start(self, instance: Instance, form: CallNode) -> None:
         """Start the next attempt of a call, or finish it from the cache."""
@@ -317,16 +336,25 @@ class Interpreter:
                 self._fail(instance, describe(error))
                 return
             if cached is not None:
-                self._emit_record(instance, cached, events.NODE_CACHED, item=self._item(instance))
+                self._emit_record(instance, cached, events.NODE_CACHED)
                 self._succeed(instance)
                 return
         self._running[instance.key] = instance
-        item = self._item(instance)
-        self._emit_of(instance, events.NODE_STARTED, step=form["step"], item=item)
+        self._emit_of(instance, events.NODE_STARTED, step=form["step"])
         self._executor.start(instance.attempt)
 
-    def _item(self, instance: Instance) -> str:
-        return item_labels.label(instance.frame.variables, self._store)
+    def _label(self, instance: Instance) -> str:
+        """Return what people call the iteration that a node is in."""
+        frame = instance.frame
+        if frame.label is None:
+            index = frame.index if frame.is_repeated else ()
+            known = self._secrets
+            frame.label = (
+                ""
+                if known is None
+                else item_labels.label(frame.variables, self._store, known, index)
+            )
+        return frame.label
 
     def _first_attempt(self, instance: Instance, form: CallNode) -> Attempt:
         scope = self._scope(instance.frame)
@@ -341,6 +369,7 @@ class Interpreter:
             inputs,
             form["inputs"],
             instance.siblings(),
+            self._label(instance),
         )
 
     # ---------------------------------------------------------------- ends of attempts
@@ -425,6 +454,7 @@ class Interpreter:
     ) -> None:
         """The node itself failed: a call after its last attempt, a condition, the items."""
         instance.state = FAILED
+        self._label(instance)  # the failure shows it
         instance.failure = Failure(instance, error, record, gave_up=gave_up)
         self.nodes.add_failure(instance)
         self._emit_of(instance, events.NODE_FAILED, error=error)
@@ -550,11 +580,11 @@ class Interpreter:
     def _emit_of(self, instance: Instance, kind: str, **details: Unpack[EventDetails]) -> None:
         number = None if instance.attempt is None else instance.attempt.number
         name, index = instance.key
+        if label := instance.frame.label:
+            details["item"] = label
         self._emit(Event(kind, name, index or None, number, **details))
 
-    def _emit_record(
-        self, instance: Instance, ended: Ended, kind: str, item: str | None = None
-    ) -> None:
+    def _emit_record(self, instance: Instance, ended: Ended, kind: str) -> None:
         record = ended.record
         details: EventDetails = {
             "record": record,
@@ -565,8 +595,6 @@ class Interpreter:
             "cache": record.get("cache"),
             "warnings": record.get("warnings"),
         }
-        if item is not None:
-            details["item"] = item
         self._emit_of(instance, kind, **details)
         self.used.add(record)
         attempt = ended.attempt

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from levada.json_types import Json
     from levada.record_types import (
         ErrorPart,
+        OfItem,
         OutcomeDocument,
         Record,
         RecordEnd,
@@ -32,7 +33,17 @@ class StepSummary:
     skipped; ``seconds`` is what its attempts took together.
     """  # noqa: D205
 
-    __slots__ = ("attempts", "cached", "error", "map_index", "node", "record", "seconds", "status")
+    __slots__ = (
+        "attempts",
+        "cached",
+        "error",
+        "item",
+        "map_index",
+        "node",
+        "record",
+        "seconds",
+        "status",
+    )
 
     def __init__(
         self,
@@ -45,6 +56,7 @@ class StepSummary:
         seconds: float = 0.0,
         error: ErrorPart | None = None,
         record: str | None = None,
+        item: str = "",
     ) -> None:
         self.node = node
         self.map_index = map_index
@@ -55,17 +67,21 @@ class StepSummary:
         self.error = error
         #: path of the last attempt's record in the store
         self.record = record
+        #: what people call the item of a loop (`levada.item_labels`)
+        self.item = item
 
     @property
     def label(self) -> str:
-        """``train[2]``."""
-        return node_label(self.node, self.map_index)
+        """``train[depth=4]``."""
+        return node_label(self.node, self.map_index, self.item)
 
     def as_json(self) -> StepEnd:
         """The form in ``outcome.json`` and of ``run --json``."""
+        label: OfItem = {"label": self.item} if self.item else {}
         return {
             "node": self.node,
             "map_index": list(self.map_index) or None,
+            **label,
             "attempts": self.attempts,
             "status": self.status,
             "cached": self.cached,
@@ -188,10 +204,12 @@ class Outcome:
 
 def error_of(failure: Failure) -> RunError:
     """A failure's error with its place, its record, and its context in the same form."""
+    label: OfItem = {"label": failure.label} if failure.label else {}
     return {
         **failure.error,
         "node": failure.node,
         "map_index": list(failure.map_index) or None,
+        **label,
         "record": failure.record,
         "context": None if failure.context is None else error_of(failure.context),
     }
@@ -221,4 +239,5 @@ def _summary(instance: Instance) -> StepSummary:
         seconds=instance.seconds,
         error=error,
         record=instance.path,
+        item=instance.frame.label or "",
     )

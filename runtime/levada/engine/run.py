@@ -224,6 +224,7 @@ class Run:
             max_parallel=max_parallel or self._parallel(),
             on_event=self._masking(told),
             attend=interrupts.attend,
+            secrets=self._hidden,
         )
         shown = self._shown_parameters()
         on_event(
@@ -281,8 +282,6 @@ class Run:
             details = event.details
             if details.get("error"):
                 details["error"] = redact_error(details["error"], secrets)
-            if details.get("item"):
-                details["item"] = redact_json(details["item"], secrets)
             on_event(event)
 
         return masked if secrets else on_event

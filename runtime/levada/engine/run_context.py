@@ -173,6 +173,7 @@ class RunContext:
             "run_id": self.run_id,
             "node": attempt.node,
             "map_index": list(attempt.map_index) or None,
+            "label": attempt.label or None,
             "attempt": attempt.number,
             "step": {
                 "module": plan["module"],

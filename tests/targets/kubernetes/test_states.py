@@ -73,6 +73,25 @@ def test_its_steps_by_their_last_attempts() -> None:
     ]
 
 
+def test_items_have_the_labels_that_their_jobs_say() -> None:
+    first, many = job(index="0"), job(node="test")
+    first["metadata"]["annotations"]["levada.dev/label"] = "depth=4"
+    many["metadata"]["annotations"] |= {
+        "levada.dev/items": "0/1 1/1",
+        "levada.dev/labels": '["lr=0.1", "lr=0.2"]',
+    }
+    without_job = [["fit", [0], "cached", "x=1"], ["fit", [1], "skipped"], ["end", [], "skipped"]]
+    found = states.of_run(RUN, driver({"without_job": without_job}), [first, many], [], [])
+    assert [(step.node, step.map_index, step.label) for step in found.steps] == [
+        ("train", (0,), "depth=4"),
+        ("test", (0,), "lr=0.1"),
+        ("test", (1,), "lr=0.2"),
+        ("fit", (0,), "x=1"),
+        ("fit", (1,), ""),
+        ("end", None, ""),
+    ]
+
+
 def test_items_of_an_indexed_job_are_steps() -> None:
     many = job(active=1, completedIndexes="0", failedIndexes="2")
     many["spec"]["completionMode"] = "Indexed"
