@@ -17,6 +17,7 @@ _COMMANDS = {
     "compile": "Compile a pipeline for one or more targets.",
     "check": "Say all that is wrong with a pipeline.",
     "run": "Run a pipeline here, each step in its own process or container.",
+    "rerun": "Start a run again, with its parameters.",
     "build": "Build the images that the steps of a pipeline run in.",
     "image": "Explain why a package or a file is in the image of a step.",
     "deploy": "Put a pipeline where its engine finds it.",

@@ -15,6 +15,8 @@ from .progress import Progress
 from .recorded import Recorded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from levada_compiler.client import Client, Compiled, Run
 
     from .remote import Place
@@ -72,24 +74,51 @@ def command(
         compiled = remote.compiled(reference, place, client, overrides, colour)
         if compiled is None:
             return 1
-        values = _parameters(compiled, file, given)
+        values = parameters_of(compiled, file, given)
         if not as_deployed:
             client.verify(compiled)
-        run = client.submit(compiled, Request(values, run_id, unpause))
-        if watch:
-            return follow(place, client, run, logs=logs, as_json=as_json, colour=colour)
-        _tell(place, client, run, as_json)
-        return 0
+        request = Request(values, run_id, unpause)
+        return send(
+            place, client, compiled, request, watch=watch, logs=logs, as_json=as_json, colour=colour
+        )
 
     return remote.guarded(work)
 
 
-def _parameters(compiled: Compiled, file: str | None, given: tuple[str, ...]) -> dict[str, Any]:
-    """What was given, if the pipeline takes it."""
+def send(
+    place: Place,
+    client: Client,
+    compiled: Compiled,
+    request: Request,
+    *,
+    watch: bool,
+    logs: bool,
+    as_json: bool,
+    colour: str,
+) -> int:
+    """Start a run, and say so or show it; the exit status."""
+    run = client.submit(compiled, request)
+    if watch:
+        return follow(place, client, run, logs=logs, as_json=as_json, colour=colour)
+    _tell(place, client, run, as_json)
+    return 0
+
+
+def parameters_of(
+    compiled: Compiled,
+    file: str | None,
+    given: tuple[str, ...],
+    earlier: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What was given, if the pipeline takes it; else what an ``earlier`` run was given."""
     from levada.engine.parameters import ParameterError, resolve
 
     declared = compiled.plan["parameters"]
-    values = {**arguments.read_file(file), **arguments.parse(given, declared)}
+    values = {
+        **(earlier or {}),
+        **arguments.read_file(file),
+        **arguments.parse(given, declared),
+    }
     try:
         resolved = resolve(declared, values)
     except ParameterError as error:

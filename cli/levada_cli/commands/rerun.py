@@ -1,0 +1,125 @@
+"""``levada rerun``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from . import console, parameters, remote, rerunning, run_reference
+
+
+@click.command()
+@run_reference.RUN
+@parameters.PARAM
+@parameters.PARAMS_FILE
+@click.option(
+    "--from",
+    "first",
+    metavar="STEP",
+    help="Run this step and what depends on it; take all else from the run. `fit` or `fit[2]`.",
+)
+@click.option(
+    "--code",
+    "which",
+    type=click.Choice(("current", "recorded")),
+    default="current",
+    show_default=True,
+    help="The code that is here, or that of the run, restored from its commit and its store.",
+)
+@click.option(
+    "--file",
+    "source",
+    metavar="FILE[:PIPELINE]",
+    type=click.Path(),
+    callback=lambda _, __, value: parameters.split(_, __, value) if value else None,
+    help="The pipeline, where the run does not name its file.",
+)
+@remote.TARGET
+@parameters.ENVIRONMENT
+@parameters.SET
+@run_reference.STORE
+@click.option("--run-id", metavar="ID", help="The name of the new run; by default made up.")
+@click.option(
+    "--max-parallel",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many steps run at once; by default one a CPU.",
+)
+@click.option("--no-cache", is_flag=True, help="Run every step, and keep no results for later.")
+@click.option("--explain-cache", is_flag=True, help="Say why each step was cached or was not.")
+@click.option("--watch", is_flag=True, help="With --target: show it until it is over.")
+@remote.JSON
+@console.COLOUR
+@console.examples(
+    "levada rerun churn@latest",
+    "levada rerun 20260101-060000-1f3a9c --param depth=5",
+    "levada rerun churn/20260101-060000-1f3a9c --from train",
+    "levada rerun churn/20260101-060000-1f3a9c --code recorded --json",
+    "levada rerun churn@latest --target airflow --env prod --watch",
+)
+def command(
+    reference: str,
+    given: tuple[str, ...],
+    file: str | None,
+    first: str | None,
+    which: str,
+    source: tuple[str, str | None] | None,
+    name: str | None,
+    environment: str | None,
+    overrides: tuple[str, ...],
+    url: str | None,
+    run_id: str | None,
+    max_parallel: int | None,
+    no_cache: bool,
+    explain_cache: bool,
+    watch: bool,
+    as_json: bool,
+    colour: str,
+) -> int:
+    """Start a run again, with its parameters.
+
+    RUN is an id, the beginning of one, PIPELINE/ID or PIPELINE@latest. It runs here, or on a target
+    with --target. `--code recorded` runs code that is in the store: whoever can write to the store
+    can change it. Exits 1 if the run fails.
+    """
+    colours = console.palette(colour, sys.stderr)
+    found = rerunning.stored(reference, url)
+    if name or environment or overrides:
+        if first or no_cache or explain_cache or max_parallel:
+            raise click.UsageError(
+                "--from, --max-parallel, --no-cache and --explain-cache are for a run here; to run"
+                " again what failed on a target: levada retry"
+            )
+        from .resubmitting import resubmit
+
+        place = (name, environment, overrides)
+        return remote.guarded(
+            lambda: resubmit(
+                *(found, which, source, place, given, file),
+                run_id=run_id,
+                watch=watch,
+                as_json=as_json,
+                colour=colour,
+            )
+        )
+    if watch:
+        raise click.UsageError("--watch is for --target: a run here is shown")
+    with rerunning.code(found, which, source, colours) as chosen:
+        if chosen is None:
+            return 1
+        earlier = rerunning.earlier_run(found.run, chosen.plan, first) if first else None
+        return rerunning.start(
+            found,
+            chosen,
+            link="rerun_of",
+            given=given,
+            file=file,
+            earlier=earlier,
+            colours=colours,
+            explain_cache=explain_cache,
+            as_json=as_json,
+            run_id=run_id,
+            max_parallel=max_parallel,
+            cache=not no_cache,
+        )

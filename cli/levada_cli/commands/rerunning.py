@@ -1,0 +1,316 @@
+"""Starts a run again: with which code, which parameters, and what of the earlier run is taken."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+from levada import project as projects
+from levada_compiler.render.cells import one_line
+from levada_compiler.slotted import dataclass
+
+from . import arguments, console, interpreter, planning, run_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from levada.engine.earlier import EarlierRun
+    from levada.plan_types import Plan
+    from levada.project import Project
+    from levada.record_types import EnginePart, RunDocument
+    from levada_compiler.render.colours import Palette
+    from levada_records.recorded_code import RecordedCode
+    from levada_records.runs import Run
+
+    from .run_reference import StoredRun
+
+#: What of an engine part a step can read: a run that is started again has it too.
+_READ_BY_STEPS = ("logical_date", "data_interval_start", "data_interval_end")
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The code that is run: a plan, its files, and the project that they are in."""
+
+    plan: Plan
+    files: Sequence[str]
+    project: Project
+
+
+@contextmanager
+def code(
+    found: StoredRun, which: str, reference: tuple[str, str | None] | None, colours: Palette
+) -> Iterator[Code | None]:
+    """The ``current`` or the ``recorded`` code of a run; None if it has errors, which are shown.
+
+    ``reference`` names the pipeline where the run does not. Recorded code is in a folder that is
+    removed afterwards, and meanwhile the current one.
+    """
+    if which == "current":
+        yield _current(found, reference, colours)
+        return
+    with restored(found) as recorded:
+        plan = _recorded_plan(found.run, recorded)
+        file = os.path.join(recorded.root, *plan["file"].split("/"))
+        yield Code(plan, _files(found.run), projects.find(file))
+
+
+@contextmanager
+def restored(found: StoredRun) -> Iterator[RecordedCode]:
+    """The recorded code of a run in a folder of its own, which is the current one meanwhile."""
+    import shutil
+    import tempfile
+
+    from levada.store import StoreError
+    from levada_records.recorded_code import CodeNotStored, restore
+
+    root = found.project.root
+    folder = tempfile.mkdtemp(prefix="levada-code-")
+    before = os.getcwd()
+    try:
+        try:
+            recorded = restore(found.run, folder, project=root)
+        except (CodeNotStored, StoreError) as error:
+            raise _not_restored(found.run, [str(error)]) from error
+        except OSError as error:
+            raise click.ClickException(f"the code cannot be restored: {error}") from error
+        _tell(found.run, recorded)
+        os.chdir(_same_place(before, root, recorded.root))
+        yield recorded
+    finally:
+        os.chdir(before)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _same_place(folder: str, root: str, other: str) -> str:
+    """The folder that stands to ``other`` as ``folder`` to ``root``: steps open files from it."""
+    own = os.path.relpath(os.path.realpath(folder), os.path.realpath(root))
+    place = os.path.normpath(os.path.join(other, own))
+    is_there = not own.startswith("..") and os.path.isdir(place)
+    return place if is_there else other
+
+
+def _tell(run: Run, recorded: RecordedCode) -> None:
+    sys.stderr.write(f"code: recorded, {one_line(recorded.origin)}\n")
+    if recorded.linked:
+        names = ", ".join(one_line(name) for name in recorded.linked[:3])
+        more = f" and {len(recorded.linked) - 3} more" if len(recorded.linked) > 3 else ""
+        sys.stderr.write(f"data as it is now: {names}{more}\n")
+    different = _different_packages(run)
+    if different:
+        shown = ", ".join(one_line(each) for each in different[:5])
+        more = f" and {len(different) - 5} more" if len(different) > 5 else ""
+        sys.stderr.write(f"warning: packages are not those of the run: {shown}{more}\n")
+
+
+def _different_packages(run: Run) -> list[str]:
+    """The packages that the steps of a run used, where another version is installed here."""
+    from levada import environment
+
+    used: dict[str, str | None] = {}
+    for step in run.steps:
+        if step.record is not None:
+            used |= step.record["environment"]["packages"]
+    here = environment.whole().get("packages") or {}
+    return [
+        f"{name} {used[name]} -> {here.get(name) or 'not there'}"
+        for name in sorted(used)
+        if used[name] is not None and used[name] != here.get(name)
+    ]
+
+
+def _recorded_plan(run: Run, recorded: RecordedCode) -> Plan:
+    """The plan of a run, if the restored code is the code that it was made from."""
+    from levada_records.recorded_code import differences
+
+    plan = run.plan
+    if plan is None:
+        raise _not_restored(run, ["its plan is not stored, as of runs of Airflow and Kubeflow"])
+    if changed := differences(plan, recorded.root):
+        steps = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if changed[5:] else "")
+        raise _not_restored(run, [f"the code of {steps} is another one", *recorded.missing])
+    return plan
+
+
+def _not_restored(run: Run, problems: Sequence[str]) -> click.ClickException:
+    listed = "".join(f"\n  {one_line(each)}" for each in problems)
+    return click.ClickException(
+        f"the recorded code of {run.pipeline}/{run.run_id} cannot be restored:{listed}\n"
+        "help: `--code current` runs the code that is here"
+    )
+
+
+def _files(run: Run) -> list[str]:
+    from levada import sources
+    from levada.store import StoreError
+
+    document = run.document
+    digest = document.get("sources") if document is not None else None
+    try:
+        return list(sources.read(run.store, digest)) if digest else []
+    except (StoreError, ValueError):
+        return []
+
+
+def _current(
+    found: StoredRun, reference: tuple[str, str | None] | None, colours: Palette
+) -> Code | None:
+    file, pipeline = reference or named(found, found.project.root)
+    planned = planning.plan((file, pipeline or found.run.pipeline), "full", colours)
+    sys.stderr.write(planned.messages)
+    if planned.plan is None:
+        return None
+    if planned.plan["pipeline"] != found.run.pipeline:
+        name, own = planned.plan["pipeline"], found.run.pipeline
+        raise click.UsageError(f"the run is one of `{own}`, and {file} has `{name}`")
+    project = projects.find(file)
+    interpreter.check(planned.plan, project)
+    return Code(planned.plan, planned.files, project)
+
+
+@contextmanager
+def source(
+    found: StoredRun, which: str, reference: tuple[str, str | None] | None
+) -> Iterator[tuple[str, str | None]]:
+    """The file of the ``current`` or the ``recorded`` code, with the name of the pipeline."""
+    if which == "current":
+        file, pipeline = reference or named(found, found.project.root)
+        yield file, pipeline or found.run.pipeline
+        return
+    with restored(found) as recorded:
+        yield named(found, recorded.root)
+
+
+def named(found: StoredRun, root: str) -> tuple[str, str]:
+    """The file of the run's pipeline in the project at ``root``."""
+    run = found.run
+    plan = run.plan
+    if plan is None:
+        raise click.UsageError(
+            f"the run does not say which file `{run.pipeline}` is in: give it by --file"
+        )
+    file = os.path.join(root, *str(plan["file"]).split("/"))
+    if not os.path.isfile(file):
+        raise click.UsageError(
+            f"the run is one of {plan['file']}, which is not in {root}: change to the project's"
+            " folder, name the file by --file, or run what the store has by `--code recorded`"
+        )
+    return os.path.relpath(file), run.pipeline
+
+
+# ---------------------------------------------------------------- parameters
+
+
+def document(run: Run) -> RunDocument:
+    """The document of a run, which has to be whole."""
+    if run.document is None:
+        raise click.ClickException("; ".join(run.problems) or "the run's document is missing")
+    return run.document
+
+
+def trees(run: Run, plan: Plan, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parameters of a run for another one of ``plan``: trees as they were, and values.
+
+    A parameter that has another type now is checked again, as what was shown of it. One that is
+    gone is left out, with a warning.
+    """
+    recorded = document(run)["parameters"]
+    before = run.plan["parameters"] if run.plan is not None else []
+    schemas = {each["name"]: each["schema"] for each in before}
+    kept: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    declared = {each["name"]: each["schema"] for each in plan["parameters"]}
+    for name, tree in recorded["trees"].items():
+        if name in given:
+            continue
+        if name not in declared:
+            sys.stderr.write(
+                f"warning: the pipeline has no parameter `{one_line(name)}` any more\n"
+            )
+        elif schemas.get(name) == declared[name]:
+            kept[name] = tree
+        else:
+            values[name] = recorded["display"].get(name)
+    return kept, values
+
+
+def warn_of_parameter(name: str) -> None:
+    """Say that a parameter of the run is left out."""
+    sys.stderr.write(f"warning: the pipeline has no parameter `{one_line(name)}` any more\n")
+
+
+def ids(run: Run, link: str) -> EnginePart:
+    """What the engine part of the new run says of the run that it is started from."""
+    engine: Any = document(run)["engine"]
+    part: Any = {name: engine[name] for name in _READ_BY_STEPS if name in engine}
+    part[link] = run.run_id
+    found: EnginePart = part
+    return found
+
+
+def start(
+    found: StoredRun,
+    chosen: Code,
+    *,
+    link: str,
+    given: Sequence[str] = (),
+    file: str | None = None,
+    earlier: EarlierRun | None = None,
+    colours: Palette,
+    explain_cache: bool = False,
+    as_json: bool = False,
+    **options: Any,
+) -> int:
+    """Run the chosen code here with the parameters of a run; the exit status is how it ended.
+
+    ``link`` is the field of the engine part that names the run: ``rerun_of`` or ``retry_of``.
+    """
+    from .run import start as start_run
+
+    changed = {
+        **arguments.read_file(file),
+        **arguments.parse(given, chosen.plan["parameters"]),
+    }
+    kept, values = trees(found.run, chosen.plan, changed)
+    return start_run(
+        chosen.plan,
+        {**values, **changed},
+        found.store,
+        colours,
+        explain_cache=explain_cache,
+        as_json=as_json,
+        project=chosen.project.root,
+        files=chosen.files,
+        trees=kept,
+        earlier=earlier,
+        ids=ids(found.run, link),
+        trigger=link.removesuffix("_of"),
+        **options,
+    )
+
+
+def earlier_run(run: Run, plan: Plan, first: str | None = None) -> EarlierRun:
+    """The run as one whose results are taken, up to the step ``first`` and what depends on it."""
+    from levada.engine.earlier import EarlierRun
+    from levada_records.runs import parse_step
+
+    if first is None:
+        return EarlierRun(run.run_id, plan)
+    try:
+        node, index = parse_step(first)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        return EarlierRun(run.run_id, plan, node, index)
+    except LookupError:
+        known = EarlierRun(run.run_id, plan).nodes
+        near = console.did_you_mean(node, known) if node not in known else ""
+        raise click.UsageError(f"the pipeline has no step `{first}`{near}") from None
+
+
+def stored(reference: str, url: str | None) -> StoredRun:
+    """The run that a reference names."""
+    return run_reference.find(reference, url)

@@ -1,0 +1,216 @@
+"""``levada rerun``: runs are started again as they were, or with one thing changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+
+from .conftest import Project
+
+PIPELINE = """
+from levada import pipeline, step
+from helpers import clean
+
+
+@step
+def load(rows: int) -> list[int]:
+    return clean(rows)
+
+
+@step
+def fit(x: int, depth: int) -> int:
+    if depth > 90:
+        raise ValueError("too deep")
+    return x * depth
+
+
+@step
+def total(parts: list[int]) -> int:
+    return sum(parts)
+
+
+@pipeline
+def churn(rows: int = 3, depth: int = 2):
+    return total([fit(x, depth) for x in load(rows)])
+"""
+HELPERS = "def clean(rows):\n    return list(range(rows))\n"
+
+
+@pytest.fixture
+def churn(project: Project) -> Project:
+    project.write("pyproject.toml", "")
+    project.write("churn.py", PIPELINE)
+    project.write("helpers.py", HELPERS)
+    return project
+
+
+def run(project: Project, *words: str, status: int = 0) -> dict[str, Any]:
+    """The outcome of a command that runs something."""
+    done = project.levada(*words, "--json")
+    assert done.returncode == status, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def ran(outcome: dict[str, Any]) -> list[str]:
+    steps = [each for each in outcome["steps"] if not each["cached"] and each["attempts"]]
+    return [each["node"] for each in steps]
+
+
+def document(project: Project, outcome: dict[str, Any]) -> dict[str, Any]:
+    path = project.folder / ".levada" / "runs" / "churn" / outcome["run_id"] / "run.json"
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def git(project: Project, *words: str) -> None:
+    own = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    subprocess.run(["git", *own, *words], cwd=project.folder, check=True, capture_output=True)
+
+
+def test_a_run_is_started_again_with_its_parameters(churn: Project) -> None:
+    first = run(churn, "run", "churn.py", "--param", "depth=5")
+    again = run(churn, "rerun", first["run_id"])
+    assert again["outputs"] == first["outputs"]
+    assert ran(again) == []
+    made = document(churn, again)
+    assert made["parameters"]["display"] == {"rows": 3, "depth": 5}
+    assert made["engine"]["rerun_of"] == first["run_id"]
+    assert made["trigger"] == "rerun"
+
+
+def test_only_what_depends_on_a_changed_parameter_runs(churn: Project) -> None:
+    first = run(churn, "run", "churn.py")
+    again = run(churn, "rerun", f"churn/{first['run_id']}", "--param", "depth=7")
+    assert ran(again) == ["fit", "fit", "fit", "total"]
+    assert again["outputs"] == 21
+
+
+def test_from_a_step_it_and_what_depends_on_it_runs(churn: Project) -> None:
+    run(churn, "run", "churn.py")
+    assert ran(run(churn, "rerun", "churn@latest", "--from", "fit[1]")) == ["fit", "total"]
+    assert ran(run(churn, "rerun", "churn@latest", "--from", "total")) == ["total"]
+
+
+def test_from_a_step_that_is_not_there(churn: Project) -> None:
+    run(churn, "run", "churn.py")
+    done = churn.levada("rerun", "churn@latest", "--from", "fitt")
+    assert done.returncode == 2
+    assert "the pipeline has no step `fitt`; did you mean `fit`?" in done.stderr
+
+
+@pytest.mark.parametrize("has_repository", [True, False])
+def test_recorded_code_is_all_cached_after_the_tree_has_changed(
+    churn: Project, has_repository: bool
+) -> None:
+    if has_repository:
+        churn.write(".gitignore", ".levada\n")
+        git(churn, "init", "-q")
+        git(churn, "add", ".")
+        git(churn, "commit", "-q", "-m", "first")
+    churn.write("helpers.py", HELPERS.replace("range(rows)", "range(1, rows)"))
+    first = run(churn, "run", "churn.py")
+    churn.write("helpers.py", "def clean(rows):\n    raise ValueError('broken')\n")
+    again = run(churn, "rerun", first["run_id"], "--code", "recorded")
+    assert ran(again) == []
+    assert again["outputs"] == first["outputs"]
+    before, after = document(churn, first), document(churn, again)
+    for name in ("plan", "source", "sources", "git"):
+        assert after[name] == before[name]
+    changed = run(churn, "rerun", first["run_id"], "--code", "recorded", "--param", "depth=3")
+    assert ran(changed) == ["fit", "fit", "total"]
+    assert changed["outputs"] == 9
+    assert run(churn, "rerun", first["run_id"], status=1)["error"]["message"] == "broken"
+
+
+def test_recorded_code_runs_where_the_project_is_gone(churn: Project) -> None:
+    first = run(churn, "run", "churn.py")
+    for name in ("churn.py", "helpers.py"):
+        (churn.folder / name).unlink()
+    refused = churn.levada("rerun", first["run_id"])
+    assert refused.returncode == 2
+    assert "the run is one of churn.py, which is not in" in refused.stderr
+    assert "--code recorded" in refused.stderr
+    assert run(churn, "rerun", first["run_id"], "--code", "recorded", "--no-cache")["outputs"] == 6
+
+
+def test_steps_open_files_where_they_did(churn: Project) -> None:
+    churn.write("conf/depth.txt", "4")
+    churn.write("helpers.py", "def clean(rows):\n    return [int(open('conf/depth.txt').read())]\n")
+    churn.write(".gitignore", ".levada\n")
+    git(churn, "init", "-q")
+    git(churn, "add", ".")
+    git(churn, "commit", "-q", "-m", "first")
+    first = run(churn, "run", "churn.py")
+    churn.write("conf/depth.txt", "5")
+    again = run(churn, "rerun", first["run_id"], "--code", "recorded", "--no-cache")
+    assert again["outputs"] == first["outputs"] == 8
+
+
+def test_code_that_is_not_stored_is_said_with_what_can_be_done(churn: Project) -> None:
+    churn.write("helpers.py", HELPERS + "KEY = 'ghp_" + "a1" * 18 + "'\n")
+    churn.write(
+        "churn.py",
+        PIPELINE.replace("import clean", "import clean, KEY").replace(
+            "return clean(rows)", "return clean(rows + len(KEY) * 0)"
+        ),
+    )
+    first = run(churn, "run", "churn.py")
+    churn.write("helpers.py", "")
+    done = churn.levada("rerun", first["run_id"], "--code", "recorded")
+    assert done.returncode == 1
+    assert "cannot be restored" in done.stderr
+    assert "the code of churn:load is another one" in done.stderr
+    assert "helpers.py: a secret in it is masked" in done.stderr
+    assert "`--code current` runs the code that is here" in done.stderr
+
+
+def test_a_parameter_that_is_gone_or_has_another_type(churn: Project) -> None:
+    first = run(churn, "run", "churn.py")
+    churn.write(
+        "churn.py",
+        PIPELINE.replace("rows: int = 3, depth: int = 2", "depth: float = 2.0")
+        .replace("load(rows)]", "load(2)]")
+        .replace("x: int, depth: int) -> int", "x: int, depth: float) -> float")
+        .replace("list[int]) -> int", "list[float]) -> float"),
+    )
+    done = churn.levada("rerun", first["run_id"], "--json")
+    assert done.returncode == 0, done.stderr
+    assert "warning: the pipeline has no parameter `rows` any more" in done.stderr
+    assert json.loads(done.stdout)["outputs"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nothing"], "has no run `nothing`"),
+        (["churn@latest"], "has no run of `churn`"),
+        (["churn/none"], "has no run none of churn"),
+    ],
+)
+def test_a_run_that_is_not_there(churn: Project, words: list[str], said: str) -> None:
+    done = churn.levada("rerun", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_beginning_that_several_runs_have(churn: Project) -> None:
+    for name in ("nightly-1", "nightly-2"):
+        run(churn, "run", "churn.py", "--run-id", name)
+    done = churn.levada("rerun", "nightly")
+    assert done.returncode == 2
+    assert "`nightly` may be churn/nightly-1, churn/nightly-2: write more of it" in done.stderr
+
+
+def test_no_folder_is_left_behind(churn: Project) -> None:
+    folder = churn.folder.parent / "temporary"
+    folder.mkdir()
+    churn.variables["TMPDIR"] = str(folder)
+    run(churn, "run", "churn.py")
+    run(churn, "rerun", "churn@latest", "--code", "recorded", "--no-cache")
+    assert list(folder.glob("levada-code-*")) == []
+    shutil.rmtree(folder)
