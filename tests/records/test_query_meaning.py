@@ -8,7 +8,6 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from levada_records.index import Index

@@ -49,20 +49,32 @@ ENTRY: dict[str, Any] = {
 JOURNAL: dict[str, Any] = {"time": 1.0, "start": [["f", [0, 1], 1]], "cancel": "by hand"}
 TIME = "2026-01-02T15:04:05.000001Z"
 ENDED: dict[str, Any] = {
-    **{"schema": "levada.index/1", "kind": "ended", "pipeline": "p", "run_id": "r"},
-    **{"status": "failed", "finished": TIME, "seconds": 1.5},
+    "schema": "levada.index/1",
+    "kind": "ended",
+    "pipeline": "p",
+    "run_id": "r",
+    "status": "failed",
+    "finished": TIME,
+    "seconds": 1.5,
     "metrics": {"fit.auc": {"last": "NaN", "min": 0.5, "max": 1, "count": 2}},
-    **{"code": {"m:f": DIGEST}, "inputs": {"fit[0].x": DIGEST}, "outputs": {"fit[0]": DIGEST}},
-    "counts": {
-        name: 1
-        for name in ("steps", "cached", "failed", "skipped", "attempts", "inputs", "outputs")
-    },
+    "code": {"m:f": DIGEST},
+    "inputs": {"fit[0].x": DIGEST},
+    "outputs": {"fit[0]": DIGEST},
+    "counts": dict.fromkeys(
+        ("steps", "cached", "failed", "skipped", "attempts", "inputs", "outputs"), 1
+    ),
     "error": {"type": "ValueError", "message": "no", "node": "fit", "map_index": [0]},
-    **{"peak_memory": 1, "cpu_seconds": 0.5},
+    "peak_memory": 1,
+    "cpu_seconds": 0.5,
 }
 ANNOTATION: dict[str, Any] = {
-    **{"schema": "levada.annotation/1", "pipeline": "p", "run_id": "r", "time": TIME},
-    **{"user": None, "tags": {"owner": "mila", "old": None}, "note": "good"},
+    "schema": "levada.annotation/1",
+    "pipeline": "p",
+    "run_id": "r",
+    "time": TIME,
+    "user": None,
+    "tags": {"owner": "mila", "old": None},
+    "note": "good",
 }
 DOCUMENTS = {"cache": ENTRY, "journal": JOURNAL, "index": ENDED, "annotation": ANNOTATION}
 JSON = st.recursive(
