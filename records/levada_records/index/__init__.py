@@ -11,7 +11,9 @@ The store is the truth. An index may go at any time; the next client builds it a
 
 from __future__ import annotations
 
-from .client import Index, SyncReport, open_index
+from .client import Index, open_index
+from .errors import IndexUnusable
+from .follow import SyncReport
 from .tables import COLUMNS, POSTGRESQL, SQLITE, Dialect, quote_column, quote_text
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "SQLITE",
     "Dialect",
     "Index",
+    "IndexUnusable",
     "SyncReport",
     "open_index",
     "quote_column",

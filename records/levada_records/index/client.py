@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+import os
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self
 
     from levada.store import Store
 
+    from .follow import SyncReport
     from .tables import Dialect
 
 
@@ -24,8 +26,8 @@ class Database(Protocol):
     def dialect(self) -> Dialect:
         """How this database writes what a query needs."""
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
-        """Run a statement with ``?`` placeholders; yields its rows."""
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """Run a statement with ``?`` placeholders; gives its rows."""
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run a statement for each of many rows."""
@@ -38,16 +40,6 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Close the connection."""
-
-
-class SyncReport(NamedTuple):
-    """What a sync has read."""
-
-    entries: int  #: entries of the log that were new
-    segments: int  #: segments that were new
-    walked: int  #: runs that no entry named, read from their own documents
-    damaged: int  #: entries and segments that could not be read
-    compacted: int  #: entries that are in a new segment now
 
 
 class Index:
@@ -84,12 +76,26 @@ class Index:
         """What a person should know of this index, a sentence for each thing."""
         return self._database.warnings
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """Run a query with ``?`` placeholders; yields its rows.
 
         JSON columns are texts, of both databases.
         """
         return self._database.execute(sql, parameters)
+
+    def sync(self) -> SyncReport:
+        """Read what is new in the store. Raises StoreError."""
+        from .follow import Follower
+
+        return Follower(self._store, self._database).sync()
+
+    def rebuild(self) -> SyncReport:
+        """Forget all rows and read everything again, runs that the log does not name too.
+
+        Raises StoreError.
+        """
+        self._database.clear()
+        return self.sync()
 
     def close(self) -> None:
         """Close the database."""
@@ -107,16 +113,24 @@ class Index:
         self.close()
 
 
-def open_index(
-    store: Store,
-    *,
-    database: str | None = None,  # noqa: ARG001
-    sync: bool = True,  # noqa: ARG001
-) -> Index:
+def open_index(store: Store, *, database: str | None = None, sync: bool = True) -> Index:
     """Open the index of a store, and with ``sync`` bring it up to date.
 
-    ``database`` is a URL, ``postgresql://...``; without it the index is a file of this machine.
+    ``database`` is the URL of a PostgreSQL (``postgresql://...``); without it, that of the variable
+    ``LEVADA_INDEX``, and without that a SQLite file of this machine. Raises IndexUnusable where the
+    database cannot be used, and StoreError.
     """
+    index = Index(store, _database(store, database or os.environ.get("LEVADA_INDEX") or ""))
+    if sync:
+        index.sync()
+    return index
+
+
+def _database(store: Store, url: str) -> Database:
+    if url:
+        from .postgresql_index import PostgresqlIndex
+
+        return PostgresqlIndex(url, store.url)
     from .sqlite_index import SqliteIndex, index_file
 
-    return Index(store, SqliteIndex(index_file(store.url)))
+    return SqliteIndex(index_file(store.url))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from levada.store import digest_of
@@ -13,6 +13,7 @@ from .tables import SQLITE, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
 
 #: Seconds that a client waits for another one that writes to the same file.
 _PATIENCE = 30.0
@@ -31,9 +32,9 @@ class SqliteIndex:
         self.warnings: list[str] = []
         self._connection = self._opened()
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
-        """Run a statement; yields its rows as they are read."""
-        yield from self._connection.execute(sql, parameters)
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """Run a statement; gives its rows, which are read while they are used."""
+        return self._connection.execute(sql, parameters)
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run a statement for each of many rows."""
@@ -90,18 +91,19 @@ class SqliteIndex:
             self._connection = connection
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = OFF")  # what is lost is read again
-            with closing(connection.execute("PRAGMA user_version")) as found:
-                version = found.fetchone()[0]
-            if version != VERSION:
+            if self._version() != VERSION:
                 with self.writing():
-                    self._drop_tables()
-                    self._create_tables()
-            with closing(connection.execute("SELECT count(*) FROM followed")) as found:
-                found.fetchone()
+                    if self._version() != VERSION:  # nobody else has made the tables meanwhile
+                        self._drop_tables()
+                        self._create_tables()
+            connection.execute("SELECT count(*) FROM followed").fetchone()
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _version(self) -> int:
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     def _create_tables(self) -> None:
         for statement in SQLITE.create_tables():

@@ -92,7 +92,9 @@ class Dialect:
         return [
             f"CREATE TABLE IF NOT EXISTS runs (\n{columns}  PRIMARY KEY (pipeline, run_id)\n)",
             "CREATE INDEX IF NOT EXISTS runs_started ON runs (started)",
-            "CREATE TABLE IF NOT EXISTS seen_entries (name TEXT PRIMARY KEY)",
+            # `state` is one of `follow.UNREADABLE`, `LOOSE` and `COVERED`.
+            "CREATE TABLE IF NOT EXISTS seen_entries ("
+            "name TEXT PRIMARY KEY, state INTEGER NOT NULL)",
             "CREATE TABLE IF NOT EXISTS seen_segments ("
             "name TEXT PRIMARY KEY, level INTEGER NOT NULL, parts TEXT NOT NULL)",
             "CREATE TABLE IF NOT EXISTS followed (name TEXT PRIMARY KEY, value TEXT NOT NULL)",

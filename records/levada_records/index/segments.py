@@ -1,0 +1,217 @@
+"""Segments: many entries of the log in one document, so that a new client reads few of them.
+
+``index/segments/<level>/<first>_<last>_<count>_<digest>.jsonl.gz``: the names of the first and the
+last entry, how many there are, and the beginning of the sha256 of the lines. Line 1 is the header
+(``levada.index_segment/1``), line 2 the names of the entries, each other line the row of one run:
+what these entries say of it. Ten segments of a level are merged into one of the next.
+
+Two clients that write segments at once do no harm: the same entries give the same document, and
+others that overlap give the same rows. Only `levada gc` removes entries, and segments in others.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from levada.store import digest_of
+
+from . import log_entries
+from .rows import NAMES, merged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from levada.store import Store
+
+    from .rows import Row
+
+SCHEMA = "levada.index_segment/1"
+FOLDER = "index/segments"
+#: Entries of a segment of level 1, and segments of a level that make one of the next.
+ENTRIES, PARTS = 1000, 10
+#: Seconds after which an entry may be part of a segment: by then every client has seen it.
+AGE = 90_000.0
+#: Entries that one client makes segments of at a time, lest a query waits for it.
+MOST_AT_ONCE = 50 * ENTRIES
+_ENDING = ".jsonl.gz"
+#: Bytes of a segment's lines at most: more was not written by Levada.
+_LARGEST = 4 << 30
+
+
+class DamagedSegmentError(ValueError):
+    """A segment is not what its name says, or of a newer schema."""
+
+
+class SegmentName(NamedTuple):
+    """What the name of a segment says."""
+
+    level: int
+    name: str  #: without the folder and the ending
+
+    @property
+    def path(self) -> str:
+        """Its path in the store."""
+        return f"{FOLDER}/{self.level}/{self.name}{_ENDING}"
+
+    @property
+    def span(self) -> tuple[str, str, int]:
+        """The names of its first and last entry, and how many entries it has."""
+        first, last, count, _ = self.name.split("_")
+        return first, last, int(count)
+
+
+class Segment(NamedTuple):
+    """What is in a segment."""
+
+    name: SegmentName
+    parts: list[str]  #: names of the segments that it was made of, one level below
+    entries: list[str]  #: names of the log's entries that it has
+    rows: list[Row]
+
+
+def listed(store: Store) -> list[SegmentName]:
+    """List the segments of a store, the highest level first. Raises StoreError."""
+    found = []
+    for path, _ in store.walk(FOLDER):
+        level, _, file = path.removeprefix(f"{FOLDER}/").partition("/")
+        name = file.removesuffix(_ENDING)
+        parts = name.split("_")
+        if file != name and level.isdecimal() and len(parts) == 4 and parts[2].isdecimal():
+            found.append(SegmentName(int(level), name))
+    return sorted(found, key=lambda each: (-each.level, each.name))
+
+
+def read_each(
+    store: Store, names: Sequence[SegmentName]
+) -> Iterator[Segment | DamagedSegmentError]:
+    """Read segments, in this order; one that is damaged is given as the error.
+
+    One that was removed since it was listed is left out: it is in another one. Raises StoreError.
+    """
+    paths = [each.path for each in names]
+    for name, data in zip(names, store.read_each(paths), strict=True):
+        if data is None:
+            continue
+        try:
+            yield parse(name, data)
+        except DamagedSegmentError as error:
+            yield error
+
+
+def parse(name: SegmentName, data: bytes) -> Segment:
+    """Read a segment's bytes. Raises DamagedSegmentError."""
+    try:
+        reader = zlib.decompressobj(wbits=31)
+        text = reader.decompress(data, _LARGEST)
+        lines = text.split(b"\n")
+        header, entries = json.loads(lines[0]), json.loads(lines[1])
+        if reader.unconsumed_tail or not reader.eof or _digest(text) != name.name.split("_")[3]:
+            raise DamagedSegmentError(f"{name.path} is not what its name says")
+        if header.get("schema") != SCHEMA:
+            raise DamagedSegmentError(f"{name.path} is of another schema: {header.get('schema')}")
+        found = _rows(header["columns"], lines[2:])
+        return Segment(name, list(header["parts"]), entries, found)
+    except (zlib.error, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DamagedSegmentError(f"{name.path} is damaged: {error}") from None
+
+
+def _rows(columns: list[str], lines: list[bytes]) -> list[Row]:
+    # One call for all lines: it takes half the time of one call for each.
+    values = json.loads(b"[" + b",".join(line for line in lines if line) + b"]")
+    if columns == list(NAMES):
+        return list(map(tuple, values))
+    at = [columns.index(name) if name in columns else None for name in NAMES]
+    return [tuple(None if i is None else row[i] for i in at) for row in values]
+
+
+def write(
+    store: Store, level: int, parts: Iterable[str], entries: Iterable[str], found: Iterable[Row]
+) -> SegmentName:
+    """Write a segment, unless it is there; gives its name. Raises StoreError."""
+    names = sorted(set(entries))
+    by_run = merged(found)
+    header = {"schema": SCHEMA, "parts": sorted(parts), "columns": NAMES}
+    lines = [header, names, *(by_run[key] for key in sorted(by_run))]
+    text = "".join(f"{_line(line)}\n" for line in lines).encode()
+    first, last = (names[0], names[-1]) if names else ("0", "0")
+    name = SegmentName(level, f"{first}_{last}_{len(names)}_{_digest(text)}")
+    # No time and no name of a file in it: the same lines are the same bytes.
+    store.write_once(name.path, gzip.compress(text, 6, mtime=0))
+    return name
+
+
+def compact(store: Store, entries: Sequence[str], known: Sequence[SegmentName]) -> list[Segment]:
+    """Write one segment of each thousand old entries, and one of each ten segments.
+
+    ``entries`` are the names of readable entries that are in no segment, ``known`` the segments
+    that are in no other one. Gives the segments that are new. Raises StoreError.
+    """
+    new = []
+    before = log_entries.name_before(AGE)
+    old = sorted(name for name in entries if name < before)
+    for first in range(0, min(len(old) - ENTRIES, MOST_AT_ONCE) + 1, ENTRIES):
+        read = log_entries.read_rows(store, old[first : first + ENTRIES])
+        found = [(name, row) for name, row in read if row is not None]
+        # What cannot be read stays in the log, for a newer version that can.
+        names, rows = [name for name, _ in found], [row for _, row in found]
+        if names:
+            new.append(Segment(write(store, 1, [], names, rows), [], names, rows))
+    top = {*known, *(each.name for each in new)}
+    for level in range(1, 1 + max((each.level for each in top), default=0)):
+        here = sorted(each.name for each in top if each.level == level)
+        for first in range(0, len(here) - PARTS + 1, PARTS):
+            joined = _join(store, level, here[first : first + PARTS])
+            if joined is not None:
+                new.append(joined)
+                top.add(joined.name)
+    return new
+
+
+def _join(store: Store, level: int, names: list[str]) -> Segment | None:
+    """Write one segment of several; nothing if one of them cannot be read."""
+    read = list(read_each(store, [SegmentName(level, name) for name in names]))
+    whole = [each for each in read if isinstance(each, Segment)]
+    if len(whole) < len(names):
+        return None
+    entries = sorted({name for each in whole for name in each.entries})
+    found = list(merged(row for each in whole for row in each.rows).values())
+    name = write(store, level + 1, names, entries, found)
+    return Segment(name, names, entries, found)
+
+
+def covered_entries(store: Store) -> set[str]:
+    """Return the names of the log's entries that a whole, verified segment has.
+
+    `levada gc` may remove these entries. Raises StoreError.
+    """
+    whole = _whole(store)
+    return {name for segment in whole for name in segment.entries}
+
+
+def covered_segments(store: Store) -> set[str]:
+    """Return the paths of the segments that a whole, verified segment of a higher level has.
+
+    Raises StoreError.
+    """
+    return {
+        SegmentName(segment.name.level - 1, part).path
+        for segment in _whole(store)
+        for part in segment.parts
+    }
+
+
+def _whole(store: Store) -> Iterator[Segment]:
+    for segment in read_each(store, listed(store)):
+        if isinstance(segment, Segment):
+            yield segment
+
+
+def _digest(text: bytes) -> str:
+    return digest_of(text).partition(":")[2][:16]
+
+
+def _line(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
