@@ -26,6 +26,7 @@ engines: .venv/.dev  ## Install the engines that tests use, outside the tree (LE
 	$(BIN)/python -m tests.engines.docker install
 	$(BIN)/python -m tests.engines.kubeflow install
 	$(BIN)/python -m tests.engines.object_stores install
+	$(BIN)/python -m tests.engines.postgres install
 	$(BIN)/python -m tests.cluster install
 
 # Not of `test`: a task is two pods and takes some ten seconds.

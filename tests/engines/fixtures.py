@@ -11,6 +11,7 @@ from . import airflow as engine
 from . import airflow_tool
 from . import docker as docker_engine
 from . import kubeflow as kubeflow_engine
+from . import postgres as postgres_engine
 from .required import require_engine
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ ENGINES = {
     *("docker", "kubeflow", "kubeflow_server", "api_server", "cluster"),
     *("airflow", "airflow_2", "airflow_3"),
     *("versitygw", "moto", "fake_gcs", "azurite", "bucket", "s3"),
+    "postgresql",
 }
 
 
@@ -93,6 +95,16 @@ def docker() -> Iterator[Docker]:
     )
     with docker_engine.start() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of a running PostgreSQL with an empty database."""
+    require_engine(
+        "PostgreSQL", is_installed=postgres_engine.is_installed(), install=postgres_engine.INSTALL
+    )
+    with postgres_engine.start() as server:
+        yield server.psycopg_url
 
 
 @pytest.fixture(scope="session")

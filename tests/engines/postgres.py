@@ -12,17 +12,21 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import environments
+from .keeper import Keeper
 
 if TYPE_CHECKING:
-    from .keeper import Keeper
+    from collections.abc import Iterator
 
+INSTALL = "python -m tests.engines.postgres install"
 LOCK = environments.REQUIREMENTS / "postgres.txt"
 
 # Nothing of it has to survive a crash, and every process of Airflow holds a few connections.
@@ -83,6 +87,11 @@ class Postgres:
         self._create_database(keeper)
 
     @property
+    def psycopg_url(self) -> str:
+        """What psycopg and libpq connect to."""
+        return f"postgresql://airflow@/airflow?host={self.folder}"
+
+    @property
     def url(self) -> str:
         """What SQLAlchemy connects to."""
         return f"postgresql+psycopg2://airflow@/airflow?host={self.folder}"
@@ -123,6 +132,24 @@ class Postgres:
             subprocess.run(["chown", "--recursive", owner, str(folder)], check=True)
 
 
+@contextmanager
+def start() -> Iterator[Postgres]:
+    """Run an empty server; it and its data are gone afterwards."""
+    server = Postgres()
+    try:
+        server.create()
+        with Keeper() as keeper:
+            server.serve(keeper, server.folder / "log")
+            yield server
+    finally:
+        server.discard()
+
+
+def is_installed() -> bool:
+    """Whether the environment that holds the server is there."""
+    return environments.is_installed(environments.location("postgres", LOCK))
+
+
 def install() -> Path:
     """Make the environment that holds the server if it is not there; return its folder."""
     return environments.install("postgres", LOCK)
@@ -145,3 +172,9 @@ def _program(folder: Path) -> Path:
 
 def _user() -> pwd.struct_passwd | None:
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["install"]:
+        sys.exit(f"usage: {INSTALL}")
+    install()

@@ -229,7 +229,11 @@ class Follower:
         for first in range(0, len(keys), _KEYS):
             some = keys[first : first + _KEYS]
             places = ", ".join("(?, ?)" for _ in some)
-            sql = f"SELECT {_COLUMNS} FROM runs WHERE (pipeline, run_id) IN (VALUES {places})"
+            # Not by `IN`: SQLite would look at all runs for it.
+            sql = (
+                f"WITH wanted (p, r) AS (VALUES {places}) SELECT {_COLUMNS} FROM wanted"
+                " CROSS JOIN runs WHERE runs.pipeline = p AND runs.run_id = r"
+            )
             for row in self._database.execute(sql, [part for key in some for part in key]):
                 found[key_of(row)] = tuple(row)
         return found

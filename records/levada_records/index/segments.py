@@ -160,7 +160,9 @@ def compact(store: Store, entries: Sequence[str], known: Sequence[SegmentName]) 
         if names:
             new.append(Segment(write(store, 1, [], names, rows), [], names, rows))
     top = {*known, *(each.name for each in new)}
-    for level in range(1, 1 + max((each.level for each in top), default=0)):
+    level = 0
+    while any(each.level > level for each in top):
+        level += 1
         here = sorted(each.name for each in top if each.level == level)
         for first in range(0, len(here) - PARTS + 1, PARTS):
             joined = _join(store, level, here[first : first + PARTS])

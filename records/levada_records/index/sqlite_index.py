@@ -89,6 +89,7 @@ class SqliteIndex:
         connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
         try:
             self._connection = connection
+            connection.execute("PRAGMA page_size = 16384")  # of a new file: rows are wide
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = OFF")  # what is lost is read again
             if self._version() != VERSION:

@@ -92,6 +92,8 @@ class Dialect:
         return [
             f"CREATE TABLE IF NOT EXISTS runs (\n{columns}  PRIMARY KEY (pipeline, run_id)\n)",
             "CREATE INDEX IF NOT EXISTS runs_started ON runs (started)",
+            "CREATE INDEX IF NOT EXISTS runs_incomplete ON runs (pipeline, run_id)"
+            " WHERE started_key IS NULL",
             # `state` is one of `follow.UNREADABLE`, `LOOSE` and `COVERED`.
             "CREATE TABLE IF NOT EXISTS seen_entries ("
             "name TEXT PRIMARY KEY, state INTEGER NOT NULL)",
