@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from levada.record_types import ArtifactJson
+    from levada.record_types import ArtifactJson, PreviewJson
 
 TREE_FORMAT = "json"
 PICKLE_FORMAT = "pickle"
@@ -82,9 +82,10 @@ class Artifact:
     ``digest`` is ``sha256:<hex>`` of the blob, ``size`` its length in bytes, ``format`` what the
     bytes are (``json``, ``npy``, ``parquet``, …), ``materializer`` who wrote them, ``type`` the
     value's class as ``module:qualname`` and ``meta`` what the materializer wants to know on load.
+    ``preview`` says which blob shows it to people; it is no part of what the artifact is.
     """
 
-    __slots__ = ("digest", "format", "materializer", "meta", "size", "type")
+    __slots__ = ("digest", "format", "materializer", "meta", "preview", "size", "type")
 
     def __init__(
         self,
@@ -94,6 +95,7 @@ class Artifact:
         materializer: str,
         type: str,  # noqa: A002
         meta: dict[str, Any] | None = None,
+        preview: PreviewJson | None = None,
     ) -> None:
         self.digest = digest
         self.size = size
@@ -101,6 +103,7 @@ class Artifact:
         self.materializer = materializer
         self.type = type
         self.meta = {} if meta is None else meta
+        self.preview = preview
 
     @classmethod
     def from_json(cls, data: object) -> Artifact:
@@ -115,7 +118,11 @@ class Artifact:
             raise CorruptArtifact(f"this is not an artifact: {brief(data)}")
         if not all(isinstance(data[name], str) for name in _REQUIRED if name != "size"):
             raise CorruptArtifact(f"this is not an artifact: {brief(data)}")
-        return cls(**{name: data[name] for name in _REQUIRED}, meta=data.get("meta"))
+        return cls(
+            **{name: data[name] for name in _REQUIRED},
+            meta=data.get("meta"),
+            preview=_preview(data.get("preview")),
+        )
 
     def check_size(self, size: int) -> None:
         """Make sure that the blob has the size that is declared. Raises CorruptArtifact."""
@@ -125,8 +132,8 @@ class Artifact:
             )
 
     def as_json(self) -> ArtifactJson:
-        """Give the JSON form, as it stands in records and trees."""
-        return {
+        """Give the JSON form, as it stands in records; trees leave the preview out."""
+        content: ArtifactJson = {
             "digest": self.digest,
             "size": self.size,
             "format": self.format,
@@ -134,6 +141,9 @@ class Artifact:
             "type": self.type,
             "meta": self.meta,
         }
+        if self.preview is not None:
+            content["preview"] = self.preview
+        return content
 
     def share_texts(self) -> None:
         """Take the texts that other artifacts have too from these: JSON makes each anew."""
@@ -158,10 +168,20 @@ class Artifact:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Artifact):
             return NotImplemented
-        return self.as_json() == other.as_json()
+        return all(getattr(self, name) == getattr(other, name) for name in (*_REQUIRED, "meta"))
 
     def __hash__(self) -> int:
         return hash((self.digest, self.format, self.type))
 
     def __repr__(self) -> str:
         return f"Artifact({self.digest}, {self.size} bytes, {self.format}, {self.type})"
+
+
+def _preview(data: Any) -> PreviewJson | None:
+    """Take what an artifact says of its preview; what is malformed is as if it were not there."""
+    if not isinstance(data, dict):
+        return None
+    digest, size, kind = data.get("digest"), data.get("size"), data.get("kind")
+    if not isinstance(digest, str) or type(size) is not int or not isinstance(kind, str):
+        return None
+    return {"digest": digest, "size": size, "kind": kind}

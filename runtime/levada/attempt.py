@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from levada.cache_types import ObservedNames
     from levada.log_upload import LogUpload
+    from levada.previews import Previews
     from levada.record_types import (
         ArtifactJson,
         CodePart,
@@ -93,8 +94,21 @@ class Attempt:
     def artifact(self, name: str, value: object) -> None:
         """Store a value under a name. Raises SecretOutputError if it holds a secret's value."""
         self.check_secrets(value, f"the artifact `{name}`")
-        saved = values.save(value, self.store, self.request.allow_pickle)
+        previews = self.previews()
+        saved = values.save(value, self.store, self.request.allow_pickle, previews=previews)
+        self.note_previews(previews)
         self._keep("artifact", {"name": name, "artifact": saved.as_json()})
+
+    def previews(self) -> Previews | None:
+        """Return what makes the previews of one value that is stored; None if they are off."""
+        from levada import previews
+
+        return previews.Previews(self.store, self.secrets.values()) if previews.are_on() else None
+
+    def note_previews(self, previews: Previews | None) -> None:
+        """Say in the record which previews could not be made."""
+        if previews is not None and previews.warnings:
+            self.request.warnings = [*self.request.warnings, *previews.warnings]
 
     def check_secrets(self, value: object, what: str) -> None:
         """Raise SecretOutputError if a value that is to be stored holds a secret's value."""

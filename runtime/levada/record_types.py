@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
         label: NotRequired[str]  #: the item, for people: ``lr=0.1, depth=4``
 
+    class PreviewJson(TypedDict):
+        """What people are shown of a stored value (`levada.previews`)."""
+
+        digest: str
+        size: int  #: bytes
+        kind: str  #: ``table``, ``array``, ``image``, ``text``, …
+
     class ArtifactJson(TypedDict):
         """A stored value (`levada.artifact.Artifact`)."""
 
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
         materializer: str
         type: str  #: ``module:qualname``
         meta: dict[str, Any]  #: what its materializer needs to load it
+        preview: NotRequired[PreviewJson]  #: in records and cache entries, not in trees
 
     class ErrorFrame(TypedDict):
         """A line of a traceback in the user's code."""

@@ -333,12 +333,14 @@ class Run:
         if _has_wrong_count(self.request, returned):
             raise ReturnError(_wrong_count(self.request.key, outputs, len(returned)))  # type: ignore[arg-type]
         fields = [f"_{position}" for position in range(len(outputs))] if is_tuple else outputs
+        previews = self.attempt.previews()
         try:
             artifact, found = values.save_with_fields(
-                returned, self.store, self.request.allow_pickle, fields
+                returned, self.store, self.request.allow_pickle, fields, previews=previews
             )
         except NoField:
             raise ReturnError(_missing_output(self.request.key, outputs, returned)) from None
+        self.attempt.note_previews(previews)
         if is_tuple:
             artifact.meta = {**artifact.meta, "outputs": outputs}
         self.attempt.returns = artifact

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import TypeGuard
 
+    from levada.previews import Previews
     from levada.store import Store
     from levada.trees.tree_types import Content, Tree
 
@@ -53,34 +54,50 @@ INLINE = 4096
 _FIELDS = ("$namedtuple", "$dataclass", "$pydantic", "$made")
 
 
-def save(value: object, store: Store, allow_pickle: bool = False) -> Artifact:
+def save(
+    value: object,
+    store: Store,
+    allow_pickle: bool = False,
+    *,
+    previews: Previews | None = None,
+) -> Artifact:
     """Store a value. Raises MaterializerError if it cannot be kept exactly, or StoreError."""
-    return save_with_fields(value, store, allow_pickle, ())[0]
+    return save_with_fields(value, store, allow_pickle, (), previews=previews)[0]
 
 
 def save_with_fields(
-    value: object, store: Store, allow_pickle: bool, names: Iterable[str]
+    value: object,
+    store: Store,
+    allow_pickle: bool,
+    names: Iterable[str],
+    *,
+    previews: Previews | None = None,
 ) -> tuple[Artifact, list[Artifact | Tree]]:
     """Store a value some of whose fields (or ``_0`` of a tuple) are needed by themselves.
 
     A field of more than INLINE bytes is stored once, and the value refers to it. Returns the
-    artifact of the value, and for each name an artifact or a tree. Raises NoField for a name that
-    the value does not have, and what :func:`save` raises.
+    artifact of the value, and for each name an artifact or a tree. What ``previews`` makes is
+    stored beside them. Raises NoField for a name that the value does not have, and what
+    :func:`save` raises.
     """
-    encoder = Encoder(store, allow_pickle=allow_pickle)
+    encoder = Encoder(store, allow_pickle=allow_pickle, previews=previews)
     tree = _encode(encoder, value)
     meta = {"pickle": True} if encoder.pickled else {}
     kind = type_name(type(value))
     fields: list[Artifact | Tree] = []
     for name in names:
         holder, key = _place(tree, name, kind)
-        leaf = artifact_of(holder[key])
-        if leaf is None and len(data := _canonical(holder[key])) > INLINE:
-            leaf = store_tree(data, tree_type(holder[key]), store, meta)
+        leaf, part = artifact_of(holder[key]), holder[key]
+        if leaf is None and len(data := _canonical(part)) > INLINE:
+            leaf = store_tree(data, tree_type(part), store, meta)
             holder[key] = leaf_of(leaf.as_json())
-        fields.append(holder[key] if leaf is None else leaf)
-    whole = artifact_of(tree)
-    return whole or store_tree(_canonical(tree), kind, store, meta), fields
+        if leaf is not None and previews is not None:
+            previews.attach(leaf, part)
+        fields.append(part if leaf is None else leaf)
+    whole = artifact_of(tree) or store_tree(_canonical(tree), kind, store, meta)
+    if previews is not None:
+        previews.attach(whole, tree, is_whole=not fields)
+    return whole, fields
 
 
 def store_tree(

@@ -4,7 +4,8 @@ A materializer is any object with::
 
     name: str                                  recorded; finds it again on load
     def handles(self, value) -> bool           exact types only: a subclass may hold more
-    def save(self, value, sink: Sink) -> None  write bytes to it, set sink.format and sink.meta
+    def save(self, value, sink: Sink) -> None  write bytes to it, set sink.format and sink.meta,
+                                               and sink.preview if people can be shown something
     def load(self, source: Source) -> object   runs no code that the stored bytes choose
 
 It is made known by `register`, in the module that defines the type, or by an entry point in the
@@ -31,11 +32,12 @@ from levada.trees.classes import builtin_base, find_class, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from importlib.metadata import EntryPoint
     from types import ModuleType
     from typing import Any, BinaryIO, Protocol
 
+    from levada.previews import Previews
     from levada.store import BlobWriter, Store
     from levada.trees.decode import Decoder
 
@@ -90,7 +92,8 @@ _installed: list[Materializer] | None = None
 class Sink:
     """Where a materializer writes: a binary file with a format and a meta to fill in.
 
-    ``type`` is recorded as the value's class; ``store`` takes further blobs.
+    ``type`` is recorded as the value's class; ``store`` takes further blobs. ``preview`` is
+    a function that gives what people see of the value (`levada.previews`), or None.
     """
 
     def __init__(self, writer: BlobWriter, store: Store, type: str) -> None:  # noqa: A002
@@ -99,6 +102,7 @@ class Sink:
         self.store = store
         self.format = "bytes"
         self.meta: dict[str, Any] = {}
+        self.preview: Callable[[], dict[str, Any]] | None = None
         self.write = writer.write
         self.tell = writer.tell
         self.flush = writer.flush
@@ -207,14 +211,19 @@ class _Installed:
         return self._materializer
 
 
-def save_leaf(materializer: Materializer, value: object, store: Store) -> Artifact:
+def save_leaf(
+    materializer: Materializer, value: object, store: Store, previews: Previews | None = None
+) -> Artifact:
     """Store a value as a blob. Raises MaterializerError or StoreError; then nothing is left."""
     with store.blob_writer() as writer:
         sink = Sink(writer, store, type_name(type(value)))
         materializer.save(value, sink)
-    return Artifact(
+    artifact = Artifact(
         writer.digest, writer.size, sink.format, materializer.name, sink.type, sink.meta
     )
+    if previews is not None and sink.preview is not None:
+        previews.add(artifact, sink.preview)
+    return artifact
 
 
 def load_leaf(artifact: Artifact, store: Store, decoder: Decoder) -> object:

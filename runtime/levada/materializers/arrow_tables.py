@@ -5,12 +5,14 @@ How a table is cut into chunks is not part of the value.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from levada.artifact import CorruptArtifact
 from levada.materializers.arrow_files import check_file
+from levada.previews.tables import show_arrow
 
 if TYPE_CHECKING:
     from io import BytesIO
@@ -35,6 +37,7 @@ class ArrowMaterializer:
         sink.format = "arrow"
         sink.meta = {"kind": kind}
         sink.type = f"pyarrow:{kind}"
+        sink.preview = partial(show_arrow, table)
         write_ipc(table, sink)
 
     def load(self, source: Source) -> object:

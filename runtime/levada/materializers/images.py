@@ -6,10 +6,12 @@ A figure is loaded as a PIL image: its data and its axes are not kept.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from levada.artifact import MaterializerError, fits
+from levada.previews import pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +52,7 @@ class ImageMaterializer:
             bare.save(file, format="PNG", compress_level=level)
 
         _write_png(draw, sink, "PIL.Image:Image")
+        sink.preview = partial(pictures.show, value)
 
     def load(self, source: Source) -> Image:
         """Read the image."""
@@ -96,6 +99,7 @@ def _write_png(draw: Callable[[BytesIO, int], None], sink: Sink, name: str) -> N
     sink.format = "png"
     sink.type = name
     sink.write(data.getbuffer())
+    sink.preview = partial(pictures.show_png, data.getvalue())
 
 
 def _read_png(source: Source) -> Image:

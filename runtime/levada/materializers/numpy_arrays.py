@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from levada.artifact import CorruptArtifact, MaterializerError, brief
+from levada.previews import numbers
 from levada.store import CHUNK
 from levada.trees.canonical import canonical, parse
 from levada.trees.classes import type_name
@@ -45,6 +47,7 @@ class NumpyMaterializer:
         """Write the array. Raises MaterializerError if its items are Python objects."""
         sink.type = "numpy:ndarray"
         sink.meta = {"dtype": str(value.dtype), "shape": list(value.shape)}
+        sink.preview = partial(numbers.show, value)
         if value.dtype.kind in "OT":
             sink.format = _STRINGS
             sink.write(_strings(value))

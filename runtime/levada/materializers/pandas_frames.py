@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from binascii import a2b_base64
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from levada.artifact import CorruptArtifact, MaterializerError, check_expansion
 from levada.materializers.arrow_tables import read_ipc, write_ipc
 from levada.materializers.parquet_pages import declared_size, decoded_size
+from levada.previews.tables import show_pandas
 from levada.trees.canonical import canonical, parse
 from levada.trees.classes import type_name
 from levada.trees.decode import Decoder
@@ -74,6 +76,7 @@ class PandasMaterializer:
         sink.format = "parquet"
         sink.type = f"pandas:{type(value).__name__}"
         sink.meta = {"shape": list(value.shape)}
+        sink.preview = partial(show_pandas, value)
         if not sink.fits(declared_size(_write_parquet(table, sink))):
             # Billions of equal or missing values, for example: that file could not be loaded.
             sink.restart()

@@ -22,6 +22,7 @@ from levada.artifact import (
     fits,
 )
 from levada.hashing import sha256
+from levada.previews import files
 from levada.store import CHUNK, DamagedBlob
 from levada.trees.canonical import canonical, parse
 
@@ -102,11 +103,13 @@ def _save(path: str, sink: Sink) -> None:
                 " again; return one copy, and let the step that takes it make the others"
             )
         sink.write(canonical(entries))
+        sink.preview = lambda: files.show_folder(entries)
     elif stat.S_ISREG(state.st_mode):
         sink.format = "file"
         if state.st_mode & stat.S_IXUSR:
             sink.meta["executable"] = True
         _copy(path, sink)
+        sink.preview = lambda: files.show_file(path)
     else:
         raise MaterializerError(
             f"{path!r} is neither a file nor a folder, so it has no content to store; return what"

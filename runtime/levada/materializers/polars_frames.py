@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import polars as pl
 
 from levada.artifact import CorruptArtifact, MaterializerError
 from levada.materializers.arrow_files import check_file
+from levada.previews.tables import show_polars
 
 if TYPE_CHECKING:
     from levada.materializers import Sink, Source
@@ -38,6 +40,7 @@ class PolarsMaterializer:
         sink.format = "arrow"
         sink.type = f"polars:{type(value).__name__}"
         sink.meta = {"columns": frame.width, "rows": frame.height}
+        sink.preview = partial(show_polars, value)
         sink.write(data.getbuffer())
 
     def load(self, source: Source) -> pl.DataFrame | pl.Series:

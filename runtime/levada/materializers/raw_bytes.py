@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from levada.previews.files import show_bytes
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from levada.materializers import Sink, Source
+
+
+#: Bytes that a preview looks at.
+_START = 16_384
 
 
 class BytesMaterializer:
@@ -20,6 +26,7 @@ class BytesMaterializer:
         """Write the bytes."""
         sink.format = "bytes"
         sink.write(value)
+        sink.preview = lambda: show_bytes(bytes(value[:_START]), len(value))
 
     def load(self, source: Source) -> bytes | bytearray:
         """Read the bytes."""

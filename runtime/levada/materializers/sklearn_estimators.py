@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from functools import partial
 from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import skops.io
 
 from levada.artifact import CorruptArtifact, MaterializerError
+from levada.previews.models import show_estimator
 from levada.trees.classes import type_name
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class SklearnMaterializer:
         if foreign := _foreign(data, skops.io.get_untrusted_types(data=data)):
             raise _refusal(value, f"it holds {', '.join(foreign)}")
         sink.write(_normalised(data))
+        sink.preview = partial(show_estimator, value)
 
     def load(self, source: Source) -> object:
         """Read the archive. Raises MaterializerError if it names any other type."""

@@ -7,12 +7,14 @@ not its device, its gradient or its strides.
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
 
 from levada.artifact import MaterializerError
+from levada.previews.models import show_tensors
 from levada.trees.classes import type_name
 
 if TYPE_CHECKING:
@@ -35,7 +37,9 @@ class TensorMaterializer:
         sink.format = "safetensors"
         sink.type = f"torch:{type(value).__name__}"
         sink.meta = {"requires_grad": bool(value.requires_grad)}
-        sink.write(safetensors.torch.save({_TENSOR: _plain(value)}))
+        plain = _plain(value)
+        sink.write(safetensors.torch.save({_TENSOR: plain}))
+        sink.preview = partial(_shown, plain)
 
     def load(self, source: Source) -> torch.Tensor:
         """Read it."""
@@ -71,6 +75,7 @@ class StateDictMaterializer:
             plain = {key: dict(part) for key, part in metadata.items()}
             sink.meta["metadata"] = Encoder(None).encode(plain)
         sink.write(safetensors.torch.save({key: _plain(value[key]) for key in first.values()}))
+        sink.preview = partial(show_tensors, value)
 
     def load(self, source: Source) -> dict[str, torch.Tensor]:
         """Read the dict in its order."""
@@ -101,6 +106,13 @@ def _plain(tensor: torch.Tensor) -> torch.Tensor:
             f"a tensor of layout {tensor.layout} cannot be kept exactly; return .to_dense() of it"
         )
     return tensor.detach().cpu().contiguous().clone()
+
+
+def _shown(tensor: torch.Tensor) -> dict[str, Any]:
+    from levada.previews import numbers
+
+    has_numpy_type = tensor.dtype != torch.bfloat16
+    return numbers.show(tensor.numpy() if has_numpy_type else tensor.float().numpy())
 
 
 def _read(source: Source) -> dict[str, torch.Tensor]:

@@ -31,7 +31,13 @@ def parse(data: bytes) -> Tree:
 
 
 def leaf_of(artifact: ArtifactJson | None) -> Tree:
-    """Give the tree that is nothing but one artifact, of the JSON form of that."""
+    """Give the tree that is nothing but one artifact, of the JSON form of that.
+
+    The preview is left out: the same value has the same tree, whatever is shown of it.
+    """
+    if artifact is not None and "preview" in artifact:
+        artifact = {**artifact}
+        del artifact["preview"]
     held: Content = artifact
     return {ARTIFACT: held}
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeGuard
 
     from levada.materializers import Materializer
+    from levada.previews import Previews
     from levada.store import Store
     from levada.trees.tree_types import Tree
 
@@ -39,10 +40,17 @@ _STATEFUL = (dict, list, set, frozenset, tuple, str, bytes, bytearray, int, floa
 class Encoder:
     """Encodes one value; leaves go to ``store``. Without a store, leaves are refused."""
 
-    __slots__ = ("_open", "allow_pickle", "paths_by_name", "pickled", "store")
+    __slots__ = ("_open", "allow_pickle", "paths_by_name", "pickled", "previews", "store")
 
-    def __init__(self, store: Store | None, *, allow_pickle: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store | None,
+        *,
+        allow_pickle: bool = False,
+        previews: Previews | None = None,
+    ) -> None:
         self.store = store
+        self.previews = previews
         self.allow_pickle = allow_pickle
         self.pickled = False  # whether any leaf is a pickle, or has one inside
         self.paths_by_name = False  # whether a Path is a name only, and not what is there
@@ -137,7 +145,7 @@ class Encoder:
             raise MaterializerError(
                 f"a {type_name(type(value))} needs a store: it has no form as plain text"
             )
-        artifact = save_leaf(materializer, value, self.store)
+        artifact = save_leaf(materializer, value, self.store, self.previews)
         self.pickled |= artifact.is_pickled
         return leaf_of(artifact.as_json())
 
