@@ -31,12 +31,13 @@ if TYPE_CHECKING:
         InputEntry,
         MetricEntry,
         MetricValue,
-        OfContainer,
         OfItem,
         OutputEntry,
+        PartsOfSome,
         Record,
         ResourcesUsed,
         Status,
+        SystemEntry,
     )
     from levada.relay import Relay
     from levada.request import StepRequest
@@ -69,6 +70,7 @@ class Attempt:
         self.start: str | None = None  #: how its process began: "fresh" or "fork"
         self.line: int | None = None  #: where the step's function starts, once it is imported
         self.resources: ResourcesUsed = {}
+        self.system: dict[str, SystemEntry] = {}
         self.looked_up: cache.Lookup | None = None
         self.observed: ObservedNames | None = None  #: what the step read, if it succeeded
         fields: dict[str, object] = {**cache.context_of(request)}
@@ -238,7 +240,9 @@ class Attempt:
         finished = max(time_ns(), self.started)  # somebody may have set the clock back
         given: Any = request  # parts of the record, in JSON from an engine
         label: OfItem = {"label": request.label} if request.label else {}
-        own: OfContainer = {} if request.container is None else {"container": given.container}
+        own: PartsOfSome = {} if request.container is None else {"container": given.container}
+        if self.system:
+            own["system"] = self.system
         record: Record = {
             "schema": records.RECORD_SCHEMA,
             "pipeline": request.pipeline,

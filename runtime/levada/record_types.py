@@ -222,18 +222,28 @@ if TYPE_CHECKING:
         container_peak_memory_bytes: int
         container_oom_kills: int
 
+    class SystemEntry(TypedDict):
+        """What a record says of one figure of the system, sampled while the step ran."""
+
+        last: float
+        min: float
+        max: float
+        count: int  #: of the samples that are kept
+        series: NotRequired[str]  #: the digest of a blob with all `Series`, by name
+
     class RunResources(TypedDict, total=False):
         """What a run used: the peak of its largest attempt, the CPU time of all."""
 
         peak_memory_bytes: int
         cpu_seconds: float
 
-    class OfContainer(TypedDict, total=False):
-        """What a record has of a container step only."""
+    class PartsOfSome(TypedDict, total=False):
+        """What a record has of some attempts only."""
 
-        container: ContainerPart
+        container: ContainerPart  #: of a container step
+        system: dict[str, SystemEntry]  #: of a step of more than a second, by name
 
-    class Record(OfContainer, OfItem):
+    class Record(PartsOfSome, OfItem):
         """What one attempt of one step did: ``levada.record/1``."""
 
         schema: str

@@ -35,6 +35,7 @@ from levada.request import StepRequest
 from levada.resources import Usage
 from levada.step_logging import StepLogging
 from levada.store import StoreError, open_store
+from levada.system_metrics import SystemMetrics
 from levada.trees.classes import type_name
 
 TYPE_CHECKING = False
@@ -171,19 +172,29 @@ class Run:
         log = os.path.join(folder, "log")
         output = OutputCapture(log, echo=echo, secrets=self.attempt.secrets.values())
         output.start()
-        usage = Usage()
+        usage, system = Usage(), SystemMetrics()
+        if self.request.container is None:  # its program runs elsewhere
+            system.start()
         try:
             self._guarded(lambda: self._execute(signals))
             if ends_process:
                 self._guarded(_finish_interpreter)
         finally:
             disarm()
+            system.stop()
             self.attempt.resources = usage.finish()
             self._warn_of_store()
             self._print_error()
             output.stop()
             self.unfinished_line = output.unfinished_line
             self.attempt.finish_metrics()
+            self._note_system(system)
+
+    def _note_system(self, system: SystemMetrics) -> None:
+        try:
+            self.attempt.system = system.entries(self.store)
+        except StoreError as error:  # the record may be written all the same
+            _say(f"warning: the system's metrics are not in the store: {error}")
 
     def _answered_by_cache(self) -> bool:
         if self.attempt.looked_up is None:
