@@ -11,7 +11,7 @@ import os
 from contextlib import contextmanager
 
 from levada import project as projects
-from levada.code import Code
+from levada.code import Code, Syntax
 from levada.hashing import sha256
 from levada.operations import TooLargeError
 from levada.regular_files import regular
@@ -44,23 +44,48 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from levada.project import Project
 
-def compile_file(path: str, pipeline: str | None = None) -> Compilation:
+
+class Reading:
+    """What several compilations of one command read once: settings, packages, shared modules.
+
+    >>> reading = Reading()
+    >>> compile_file("missing.py", reading=reading).program is None
+    True
+    """
+
+    __slots__ = ("projects", "syntax")
+
+    def __init__(self) -> None:
+        self.projects: dict[str, Project] = {}
+        self.syntax = Syntax()
+
+    def project(self, path: str) -> Project:
+        """Return the project of the module at ``path``."""
+        return projects.find(path, self.projects)
+
+
+def compile_file(
+    path: str, pipeline: str | None = None, *, reading: Reading | None = None
+) -> Compilation:
     """Compile the pipeline named ``pipeline`` of the module at ``path``.
 
     Without a name: the only one, or the only one that no other pipeline of the module calls.
     A ``.json`` file holds a program itself (``levada.ir/2``). Never raises for bad input: whatever
-    is wrong is a diagnostic.
+    is wrong is a diagnostic. ``reading`` is given where several files are compiled.
     """
     path = os.fspath(path)
     if path.endswith(".json"):
         from .ir_file import compile_ir
 
         return compile_ir(path, pipeline)
-    return _Compiler(os.path.abspath(path)).run(pipeline)[0]
+    return _Compiler(os.path.abspath(path), reading=reading).run(pipeline)[0]
 
 
-def compile_pipelines(path: str, several: str) -> list[Compilation]:
+def compile_pipelines(
+    path: str, several: str, *, reading: Reading | None = None
+) -> list[Compilation]:
     """Compile several pipelines of the module at ``path``; return one compilation for each.
 
     ``several`` is `pipelines` for all of them, `outermost` for those that no other one of the
@@ -71,14 +96,14 @@ def compile_pipelines(path: str, several: str) -> list[Compilation]:
     path = os.fspath(path)
     if path.endswith(".json"):
         return [compile_file(path)]
-    compiler = _Compiler(os.path.abspath(path))
+    compiler = _Compiler(os.path.abspath(path), reading=reading)
     found = compiler.run(several=several)
     if len(found) == 1 or not compiler.uses_other_folders:
         return found
-    return list(_apart(compiler.path, getattr(found[0], several)))
+    return list(_apart(compiler.path, getattr(found[0], several), reading))
 
 
-def _apart(path: str, names: Iterable[str]) -> Iterator[Compilation]:
+def _apart(path: str, names: Iterable[str], reading: Reading | None) -> Iterator[Compilation]:
     """Compile pipelines of a module one by one, with one budget for all.
 
     A program has the folders of other packages in which its own modules were found. Which pipeline
@@ -87,7 +112,7 @@ def _apart(path: str, names: Iterable[str]) -> Iterator[Compilation]:
     budget = CompilationBudget()
     spent = 0
     for name in names:
-        compiler = _Compiler(path, budget, spent)
+        compiler = _Compiler(path, budget, spent, reading)
         yield from compiler.run(name)
         spent = compiler.spent
         if compiler.is_too_large:
@@ -97,12 +122,19 @@ def _apart(path: str, names: Iterable[str]) -> Iterator[Compilation]:
 class _Compiler:
     """The compilation of one file."""
 
-    def __init__(self, path: str, budget: CompilationBudget | None = None, spent: int = 0) -> None:
+    def __init__(
+        self,
+        path: str,
+        budget: CompilationBudget | None = None,
+        spent: int = 0,
+        reading: Reading | None = None,
+    ) -> None:
         self.path = path
         self.reports = Reports()
-        self.project = projects.find(path)
+        reading = reading or Reading()
+        self.project = reading.project(path)
         self.file = self.project.file or os.path.basename(path)
-        self.code = Code(self.project)
+        self.code = Code(self.project, reading.syntax)
         self.modules = m.Modules(self.project, self.code, self.reports, budget)
         self.declarations = Declarations(self.modules, self.reports)
         self.text = ""
@@ -185,6 +217,14 @@ class _Compiler:
         self.reports.error(rule, span or self._whole, message, help=way_out)
 
     def _read(self) -> ast.Module | None:
+        if self.path.endswith(".ipynb") and os.path.isfile(self.path):
+            self._error(
+                "notebook-file",
+                f"`{self.file}` is a notebook, and a pipeline is compiled from a Python module",
+                f"put the steps and the pipeline in a module, or make one of the notebook: "
+                f"`jupyter nbconvert --to script {os.path.basename(self.path)}`",
+            )
+            return None
         try:
             self.text = self.code.text(self.path)
         except SyntaxError as error:

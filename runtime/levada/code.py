@@ -180,18 +180,38 @@ class _Links:
         self.shown: dict[Unit, None] = {}
 
 
+class Syntax:
+    """The texts and the syntax of modules by their paths, each read once.
+
+    It may be shared by several :class:`Code`. Nothing may change what it holds.
+    """
+
+    __slots__ = ("texts", "trees", "units")
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.trees: dict[str, ast.Module] = {}
+        self.units: dict[str, list[Unit]] = {}
+
+    def forget(self, path: str) -> None:
+        """Drop a module that nobody will ask for again."""
+        self.texts.pop(path, None)
+        self.trees.pop(path, None)
+        self.units.pop(path, None)
+
+
 class Code:
     """The local modules of a project, parsed at most once each.
 
     ``library_files`` are the files of installed distributions that are in a digest as a whole.
+    ``syntax`` is what was read for other files of the same command.
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, syntax: Syntax | None = None) -> None:
         self.project = project
+        self._syntax = syntax or Syntax()
         self.library_files: dict[str, None] = {}
         self._libraries: dict[str, bytes] = {}
-        self._texts: dict[str, str] = {}
-        self._trees: dict[str, ast.Module] = {}
         self._modules: dict[str, _Module] = {}
         self._links: dict[Unit, _Links] = {}
         self._acts: dict[str, list[Unit]] = {}
@@ -209,16 +229,18 @@ class Code:
 
         Raises OSError, and SyntaxError where it is not text in the encoding that it declares.
         """
-        if path not in self._texts:
+        texts = self._syntax.texts
+        if path not in texts:
             with open(path, "rb", opener=regular) as file:
-                self._texts[path] = _decode(file.read(), path)
-        return self._texts[path]
+                texts[path] = _decode(file.read(), path)
+        return texts[path]
 
     def tree(self, path: str) -> ast.Module:
         """Return the syntax of a module. Raises OSError and SyntaxError."""
-        if path not in self._trees:
-            self._trees[path] = parse(self.text(path), path)
-        return self._trees[path]
+        trees = self._syntax.trees
+        if path not in trees:
+            trees[path] = parse(self.text(path), path)
+        return trees[path]
 
     def step(self, path: str, function: str, files: Iterable[str] = ()) -> StepCode:
         """Return the code of the step ``function`` in the module at ``path``.
@@ -463,9 +485,14 @@ class Code:
             name = self.project.module_name(path)
             is_package = os.path.basename(path) == "__init__.py"
             package = name if is_package else name.rpartition(".")[0]
-            units = code_units.read_units(path, self.tree(path))
-            self._modules[path] = _Module(path, package, units)
+            self._modules[path] = _Module(path, package, self._units(path))
         return self._modules[path]
+
+    def _units(self, path: str) -> list[Unit]:
+        held = self._syntax.units
+        if path not in held:
+            held[path] = code_units.read_units(path, self.tree(path))
+        return held[path]
 
     def _module_with(self, path: str, name: str) -> _Module:
         """Return a module with ``name``, also where it is ``pipeline.step``: a step within one."""

@@ -86,6 +86,7 @@ class LocalPackages:
         self.found: dict[str, LocalPackage] = {}
         self.missing: dict[str, str] = {}
         self.consulted: dict[str, None] = {}
+        self._folders: dict[tuple[str, ...], list[str]] = {}
         self.root = root
         self.workspace = self._workspace(root)
         pending = [(self.workspace, ""), (root, "")]
@@ -149,6 +150,11 @@ class LocalPackages:
 
     def folders(self, environment: Environment) -> list[str]:
         """Return the folders that their modules are imported from, editable installs last."""
+        if environment.folders not in self._folders:
+            self._folders[environment.folders] = self._find_folders(environment)
+        return self._folders[environment.folders]
+
+    def _find_folders(self, environment: Environment) -> list[str]:
         own = self.found[self.root].import_folders if self.root in self.found else []
         found = [*own, *(folder for package in self for folder in package.import_folders)]
         found += _editable_folders(environment)

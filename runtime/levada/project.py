@@ -37,6 +37,7 @@ class Project:
     __slots__ = (
         "_document",
         "_environment",
+        "_first",
         "_located",
         "_others",
         "_packages",
@@ -50,13 +51,23 @@ class Project:
     )
 
     def __init__(
-        self, root: str, search: Iterable[str], file: str = "", *, takes_packages: bool = False
+        self,
+        root: str,
+        search: Iterable[str],
+        file: str = "",
+        *,
+        takes_packages: bool = False,
+        first: Project | None = None,
     ) -> None:
         """Make the project at ``root`` whose modules are imported from ``search``, in order.
 
         With ``takes_packages`` the packages that it takes from folders are looked for too, and
         distributions in the project's environment. Else ``search`` has all folders, and the
         environment is that of the running interpreter: so it is where a step is run.
+
+        ``first`` is the same project as seen from another of its modules. What does not depend on
+        the module is taken from it, so that it is read once: the settings, the packages, the
+        environment.
         """
         self.root = os.path.abspath(root)
         self._relative: dict[str, str] = {}
@@ -65,6 +76,7 @@ class Project:
         self._document: dict[str, object] | None = None
         self._located: dict[str, str | None] = {}
         self._environment: Environment | None = None
+        self._first = first
         self._takes_packages = takes_packages
         self._packages: LocalPackages | None = None
         self._others: list[str] | None = None
@@ -148,6 +160,8 @@ class Project:
     @property
     def environment(self) -> Environment:
         """The environment in which distributions are looked for."""
+        if self._environment is None and self._first is not None:
+            self._environment = self._first.environment
         if self._environment is None:
             from levada import distributions
 
@@ -162,6 +176,8 @@ class Project:
     @property
     def packages(self) -> LocalPackages | None:
         """The packages that the project takes from folders; None if ``search`` has them all."""
+        if self._packages is None and self._first is not None:
+            self._packages = self._first.packages
         if self._packages is None and self._takes_packages:
             from levada.local_packages import LocalPackages
 
@@ -225,6 +241,8 @@ class Project:
     @property
     def document(self) -> dict[str, object]:
         """The project's ``pyproject.toml``, empty without one. Raises ProjectError."""
+        if self._document is None and self._first is not None:
+            self._document = self._first.document
         if self._document is None:
             self._document = pyproject.read(os.path.join(self.root, pyproject.FILE))
         return self._document
@@ -243,17 +261,25 @@ class Project:
         return settings
 
 
-def find(file: str) -> Project:
+def find(file: str, known: dict[str, Project] | None = None) -> Project:
     """Find the project of a module, which need not exist.
 
     The root is the nearest folder above it with a ``pyproject.toml`` or ``.git``, else the
     module's own folder. The import root is the nearest one without ``__init__.py``, and not
     above the root. Modules of the packages that the project takes from folders are local too.
+
+    ``known`` holds the first project that was found for each root. Give the same dict for several
+    modules, and their projects read settings, packages and the environment once.
     """
     path = os.path.abspath(file)
     root = _project_root(path)
     search = (_import_root(path, root), root, os.path.join(root, "src"))
-    return Project(root, search, path, takes_packages=True)
+    if known is None:
+        return Project(root, search, path, takes_packages=True)
+    first = known.get(root)
+    if first is None:
+        first = known[root] = Project(root, search, takes_packages=True)
+    return Project(root, search, path, takes_packages=True, first=first)
 
 
 def _project_root(path: str) -> str:
