@@ -21,6 +21,7 @@ OUTSIDE = {
     "invalid-program",
     "module-name",
     "nesting-too-deep",
+    "notebook-file",
     "project-settings",
     "step-code",
     "undeclared-file",
