@@ -34,23 +34,44 @@ _LOCK = "levada.lock"
 
 def replay(arguments: list[str]) -> Product | None:
     """The product of this command line if nothing changed since, else None."""
-    place = _place(arguments)
-    if place is None:
+    where = place(arguments)
+    entry = None if where is None else read(where, _MAGIC)
+    if entry is None:
         return None
-    try:
-        with open(place, "rb") as file:
-            entry = file.read()
-        if not entry.startswith(_MAGIC):
-            return None
-        digest, payload = entry[len(_MAGIC) :][:64], entry[len(_MAGIC) + 64 :]
-        if digest.decode("ascii", "replace") != sha256(payload):
-            return None
-        product, files, folders, globs, absent, own = marshal.loads(payload)  # noqa: S302
-    except (OSError, ValueError, EOFError, TypeError):
-        return None
+    product, files, folders, globs, absent, own = entry
     fresh = own == fingerprint() and _unchanged(files, folders) and not _any_exists(absent)
     fresh = fresh and all(_matches(*glob) == names for glob, names in globs.items())
     return Product(*product) if fresh else None
+
+
+def read(where: str, magic: bytes) -> Any:
+    """What :func:`write` has written into a file; None where it cannot be read."""
+    try:
+        with open(where, "rb") as file:
+            entry = file.read()
+        if not entry.startswith(magic):
+            return None
+        digest, payload = entry[len(magic) :][:64], entry[len(magic) + 64 :]
+        if digest.decode("ascii", "replace") != sha256(payload):
+            return None
+        return marshal.loads(payload)  # noqa: S302
+    except (OSError, ValueError, EOFError, TypeError):
+        return None
+
+
+def write(where: str, magic: bytes, entry: Any) -> None:
+    """Write an entry whole or not at all. One that cannot be written is not an error."""
+    payload = marshal.dumps(entry)
+    temporary = f"{where}.{os.getpid()}"
+    try:
+        os.makedirs(os.path.dirname(where), exist_ok=True)
+        _make_room(os.path.dirname(where))
+        with open(temporary, "wb") as file:
+            file.write(magic + sha256(payload).encode() + payload)
+        os.replace(temporary, where)
+    except OSError:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
 
 
 def remember(
@@ -68,31 +89,21 @@ def remember(
     ``consulted`` the files and folders that decided what imports mean, there or not.
     Best effort: a cache that cannot be written is not an error.
     """
-    place = _place(arguments)
-    if place is None:
+    where = place(arguments)
+    if where is None:
         return
     globs = {(root, pattern): _matches(root, pattern) for pattern in patterns}
     others = {path: _digest(path) for path in consulted if os.path.isfile(path)}
     places = {path for path in consulted if os.path.isdir(path)}
     files = {**others, **files, **_digests(root, globs)}
     folders = {
-        folder: _names(folder) for folder in {*search, *places, *map(os.path.dirname, files)}
+        folder: module_names(folder) for folder in {*search, *places, *map(os.path.dirname, files)}
     }
-    absent = _absent_marks(root, [os.path.dirname(path) for path in files])
+    absent = absent_marks(root, [os.path.dirname(path) for path in files])
     absent += [path for path in consulted if not os.path.exists(path)]
     plain = {path: digest.rpartition(":")[2] for path, digest in files.items()}
     entry: Any = (product.as_tuple(), plain, folders, globs, absent, fingerprint())
-    payload = marshal.dumps(entry)
-    temporary = f"{place}.{os.getpid()}"
-    try:
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        _make_room(os.path.dirname(place))
-        with open(temporary, "wb") as file:
-            file.write(_MAGIC + sha256(payload).encode() + payload)
-        os.replace(temporary, place)
-    except OSError:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+    write(where, _MAGIC, entry)
 
 
 def sha256(data: bytes) -> str:
@@ -115,7 +126,7 @@ def fingerprint() -> str:
     return sha256("\0".join(parts).encode("utf-8", "surrogateescape"))
 
 
-def _place(arguments: list[str]) -> str | None:
+def place(arguments: list[str]) -> str | None:
     """The file of the entry; None where there is no folder for it."""
     folder = os.environ.get("LEVADA_CACHE_DIR")
     if not folder:
@@ -149,7 +160,7 @@ def _unchanged(files: dict[str, str], folders: dict[str, list[str]]) -> bool:
                     return False
         except OSError:
             return False
-    return all(_names(folder) == names for folder, names in folders.items())
+    return all(module_names(folder) == names for folder, names in folders.items())
 
 
 def _matches(root: str, pattern: str) -> list[str]:
@@ -175,7 +186,7 @@ def _any_exists(paths: list[str]) -> bool:
     return any(os.path.exists(path) for path in paths)
 
 
-def _names(folder: str) -> list[str]:
+def module_names(folder: str) -> list[str]:
     """The names in a folder that an import could mean, those of a project's root, its lock.
 
     Of an environment also its distributions, and the files that link folders into it.
@@ -193,7 +204,12 @@ def _names(folder: str) -> list[str]:
     )
 
 
-def _absent_marks(root: str, folders: list[str]) -> list[str]:
+def digest_of_names(found: list[str]) -> str:
+    """One word for a list of names."""
+    return sha256("\0".join(found).encode("utf-8", "surrogateescape"))
+
+
+def absent_marks(root: str, folders: list[str]) -> list[str]:
     """The root's marks that are not there, in these folders and all above up to the root.
 
     Without a marked root those up to the top of the file system: one that appears moves the root.

@@ -63,16 +63,39 @@ def deliver(product: Product) -> int:
         for _, _, text in product.files:
             sys.stdout.write(text)
         return 0
-    contents = {path: text.encode("utf-8") for _, path, text in product.files}
+    before = compared(product)
+    if product.mode == "check":
+        return _report_check(product, before)
+    put(product, before)
+    _report(product, statuses(product, before))
+    return 0
+
+
+def compared(product: Product) -> dict[str, bytes | None]:
+    """What is in the product's files now; None where there is none.
+
+    Raises OutputError as :func:`deliver`.
+    """
+    contents = _contents(product)
     before = read(product.folder, contents)
     if product.mode == "write":
         _refuse_foreign(product, before, contents)
     _refuse_others(product, before, contents)
-    if product.mode == "check":
-        return _report_check(product, before)
-    write(product.folder, contents, before)
-    _report(product, {path: _status(before[path], contents[path]) for path in contents})
-    return 0
+    return before
+
+
+def put(product: Product, before: dict[str, bytes | None]) -> None:
+    """Write the files that differ from ``before``, all or none. Raises OutputError."""
+    write(product.folder, _contents(product), before)
+
+
+def statuses(product: Product, before: dict[str, bytes | None]) -> dict[str, str]:
+    """How each file compares with what was there: `missing`, `changed` or `unchanged`."""
+    return {path: _status(before[path], now) for path, now in _contents(product).items()}
+
+
+def _contents(product: Product) -> dict[str, bytes]:
+    return {path: text.encode("utf-8") for _, path, text in product.files}
 
 
 def _refuse_foreign(
@@ -118,11 +141,11 @@ def _status(before: bytes | None, now: bytes) -> str:
     return "unchanged" if before == now else "changed"
 
 
-def _report(product: Product, statuses: dict[str, str]) -> None:
+def _report(product: Product, found: dict[str, str]) -> None:
     if product.as_json:
-        _print_json(product, statuses)
+        _print_json(product, found)
         return
-    for path, status in statuses.items():
+    for path, status in found.items():
         word = "unchanged" if status == "unchanged" else "wrote"
         place = display_path(os.path.join(product.folder, path))
         sys.stderr.write(f"{word:<9} {place}\n")
@@ -131,13 +154,14 @@ def _report(product: Product, statuses: dict[str, str]) -> None:
 def _report_check(product: Product, before: dict[str, bytes | None]) -> int:
     """The differences as a unified diff on stdout; 1 if there is one."""
     contents = {path: text for _, path, text in product.files}
-    statuses = {path: _status(before[path], text.encode()) for path, text in contents.items()}
-    stale = [path for path, status in statuses.items() if status != "unchanged"]
+    found = statuses(product, before)
+    stale = [path for path, status in found.items() if status != "unchanged"]
     if product.as_json:
-        _print_json(product, statuses)
+        _print_json(product, found)
         return 1 if stale else 0
     for path in stale:
-        _print_diff(product, path, before[path], contents[path])
+        place = os.path.join(product.folder, path)
+        print_difference(place, before[path], contents[path], colour=product.colour)
     if stale:
         count = f"{len(stale)} file{'s' * (len(stale) != 1)}"
         verb = "differ" if len(stale) != 1 else "differs"
@@ -147,14 +171,15 @@ def _report_check(product: Product, before: dict[str, bytes | None]) -> int:
     return 0
 
 
-def _print_diff(product: Product, path: str, before: bytes | None, now: str) -> None:
+def print_difference(path: str, before: bytes | None, now: str, *, colour: bool) -> None:
+    """Print what differs in a file as a unified diff on stdout."""
     from difflib import unified_diff
 
     from levada_compiler.render.cells import without_commands
 
     from .terminal import in_ci
 
-    place = display_path(os.path.join(product.folder, path))
+    place = display_path(path)
     old = "" if before is None else before.decode("utf-8", "replace")
     source = "/dev/null" if before is None else f"a/{place}"
     lines = unified_diff(
@@ -164,7 +189,7 @@ def _print_diff(product: Product, path: str, before: bytes | None, now: str) -> 
         ended = line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
         if in_ci():
             ended = without_commands(ended)
-        sys.stdout.write(_coloured(ended) if product.colour else ended)
+        sys.stdout.write(_coloured(ended) if colour else ended)
 
 
 def _coloured(line: str) -> str:
@@ -173,7 +198,7 @@ def _coloured(line: str) -> str:
     return f"\x1b[{code}m{line[:-1]}\x1b[0m\n" if code else line
 
 
-def _print_json(product: Product, statuses: dict[str, str]) -> None:
+def _print_json(product: Product, found: dict[str, str]) -> None:
     import json
 
     writes = product.mode in ("write", "force")
@@ -182,7 +207,7 @@ def _print_json(product: Product, statuses: dict[str, str]) -> None:
         {
             "target": target,
             "path": display_path(os.path.join(product.folder, path)),
-            "status": words.get(statuses[path], statuses[path]),
+            "status": words.get(found[path], found[path]),
         }
         for target, path, _ in product.files
     ]

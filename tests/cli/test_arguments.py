@@ -16,7 +16,18 @@ from levada_cli.commands.compile import command
 WORDS = st.sampled_from(
     (
         *("pipeline.py", "pipeline.py:nightly", "a:b", "", "-", "--", "airflow", "out", "é ü"),
-        *("--target", "-t", "-tir", "--target=ir", "--output", "-o", "-oout", "--check", "--json"),
+        *(
+            "--target",
+            "-t",
+            "-tir",
+            "--target=ir",
+            "--output",
+            "-o",
+            "-oout",
+            "--check",
+            "--json",
+            "--prune",
+        ),
         *("--env", "prod", "--env=prod", "--set", "executor=docker", "--set=a=-b"),
         *("--format", "full", "concise", "FULL", "--color", "never", "auto", "--help", "-h", "--x"),
     )
@@ -26,10 +37,13 @@ PLAIN = {
     "pipeline.py -t airflow -o dags": ("airflow",),
     "--target airflow --target ir a.py:nightly": ("airflow", "ir"),
     "a.py --check --json --format concise --color never": (),
+    "": (),
+    "--check": (),
+    "a.py b.py flows -t ir --prune": ("ir",),
     "a.py --env prod --set a=1 --set b.c=-2 --target ir": ("ir",),
 }
 
-FOR_CLICK = ("", "a.py b.py", "a.py -h", "a.py -o", "a.py -o -", "a.py -tir", "a.py --format html")
+FOR_CLICK = ("a.py -h", "a.py b.py -tir", "a.py -o", "a.py -o -", "a.py -tir", "a.py --format html")
 
 
 def by_click(words: list[str]) -> compiling.Options | None:

@@ -171,7 +171,7 @@ def test_a_bug_of_ours_is_one_line_and_a_file(project: Project) -> None:
     project.write(
         "sitecustomize.py",
         "import levada_compiler.compilation as c\n"
-        "def broken(*_): raise KeyError('of ours')\n"
+        "def broken(*_, **__): raise KeyError('of ours')\n"
         "c.compile_pipelines = broken\n",
     )
     project.variables["PYTHONPATH"] = str(project.folder)

@@ -8,7 +8,7 @@ from . import building, console, parameters
 
 
 @click.command()
-@parameters.REFERENCE
+@parameters.REFERENCES
 @click.option(
     "--push",
     metavar="REGISTRY",
@@ -36,9 +36,10 @@ from . import building, console, parameters
     "levada build pipeline.py --dry-run",
     "levada build pipeline.py --push registry.example.com/team",
     "levada build pipeline.py --platform linux/arm64 --upgrade",
+    "levada build pipelines/ --push registry.example.com/team",
 )
 def command(
-    reference: tuple[str, str | None],
+    references: tuple[tuple[str, str | None], ...],
     push: str | None,
     platform: str | None,
     builder: str | None,
@@ -50,13 +51,15 @@ def command(
     as_json: bool,
     colour: str,
 ) -> int:
-    """Build the images that the steps of a pipeline run in.
+    """Build the images that the steps of pipelines run in.
 
-    Each has what its steps reach, and nothing else. What is built is written to levada.lock, which
-    `levada compile` takes the digests from; an image whose inputs have not changed is not built.
+    Takes files, folders and globs; without any, those of `[tool.levada] pipelines` in
+    pyproject.toml. Each image has what its steps reach, and nothing else. What is built is written
+    to levada.lock, which `levada compile` takes the digests from; an image whose inputs have not
+    changed is not built.
     """
     given = building.Options(
-        reference,
+        references,
         push,
         platform,
         builder,

@@ -14,12 +14,12 @@ from levada_compiler.diagnostics.diagnostic import Severity
 from levada_compiler.render import render
 from levada_compiler.render.cells import one_line, width
 from levada_compiler.render.colours import CHOICES, palette
-from levada_compiler.slotted import dataclass, replace
+from levada_compiler.slotted import dataclass, field, replace
 
 from levada_cli.output import Product
 from levada_cli.terminal import control
 
-from . import front, image_session, plain
+from . import batch, front, image_session, plain, selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from levada_backends.images.image import Event
     from levada_backends.images.plan import Plan, PlannedImage
     from levada_backends.images.session import Outcome, Session
+    from levada_compiler.diagnostics.diagnostic import Diagnostic
+    from levada_compiler.program.ir import Program
     from levada_compiler.render.colours import Palette
+
+    from .selection import Selection
 
 COMMAND_LINE = plain.CommandLine(
     flags={
@@ -53,7 +57,7 @@ COMMAND_LINE = plain.CommandLine(
 class Options:
     """What was asked for; the names are those of the options in :mod:`.build`."""
 
-    reference: tuple[str, str | None]
+    references: tuple[tuple[str, str | None], ...] = ()
     push: str | None = None
     platform: str | None = None
     builder: str | None = None
@@ -73,18 +77,58 @@ def run_plain(arguments: list[str]) -> int | None:
 
 def execute(given: Options) -> int:
     """Build, and give the exit status."""
-    checked = front.check(given.reference, ())
-    if checked.failed or checked.program is None:
-        return _refuse(checked.diagnostics, checked.sources, given.as_json, given.colour)
+    chosen = selection.select(given.references)
+    if not chosen.is_one:
+        return _build_several(given, chosen)
+    checked = front.check(chosen.files[0].reference, ())
+    diagnostics = _refused(checked)
+    if diagnostics or checked.program is None:
+        return _refuse(diagnostics, checked.sources, given.as_json, given.colour)
+    program = checked.program
+    return image_session.guarded(lambda: _build_one(given, checked, program))
+
+
+def _refused(checked: front.Checked) -> Sequence[Diagnostic]:
+    """The diagnostics of a file of which no image is built; none if there is nothing wrong."""
+    if checked.failed:
+        return checked.diagnostics
+    # A warning of the compiler's: here the image is made that lacks the file.
     missing = [each for each in checked.diagnostics if each.id == "undeclared-file"]
-    if missing:  # a warning of the compiler's: here the image is made that lacks them
-        found = [replace(each, severity=Severity.ERROR) for each in missing]
-        return _refuse(found, checked.sources, given.as_json, given.colour)
-    return image_session.guarded(lambda: _build(given, checked))
+    return [replace(each, severity=Severity.ERROR) for each in missing]
 
 
-def _build(given: Options, checked: front.Checked) -> int:
-    assert checked.program is not None  # noqa: S101  asked before
+def _build_one(given: Options, checked: front.Checked, program: Program) -> int:
+    built = _build(given, checked, program)
+    if built.said is None:
+        return _refuse(built.diagnostics, built.sources, given.as_json, given.colour)
+    if given.as_json:
+        sys.stdout.write(_text_of(built.said))
+    if built.is_settled:
+        read = replace(checked, files={**checked.files, **built.files})
+        front.remember(sys.argv[1:], built.said, read)
+    return 0
+
+
+def _text_of(said: Product) -> str:
+    return "".join(text for _, _, text in said.files)
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What became of the images of one program: what was said of them, or diagnostics."""
+
+    said: Product | None
+    diagnostics: Sequence[Diagnostic] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    is_settled: bool = False
+
+
+def _build(given: Options, checked: front.Checked, program: Program, head: str = "") -> _Built:
+    """Build the images of a program and write the lock. Raises ImageError.
+
+    All is said here but the JSON; ``head`` stands over it where there are several programs.
+    """
     module = image_session.load()
     wish = module.Wish(
         push=given.push or "",
@@ -94,25 +138,66 @@ def _build(given: Options, checked: front.Checked) -> int:
         rebuild=given.rebuild,
         insecure=given.insecure,
     )
-    with module.Session(checked.program, checked.project, wish) as session:
+    with module.Session(program, checked.project, wish) as session:
         plan = session.plan(offline=given.dry_run or given.contexts is not None)
         if plan.diagnostics:
-            found, sources = front.shown(plan.diagnostics, checked)
-            return _refuse(found, sources, given.as_json, given.colour)
-        table = "" if given.as_json else _table(plan, palette(given.colour, sys.stdout))
+            return _Built(None, *front.shown(plan.diagnostics, checked))
+        table = "" if given.as_json else head + _table(plan, palette(given.colour, sys.stdout))
         sys.stdout.write(table)
         if given.contexts is not None:
-            return _write_contexts(session.contexts(plan), given.contexts)
+            folder = os.path.join(given.contexts, program.name) if head else given.contexts
+            _write_contexts(session.contexts(plan), folder)
+            return _Built(Product("print", "", (), "", "[]", given.as_json, False))
         outcomes: tuple[Outcome, ...] = ()
         if not given.dry_run:
             sys.stdout.flush()
             with _Progress(palette(given.colour, sys.stderr)) as progress:
                 outcomes = session.build(plan, progress.show)
         said = _finish(session, plan, outcomes, table, given.as_json)
-        if _is_settled(said, outcomes):
-            read = replace(checked, files={**checked.files, **session.files()})
-            front.remember(sys.argv[1:], said, read)
-    return 0
+        is_settled = _is_settled(said, outcomes)
+        files = session.files() if is_settled else {}
+        return _Built(said, files=files, is_settled=is_settled)
+
+
+def _build_several(given: Options, chosen: Selection) -> int:
+    """Build the images of several pipelines, one after the other; none stops the others."""
+    documents: list[Any] = []
+    diagnostics: list[Diagnostic] = []
+    sources: dict[str, str] = {}
+    statuses = []
+    for checked in batch.check_in_turn(chosen.files):
+        refused = _refused(checked)
+        diagnostics += refused
+        sources |= checked.sources
+        statuses.append(1 if refused else 0)
+        for program, _ in () if refused else checked.programs:
+            built: list[_Built] = []
+            head = f"{program.origin}\n"
+
+            def build(
+                checked: front.Checked = checked,
+                program: Program = program,
+                built: list[_Built] = built,
+                head: str = head,
+            ) -> int:
+                built.append(_build(given, checked, program, head))
+                return 1 if built[-1].diagnostics else 0
+
+            statuses.append(image_session.guarded(build))
+            for each in built:
+                diagnostics += each.diagnostics
+                sources |= each.sources
+                if given.as_json and each.said is not None and each.said.files:
+                    documents.append(json.loads(_text_of(each.said)))
+    if given.as_json:
+        found = json.loads(render(diagnostics, sources, "json"))
+        sys.stdout.write(
+            json.dumps({"pipelines": documents, "diagnostics": found}, indent=2) + "\n"
+        )
+    else:
+        colours = palette(given.colour, sys.stderr)
+        sys.stderr.write(render(diagnostics, sources, colour=colours.enabled))
+    return max(statuses, default=0)
 
 
 def _finish(
@@ -123,7 +208,6 @@ def _finish(
     messages = ""
     if as_json:
         table = json.dumps(_document(session, plan, outcomes), indent=2) + "\n"
-        sys.stdout.write(table)
     elif outcomes:
         built = [f"{'built':<9} {_described(each)}\n" for each in outcomes if each.built]
         place = output_files.display_path(os.path.join(session.root, "levada.lock"))
@@ -143,7 +227,7 @@ def _is_settled(said: Product, outcomes: Sequence[Outcome]) -> bool:
     return is_there and not said.messages.startswith("wrote")
 
 
-def _write_contexts(images: Mapping[str, Mapping[str, bytes]], folder: str) -> int:
+def _write_contexts(images: Mapping[str, Mapping[str, bytes]], folder: str) -> None:
     """Write the build contexts, all or none; what is left there of earlier ones is removed."""
     contents = {
         f"{name}/{path}": data for name, each in images.items() for path, data in each.items()
@@ -157,7 +241,6 @@ def _write_contexts(images: Mapping[str, Mapping[str, bytes]], folder: str) -> i
         mine = [path for path in contents if path.startswith(f"{name}/")]
         same = all(before[path] == contents[path] for path in mine)
         sys.stderr.write(f"{'unchanged' if same else 'wrote':<9} {place}/Dockerfile\n")
-    return 0
 
 
 def _remove_others(place: str, folder: str, contents: Mapping[str, bytes]) -> None:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import sys
 
 import click
-from levada_compiler import targets
 from levada_compiler.render import FORMATS, render
+from levada_compiler.usage import UsageError
 
-from . import configuration, console, front, parameters
+from . import batch, console, parameters, selection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .batch import Result
 
 
 @click.command()
-@click.argument(
-    "references",
-    metavar="FILE[:PIPELINE]...",
-    type=click.Path(),
-    nargs=-1,
-    required=True,
-    callback=parameters.split_each,
-)
+@parameters.REFERENCES
 @parameters.TARGETS
 @parameters.ENVIRONMENT
 @parameters.SET
@@ -35,7 +34,8 @@ from . import configuration, console, front, parameters
 @console.COLOUR
 @console.examples(
     "levada check pipeline.py",
-    "levada check pipelines/*.py --target airflow",
+    "levada check pipelines/ --target airflow",
+    "levada check    # all pipelines that pyproject.toml names",
     "levada check pipeline.py --format github    # annotations on a pull request",
 )
 def command(
@@ -47,22 +47,45 @@ def command(
     as_json: bool,
     colour: str,
 ) -> int:
-    """Say all that is wrong with a pipeline.
+    """Say all that is wrong with pipelines.
 
-    Runs and writes nothing. Checks every pipeline of a file unless one is named; for the targets
-    given, or those of [tool.levada.targets] in pyproject.toml.
+    Runs and writes nothing. Takes files, folders and globs; without any, those of
+    `[tool.levada] pipelines` in pyproject.toml. Checks every pipeline of a file unless one is
+    named; for the targets given, or those of `[tool.levada] target`, or those that have a table in
+    [tool.levada.targets].
     """
-    chosen = [targets.load(name) for name in dict.fromkeys(names)] or None
-    choice = configuration.Choice(environment, overrides)
-    results = [
-        front.check(reference, chosen, several="pipelines", choice=choice)
-        for reference in references
-    ]
+    chosen = selection.select(references)
+    request = batch.Request(names, environment, overrides, "pipelines")
+    work = batch.Batch(chosen.files, request)
+    work.remember()
+    results = work.results
     diagnostics = [diagnostic for result in results for diagnostic in result.diagnostics]
     sources = {file: text for result in results for file, text in result.sources.items()}
     colours = console.palette(colour, sys.stdout)
     form = "json" if as_json else form
     sys.stdout.write(render(diagnostics, sources, form, colour=colours.enabled))
-    if not diagnostics and form == "full":
+    if chosen.is_one and results[0].problem:
+        raise UsageError(results[0].problem)
+    for problem in dict.fromkeys(result.problem for result in results if result.problem):
+        console.error(problem)
+    if form == "full" and not chosen.is_one:
+        sys.stderr.write(_summary(results))
+    elif not diagnostics and form == "full":
         sys.stderr.write(f"{colours.paint('good', 'no problems')} found\n")
     return 1 if any(result.failed for result in results) else 0
+
+
+def _summary(results: Sequence[Result]) -> str:
+    """``500 pipelines in 498 files: no problems found``."""
+    pipelines = sum(result.programs for result in results)
+    files = [result for result in results if not result.is_empty]
+    wrong = sum(result.failed for result in files)
+    said = f"{wrong} with errors" if wrong else "no errors"
+    if not any(result.diagnostics for result in results):
+        said = "no problems found"
+    note = batch.note_of_empty(results)
+    return f"{_count(pipelines, 'pipeline')} in {_count(len(files), 'file')}: {said}{note}\n"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -14,25 +14,28 @@ from . import console
 #: The commands in the order of ``levada --help``, each in the module of its name. What they do is
 #: said here, as in their docstrings, so that none has to be imported to say it.
 _COMMANDS = {
-    "compile": "Compile a pipeline for one or more targets.",
-    "check": "Say all that is wrong with a pipeline.",
+    "compile": "Compile pipelines for one or more targets.",
+    "check": "Say all that is wrong with pipelines.",
     "run": "Run a pipeline here, each step in its own process or container.",
     "rerun": "Start a run again, with its parameters.",
-    "build": "Build the images that the steps of a pipeline run in.",
+    "build": "Build the images that the steps of pipelines run in.",
     "image": "Explain why a package or a file is in the image of a step.",
-    "deploy": "Put a pipeline where its engine finds it.",
+    "deploy": "Put pipelines where their engine finds them.",
     "submit": "Start a run of a deployed pipeline.",
     "status": "Say how far a run is.",
     "logs": "Show what the steps of a run wrote.",
     "cancel": "End a run.",
     "retry": "Run again what failed of a run.",
-    "graph": "Draw a pipeline as Mermaid text or SVG.",
+    "graph": "Draw pipelines as Mermaid text or SVG.",
     "explain": "Explain a diagnostic by its id.",
     "store": "Try a store, or copy one.",
     "targets": "List the targets and what each can do.",
     "init": "Start a project that compiles and runs.",
     "completion": "Print a script for shell completion.",
 }
+
+#: So many arguments are repeated in a message about them.
+_MOST_WORDS = 3
 
 
 class _Group(click.Group):
@@ -122,7 +125,20 @@ def _invoke(context: click.Context) -> object:
 
 
 def _explain_usage(error: click.UsageError) -> None:
-    _explain(error.format_message(), error.ctx.command_path if error.ctx else None)
+    message = error.format_message()
+    if message.startswith("Got unexpected extra argument"):
+        message = _shortened(message)
+    _explain(message, error.ctx.command_path if error.ctx else None)
+
+
+def _shortened(message: str) -> str:
+    """Click's list of the arguments that are too many, cut where it has many of them."""
+    head, bracket, listed = message.partition("(")
+    words = listed.rstrip(").").split(" ")
+    if len(words) <= _MOST_WORDS:
+        return message
+    shown = " ".join(words[:_MOST_WORDS])
+    return f"{head}{bracket}{shown} and {len(words) - _MOST_WORDS} more)"
 
 
 def _explain(message: str, path: str | None) -> None:

@@ -9,7 +9,7 @@ from . import compiling, console, parameters
 
 
 @click.command()
-@parameters.REFERENCE
+@parameters.REFERENCES
 @parameters.TARGETS
 @parameters.ENVIRONMENT
 @parameters.SET
@@ -17,13 +17,18 @@ from . import compiling, console, parameters
     "--output",
     "-o",
     "folder",
-    default=".",
-    show_default=True,
     metavar="DIR",
-    help="Where to write; `-` prints the files instead.",
+    help="Where to write; `-` prints the files instead. By default the `output` of the target in "
+    "pyproject.toml, else the current folder.",
 )
 @click.option(
     "--check", "checking", is_flag=True, help="Write nothing: exit 1 with a diff instead."
+)
+@click.option(
+    "--prune",
+    "pruning",
+    is_flag=True,
+    help="Remove files of the output folders whose pipeline is no longer in the source.",
 )
 @click.option(
     "--force", "forcing", is_flag=True, help="Replace files that Levada did not write, too."
@@ -37,28 +42,41 @@ from . import compiling, console, parameters
     "levada compile pipeline.py --target airflow -o dags",
     "levada compile pipeline.py:nightly -t airflow -t ir -o build",
     "levada compile pipeline.py -t airflow --env prod --set executor=docker -o dags",
-    "levada compile pipeline.py -t airflow -o dags --check    # in CI",
+    "levada compile pipelines/ -t airflow -o dags --prune",
+    "levada compile --check    # in CI: all pipelines that pyproject.toml names",
     "levada compile build/nightly.ir.json -t airflow -o dags  # a program that a tool has changed",
 )
 def command(
-    reference: tuple[str, str | None],
+    references: tuple[tuple[str, str | None], ...],
     names: tuple[str, ...],
     environment: str | None,
     overrides: tuple[str, ...],
     folder: str,
     checking: bool,
+    pruning: bool,
     forcing: bool,
     as_json: bool,
     form: str,
     colour: str,
 ) -> int:
-    """Compile a pipeline for one or more targets.
+    """Compile pipelines for one or more targets.
 
-    Where no pipeline is named, all of the module are compiled that no other one of it calls.
-    Nothing is written if there is an error in any of them. Without --target, the targets of
-    [tool.levada.targets] in pyproject.toml.
+    Takes files, folders and globs; without any, those of `[tool.levada] pipelines` in
+    pyproject.toml. Where no pipeline of a file is named, all are compiled that no other one of
+    the file calls. A file with an error is not written at all; the others are. Without --target,
+    the targets of `[tool.levada] target`, or those that have a table in [tool.levada.targets].
     """
     given = compiling.Options(
-        reference, names, folder, checking, forcing, as_json, form, colour, environment, overrides
+        references,
+        names,
+        folder,
+        checking,
+        pruning,
+        forcing,
+        as_json,
+        form,
+        colour,
+        environment,
+        overrides,
     )
     return compiling.execute(given)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Table = dict[str, object]
 
 ENVIRONMENTS = "environments"
+#: The folder that a target's files are written to; every target may have it.
+OUTPUT = "output"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,42 @@ def tables(project: Project) -> dict[str, Table]:
     if not isinstance(found, dict) or not all(isinstance(t, dict) for t in found.values()):
         raise UsageError("[tool.levada.targets] in pyproject.toml must hold tables")
     return found
+
+
+def default_targets(project: Project, configured: Mapping[str, Table]) -> tuple[str, ...]:
+    """The targets to compile for where the command line names none.
+
+    Those of ``[tool.levada] target``, else all that have a table.
+    """
+    from levada.project import ProjectError
+
+    try:
+        given = project.settings.get("target")
+    except ProjectError:
+        return ()
+    if given is None:
+        return tuple(configured)
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise UsageError(
+            "[tool.levada] target in pyproject.toml must be a name, or a list of names"
+        )
+    return tuple(dict.fromkeys(names))
+
+
+def output_folder(options: Mapping[str, object], target: Target, project: Project) -> str | None:
+    """The folder that the project has for a target's files: an absolute path, or None.
+
+    Raises UsageError where ``output`` is no text.
+    """
+    import os
+
+    found = options.get(OUTPUT)
+    if found is None:
+        return None
+    if not isinstance(found, str) or not found:
+        raise UsageError(f'[tool.levada.targets.{target.name}] {OUTPUT} must be a folder: `"dags"`')
+    return os.path.abspath(os.path.join(project.root, found))
 
 
 def bucket(project: Project) -> str:
@@ -177,7 +215,7 @@ def _refuse_unknown(target: Target, options: Mapping[str, object]) -> None:
 def _known(target: Target) -> tuple[str, ...] | None:
     """The options that a target takes; None if it takes any."""
     options = target.capabilities.options
-    return None if options is None else (*options.definitions(), "project")
+    return None if options is None else (*options.definitions(), "project", OUTPUT)
 
 
 def _override(

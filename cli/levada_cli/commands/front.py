@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from levada.project import Project
     from levada_backends.images.pins import Pins
+    from levada_compiler.compilation import Reading
     from levada_compiler.program.ir import Program
     from levada_compiler.target import Target
 
@@ -32,7 +33,7 @@ class Checked:
     ``programs`` are those without errors, each with the images that the project's lock has for it,
     None without a lock. ``sources`` and the spans of ``diagnostics`` have the files as the reader
     would name them; ``files`` maps absolute paths to digests, and ``consulted`` are the paths that
-    decided what imports mean.
+    decided what imports mean. ``declared`` are the names of all pipelines in the file.
     """
 
     programs: tuple[tuple[Program, Pins | None], ...]
@@ -43,6 +44,7 @@ class Checked:
     project: Project
     targets: tuple[Target, ...]
     options: Mapping[str, Mapping[str, object]]
+    declared: tuple[str, ...] = ()
 
     @property
     def program(self) -> Program | None:
@@ -71,25 +73,32 @@ def check(
     *,
     several: str = "",
     choice: configuration.Choice | None = None,
+    reading: Reading | None = None,
 ) -> Checked:
     """Compile one pipeline and ask each target about it. Never raises for bad input.
 
     ``chosen`` None means the targets that the project's settings name. Where no pipeline is named,
     ``several`` takes more than one: `pipelines` all of the module, `outermost` those that no other
-    one of the module calls. ``choice`` says what the targets' options are.
+    one of the module calls. ``choice`` says what the targets' options are; ``reading`` is given
+    where several files are checked.
     """
     from levada import project as projects
     from levada_compiler import target_checks
     from levada_compiler.compilation import compile_file, compile_pipelines
 
     path, pipeline = reference
-    project = projects.find(path)
+    project = projects.find(path) if reading is None else reading.project(path)
     configured = configuration.tables(project)
-    asked = tuple(targets.load(name) for name in configured) if chosen is None else tuple(chosen)
+    names = configuration.default_targets(project, configured) if chosen is None else ()
+    asked = tuple(map(targets.load, names)) if chosen is None else tuple(chosen)
     choice = choice or configuration.Choice()
     options = configuration.resolve(configured, asked, choice, configuration.bucket(project))
     is_one = bool(pipeline) or not several
-    results = [compile_file(path, pipeline)] if is_one else compile_pipelines(path, several)
+    results = (
+        [compile_file(path, pipeline, reading=reading)]
+        if is_one
+        else compile_pipelines(path, several, reading=reading)
+    )
     located, environment = configuration.located, choice.environment
     problems: list[Diagnostic] = []
     pins = [_pins(result.program, project) if asked else None for result in results]
@@ -114,6 +123,7 @@ def check(
         project,
         asked,
         options,
+        results[0].pipelines,
     )
 
 
@@ -166,7 +176,16 @@ def target_options(
     """What ``check`` and ``emit`` of a target are given: its options, and Levada's version."""
     from levada import __version__
 
-    return {**options.get(target.name, {}), "compiler": __version__}
+    return {**own_options(options, target), "compiler": __version__}
+
+
+def own_options(options: Mapping[str, Mapping[str, object]], target: Target) -> dict[str, object]:
+    """The options of a target without ``output``, which says where its files go."""
+    own = dict(options.get(target.name, {}))
+    known = target.capabilities.options
+    if known is not None and configuration.OUTPUT not in known.definitions():
+        own.pop(configuration.OUTPUT, None)
+    return own
 
 
 def remember(arguments: list[str], product: Product, checked: Checked) -> None:
@@ -177,14 +196,20 @@ def remember(arguments: list[str], product: Product, checked: Checked) -> None:
         with open(settings, "rb", opener=regular) as file:
             files[settings] = compile_cache.sha256(file.read())
     project = checked.project
-    patterns = _data_patterns([program for program, _ in checked.programs])
     compile_cache.remember(
-        arguments, product, files, project.root, list(project.search), patterns, checked.consulted
+        arguments,
+        product,
+        files,
+        project.root,
+        list(project.search),
+        data_patterns(checked),
+        checked.consulted,
     )
 
 
-def _data_patterns(programs: list[Program]) -> list[str]:
+def data_patterns(checked: Checked) -> list[str]:
     """The globs of the data files of the programs' steps."""
+    programs = [program for program, _ in checked.programs]
     steps = [step for program in programs for step in program.steps]
     settings = [setting for step in steps for setting in step.settings]
     texts = {setting.value for setting in settings if setting.name == "files"}

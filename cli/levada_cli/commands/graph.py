@@ -10,38 +10,58 @@ from levada_compiler import origin, output_files
 from levada_compiler.graph import FORMATS, draw
 from levada_compiler.render import render
 
-from . import console, front, parameters
+from . import batch, console, front, parameters, selection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from levada_compiler.program.ir import Program
+    from levada_compiler.render.colours import Palette
+
+    from .selection import Selection
+
+_SUFFIXES = {"mermaid": ".mmd", "svg": ".svg"}
 
 
 @click.command()
-@parameters.REFERENCE
+@parameters.REFERENCES
 @click.option(
     "--format",
     "form",
     type=click.Choice(FORMATS),
     help="Mermaid text or SVG; by default what the name of the output says, else mermaid.",
 )
-@click.option("--output", "-o", "place", metavar="FILE", help="Write to a file instead of stdout.")
+@click.option(
+    "--output",
+    "-o",
+    "place",
+    metavar="FILE|DIR",
+    help="Write to a file instead of stdout; of several pipelines to a folder, a file for each.",
+)
 @click.option("--force", "forcing", is_flag=True, help="Replace a file of another origin, too.")
 @console.COLOUR
 @console.examples(
     "levada graph pipeline.py",
     "levada graph pipeline.py -o pipeline.svg",
     "levada graph pipeline.py:nightly --format svg > nightly.svg",
+    "levada graph pipelines/ --format svg -o docs/graphs",
 )
 def command(
-    reference: tuple[str, str | None],
+    references: tuple[tuple[str, str | None], ...],
     form: str | None,
     place: str | None,
     forcing: bool,
     colour: str,
 ) -> int:
-    """Draw a pipeline as Mermaid text or SVG.
+    """Draw pipelines as Mermaid text or SVG.
 
-    Solid arrows are data, dashed ones mere order; boxes are loops, branches and handlers.
+    Solid arrows are data, dashed ones mere order; boxes are loops, branches and handlers. Takes
+    files, folders and globs; without any, those of `[tool.levada] pipelines` in pyproject.toml.
     """
-    checked = front.check(reference, ())
+    chosen = selection.select(references)
     colours = console.palette(colour, sys.stderr)
+    if not chosen.is_one:
+        return _draw_several(chosen, form or "mermaid", place, forcing, colours)
+    checked = front.check(chosen.files[0].reference, ())
     sys.stderr.write(render(checked.diagnostics, checked.sources, colour=colours.enabled))
     if checked.failed or checked.program is None:
         return 1
@@ -54,13 +74,54 @@ def command(
         with open(place, "w", encoding="utf-8") as file:
             file.write(picture)
         return 0
+    _write(place, picture, checked.project.root, forcing)
+    return 0
+
+
+def _draw_several(
+    chosen: Selection, form: str, folder: str | None, forcing: bool, colours: Palette
+) -> int:
+    """Draw each pipeline into a file of its name; one that cannot be drawn stops no other."""
+    if not folder or folder == "-" or os.path.isfile(folder):
+        raise click.UsageError("these are several pipelines: give a folder with -o")
+    checked = batch.check_in_turn(chosen.files)
+    diagnostics = [found for each in checked for found in each.diagnostics]
+    sources = {file: text for each in checked for file, text in each.sources.items()}
+    sys.stderr.write(render(diagnostics, sources, colour=colours.enabled))
+    failed = any(each.failed for each in checked)
+    drawn: dict[str, str] = {}
+    for each in checked:
+        for program, _ in () if each.failed else each.programs:
+            place = os.path.join(folder, f"{program.name}{_SUFFIXES[form]}")
+            try:
+                _refuse_same(drawn.get(place), program)
+                _write(place, draw(program, form), each.project.root, forcing)
+            except output_files.OutputError as error:
+                console.error(str(error))
+                failed = True
+            else:
+                drawn[place] = program.origin
+    count = len(drawn)
+    sys.stderr.write(f"{count} pipeline{'s' * (count != 1)} drawn in {folder}\n")
+    return 1 if failed else 0
+
+
+def _refuse_same(other: str | None, program: Program) -> None:
+    """Raise OutputError if a pipeline of the same name was drawn already."""
+    if other is not None:
+        raise output_files.OutputError(
+            f"`{other}` and `{program.origin}` both have the name `{program.name}`: "
+            "give one of them a name by `@pipeline(name=…)`"
+        )
+
+
+def _write(place: str, picture: str, root: str, forcing: bool) -> None:
     folder, name = os.path.split(os.path.abspath(place))
     contents = {name: picture.encode()}
     before = output_files.read(folder, contents)
     if not forcing:
-        _refuse_others(place, before[name], picture, checked.project.root)
+        _refuse_others(place, before[name], picture, root)
     output_files.write(folder, contents, before)
-    return 0
 
 
 def _refuse_others(place: str, old: bytes | None, new: str, root: str) -> None:

@@ -28,6 +28,15 @@ REFERENCE = click.argument(
     "reference", metavar="FILE[:PIPELINE]", type=click.Path(), callback=split
 )
 
+#: What is empty where the project's settings say which pipelines there are.
+REFERENCES = click.argument(
+    "references",
+    metavar="[FILE[:PIPELINE]|DIR|GLOB]...",
+    type=click.Path(),
+    nargs=-1,
+    callback=split_each,
+)
+
 
 def complete_target(_: click.Context, __: click.Parameter, start: str) -> list[str]:
     """The targets, for the shell."""
@@ -49,9 +58,10 @@ def complete_environment(ctx: click.Context, _: click.Parameter, start: str) -> 
     """The environments of the project's targets, for the shell."""
     from levada import project as projects
 
-    given = ctx.params.get("reference") or (os.path.join(os.getcwd(), "pipeline.py"),)
+    given = ctx.params.get("reference") or next(iter(ctx.params.get("references") or ()), None)
+    file = given[0] if given else os.path.join(os.getcwd(), "pipeline.py")
     try:
-        tables = configuration.tables(projects.find(given[0]))
+        tables = configuration.tables(projects.find(file))
         found = {
             name for target, t in tables.items() for name in configuration.environments(t, target)
         }

@@ -62,9 +62,9 @@ def read(arguments: list[str], line: CommandLine) -> dict[str, Any] | None:
                 return None
             name = line.values[word]
             found[name] = (*found.get(name, ()), value) if name in line.lists else value
-        elif word.startswith("-") or not word or "reference" in found:
+        elif word.startswith("-") or not word:
             return None
         else:
-            found["reference"] = front.split_reference(word)
+            found["references"] = (*found.get("references", ()), front.split_reference(word))
     known = all(found[name] in line.choices[name] for name in line.choices if name in found)
-    return found if "reference" in found and known else None
+    return found if known else None

@@ -12,13 +12,13 @@ from levada import project as projects
 from levada_compiler import targets
 from levada_compiler.client import ClientError, Compiled, not_installed
 from levada_compiler.render.colours import palette
-from levada_compiler.slotted import dataclass
+from levada_compiler.slotted import dataclass, replace
 from levada_compiler.usage import UsageError
 
 from . import compiling, configuration, console, front, parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from levada.project import Project
     from levada_compiler.client import Client, Run
@@ -95,11 +95,12 @@ def place(
     """The target that is asked for, or the only one that the project of ``file`` has."""
     project = projects.find(file)
     configured = configuration.tables(project)
-    target = targets.load(name) if name else _only(configured)
+    names = configuration.default_targets(project, configured)
+    target = targets.load(name) if name else _only(names)
     choice = configuration.Choice(environment, overrides)
     store = configuration.bucket(project)
-    options = configuration.resolve(configured, [target], choice, store)[target.name]
-    return Place(target, environment, options, project)
+    found = configuration.resolve(configured, [target], choice, store)
+    return Place(target, environment, front.own_options(found, target), project)
 
 
 def compiled(
@@ -110,19 +111,26 @@ def compiled(
     colour: str,
 ) -> Compiled | None:
     """The pipeline compiled for this place; None if there are errors, which are shown."""
-    from levada_compiler.program import plan
     from levada_compiler.render import render
 
     choice = configuration.Choice(at.environment, overrides)
     checked = front.check(reference, [at.target], choice=choice)
     colours = palette(colour, sys.stderr)
     sys.stderr.write(render(checked.diagnostics, checked.sources, colour=colours.enabled))
-    program = checked.program
-    if checked.failed or program is None:
+    if checked.failed or not checked.programs:
         return None
-    files = compiling.emit(checked, client.folder or "-")
-    texts = {path: text for _, path, text in files}
-    return Compiled(program.name, texts, plan.plan(program))
+    return next(each_compiled(checked, at, client))
+
+
+def each_compiled(checked: front.Checked, at: Place, client: Client) -> Iterator[Compiled]:
+    """Yield each program of a file as it is compiled for this place."""
+    from levada_compiler.program import plan
+
+    for program, pins in checked.programs:
+        one = replace(checked, programs=((program, pins),))
+        files = compiling.emit(one, {at.target.name: client.folder or "-"})
+        texts = {path: text for _, path, text in files}
+        yield Compiled(program.name, texts, plan.plan(program))
 
 
 def find(
@@ -147,7 +155,7 @@ def find(
     return at, client, client.find(pipeline, run_id)
 
 
-def _only(configured: Mapping[str, object]) -> Target:
+def _only(configured: Iterable[str]) -> Target:
     """The one configured target that has a client."""
     found = [targets.load(name) for name in configured]
     able = [target for target in found if getattr(target, "client", None)]

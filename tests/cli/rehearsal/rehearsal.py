@@ -79,6 +79,9 @@ class Actor(Client):
             file.write(json.dumps(what) + "\n")
 
     def deploy(self, compiled, *, dry_run=False):
+        refused = Path(self.root, "refused.txt")
+        if refused.is_file() and compiled.pipeline in refused.read_text().split():
+            raise ClientError("the stage is full", "make room")
         contents = {path: text.encode() for path, text in compiled.files.items()}
         before = output_files.read(self.folder, contents)
         if not dry_run:
