@@ -73,4 +73,4 @@ def test_a_bucket_whose_client_is_not_installed(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert recorded("s3://team/levada", tmp_path).outputs() is None
-    assert "install levada[s3]" in capsys.readouterr().err
+    assert "pip install 'levada[s3]'" in capsys.readouterr().err

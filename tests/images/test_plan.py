@@ -205,7 +205,7 @@ def test_no_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ImageError, match="needs `uv`") as raised:
         uv.find()
-    assert raised.value.way_out == "install it: pip install 'levada[build]'"
+    assert raised.value.way_out == "install it: pip install levada"
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,19 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jobs:
     return Jobs(tmp_path)
 
 
+def test_levada_itself_is_not_locked(jobs: Jobs) -> None:
+    """Images have it, and no index need have it, whoever requires it."""
+    before = jobs.plan()
+    wheel(jobs.index, "acme-steps", "1.0", {"acme/steps.py": STEPS}, ["beta", "levada>=9"])
+    jobs.replace("jobs/pyproject.toml", '"bq"', '"bq", "Levada[s3]>=0.1,<99"')
+    plan = jobs.plan()
+    assert plan.diagnostics == ()
+    assert packages(plan) == packages(before)
+    assert [each.digest for each in plan.lock.resolutions] == [
+        each.digest for each in before.lock.resolutions
+    ]
+
+
 def packages(plan: Plan) -> dict[str, list[str]]:
     return {
         key: [f"{each.name} {each.version}" for each in needs.packages]

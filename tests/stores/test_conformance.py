@@ -48,7 +48,10 @@ def test_what_a_store_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     ("image", "said"),
-    [(None, "install levada[gcs]"), ("team/steps:1", "write the store's URL into pyproject.toml")],
+    [
+        (None, "pip install 'levada[gcs]'"),
+        ("team/steps:1", "write the store's URL into pyproject.toml"),
+    ],
 )
 def test_a_bucket_without_its_client(
     image: str | None, said: str, monkeypatch: pytest.MonkeyPatch

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 BUILDER = "docker"
 _CONTEXT_LABEL = "dev.levada.context"
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
-_INSTALL = "pip install 'levada[build]'"
+_INSTALL = "pip install levada"
 _COMPILE = """\
 FROM {base}
 USER 0:0

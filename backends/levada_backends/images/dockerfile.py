@@ -58,9 +58,7 @@ def render(spec: ImageSpec, base: str, title: str, layers: Sequence[str] = ()) -
     try:
         import jinja2
     except ImportError as error:
-        raise ImageError(
-            f"a Dockerfile needs jinja2 ({error})", "pip install 'levada[build]'"
-        ) from error
+        raise ImageError(f"a Dockerfile needs jinja2 ({error})", "pip install levada") from error
     _check(spec, base)
     environment = jinja2.Environment(  # noqa: S701  a Dockerfile is no HTML
         trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined

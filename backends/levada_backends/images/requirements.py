@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada import local_packages
+from levada.distributions import requirement_name
 from levada.local_packages import LocalPackages
 from levada_compiler.slotted import dataclass
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
 
     from .settings import ImageSettings
+
+
+#: What a project with pipelines requires and its images have anyway, as plain files.
+_OWN = "levada"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +147,8 @@ def declared(found: Sources, of_steps: Iterable[str]) -> Declared:
         of_uv = _table(_table(package.document, "tool"), "uv")
         whole.update(json.dumps([place, requires, of_uv], sort_keys=True, default=str).encode())
     settings = found.settings
-    shown = tuple(sorted({logins.without_credentials(text) for text in texts}))
+    others = (text for text in texts if requirement_name(text) != _OWN)
+    shown = tuple(sorted({logins.without_credentials(text) for text in others}))
     for part in (settings.python, settings.platform, *shown):
         whole.update(part.encode() + b"\0")
     return Declared(shown, f"sha256:{whole.hexdigest()}")
@@ -172,10 +178,13 @@ def lock(
         output = Path(folder, "pylock.toml")
         steps = Path(folder, "steps.in")
         steps.write_text("".join(f"{text}\n" for text in of_steps), encoding="utf-8")
+        own = Path(folder, "own.in")
+        # In uv's words: nothing is to be resolved for it, whoever requires it.
+        own.write_text(f"{_OWN} ; python_version < '0'\n", encoding="utf-8")
         if known and not upgrade:
             output.write_text(_as_pylock(known), encoding="utf-8")
         try:
-            _run(_command(tool, found, steps, output), found.root, steps)
+            _run([*_command(tool, found, steps, output), "--override", str(own)], found.root, steps)
         except ImageError as error:
             raise _malformed(found, of_steps) or error from error
         document = tomllib.loads(output.read_text(encoding="utf-8"))

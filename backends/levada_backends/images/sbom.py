@@ -26,7 +26,7 @@ def write_sbom(spec: ImageSpec) -> bytes:
     except ImportError as error:
         raise ImageError(
             f"a bill of materials needs cyclonedx-python-lib ({error})",
-            "pip install 'levada[build]'",
+            "pip install levada",
         ) from error
     subject = _subject(spec)
     metadata = BomMetaData(component=subject, timestamp=datetime(1970, 1, 1, tzinfo=UTC), tools=())

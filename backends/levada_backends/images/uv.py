@@ -9,7 +9,7 @@ from typing import Any
 
 from .image import ImageError
 
-_EXTRA = "pip install 'levada[build]'"
+_INSTALL = "pip install levada"
 
 
 def find() -> str:
@@ -22,7 +22,7 @@ def find() -> str:
     beside = Path(sys.executable).parent / "uv"
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("uv")
     if not found:
-        raise ImageError("locking the requirements needs `uv`", f"install it: {_EXTRA}")
+        raise ImageError("locking the requirements needs `uv`", f"install it: {_INSTALL}")
     return found
 
 

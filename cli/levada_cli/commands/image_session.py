@@ -14,13 +14,14 @@ from levada_compiler.render.colours import palette
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: What `pip install --no-deps` leaves out.
 _PACKAGES = frozenset(("cyclonedx", "docker", "jinja2", "packaging", "packageurl"))
 
 
 def load(module: str = "session") -> Any:
     """A module of ``levada_backends.images``, which the compiler does not import otherwise.
 
-    Raises OutputError if a package of ``levada[build]`` is not installed.
+    Raises OutputError if a package that Levada requires is not installed.
     """
     try:
         return import_module(f"levada_backends.images.{module}")
@@ -28,7 +29,7 @@ def load(module: str = "session") -> Any:
         if (error.name or "").partition(".")[0] not in _PACKAGES:
             raise
         raise OutputError(
-            f"images need the package `{error.name}`: pip install 'levada[build]'"
+            f"images need the package `{error.name}`, which is not installed: pip install levada"
         ) from error
 
 

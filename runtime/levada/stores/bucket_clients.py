@@ -59,7 +59,7 @@ def check_installed(url: str) -> None:
 
 
 def _no_client(scheme: str, bucket: str, why: str) -> UnknownStore:
-    advice = f"install levada[{_EXTRAS[scheme]}]"
+    advice = f"pip install 'levada[{_EXTRAS[scheme]}]'"
     if "LEVADA_IMAGE" in os.environ or "KUBERNETES_SERVICE_HOST" in os.environ:
         advice = (
             "write the store's URL into pyproject.toml, for `levada build` to put it into images"
