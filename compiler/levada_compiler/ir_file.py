@@ -62,7 +62,7 @@ def _problem(file: str, message: str) -> Diagnostic:
         "invalid-program",
         message,
         Span(file, 1, 1, 1, 2),
-        help="correct what wrote it: docs/contracts.md and ir.schema.json say what a program is",
+        help="correct what wrote it: levada_compiler/program/ir.schema.json says what a program is",
     )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from . import targets
+
+#: A sentence ends with a dot before a capital; names and numbers have dots within them.
+_SENTENCE = re.compile(r".*?[.](?=\s+[A-Z`]|$)")
 
 
 def find(rule: str) -> str | None:
@@ -24,9 +28,12 @@ def listing() -> dict[str, str]:
 
 
 def summary(page: str) -> str:
-    """The first line of a page's text that is not a heading."""
-    lines = (line.strip() for line in page.splitlines())
-    return next((line for line in lines if line and not line.startswith(("#", "```"))), "")
+    """The first sentence of a page's text, in one line."""
+    paragraphs = (paragraph.strip() for paragraph in page.split("\n\n"))
+    first = next((text for text in paragraphs if text and not text.startswith(("#", "```"))), "")
+    text = " ".join(first.split())
+    sentence = _SENTENCE.match(text)
+    return sentence[0] if sentence else text
 
 
 def _folders() -> list[Path]:

@@ -281,7 +281,6 @@ or does what "do" says:
 An engine may set LEVADA_RUN_ID, LEVADA_MAP_INDEX, LEVADA_TRY (the attempt), LEVADA_TRIES (the
 number of the last one, "attempts"), LEVADA_PARAMS, LEVADA_STORE, LEVADA_PROJECT, LEVADA_ENGINE,
 LEVADA_SOURCE, LEVADA_PIPELINE_FILE or LEVADA_SECRETS: they hold what the request does not say.
-docs/contracts.md, section 7, has all fields.
 """
 
 

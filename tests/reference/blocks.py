@@ -59,6 +59,12 @@ def settings_table() -> str:
     return _table(("setting", "on", "written as", "JSON", "default", "is for"), rows)
 
 
+def settings_list() -> str:
+    """Write each setting in two lines that a terminal shows well."""
+    lines = (f"- `{name}={each.example}`\n  {each.doc}" for name, each in SETTINGS.items())
+    return "\n".join(lines)
+
+
 def _holders(setting: Setting) -> str:
     if setting.inherited:
         return "step, call; pipeline for all its steps"

@@ -28,6 +28,11 @@ PARTS: list[tuple[str, str, Callable[[], str]]] = [
     ("docs/language.md", "methods", blocks.methods_table),
     ("docs/settings.md", "settings", blocks.settings_table),
     ("docs/settings.md", "targets", blocks.answers_table),
+    (
+        "compiler/levada_compiler/diagnostics/rules/invalid-setting.md",
+        "settings",
+        blocks.settings_list,
+    ),
     *(
         (f"docs/{name}.md", "options", partial(blocks.options_table, name))
         for name in blocks.TARGETS

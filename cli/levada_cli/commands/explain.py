@@ -11,6 +11,9 @@ from levada_compiler import rule_pages
 
 from . import console
 
+#: Columns that a sentence has at least, on however narrow a terminal.
+_NARROWEST = 30
+
 
 def _complete(_: click.Context, __: click.Parameter, start: str) -> list[CompletionItem]:
     rules = rule_pages.listing()
@@ -53,8 +56,21 @@ def _list(as_json: bool, colour: str) -> int:
     paint = console.palette(colour, sys.stdout).paint
     width = max(map(len, rules), default=0)
     for rule, text in rules.items():
-        sys.stdout.write(f"{paint('bold', rule.ljust(width))}  {text}\n")
+        first, *more = _lines(text, width + 2)
+        sys.stdout.write(f"{paint('bold', rule.ljust(width))}  {first}\n")
+        sys.stdout.writelines(f"{'':{width}}  {line}\n" for line in more)
     return 0
+
+
+def _lines(text: str, indent: int) -> list[str]:
+    """The text in lines that the terminal has room for beside a column; whole for a program."""
+    if not sys.stdout.isatty():
+        return [text]
+    import shutil
+    import textwrap
+
+    room = shutil.get_terminal_size().columns - indent
+    return textwrap.wrap(text, max(room, _NARROWEST)) or [""]
 
 
 def _coloured(page: str, colour: str) -> str:
@@ -63,6 +79,8 @@ def _coloured(page: str, colour: str) -> str:
     inside = False
     lines = []
     for line in page.rstrip().splitlines():
+        if line.startswith("<!--") and not inside:  # what the page is kept up to date by
+            continue
         inside ^= line.startswith("```")
         lines.append(paint("bold", line) if line.startswith("#") and not inside else line)
     return "\n".join(lines) + "\n"

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _SUFFIXES = {"mermaid": ".mmd", "svg": ".svg"}
 
+#: What a file is by the end of its name.
+_ENDINGS = {".svg": "svg", **dict.fromkeys(("", ".mmd", ".mermaid", ".md", ".txt"), "mermaid")}
+
 
 @click.command()
 @parameters.REFERENCES
@@ -61,12 +64,14 @@ def command(
     colours = console.palette(colour, sys.stderr)
     if not chosen.is_one:
         return _draw_several(chosen, form or "mermaid", place, forcing, colours)
+    form = form or _form_of(place)
     checked = front.check(chosen.files[0].reference, ())
     sys.stderr.write(render(checked.diagnostics, checked.sources, colour=colours.enabled))
     if checked.failed or checked.program is None:
         return 1
-    is_svg = bool(place) and str(place).lower().endswith(".svg")
-    picture = draw(checked.program, form or ("svg" if is_svg else "mermaid"))
+    picture = draw(checked.program, form)
+    if form == "mermaid" and (place or "").lower().endswith(".md"):
+        picture = f"```mermaid\n{picture}```\n"  # what code hosts draw in Markdown
     if not place or place == "-":
         sys.stdout.write(picture)
         return 0
@@ -122,6 +127,17 @@ def _write(place: str, picture: str, root: str, forcing: bool) -> None:
     if not forcing:
         _refuse_others(place, before[name], picture, root)
     output_files.write(folder, contents, before)
+
+
+def _form_of(place: str | None) -> str:
+    """What a drawing is by the name of its file. Raises UsageError for another kind of file."""
+    ending = os.path.splitext(place or "")[1].lower()
+    if ending in _ENDINGS or (place and not output_files.is_replaceable(place)):
+        return _ENDINGS.get(ending, "mermaid")
+    raise click.UsageError(
+        f"-o {place}: a drawing is SVG (.svg) or Mermaid text (.mmd, .mermaid, .md, .txt), not"
+        f" `{ending}`; give the file one of these names, or say which by --format"
+    )
 
 
 def _refuse_others(place: str, old: bytes | None, new: str, root: str) -> None:

@@ -60,7 +60,7 @@ _HELP: Final = {
     "constant-too-large": "make it in a step",
     "constant-error": "correct the expression",
     "set-order": "use a list or a tuple",
-    "invalid-setting": "docs/settings.md lists the settings",
+    "invalid-setting": "`levada explain invalid-setting` lists the settings",
     "undefined-name": "move the definition up",
     "environment-constant": "make it a parameter of the pipeline, with this default if it has one",
     "enum-member": "pass its `.value`, and make the member of it in the step",

@@ -117,7 +117,8 @@ class Failure:
             return "the service does not know these credentials: correct them"
         if self.status == 403:
             return (
-                f"give the identity that was used the rights on {bucket} that docs/stores.md lists"
+                f"give the identity that was used the right to read, write and list {bucket};"
+                f" `levada store check {scheme}://{rest}` says what is missing"
             )
         if self.status in (429, 503) or self.code == "SlowDown":
             return "the service asks for fewer requests: try again later"
