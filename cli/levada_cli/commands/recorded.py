@@ -16,7 +16,7 @@ from levada_compiler.slotted import replace
 from . import stores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from levada.record_types import MetricValue
     from levada.store import Store
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 #: Records that are read at once.
 _READERS = 16
+
+
+#: The engine part that all records of local runs have in common.
+LOCAL: Mapping[str, object] = {"name": "local"}
 
 
 class Recorded:
@@ -44,11 +48,20 @@ class Recorded:
         """The record of the step's last attempt, told by the ids that the engine gave it."""
         if self._store is None or not step.engine:
             return None
+        if step.engine == LOCAL:
+            return self._of_local(step)
         found = self._matching(step)
         if found is None:
             self._look_again(self._store, step.node)
             found = self._matching(step)
         return found
+
+    def _of_local(self, step: StepState) -> dict[str, Any] | None:
+        """The record of the attempt itself: the local engine gives no ids."""
+        if not step.attempt:
+            return None
+        place = self._run.pipeline, self._run.run_id, step.node, step.map_index
+        return self._document(records.record_path(records.attempt_path(*place, step.attempt)))
 
     def outputs(self) -> tuple[Any] | None:
         """What the pipeline returned, in a tuple of one; None if that is not known."""

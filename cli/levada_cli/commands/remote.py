@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from levada import project as projects
+from levada.store import StoreError
 from levada_compiler import targets
 from levada_compiler.client import ClientError, Compiled, not_installed
 from levada_compiler.render.colours import palette
@@ -86,6 +87,9 @@ def guarded(action: Callable[[], int]) -> int:
         if error.way_out:
             colours = palette("auto", sys.stderr)
             sys.stderr.write(f"{colours.paint('help', 'help')}: {error.way_out}\n")
+        return 1
+    except StoreError as error:
+        console.error(str(error))
         return 1
 
 

@@ -275,6 +275,8 @@ def start(
         **arguments.parse(given, chosen.plan["parameters"]),
     }
     kept, values = trees(found.run, chosen.plan, changed)
+    if document(found.run)["engine"].get("executor", "process") != "process":
+        sys.stderr.write("warning: the run was in containers, and this one is in processes\n")
     return start_run(
         chosen.plan,
         {**values, **changed},

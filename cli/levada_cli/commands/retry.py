@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
+from levada_compiler.client import SUCCEEDED, ClientError
 
-from . import console, parameters, remote
+from . import any_run, console, parameters, remote, rerunning, run_reference
+from .local_runs import LocalClient
 from .submit import follow
+
+if TYPE_CHECKING:
+    from levada_compiler.client import Run
 
 
 @click.command()
@@ -15,6 +21,7 @@ from .submit import follow
 @remote.TARGET
 @parameters.ENVIRONMENT
 @parameters.SET
+@run_reference.STORE
 @click.option(
     "--from-failed",
     is_flag=True,
@@ -24,12 +31,16 @@ from .submit import follow
 @click.option("--logs/--no-logs", default=True, help="With --watch: what the steps write, too.")
 @remote.JSON
 @console.COLOUR
-@console.examples("levada retry kubernetes@prod:churn/levada-20260101-060000 --from-failed --watch")
+@console.examples(
+    "levada retry kubernetes@prod:churn/levada-20260101-060000 --from-failed --watch",
+    "levada retry churn@latest",
+)
 def command(
     run: str,
     name: str | None,
     environment: str | None,
     overrides: tuple[str, ...],
+    url: str | None,
     from_failed: bool,  # noqa: ARG001
     watch: bool,
     logs: bool,
@@ -38,11 +49,16 @@ def command(
 ) -> int:
     """Run again what failed of a run.
 
-    What succeeded is kept; the steps that failed, and those after them, are run.
+    What succeeded is kept; the steps that failed, and those after them, are run. A local run is
+    tried again by a new run, here, with the code as it is now.
     """
 
     def work() -> int:
-        place, client, found = remote.find(run, name, environment, overrides)
+        place, client, found = any_run.find(run, name, environment, overrides, url)
+        if isinstance(client, LocalClient):
+            return _retry_here(
+                f"{found.pipeline}/{found.run_id}", url, client, found, as_json, colour
+            )
         again = client.retry(found)
         if watch or as_json:
             return follow(place, client, again, logs=logs, as_json=as_json, colour=colour)
@@ -51,3 +67,28 @@ def command(
         return 0
 
     return remote.guarded(work)
+
+
+def _retry_here(
+    reference: str, url: str | None, client: LocalClient, run: Run, as_json: bool, colour: str
+) -> int:
+    """Run again what did not succeed of a local run."""
+    state = client.status(run)
+    if not state.is_over:
+        raise ClientError("the run goes on", f"to end it: levada cancel {reference}")
+    if state.status == SUCCEEDED:
+        raise ClientError("the run succeeded", f"to run it once more: levada rerun {reference}")
+    colours = console.palette(colour, sys.stderr)
+    stored = rerunning.stored(reference, url)
+    with rerunning.code(stored, "current", None, colours) as chosen:
+        if chosen is None:
+            return 1
+        earlier = rerunning.earlier_run(stored.run, chosen.plan)
+        return rerunning.start(
+            stored,
+            chosen,
+            link="retry_of",
+            earlier=earlier,
+            colours=colours,
+            as_json=as_json,
+        )

@@ -8,7 +8,7 @@ import click
 
 from levada_cli.terminal import json_text
 
-from . import console, parameters, remote, results
+from . import any_run, console, parameters, remote, results, run_reference
 from .recorded import Recorded
 from .submit import follow
 
@@ -18,6 +18,7 @@ from .submit import follow
 @remote.TARGET
 @parameters.ENVIRONMENT
 @parameters.SET
+@run_reference.STORE
 @click.option("--watch", is_flag=True, help="Show what happens until the run is over.")
 @click.option("--logs/--no-logs", default=True, help="With --watch: what the steps write, too.")
 @remote.JSON
@@ -31,6 +32,7 @@ def command(
     name: str | None,
     environment: str | None,
     overrides: tuple[str, ...],
+    url: str | None,
     watch: bool,
     logs: bool,
     as_json: bool,
@@ -38,11 +40,12 @@ def command(
 ) -> int:
     """Say how far a run is.
 
-    RUN is what `levada submit` printed. Exits 1 if the run failed, 130 if it was cancelled, else 0.
+    RUN is what `levada submit` printed, or a run of the store: an id, the beginning of one,
+    PIPELINE/ID or PIPELINE@latest. Exits 1 if the run failed, 130 if it was cancelled, else 0.
     """
 
     def work() -> int:
-        place, client, found = remote.find(run, name, environment, overrides)
+        place, client, found = any_run.find(run, name, environment, overrides, url)
         if watch:
             return follow(place, client, found, logs=logs, as_json=as_json, colour=colour)
         recorded = Recorded(place, found)
