@@ -108,7 +108,7 @@ def merge(one: Row, other: Row) -> Row:
     if _later(other[_ENDED_KEY], one[_ENDED_KEY], other, one, _ENDED):
         for at in _ENDED:
             merged[at] = other[at]
-    if (other[_NOTE_KEY] or "", other[_NOTE] or "") > (one[_NOTE_KEY] or "", one[_NOTE] or ""):
+    if _rank(other[_NOTE_KEY], other[_NOTE]) > _rank(one[_NOTE_KEY], one[_NOTE]):
         merged[_NOTE], merged[_NOTE_KEY] = other[_NOTE], other[_NOTE_KEY]
     if other[_TAG_KEYS] is not None and other[_TAG_KEYS] != one[_TAG_KEYS]:
         merged[_TAGS], merged[_TAG_KEYS] = _merged_tags(one[_TAG_KEYS], other[_TAG_KEYS])
@@ -123,11 +123,16 @@ def _later(key: Any, known: Any, row: Row, known_row: Row, part: tuple[int, ...]
     return [repr(row[at]) for at in part] > [repr(known_row[at]) for at in part]
 
 
+def _rank(key: str | None, value: str | None) -> tuple[str, bool, str]:
+    """Return what two values of a tag or note are compared by; no two values have the same."""
+    return key or "", value is not None, value or ""
+
+
 def _merged_tags(one: str | None, other: str) -> tuple[str, str]:
     known: dict[str, list[Any]] = json.loads(one) if one else {}
     for name, (key, value) in json.loads(other).items():
         known_key, known_value = known.get(name, ("", None))
-        if (key, value or "") > (known_key, known_value or ""):
+        if _rank(key, value) > _rank(known_key, known_value):
             known[name] = [key, value]
     return _tag_columns(known)
 
