@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from levada.cache_types import Reason
 
-    from levada_records.runs import Run, Step
+    from levada_records.runs import Run
+    from levada_records.steps import Step
 
 
 def cache_reasons(run: Run, steps: Sequence[Step]) -> list[list[Reason]]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from levada.cache_types import Reason
     from levada.record_types import ArtifactJson, OutputEntry, Record
 
-    from levada_records.runs import Run, Step
+    from levada_records.runs import Run
+    from levada_records.steps import Step
 
 
 def run_json(run: Run, reasons: Sequence[Sequence[Reason]] | None = None) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def run_json(run: Run, reasons: Sequence[Sequence[Reason]] | None = None) -> dic
     outputs, problems = _outputs(run)
     return {
         **summary_json(run),
+        "lost": run.is_lost,
         "steps": [step_json(*each) for each in zip(steps, listed, strict=True)],
         "outputs": outputs,
         "error": run.error,

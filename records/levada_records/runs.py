@@ -8,9 +8,8 @@ else is read all the same.
 
 from __future__ import annotations
 
-from levada import metric_series, records, values
+from levada import records, run_process, values
 from levada.engine.events import node_label
-from levada.log_reader import LogReader
 from levada.store import unquote_name
 
 from levada_records.documents import (
@@ -20,6 +19,7 @@ from levada_records.documents import (
     read_documents,
     read_json_blob,
 )
+from levada_records.steps import DAMAGED, RUNNING, Attempt, MissingStep, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,32 +29,24 @@ if TYPE_CHECKING:
     from levada.json_types import Json
     from levada.plan_types import Plan
     from levada.record_types import (
-        MetricEntry,
         OutcomeDocument,
-        Record,
         RunDocument,
         RunError,
         Series,
-        StepEnd,
     )
     from levada.store import Store
 
-    #: A node and the iteration of each loop around it.
-    Place = tuple[str, tuple[int, ...]]
+    from levada_records.compare import Comparison
+    from levada_records.steps import Place
 
-RUNNING = "running"
-SKIPPED = "skipped"
-DAMAGED = "damaged"
+__all__ = ["MissingRun", "MissingStep", "Run", "Step", "read_run"]
+
 #: The folder of a run that has its tags and notes.
 ANNOTATIONS = "annotations"
 
 
 class MissingRun(LookupError):  # noqa: N818
     """The store has no such run."""
-
-
-class MissingStep(LookupError):  # noqa: N818
-    """The run has no such step."""
 
 
 def read_run(store: Store, pipeline: str, run_id: str) -> Run:
@@ -66,213 +58,42 @@ def read_run(store: Store, pipeline: str, run_id: str) -> Run:
     >>> [(step.label, step.status) for step in run.steps]
     [('load', 'succeeded'), ('fit[0]', 'succeeded'), ('fit[1]', 'failed')]
     """
-    folder = records.run_path(pipeline, run_id)
-    found = read_document(store, f"{folder}/run.json", "run")
-    run = Run(store, pipeline, run_id, found)
-    if found.content is None and not found.problem:
-        if not run.files:
-            raise MissingRun(f"the store {store.url} has no run {run_id} of {pipeline}")
-        found.problem = f"{found.path} is missing"
+    run = Run(store, pipeline, run_id)
+    if run.document is None and not run.files:
+        raise MissingRun(f"the store {store.url} has no run {run_id} of {pipeline}")
     return run
 
 
-class Attempt:
-    """One attempt of a step: its ``record``, or the ``problem`` why there is none that can be read.
+class Run:
+    """A run as its store has it.
 
-    Without a record and without a problem it still runs, or its process ended without a word.
+    ``project`` is the root of the project whose classes its values may have. Without it, a value of
+    a class is loaded only if the class is imported already.
     """
 
-    __slots__ = ("files", "folder", "map_index", "node", "number", "problem", "record")
-
-    def __init__(self, node: str, map_index: tuple[int, ...], number: int, folder: str) -> None:
-        self.node = node
-        self.map_index = map_index
-        self.number = number
-        self.folder = folder  #: path in the store
-        self.files: set[str] = set()
-        self.record: Record | None = None
-        self.problem = ""
-
-    def take(self, found: Document) -> None:
-        """Take the record that was found, if it is one of this attempt."""
-        record, self.problem = found.content, found.problem
-        if record is None:
-            return
-        place = (record["node"], tuple(record["map_index"] or ()), record["attempt"])
-        if place == (self.node, self.map_index, self.number):
-            self.record = record
-        else:
-            self.problem = f"{found.path} is damaged: it is the record of another attempt"
-
-
-class Step:
-    """What a run did at one node, in one iteration of the loops around it."""
-
-    __slots__ = ("_end", "_run", "attempts", "map_index", "node")
-
     def __init__(
-        self, run: Run, place: Place, attempts: list[Attempt], end: StepEnd | None = None
+        self, store: Store, pipeline: str, run_id: str, found: Document | None = None
     ) -> None:
-        self._run = run
-        self.node, self.map_index = place
-        self.attempts = attempts  #: in order
-        self._end = end  #: what the outcome of the run says of it
-
-    @property
-    def label(self) -> str:
-        """The step by its iteration: ``train``, ``sub.fit[0.3]``."""
-        return node_label(self.node, self.map_index)
-
-    @property
-    def item(self) -> str | None:
-        """The item of the loops around it, for people: ``lr=0.1, depth=4``; None outside."""
-        said: Any = self.record if self.record is not None else self._end
-        label = said.get("label") if said is not None else None
-        return label if isinstance(label, str) and label else None
-
-    @property
-    def name(self) -> str:
-        """The step by the item of its loops, ``fit[lr=0.1]``, else as `label` has it."""
-        return f"{self.node}[{self.item}]" if self.item and self.map_index else self.label
-
-    @property
-    def last(self) -> Attempt | None:
-        """The last attempt; None if the step was skipped."""
-        return self.attempts[-1] if self.attempts else None
-
-    @property
-    def record(self) -> Record | None:
-        """The record of the last attempt that has one which can be read."""
-        found = (each.record for each in reversed(self.attempts) if each.record is not None)
-        return next(found, None)
-
-    @property
-    def status(self) -> str:
-        """How it ended: that of a record, ``skipped``, ``running``, or ``damaged``."""
-        last = self.last
-        if last is not None and last.record is not None:
-            return last.record["status"]
-        if self._end is not None:
-            return self._end["status"]
-        if last is None:
-            return SKIPPED
-        if last.problem:
-            return DAMAGED
-        return RUNNING if self._run.is_running else records.FAILED
-
-    @property
-    def problem(self) -> str:
-        """What cannot be read of the last attempt, or why there is nothing to read."""
-        last = self.last
-        if last is None or last.record is not None:
-            return ""
-        if not last.problem and self.status == records.FAILED:
-            return "its last attempt ended without a record"
-        return last.problem
-
-    @property
-    def is_cached(self) -> bool:
-        """Whether it took the result of an earlier run."""
-        record = self.record
-        cache = record["cache"] if record is not None else None
-        if record is None and self._end is not None:
-            return self._end["cached"]
-        return bool(cache and cache["hit"])
-
-    @property
-    def started(self) -> str | None:
-        """When the first attempt started, as its record says."""
-        return next((each.record["started"] for each in self.attempts if each.record), None)
-
-    @property
-    def finished(self) -> str | None:
-        """When the last attempt ended."""
-        last = self.last
-        return last.record["finished"] if last is not None and last.record is not None else None
-
-    @property
-    def seconds(self) -> float | None:
-        """What its attempts took together; None if no record says it."""
-        known = [each.record["seconds"] for each in self.attempts if each.record is not None]
-        if not known and self._end is not None and self.attempts:
-            return self._end["seconds"]
-        return round(sum(known), 6) if known else None
-
-    @property
-    def attempt_count(self) -> int:
-        """How many attempts there were; of a step that was taken from another run, as it says."""
-        return max(len(self.attempts), self._end["attempts"] if self._end else 0)
-
-    @property
-    def metrics(self) -> dict[str, MetricEntry]:
-        """The metrics by name: of a record, or of a step that runs what it has logged so far."""
-        record = self.record
-        last = self.last
-        if last is None or (record is not None and last.record is record):
-            return {each["name"]: each for each in record["metrics"]} if record is not None else {}
-        return {name: _entry(name, each) for name, each in self.logged().items()}
-
-    def series(self, name: str) -> Series | None:
-        """Return all values of a metric; None if the step logged none of that name.
-
-        Raises StoreError if the store cannot be read.
-        """
-        entry = self.metrics.get(name)
-        if entry is None:
-            return None
-        if "series" in entry:
-            held = read_json_blob(self._run.store, entry["series"])
-            return _series(held.get(name)) if isinstance(held, dict) else None
-        if entry.get("count", 1) > 1:
-            return self.logged().get(name)
-        return {"step": [entry["step"]], "time": [entry["time"]], "value": [entry["value"]]}
-
-    def logged(self) -> dict[str, Series]:
-        """Return the metrics that the last attempt has logged while it runs, by name."""
-        found: dict[str, Series] = {}
-        if self.last is None:
-            return found
-        reader = LogReader(self._run.store, self.last.folder, metric_series.FILE)
-        for each in metric_series.lines(reader.new()):
-            series = found.setdefault(each["name"], {"step": [], "time": [], "value": []})
-            series["step"].append(each["step"])
-            series["time"].append(each["time"])
-            series["value"].append(each["value"])
-        return found
-
-    def log(self, attempt: int | None = None) -> Iterator[bytes]:
-        """Yield what an attempt wrote, by default the last one, in pieces.
-
-        Raises MissingStep if there is no such attempt, and StoreError.
-        """
-        numbers = [each.number for each in self.attempts]
-        if attempt is None and numbers:
-            attempt = numbers[-1]
-        for each in self.attempts:
-            if each.number == attempt:
-                return LogReader(self._run.store, each.folder).new()
-        there = f"; it has {', '.join(map(str, numbers))}" if numbers else ": it did not start"
-        raise MissingStep(f"{self.label} has no attempt {attempt or 1}{there}")
-
-    def __repr__(self) -> str:
-        return f"<step {self.label} of run {self._run.run_id}: {self.status}>"
-
-
-class Run:
-    """A run as its store has it."""
-
-    def __init__(self, store: Store, pipeline: str, run_id: str, found: Document) -> None:
         self.store = store
         self.pipeline = pipeline
         self.run_id = run_id
         self.folder = records.run_path(pipeline, run_id)
-        self._found = found
-        self._files: list[str] | None = None
+        self.project: str | None = None
+        self._document = found
+        self._sizes: dict[str, int] | None = None
         self._outcome: Document | None = None
         self._attempts: list[Attempt] | None = None
         self._steps: list[Step] | None = None
         self._annotations: list[Document] | None = None
         self._plan: tuple[Plan | None] | None = None
+
+    @property
+    def _found(self) -> Document:
+        if self._document is None:
+            self._document = read_document(self.store, f"{self.folder}/run.json", "run")
+            if self._document.content is None and not self._document.problem:
+                self._document.problem = f"{self._document.path} is missing"
+        return self._document
 
     @property
     def document(self) -> RunDocument | None:
@@ -283,10 +104,15 @@ class Run:
     @property
     def files(self) -> list[str]:
         """The paths of all that the store has of the run, relative to its folder, sorted."""
-        if self._files is None:
+        return list(self.sizes)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of these in bytes, when the run's folder was listed."""
+        if self._sizes is None:
             below = len(self.folder) + 1
-            self._files = sorted(path[below:] for path, _ in self.store.walk(self.folder))
-        return self._files
+            self._sizes = dict(sorted((p[below:], n) for p, n in self.store.walk(self.folder)))
+        return self._sizes
 
     @property
     def outcome(self) -> OutcomeDocument | None:
@@ -320,6 +146,12 @@ class Run:
         """Whether there is no outcome: it runs, or its engine ended without a word."""
         found = self._read_outcome()
         return found.content is None and not found.problem
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it can be told that it will never end: its process on this machine is gone."""
+        process = self.document["engine"].get("process") if self.document is not None else None
+        return self.is_running and process is not None and run_process.is_alive(process) is False
 
     @property
     def started(self) -> str | None:
@@ -471,6 +303,40 @@ class Run:
         shown = [values.display(tree, self.store) for tree in outcome["outputs"]]
         return records.returned(outcome["kind"], outcome["names"], shown)
 
+    def series(self, metric: str, map_index: int | tuple[int, ...] | None = None) -> Series:
+        """Return all values of a metric, ``<node>.<metric>``, as columns: step, time and value.
+
+        In a loop, ``map_index`` says of which item. Raises MissingStep if there is no such metric.
+
+        >>> pandas.DataFrame(run.series("train.loss")).plot(x="step", y="value")
+        """
+        nodes = sorted({step.node for step in self.steps}, key=len, reverse=True)
+        for node in nodes:
+            name = metric.removeprefix(f"{node}.")
+            if name != metric:
+                found = self.step(node, map_index).series(name)
+                if found is not None:
+                    return {**found, "value": [float(value) for value in found["value"]]}
+        near = ", ".join(self.metrics) or "none"
+        raise MissingStep(f"run {self.run_id} has no metric {metric}; its metrics: {near}")
+
+    def logs(
+        self,
+        node: str,
+        map_index: int | tuple[int, ...] | None = None,
+        *,
+        attempt: int | None = None,
+    ) -> str:
+        """Return what a step wrote, by default in its last attempt. Raises MissingStep."""
+        data = b"".join(self.step(node, map_index).log(attempt))
+        return data.decode("utf-8", "replace")
+
+    def compare(self, *others: Run) -> Comparison:
+        """Return what differs between this run and others."""
+        from levada_records.compare import compare_runs
+
+        return compare_runs([self, *others])
+
     @property
     def plan(self) -> Plan | None:
         """What the run was to do; None if that is not stored, as on Airflow and Kubeflow."""
@@ -501,6 +367,30 @@ class Run:
         notes = [each["note"] for each in self._annotations_in_order() if each.get("note")]
         return str(notes[-1]) if notes else None
 
+    @note.setter
+    def note(self, text: str) -> None:
+        self._annotate({}, text)
+
+    def tag(self, tags: Mapping[str, str | None] | None = None, /, **named: str | None) -> None:
+        """Give the run tags; a tag whose value is None is removed. Raises ValueError, StoreError.
+
+        >>> run.tag(owner="mila", stage=None)
+        """
+        merged = {**(tags or {}), **named}
+        for name, value in merged.items():
+            if not isinstance(value, (str, type(None))):
+                raise TypeError(f"the tag {name!r} must be a text or None, not {value!r}")
+        self._annotate(merged, None)
+
+    def _annotate(self, tags: Mapping[str, str | None], note: str | None) -> None:
+        from getpass import getuser
+
+        from levada.index_log import write_annotation
+
+        place = (self.store, self.pipeline, self.run_id)
+        write_annotation(*place, tags=tags, note=note, user=getuser())
+        self._annotations = self._sizes = None  # read again when they are asked for
+
     def _annotations_in_order(self) -> list[dict[str, Any]]:
         """The documents with tags and notes, by time."""
         found = [each for each in self._read_annotations() if each.content is not None]
@@ -522,25 +412,13 @@ class Run:
             return Document(path, problem=f"{path} is damaged: it is no annotation")
         return Document(path, found)
 
+    def _repr_html_(self) -> str:
+        from levada_records.html import run_html
+
+        return run_html(self)
+
     def __repr__(self) -> str:
         return f"<run {self.run_id} of {self.pipeline}: {self.status}>"
-
-
-def parse_step(text: str) -> tuple[str, tuple[int, ...]]:
-    """Return the node and the iteration of a step as people write it.
-
-    Raises ValueError if it is not written so.
-
-    >>> parse_step("sub.fit[0.3]")
-    ('sub.fit', (0, 3))
-    """
-    node, bracket, rest = text.partition("[")
-    if not bracket:
-        return node, ()
-    numbers = rest.removesuffix("]").replace(",", ".").split(".")
-    if not rest.endswith("]") or not all(number.strip().isdecimal() for number in numbers):
-        raise ValueError(f"`{text}` is not a step; write one as `fit`, or `fit[2]` in a loop")
-    return node, tuple(int(number) for number in numbers)
 
 
 def _outcome_number(name: str) -> int | None:
@@ -569,26 +447,3 @@ def _calls(body: Any) -> Iterator[str]:
             yield str(node.get("id"))
         for block in ("then", "otherwise", "body", "handler", "final"):
             yield from _calls(node.get(block))
-
-
-def _series(held: Any) -> Series | None:
-    """Check the series of a metric, which comes from the store."""
-    if not isinstance(held, dict):
-        return None
-    columns: list[Any] = [held.get(name) for name in ("step", "time", "value")]
-    if not all(isinstance(column, list) for column in columns):
-        return None
-    if len({len(column) for column in columns}) != 1:
-        return None
-    return {"step": columns[0], "time": columns[1], "value": columns[2]}
-
-
-def _entry(name: str, series: Series) -> MetricEntry:
-    """What a record will say of a metric that is still logged to."""
-    last: MetricEntry = {
-        "name": name,
-        "value": series["value"][-1],
-        "step": series["step"][-1],
-        "time": series["time"][-1],
-    }
-    return last if len(series["value"]) == 1 else {**last, "count": len(series["value"])}

@@ -260,6 +260,22 @@ class Project:
             )
         return settings
 
+    @property
+    def store_url(self) -> str:
+        """The place of the project's store: ``LEVADA_STORE``, else the setting ``store``.
+
+        Without either it is ``.levada`` at the root. Raises ProjectError if the setting is no text.
+        """
+        if os.environ.get("LEVADA_STORE"):
+            return os.environ["LEVADA_STORE"]
+        setting = self.settings.get("store", ".levada")
+        if not isinstance(setting, str):
+            raise ProjectError(
+                "[tool.levada] store in pyproject.toml must be a string",
+                os.path.join(self.root, pyproject.FILE),
+            )
+        return setting if "://" in setting else os.path.join(self.root, setting)
+
 
 def find(file: str, known: dict[str, Project] | None = None) -> Project:
     """Find the project of a module, which need not exist.

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from levada import metric_series, records
 from levada.store import Store, open_store
-from levada_records.runs import MissingRun, MissingStep, Run, parse_step, read_run
+from levada_records.runs import MissingRun, MissingStep, Run, read_run
+from levada_records.steps import parse_step
 
 from tests.engines.object_stores.servers import Bucket
 from tests.records.recorded_project import Recorded, copied, record

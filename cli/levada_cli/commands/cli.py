@@ -26,6 +26,8 @@ _COMMANDS = {
     "tag": "Set or remove tags of a run.",
     "note": "Write a note on a run, or print it.",
     "status": "Say how far a run is.",
+    "show": "Show what a run did, or one of its steps.",
+    "get": "Read an output of a run.",
     "logs": "Show what the steps of a run wrote.",
     "cancel": "End a run.",
     "retry": "Run again what failed of a run.",

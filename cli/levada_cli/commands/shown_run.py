@@ -15,7 +15,7 @@ from levada_records.sparklines import BLOCKS, sparkline
 
 from .progress import duration, headline, short
 from .shown_values import artifact, compact, cut, local_time, packed, size
-from .summary import MOST_ITEMS, shortened, state_of
+from .summary import MOST_ITEMS, place_in_store, shortened, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from levada.cache_types import Reason
     from levada.record_types import GitPart, RunError
     from levada_compiler.render.colours import Palette
-    from levada_records.runs import Run, Step
+    from levada_records.runs import Run
+    from levada_records.steps import Step
 
 #: Which steps of a wide loop are shown: those first that someone looks for.
 _URGENT = ("failed", "damaged", "cancelled", "running")
@@ -117,7 +118,7 @@ def _facts(run: Run, screen: Screen) -> list[str]:
             ("note", one_line(run.note or "")),
             ("memory", f"{size(memory)} at most in one step" if memory else ""),
             ("CPU", duration(seconds) if seconds else ""),
-            ("record", one_line(f"{run.store.url}/{run.folder}")),
+            ("record", one_line(place_in_store(run.store, run.folder))),
         ],
         screen,
     )
@@ -125,6 +126,9 @@ def _facts(run: Run, screen: Screen) -> list[str]:
 
 def _status(run: Run, screen: Screen) -> str:
     word = screen.colours.paint(ROLES.get(run.status, "bold"), run.status)
+    if run.is_lost:
+        lost = screen.colours.paint("error", "never ended")
+        return f"{lost}: its process is gone; it started {local_time(run.started)}"
     if run.status == "running":
         return f"{word} since {local_time(run.started)}"
     seconds = f" in {duration(run.seconds)}" if run.seconds is not None else ""

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from typing import TYPE_CHECKING
 
+from levada import values
+from levada.artifact import ArtifactError
+from levada.trees.references import references
 from levada_compiler.render.cells import escape, one_line
 from levada_records.cache_reasons import cache_reasons
 from levada_records.sparklines import sparkline
 
 from .progress import duration, headline, log_line, short
 from .shown_run import ROLES, facts, git_text, named_values
-from .shown_values import artifact, compact, cut, local_time, short_digest, size
-from .summary import state_of
+from .shown_values import artifact, compact, cut, local_time, short_digest, size, type_name
+from .summary import place_in_store, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from levada.record_types import ErrorPart, MetricEntry, Record
-    from levada_records.runs import Attempt, Run, Step
+    from levada.record_types import ErrorPart, InputEntry, MetricEntry, Record
+    from levada_records.runs import Run
+    from levada_records.steps import Attempt, Step
 
     from .shown_run import Screen
 
@@ -79,7 +82,7 @@ def _facts(run: Run, step: Step, screen: Screen) -> Iterator[tuple[str, str | li
         yield "observed", _observed(record)
         yield "pickles", ", ".join(map(one_line, record["allow_pickle"]))
     if step.last is not None:
-        yield "record", one_line(f"{run.store.url}/{step.last.folder}")
+        yield "record", one_line(place_in_store(run.store, step.last.folder))
 
 
 def _attempt(attempt: Attempt) -> str:
@@ -161,16 +164,20 @@ def _inputs(record: Record) -> dict[str, str]:
         if held is not None:
             text = f"{artifact(held)}, {short_digest(held['digest'])}"
         else:
-            from levada import values
-            from levada.artifact import ArtifactError
-
-            try:
-                text = compact(values.display(entry["tree"]))
-            except ArtifactError:
-                text = f"{entry['type']}, {short_digest(entry['digest'])}"
+            text = _tree(entry) or f"{type_name(entry['type'])}, {short_digest(entry['digest'])}"
         source = f"  from {entry['source']}" if entry["source"] else ""
         found[name] = one_line(cut(text, 60) + source)
     return found
+
+
+def _tree(entry: InputEntry) -> str:
+    """A small value itself; nothing if it has parts that are stored elsewhere, or is damaged."""
+    try:
+        if any(True for _ in references(entry["tree"])):
+            return ""
+        return compact(values.display(entry["tree"]))
+    except ArtifactError:
+        return ""
 
 
 def _outputs(record: Record) -> dict[str, str]:
@@ -210,21 +217,12 @@ def _error(error: ErrorPart | None, screen: Screen) -> list[str]:
 
 def _log(step: Step, screen: Screen) -> list[str]:
     """Return the last lines of the log of the last attempt."""
-    if step.last is None:
-        return []
-    end: deque[bytes] = deque()
-    held = total = 0
-    for piece in step.log():
-        end.append(piece)
-        total += len(piece)
-        held += len(piece)
-        while held - len(end[0]) >= _LOG_BYTES:
-            held -= len(end.popleft())
-    lines = b"".join(end).decode("utf-8", "replace").split("\n")
+    end, has_more = step.log_end(_LOG_BYTES)
+    lines = end.decode("utf-8", "replace").split("\n")
     lines = lines[:-1] if not lines[-1] else lines
     if not lines:
         return []
-    is_cut = total > held or len(lines) > LOG_LINES
+    is_cut = has_more or len(lines) > LOG_LINES
     title = f"log, the last {LOG_LINES} lines" if is_cut else "log"
     colours = screen.colours.enabled and sys.stdout.isatty()
     shown = [f"  {log_line(line, colours=colours)}" for line in lines[-LOG_LINES:]]

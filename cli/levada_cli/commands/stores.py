@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
@@ -14,12 +13,12 @@ if TYPE_CHECKING:
 
 def url(project: Project) -> str:
     """``LEVADA_STORE``, else the project's setting, else ``.levada`` at its root."""
-    if os.environ.get("LEVADA_STORE"):
-        return os.environ["LEVADA_STORE"]
-    setting = project.settings.get("store", ".levada")
-    if not isinstance(setting, str):
-        raise click.UsageError("[tool.levada] store in pyproject.toml must be a string")
-    return setting if "://" in setting else os.path.join(project.root, setting)
+    from levada.project import ProjectError
+
+    try:
+        return project.store_url
+    except ProjectError as error:
+        raise click.UsageError(error.message) from error
 
 
 def opened(place: str) -> Store:

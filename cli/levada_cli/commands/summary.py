@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from levada.engine import Outcome, StepSummary
     from levada.record_types import RunError
+    from levada.store import Store
     from levada_compiler.render.colours import Palette
 
     from .progress import Progress
@@ -51,7 +52,7 @@ def summary(outcome: Outcome, progress: Progress, colours: Palette) -> str:
         lines.append(_outputs(outcome))
     head = colours.paint(_ROLES[outcome.status], outcome.status)
     lines.append(f"{head} in {duration(outcome.seconds)}: {_tally(outcome)}")
-    lines.append(f"record: {one_line(_record(outcome))}")
+    lines.append(f"record: {one_line(place_in_store(outcome.store, outcome.folder))}")
     return "\n".join(lines) + "\n"
 
 
@@ -151,10 +152,11 @@ def _tally(outcome: Outcome) -> str:
     return f"{count} step{'s' * (count != 1)}, {outcome.cached} cached"
 
 
-def _record(outcome: Outcome) -> str:
+def place_in_store(store: Store, path: str) -> str:
+    """A path in a store as people find it: below the current folder, or by the store's URL."""
     from levada.store import unquote_name
 
-    scheme, _, place = outcome.store.url.partition("://")
-    if scheme != "file":
-        return f"{outcome.store.url}/{outcome.folder}"
-    return display_path(f"{unquote_name(place)}/{outcome.folder}")
+    scheme, _, place = store.url.partition("://")
+    return (
+        display_path(f"{unquote_name(place)}/{path}") if scheme == "file" else f"{store.url}/{path}"
+    )

@@ -71,17 +71,30 @@ class PathMaterializer:
         from pathlib import Path
 
         name = source.meta.get("name")
-        if not isinstance(name, str) or not _is_safe(name) or "/" in name:
+        if not isinstance(name, str) or not is_safe_name(name):
             raise CorruptArtifact(f"a stored path cannot be called {brief(name)}")
         target = os.path.join(new_folder(), name)
-        if source.format == FOLDER_FORMAT:
-            _load_folder(parse(source.read()), source.store, target)
-        else:
-            executable = bool(source.meta.get("executable"))
-            _load_file(
-                source.store, source.artifact.digest, target, executable, size=source.artifact.size
-            )
+        copy_to(source.artifact, source.store, target)
         return Path(target)
+
+
+def copy_to(artifact: Artifact, store: Store, target: str) -> None:
+    """Copy a stored file or folder, verified, to a path where nothing is.
+
+    Raises CorruptArtifact, OSError, and StoreError.
+    """
+    if artifact.format == FOLDER_FORMAT:
+        data = store.read_blob(artifact.digest)
+        artifact.check_size(len(data))
+        _load_folder(parse(data), store, target)
+    else:
+        executable = bool(artifact.meta.get("executable"))
+        _load_file(store, artifact.digest, target, executable, size=artifact.size)
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a stored name can be that of one file or folder."""
+    return _is_safe(name) and "/" not in name
 
 
 def _save(path: str, sink: Sink) -> None:
