@@ -297,7 +297,7 @@ def start(
 def earlier_run(run: Run, plan: Plan, first: str | None = None) -> EarlierRun:
     """The run as one whose results are taken, up to the step ``first`` and what depends on it."""
     from levada.engine.earlier import EarlierRun
-    from levada_records.runs import parse_step
+    from levada_records.steps import parse_step
 
     if first is None:
         return EarlierRun(run.run_id, plan)

@@ -22,10 +22,22 @@ def time(seconds: float) -> str:
 
 def started(run_id: str, seconds: float = 0.0, **fields: Any) -> dict[str, Any]:
     return {
-        **{"schema": index_log.SCHEMA, "kind": "started", "pipeline": "churn", "run_id": run_id},
-        **{"started": time(seconds), "engine": "local", "engine_ids": {"name": "local"}},
-        **{"environment": None, "trigger": "manual", "user": "mila", "params": {"depth": 4}},
-        **{"commit": "c" * 40, "branch": "main", "dirty": False, "plan": DIGEST, "source": DIGEST},
+        "schema": index_log.SCHEMA,
+        "kind": "started",
+        "pipeline": "churn",
+        "run_id": run_id,
+        "started": time(seconds),
+        "engine": "local",
+        "engine_ids": {"name": "local"},
+        "environment": None,
+        "trigger": "manual",
+        "user": "mila",
+        "params": {"depth": 4},
+        "commit": "c" * 40,
+        "branch": "main",
+        "dirty": False,
+        "plan": DIGEST,
+        "source": DIGEST,
         **fields,
     }
 
@@ -33,27 +45,44 @@ def started(run_id: str, seconds: float = 0.0, **fields: Any) -> dict[str, Any]:
 def ended(run_id: str, seconds: float = 0.0, **fields: Any) -> dict[str, Any]:
     counts = ("steps", "cached", "failed", "skipped", "attempts", "inputs", "outputs")
     return {
-        **{"schema": index_log.SCHEMA, "kind": "ended", "pipeline": "churn", "run_id": run_id},
-        **{"status": "succeeded", "finished": time(seconds), "seconds": 1.5},
+        "schema": index_log.SCHEMA,
+        "kind": "ended",
+        "pipeline": "churn",
+        "run_id": run_id,
+        "status": "succeeded",
+        "finished": time(seconds),
+        "seconds": 1.5,
         "metrics": {"train.auc": {"last": 0.5, "min": 0.25, "max": 0.5, "count": 2}},
-        **{"code": {"m:f": DIGEST}, "inputs": {"f.x": DIGEST}, "outputs": {"f": DIGEST}},
+        "code": {"m:f": DIGEST},
+        "inputs": {"f.x": DIGEST},
+        "outputs": {"f": DIGEST},
         "counts": dict.fromkeys(counts, 1),
-        **{"error": None, "peak_memory": 1000, "cpu_seconds": 0.5},
+        "error": None,
+        "peak_memory": 1000,
+        "cpu_seconds": 0.5,
         **fields,
     }
 
 
 def tagged(run_id: str, **tags: str | None) -> dict[str, Any]:
     return {
-        **{"schema": index_log.SCHEMA, "kind": "tagged", "pipeline": "churn", "run_id": run_id},
-        **{"user": "mila", "tags": tags},
+        "schema": index_log.SCHEMA,
+        "kind": "tagged",
+        "pipeline": "churn",
+        "run_id": run_id,
+        "user": "mila",
+        "tags": tags,
     }
 
 
 def noted(run_id: str, note: str) -> dict[str, Any]:
     return {
-        **{"schema": index_log.SCHEMA, "kind": "noted", "pipeline": "churn", "run_id": run_id},
-        **{"user": "mila", "note": note},
+        "schema": index_log.SCHEMA,
+        "kind": "noted",
+        "pipeline": "churn",
+        "run_id": run_id,
+        "user": "mila",
+        "note": note,
     }
 
 

@@ -88,11 +88,17 @@ def test_runs_older_than_the_index_are_found(
 def run_document(run_id: str) -> dict[str, Any]:
     shown = {"depth": 4}
     return {
-        **{"schema": records.RUN_SCHEMA, "pipeline": "churn", "run_id": run_id},
+        "schema": records.RUN_SCHEMA,
+        "pipeline": "churn",
+        "run_id": run_id,
         "parameters": {"trees": shown, "display": shown},
-        **{"trigger": "manual", "user": "mila", "engine": {"name": "local"}},
+        "trigger": "manual",
+        "user": "mila",
+        "engine": {"name": "local"},
         "created": "2026-01-02T15:04:05.000000Z",
-        **{"source": None, "plan": None, "git": None},
+        "source": None,
+        "plan": None,
+        "git": None,
         "environment": {"python": "3.11.7", "platform": "linux"},
     }
 
