@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Protocol
 
+from .errors import DamagedIndexError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
@@ -84,10 +86,13 @@ class Index:
         return self._database.execute(sql, parameters)
 
     def sync(self) -> SyncReport:
-        """Read what is new in the store. Raises StoreError."""
+        """Read what is new in the store. Raises StoreError and IndexUnusable."""
         from .follow import Follower
 
-        return Follower(self._store, self._database).sync()
+        try:
+            return Follower(self._store, self._database).sync()
+        except DamagedIndexError:  # `warnings` says so, and it is empty now
+            return Follower(self._store, self._database).sync()
 
     def rebuild(self) -> SyncReport:
         """Forget all rows and read everything again, runs that the log does not name too.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from levada.store import digest_of
 
+from .errors import DamagedIndexError, IndexUnusable
 from .tables import SQLITE, VERSION
 
 if TYPE_CHECKING:
@@ -33,23 +34,49 @@ class SqliteIndex:
         self._connection = self._opened()
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
-        """Run a statement; gives its rows, which are read while they are used."""
-        return self._connection.execute(sql, parameters)
+        """Run a statement; gives its rows, which are read while they are used.
+
+        Raises IndexUnusable, DamagedIndexError where the file was damaged.
+        """
+        with self._in_words():
+            return self._rows(self._connection.execute(sql, parameters))
+
+    def _rows(self, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
+        with self._in_words():
+            yield from cursor
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        """Run a statement for each of many rows."""
-        self._connection.executemany(sql, rows)
+        """Run a statement for each of many rows. Raises what `execute` raises."""
+        with self._in_words():
+            self._connection.executemany(sql, rows)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the only right to write, for a block whose changes are made all or none."""
-        self._connection.execute("BEGIN IMMEDIATE")
+        with self._in_words():
+            self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
             self._connection.rollback()
             raise
-        self._connection.commit()
+        with self._in_words():
+            self._connection.commit()
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """Say what is wrong with the file; one that is damaged is replaced by an empty one."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if not _is_damaged(error):
+                raise IndexUnusable(f"the index of runs {self.path}: {error}") from error
+            self._connection.close()
+            self._connection = self._opened_anew(error)
+            raise DamagedIndexError(
+                f"the index of runs {self.path} was damaged ({error}); run the command again: the"
+                " index is built again from the store"
+            ) from error
 
     def clear(self) -> None:
         """Forget all rows, and that anything was read."""
@@ -66,8 +93,8 @@ class SqliteIndex:
     def _opened(self) -> sqlite3.Connection:
         try:
             return self._usable(self.path)
-        except sqlite3.DatabaseError as error:
-            if _is_damaged(error):
+        except (sqlite3.Error, IndexUnusable) as error:
+            if _is_damaged(error, sqlite3.SQLITE_ERROR):  # other tables than ours
                 return self._opened_anew(error)
             self.warnings.append(
                 f"the index of runs {self.path} cannot be used ({error}); it is built in memory,"
@@ -76,7 +103,7 @@ class SqliteIndex:
         self.path = ":memory:"
         return self._usable(":memory:")
 
-    def _opened_anew(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+    def _opened_anew(self, error: Exception) -> sqlite3.Connection:
         self.warnings.append(
             f"the index of runs {self.path} was damaged ({error}); it is built again from the store"
         )
@@ -133,6 +160,11 @@ def index_file(url: str) -> str:
     return os.path.join(folder, f"{name}.sqlite")
 
 
-def _is_damaged(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is None or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+def _is_damaged(error: BaseException, *others: int) -> bool:
+    cause = error if isinstance(error, sqlite3.Error) else error.__cause__
+    code = getattr(cause, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        *others,
+    )
