@@ -400,6 +400,8 @@ def _digest(entry: Mapping[str, Any]) -> str:
 
     if "artifact" in entry:
         return str(entry["artifact"]["digest"])
+    if "digest" in entry:  # an input of a record; its tree may be masked
+        return str(entry["digest"])
     leaf = artifact_of(entry["tree"])
     return values.digest(entry["tree"]) if leaf is None else leaf.digest
 
