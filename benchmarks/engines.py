@@ -21,6 +21,7 @@ REQUIREMENTS = {
     "kfp": ["kfp==2.17.0"],
     "kfp-images": ["kfp==2.17.0", "docker==7.1.0"],
     "metaflow": ["metaflow==2.19.39"],
+    "mlflow": ["mlflow==3.17.2"],
     # ZenML lists the installed packages at every run: through uv, or much slower through pip.
     "zenml": ["zenml[local]==0.98.0", UV],
 }

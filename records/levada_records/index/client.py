@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from .errors import DamagedIndexError
@@ -89,10 +91,11 @@ class Index:
         """Read what is new in the store. Raises StoreError and IndexUnusable."""
         from .follow import Follower
 
-        try:
-            return Follower(self._store, self._database).sync()
-        except DamagedIndexError:  # `warnings` says so, and it is empty now
-            return Follower(self._store, self._database).sync()
+        with _no_garbage_collection():
+            try:
+                return Follower(self._store, self._database).sync()
+            except DamagedIndexError:  # `warnings` says so, and it is empty now
+                return Follower(self._store, self._database).sync()
 
     def rebuild(self) -> SyncReport:
         """Forget all rows and read everything again, runs that the log does not name too.
@@ -116,6 +119,18 @@ class Index:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep Python from looking for cycles in a hundred thousand new rows: there are none."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def open_index(store: Store, *, database: str | None = None, sync: bool = True) -> Index:

@@ -20,9 +20,11 @@ from levada.store import digest_of
 
 from . import log_entries
 from .rows import NAMES, merged
+from .tables import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
 
     from levada.store import Store
 
@@ -37,6 +39,12 @@ AGE = 90_000.0
 #: Entries that one client makes segments of at a time, lest a query waits for it.
 MOST_AT_ONCE = 50 * ENTRIES
 _ENDING = ".jsonl.gz"
+_TYPES: dict[str, set[type]] = {
+    "text": {str},
+    "json": {str},
+    "integer": {int},
+    "real": {int, float},
+}
 #: Bytes of a segment's lines at most: more was not written by Levada.
 _LARGEST = 4 << 30
 
@@ -57,10 +65,9 @@ class SegmentName(NamedTuple):
         return f"{FOLDER}/{self.level}/{self.name}{_ENDING}"
 
     @property
-    def span(self) -> tuple[str, str, int]:
-        """The names of its first and last entry, and how many entries it has."""
-        first, last, count, _ = self.name.split("_")
-        return first, last, int(count)
+    def digest(self) -> str:
+        """The beginning of the digest of its lines."""
+        return self.name.rpartition("_")[2]
 
 
 class Segment(NamedTuple):
@@ -106,25 +113,37 @@ def parse(name: SegmentName, data: bytes) -> Segment:
     try:
         reader = zlib.decompressobj(wbits=31)
         text = reader.decompress(data, _LARGEST)
-        lines = text.split(b"\n")
-        header, entries = json.loads(lines[0]), json.loads(lines[1])
-        if reader.unconsumed_tail or not reader.eof or _digest(text) != name.name.split("_")[3]:
+        if reader.unconsumed_tail or not reader.eof or _digest(text) != name.digest:
             raise DamagedSegmentError(f"{name.path} is not what its name says")
+        head, names, lines = text.split(b"\n", 2)
+        header, entries = json.loads(head), json.loads(names)
         if header.get("schema") != SCHEMA:
             raise DamagedSegmentError(f"{name.path} is of another schema: {header.get('schema')}")
-        found = _rows(header["columns"], lines[2:])
+        found = _rows(header["columns"], lines)
         return Segment(name, list(header["parts"]), entries, found)
     except (zlib.error, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DamagedSegmentError(f"{name.path} is damaged: {error}") from None
 
 
-def _rows(columns: list[str], lines: list[bytes]) -> list[Row]:
+def _rows(columns: list[str], lines: bytes) -> list[Row]:
+    """Read the lines of rows. Raises ValueError, LookupError and TypeError."""
     # One call for all lines: it takes half the time of one call for each.
-    values = json.loads(b"[" + b",".join(line for line in lines if line) + b"]")
-    if columns == list(NAMES):
-        return list(map(tuple, values))
-    at = [columns.index(name) if name in columns else None for name in NAMES]
-    return [tuple(None if i is None else row[i] for i in at) for row in values]
+    values = json.loads(b"[%b]" % lines.rstrip(b"\n").replace(b"\n", b","))
+    if columns != list(NAMES):
+        at = [columns.index(name) if name in columns else None for name in NAMES]
+        values = [[None if i is None else row[i] for i in at] for row in values]
+    _check_types(values)
+    return list(map(tuple, values))
+
+
+def _check_types(values: list[list[Any]]) -> None:
+    """Raise ValueError unless the rows are of the columns' types: anybody may have written them."""
+    if {*map(len, values)} - {len(NAMES)}:
+        raise ValueError("a row has another number of columns")
+    for column, held in zip(COLUMNS, zip(*values, strict=True), strict=bool(values)):
+        types = {*map(type, held)} - _TYPES[column.kind]
+        if types - ({type(None)} if column.part != "key" else set()):
+            raise ValueError(f"{column.name} is {types}")
 
 
 def write(
@@ -174,7 +193,8 @@ def compact(store: Store, entries: Sequence[str], known: Sequence[SegmentName]) 
 
 def _join(store: Store, level: int, names: list[str]) -> Segment | None:
     """Write one segment of several; nothing if one of them cannot be read."""
-    read = list(read_each(store, [SegmentName(level, name) for name in names]))
+    places = [SegmentName(level, name) for name in names]
+    read = list(read_each(store, places))
     whole = [each for each in read if isinstance(each, Segment)]
     if len(whole) < len(names):
         return None

@@ -117,9 +117,10 @@ class SqliteIndex:
         try:
             self._connection = connection
             connection.execute("PRAGMA page_size = 16384")  # of a new file: rows are wide
-            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = OFF")  # what is lost is read again
-            if self._version() != VERSION:
+            if self._version() == VERSION:
+                self._let_others_read()
+            else:
                 with self.writing():
                     if self._version() != VERSION:  # nobody else has made the tables meanwhile
                         self._drop_tables()
@@ -129,6 +130,13 @@ class SqliteIndex:
             connection.close()
             raise
         return connection
+
+    def _let_others_read(self) -> None:
+        """Let others read while one writes: not of a new file, which would be written twice."""
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        with suppress(sqlite3.OperationalError):  # somebody else uses it now: the next time
+            self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute(f"PRAGMA busy_timeout = {_PATIENCE * 1000:.0f}")
 
     def _version(self) -> int:
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
