@@ -26,6 +26,7 @@ from .front.declare import Declarations, name_span
 from .front.functions import check_function
 from .front.importable import bind_unimported
 from .front.source import Source
+from .front.walking import walk
 from .lowering import (  # noqa: F401 - each registers what it lowers
     bodies,
     calls,
@@ -510,7 +511,7 @@ class _Compiler:
 
 def _called(function: m.FunctionNode) -> Iterator[str]:
     """The plain names that ``function`` calls: ``f`` of ``f(…)`` and of ``f.after(x)(…)``."""
-    for node in ast.walk(function):
+    for node in walk(function):
         target: ast.AST = node
         while isinstance(target, ast.Call | ast.Attribute):
             target = target.func if isinstance(target, ast.Call) else target.value

@@ -15,7 +15,7 @@ from levada.settings import POSITIVE, SECONDS, TEXT, TEXTS, Kind
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from typing import Any, Generic, Self, TypeVar, overload
+    from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
     T = TypeVar("T")
 else:
@@ -131,6 +131,9 @@ class OptionTable:
     A value of a wrong type counts as not given. ``compiler`` is the version of Levada.
     """
 
+    #: What :meth:`definitions` has found for this very class.
+    _definitions: ClassVar[dict[str, Option[Any]] | None] = None
+
     def __init__(self, given: Mapping[str, object] | None = None) -> None:
         self.values: dict[str, Any] = {}
         self.compiler = str((given or {}).get("compiler", ""))
@@ -145,12 +148,16 @@ class OptionTable:
     @classmethod
     def definitions(cls) -> dict[str, Option[Any]]:
         """Return all options by name, in the order in which they are written."""
-        return {
-            name: option
-            for each in reversed(cls.__mro__)
-            for name, option in vars(each).items()
-            if isinstance(option, Option)
-        }
+        known: dict[str, Option[Any]] | None = cls.__dict__.get("_definitions")
+        if known is None:  # asked several times for each file that is compiled
+            known = {
+                name: option
+                for each in reversed(cls.__mro__)
+                for name, option in vars(each).items()
+                if isinstance(option, Option)
+            }
+            cls._definitions = known
+        return dict(known)
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Return the names of wrong options, each with a sentence that says what is wrong."""

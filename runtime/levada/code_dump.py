@@ -31,6 +31,8 @@ def dump(node: ast.AST, *, docstrings: bool, decorators: list[ast.expr] | None =
             out.append(item)
         elif item.__class__.__name__ == "Constant":
             out.append(_constant(item.value))
+        elif item.__class__.__name__ == "Name":  # half of all nodes: what `_open` would write
+            out.append(f"(Name id={item.id!a} )")
         else:
             replaced = decorators if item is node else None
             _open(item, stack, is_bare=any(item is each for each in bare), decorators=replaced)

@@ -130,12 +130,13 @@ class Distribution:
 class Environment:
     """The folders that distributions are installed in (``…/site-packages``, absolute paths)."""
 
-    __slots__ = ("_distributions", "_owners", "folders")
+    __slots__ = ("_distributions", "_holders", "_owners", "folders")
 
     def __init__(self, folders: Iterable[str]) -> None:
         self.folders = tuple(dict.fromkeys(os.path.abspath(folder) for folder in folders))
         self._distributions: dict[str, Distribution] | None = None
         self._owners: dict[str, Distribution | None] = {}
+        self._holders: dict[str, str | None] = {}
 
     @property
     def distributions(self) -> dict[str, Distribution]:
@@ -159,7 +160,9 @@ class Environment:
 
     def holder(self, path: str) -> str | None:
         """Return the folder that holds ``path``, None for what is not installed."""
-        return module_search.holder(self.folders, path)
+        if path not in self._holders:
+            self._holders[path] = module_search.holder(self.folders, path)
+        return self._holders[path]
 
     def owner(self, path: str) -> Distribution | None:
         """Return the distribution that installed the file at ``path``."""

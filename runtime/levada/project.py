@@ -233,8 +233,10 @@ class Project:
         if self._environment is None:
             return None
         found = self._environment.holder(path)
+        if found is None:
+            return None
         own = module_search.holder(self._folders(), path)
-        return None if found is None or len(own or "") > len(found) else found
+        return None if len(own or "") > len(found) else found
 
     # ---------------------------------------------------------------- settings
 

@@ -12,6 +12,7 @@ import levada
 
 from ..diagnostics.diagnostic import Label
 from .modules import BUILTINS, Import
+from .walking import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _annotations(node: FunctionNode) -> list[ast.expr]:
 
 def _loaded(nodes: Iterable[ast.AST], bound: frozenset[str] = frozenset()) -> Iterator[ast.Name]:
     for node in nodes:
-        for each in ast.walk(node):
+        for each in walk(node):
             if isinstance(each, ast.Name) and each.id not in bound:
                 yield each
 
@@ -142,7 +143,7 @@ def _loaded(nodes: Iterable[ast.AST], bound: frozenset[str] = frozenset()) -> It
 def _bound(node: ast.AST) -> frozenset[str]:
     """Return the names that something binds itself: parameters, variables, own imports."""
     found: set[str] = set()
-    for each in ast.walk(node):
+    for each in walk(node):
         if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store | ast.Del):
             found.add(each.id)
         elif isinstance(each, ast.arg):

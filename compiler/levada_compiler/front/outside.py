@@ -15,6 +15,7 @@ from levada import distributions
 from ..diagnostics.reports import did_you_mean
 from . import modules as m
 from . import types
+from .walking import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def open_named(modules: m.Modules, function: m.Function, kind: str) -> None:
     opener.open(function.module, node.decorator_list)
     if kind == "pipeline":
         opener.open(function.module, _evaluated(node))
-        if any(map(opener.is_of_value(function.module), ast.walk(node))):
+        if any(map(opener.is_of_value(function.module), walk(node))):
             for called in opener.functions:
                 if (returns := types.unquoted(called.node.returns)) is not None:
                     opener.open(called.module, (returns,))

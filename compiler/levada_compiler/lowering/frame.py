@@ -519,6 +519,10 @@ def local_names(function: m.FunctionNode) -> dict[str, ast.AST]:
     stack: list[ast.AST] = list(reversed(function.body))
     while stack:
         node = stack.pop()
+        if isinstance(node, ast.Constant) or isinstance(getattr(node, "ctx", None), ast.Load):
+            if not isinstance(node, ast.Name | ast.Constant):
+                stack.extend(reversed(list(ast.iter_child_nodes(node))))
+            continue
         for name, place in _bound_by(node):
             found.setdefault(name, place)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from ..front.walking import walk
 from ..program.ir import Output, Use
 from .values import Lowered
 
@@ -17,7 +18,7 @@ def report(frame: Frame, reports: Reports) -> None:
     """Warn of names that are assigned something and never read."""
     loaded = {
         node.id
-        for node in ast.walk(frame.function.node)
+        for node in walk(frame.function.node)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
     arguments = {
