@@ -15,6 +15,33 @@ import pytest
 from levada_backends.images import uv
 
 ROOT = Path(__file__).parents[2]
+LEARN = """
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from levada import pipeline, step
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LinearRegression
+
+
+@step
+def load() -> list[float]:
+    return [1.0, 2.0]
+
+
+@step
+def fit(data: list[float]) -> LinearRegression:
+    from sklearn.linear_model import LinearRegression
+
+    return LinearRegression().fit([[x] for x in data], data)
+
+
+@pipeline
+def learn():
+    return fit(load())
+"""
 #: How uv says that there is no way to the index.
 _UNREACHABLE = ("Failed to fetch", "error sending request", "network was disabled", "dns error")
 
@@ -108,6 +135,19 @@ def test_a_run_as_json(installed: Installed) -> None:
     said = installed.levada("run", "pipeline.py", "--json", "--param", "count=20")
     outcome = json.loads(said[said.index("{\n") :])
     assert outcome["status"] == "succeeded"
+
+
+def test_a_run_names_the_package_without_which_a_result_cannot_be_stored(
+    installed: Installed,
+) -> None:
+    """Before the first step: here neither scikit-learn nor skops is installed."""
+    (installed.project / "learn.py").write_text(LEARN)
+    said = installed.levada("run", "learn.py", status=1)
+    assert said.startswith(
+        "error: `fit`: a `sklearn.linear_model.LinearRegression` is stored with the package"
+        " `skops`, which is not installed here; pip install skops"
+    )
+    assert "start" not in said
 
 
 @pytest.mark.parametrize(

@@ -12,21 +12,27 @@ if TYPE_CHECKING:
     from levada.plan_types import Plan
     from levada_compiler.render.colours import Palette
 
-_PLAN, _FILES = "plan.json", "files.json"
+    from .stored_types import StoredTypes
+
+_PLAN, _FILES, _TYPES = "plan.json", "files.json", "types.json"
 
 
 class Planned:
     """A plan, and the files that it was made from, relative to the project's root.
 
-    ``messages`` are the rendered diagnostics; without a ``plan`` there is an error in them.
+    ``types`` says what the results of its steps are stored with. ``messages`` are the rendered
+    diagnostics; without a ``plan`` there is an error in them.
     """
 
-    __slots__ = ("files", "messages", "plan")
+    __slots__ = ("files", "messages", "plan", "types")
 
-    def __init__(self, messages: str, plan: Plan | None, files: list[str]) -> None:
+    def __init__(
+        self, messages: str, plan: Plan | None, files: list[str], types: StoredTypes
+    ) -> None:
         self.messages = messages
         self.plan = plan
         self.files = files
+        self.types = types
 
 
 def plan(reference: tuple[str, str | None], form: str, colours: Palette) -> Planned:
@@ -34,7 +40,7 @@ def plan(reference: tuple[str, str | None], form: str, colours: Palette) -> Plan
     key = ["plan", reference[0], reference[1] or "", form, str(colours.enabled)]
     product = compile_cache.replay(key) or _compile(key, reference, form, colours)
     texts = {name: json.loads(text) for _, name, text in product.files}
-    return Planned(product.messages, texts.get(_PLAN), texts.get(_FILES, []))
+    return Planned(product.messages, texts.get(_PLAN), texts.get(_FILES, []), texts.get(_TYPES, {}))
 
 
 def _compile(
@@ -45,6 +51,7 @@ def _compile(
     from levada_compiler.render import render
 
     from . import front
+    from .stored_types import stored_types
 
     checked = front.check(reference, ())
     messages = render(checked.diagnostics, checked.sources, form, colour=colours.enabled)
@@ -55,6 +62,7 @@ def _compile(
     files = (
         ("plan", _PLAN, json.dumps(plans.plan(program))),
         ("plan", _FILES, json.dumps(names)),
+        ("plan", _TYPES, json.dumps(stored_types(program, checked))),
     )
     product = Product("print", "", files, messages, "[]", False, colours.enabled)
     front.remember(key, product, checked)

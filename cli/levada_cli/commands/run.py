@@ -12,7 +12,7 @@ from levada_compiler.render import FORMATS
 
 from levada_cli.terminal import json_text
 
-from . import arguments, console, containers, interpreter, parameters, planning, stores
+from . import arguments, console, containers, interpreter, parameters, planning, readiness, stores
 from .progress import Progress
 from .summary import summary
 
@@ -112,6 +112,8 @@ def command(
     else:
         executors = None
         interpreter.check(planned, project)
+    if not readiness.is_ready(planned, found.types, colours, in_containers=executors is not None):
+        return 1
     return start(
         planned,
         values,
