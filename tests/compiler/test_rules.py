@@ -26,6 +26,7 @@ OUTSIDE = {
     "step-code",
     "undeclared-file",
     "unknown-pipeline",
+    "unknown-project-setting",
     "unsupported-construct",
     "unsupported-setting",
 }

@@ -13,7 +13,7 @@ from levada_compiler.usage import UsageError
 
 from levada_cli import batch_cache
 
-from . import compiling, configuration, front, workers
+from . import compiling, configuration, front, project_settings, workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ class Request:
     several: str
     emits: bool = False
     folder: str | None = None
+    strict: bool = False
+
+    @property
+    def choice(self) -> configuration.Choice:
+        """What the targets' options are, and whether warnings are errors."""
+        return configuration.Choice(self.environment, self.overrides, self.strict)
 
     @property
     def key(self) -> list[str]:
@@ -51,7 +57,7 @@ class Request:
 
         folder = None if self.folder is None else os.path.abspath(self.folder)
         words = (self.names, self.environment, self.overrides, self.several, self.emits, folder)
-        return [dumps(words)]
+        return [dumps((*words, self.strict))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +186,10 @@ def _validate(selected: Sequence[Selected], request: Request) -> None:
         asked = tuple(targets.load(name) for name in dict.fromkeys(names))
         if request.emits:
             compiling.with_target(asked)
-        choice = configuration.Choice(request.environment, request.overrides)
-        options = configuration.resolve(tables, asked, choice, configuration.bucket(project))
+        options = configuration.resolve(
+            tables, asked, request.choice, configuration.bucket(project)
+        )
+        project_settings.judged((), project)
         for target in asked:
             configuration.output_folder(options[target.name], target, project)
 
@@ -199,9 +207,8 @@ def _work(each: Selected, request: Request, reading: Reading) -> Result:
 
 def _checked(each: Selected, request: Request, reading: Reading) -> Result:
     chosen = [targets.load(name) for name in dict.fromkeys(request.names)] or None
-    choice = configuration.Choice(request.environment, request.overrides)
     checked = front.check(
-        each.reference, chosen, several=request.several, choice=choice, reading=reading
+        each.reference, chosen, several=request.several, choice=request.choice, reading=reading
     )
     if not each.is_named and _is_of_something_else(each.path, checked):
         return Result(each.path, is_empty=True, inputs=_inputs(checked))

@@ -31,6 +31,7 @@ from . import building, console, parameters
     "--insecure", multiple=True, metavar="HOST", help="A registry that is spoken to without TLS."
 )
 @click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON on stdout.")
+@parameters.STRICT
 @console.COLOUR
 @console.examples(
     "levada build pipeline.py --dry-run",
@@ -49,6 +50,7 @@ def command(
     rebuild: bool,
     insecure: tuple[str, ...],
     as_json: bool,
+    strict: bool,
     colour: str,
 ) -> int:
     """Build the images that the steps of pipelines run in.
@@ -70,5 +72,6 @@ def command(
         insecure,
         as_json,
         colour,
+        strict,
     )
     return building.execute(given)

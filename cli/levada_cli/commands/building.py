@@ -19,7 +19,7 @@ from levada_compiler.slotted import dataclass, field, replace
 from levada_cli.output import Product
 from levada_cli.terminal import control
 
-from . import batch, front, image_session, plain, selection
+from . import batch, configuration, front, image_session, plain, selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +39,7 @@ COMMAND_LINE = plain.CommandLine(
         "--upgrade": "upgrade",
         "--rebuild": "rebuild",
         "--json": "as_json",
+        "--strict": "strict",
     },
     values={
         "--push": "push",
@@ -68,6 +69,12 @@ class Options:
     insecure: tuple[str, ...] = ()
     as_json: bool = False
     colour: str = "auto"
+    strict: bool = False
+
+    @property
+    def choice(self) -> configuration.Choice:
+        """Whether warnings are errors; images are the same for all targets."""
+        return configuration.Choice(strict=self.strict)
 
 
 def run_plain(arguments: list[str]) -> int | None:
@@ -80,7 +87,7 @@ def execute(given: Options) -> int:
     chosen = selection.select(given.references)
     if not chosen.is_one:
         return _build_several(given, chosen)
-    checked = front.check(chosen.files[0].reference, ())
+    checked = front.check(chosen.files[0].reference, (), choice=given.choice)
     diagnostics = _refused(checked)
     if diagnostics or checked.program is None:
         return _refuse(diagnostics, checked.sources, given.as_json, given.colour)
@@ -165,7 +172,7 @@ def _build_several(given: Options, chosen: Selection) -> int:
     diagnostics: list[Diagnostic] = []
     sources: dict[str, str] = {}
     statuses = []
-    for checked in batch.check_in_turn(chosen.files):
+    for checked in batch.check_in_turn(chosen.files, (), given.choice):
         refused = _refused(checked)
         diagnostics += refused
         sources |= checked.sources

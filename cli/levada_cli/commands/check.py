@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @parameters.TARGETS
 @parameters.ENVIRONMENT
 @parameters.SET
+@parameters.STRICT
 @click.option(
     "--format",
     "form",
@@ -43,6 +44,7 @@ def command(
     names: tuple[str, ...],
     environment: str | None,
     overrides: tuple[str, ...],
+    strict: bool,
     form: str,
     as_json: bool,
     colour: str,
@@ -55,11 +57,12 @@ def command(
     [tool.levada.targets].
     """
     chosen = selection.select(references)
-    request = batch.Request(names, environment, overrides, "pipelines")
+    request = batch.Request(names, environment, overrides, "pipelines", strict=strict)
     work = batch.Batch(chosen.files, request)
     work.remember()
     results = work.results
-    diagnostics = [diagnostic for result in results for diagnostic in result.diagnostics]
+    # What is wrong in a module or the settings that several files share is said once.
+    diagnostics = list(dict.fromkeys(each for result in results for each in result.diagnostics))
     sources = {file: text for result in results for file, text in result.sources.items()}
     colours = console.palette(colour, sys.stdout)
     form = "json" if as_json else form

@@ -37,6 +37,7 @@ from . import compiling, console, parameters
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="full", help="How to show diagnostics."
 )
+@parameters.STRICT
 @console.COLOUR
 @console.examples(
     "levada compile pipeline.py --target airflow -o dags",
@@ -57,6 +58,7 @@ def command(
     forcing: bool,
     as_json: bool,
     form: str,
+    strict: bool,
     colour: str,
 ) -> int:
     """Compile pipelines for one or more targets.
@@ -78,5 +80,6 @@ def command(
         colour,
         environment,
         overrides,
+        strict,
     )
     return compiling.execute(given)

@@ -28,6 +28,7 @@ _COMMAND_LINE = plain.CommandLine(
         "--prune": "pruning",
         "--json": "as_json",
         "--force": "forcing",
+        "--strict": "strict",
     },
     values={
         **dict.fromkeys(("--target", "-t"), "names"),
@@ -57,6 +58,7 @@ class Options:
     colour: str = "auto"
     environment: str | None = None
     overrides: tuple[str, ...] = ()
+    strict: bool = False
 
     @property
     def mode(self) -> str:
@@ -93,7 +95,7 @@ def execute(given: Options) -> int:
 
 def _compile_one(given: Options, reference: tuple[str, str | None]) -> int:
     named = [targets.load(name) for name in dict.fromkeys(given.names)]
-    choice = configuration.Choice(given.environment, given.overrides)
+    choice = configuration.Choice(given.environment, given.overrides, given.strict)
     several = "" if given.folder == "-" else "outermost"
     checked = front.check(reference, named or None, several=several, choice=choice)
     messages = "" if given.as_json else _messages(checked, given.form, given.colour)

@@ -57,6 +57,7 @@ def execute(given: Options, chosen: Selection) -> int:
         "outermost",
         emits=True,
         folder=given.folder,
+        strict=given.strict,
     )
     work = batch.Batch(chosen.files, request)
     results = work.results if given.folder == "-" else _without_conflicts(work.results)
@@ -143,7 +144,9 @@ class Report:
         self.delivered = delivered
         self.old = [output_files.display_path(path) for path in old]
         self.removed = [output_files.display_path(path) for path in removed]
-        self.diagnostics = tuple(found for each in delivered for found in each.result.diagnostics)
+        # What is wrong in a module or the settings that several files share is said once.
+        found = (found for each in delivered for found in each.result.diagnostics)
+        self.diagnostics = tuple(dict.fromkeys(found))
         self.sources = {
             file: text for each in delivered for file, text in each.result.sources.items()
         }

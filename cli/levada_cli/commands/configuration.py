@@ -28,6 +28,7 @@ class Choice:
 
     environment: str | None = None
     overrides: tuple[str, ...] = ()
+    strict: bool = False  #: warnings are errors
 
 
 def tables(project: Project) -> dict[str, Table]:

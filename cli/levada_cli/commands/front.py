@@ -11,7 +11,7 @@ from levada_compiler.slotted import dataclass, replace
 
 from levada_cli import compile_cache
 
-from . import configuration
+from . import configuration, project_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def check(
                 program = with_images(result.program, pinned, target)
                 found = target_checks.check(target, program, target_options(options, target))
                 problems += (located(one, target, project, environment) for one in found)
+    problems = project_settings.judged(problems, project, strict=choice.strict)
     sources = {file: text for result in results for file, text in result.sources.items()}
     files = {file: digest for result in results for file, digest in result.files.items()}
     for pinned in pins:

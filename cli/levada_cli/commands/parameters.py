@@ -86,6 +86,10 @@ SET = click.option(
     help="An option of the targets, as TOML or text, or empty to unset it; repeatable.",
 )
 
+STRICT = click.option(
+    "--strict", is_flag=True, help="Warnings are errors, but for those that pyproject.toml allows."
+)
+
 PARAM = click.option(
     "--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter; repeatable."
 )

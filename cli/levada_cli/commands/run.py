@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="full", help="How to show diagnostics."
 )
+@parameters.STRICT
 @console.COLOUR
 @console.examples(
     "levada run pipeline.py",
@@ -84,6 +85,7 @@ def command(
     explain_cache: bool,
     as_json: bool,
     form: str,
+    strict: bool,
     colour: str,
 ) -> int:
     """Run a pipeline here, each step in its own process or container.
@@ -92,7 +94,7 @@ def command(
     the run fails.
     """
     colours = console.palette(colour, sys.stderr)
-    found = planning.plan(reference, form, colours)
+    found = planning.plan(reference, form, colours, strict=strict)
     sys.stderr.write(found.messages)
     planned = found.plan
     if planned is None:
