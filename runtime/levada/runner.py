@@ -164,7 +164,7 @@ class Run:
         try:
             self.attempt.finish_log()
         except StoreError as error:  # the record is there
-            _say(f"warning: the log is not in the store: {error}")
+            say(f"warning: the log is not in the store: {error}")
 
     def _run_captured(self, signals: Signals, *, echo: bool, ends_process: bool) -> None:
         self.attempt.start = self._start
@@ -255,7 +255,7 @@ class Run:
         signals.release()
         request = self.request
         for warning in self.attempt.warnings:
-            _say(f"warning: {warning}")
+            say(f"warning: {warning}")
         if request.container is not None:
             self._save(self._run_program(request.container))
             return
@@ -307,7 +307,7 @@ class Run:
         moved = self.store.take_warnings()
         self.request.warnings = [*self.request.warnings, *moved]
         for warning in moved:
-            _say(f"warning: {warning}")
+            say(f"warning: {warning}")
 
     def _tracked(self, function: Callable[..., object], inputs: dict[str, object]) -> object:
         self.attempt.begin_tracking()
@@ -372,7 +372,7 @@ class Run:
     def _print_error(self) -> None:
         error = self.attempt.error
         if error is not None:
-            _say("\n".join(error["traceback"]) or f"{error['type']}: {error['message']}")
+            say("\n".join(error["traceback"]) or f"{error['type']}: {error['message']}")
 
     def _finish(self) -> Record:
         error: ErrorPart | None = self.attempt.error
@@ -629,7 +629,7 @@ def _finish_interpreter() -> None:
         atexit._run_exitfuncs()
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """Print to the log, whatever the step did to sys.stderr."""
     try:
         os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))

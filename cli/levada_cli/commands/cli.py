@@ -18,6 +18,7 @@ _COMMANDS = {
     "check": "Say all that is wrong with pipelines.",
     "run": "Run a pipeline here, each step in its own process or container.",
     "rerun": "Start a run again, with its parameters.",
+    "replay": "Run one step of a run on its recorded inputs, here.",
     "build": "Build the images that the steps of pipelines run in.",
     "image": "Explain why a package or a file is in the image of a step.",
     "deploy": "Put pipelines where their engine finds them.",
