@@ -194,7 +194,7 @@ class Run:
         try:
             self.attempt.system = system.entries(self.store)
         except StoreError as error:  # the record may be written all the same
-            _say(f"warning: the system's metrics are not in the store: {error}")
+            say(f"warning: the system's metrics are not in the store: {error}")
 
     def _answered_by_cache(self) -> bool:
         if self.attempt.looked_up is None:

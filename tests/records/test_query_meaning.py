@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from levada_records.index import Index
 from levada_records.query import select
@@ -178,6 +178,8 @@ def value(node: ast.expr, row: dict[str, Any]) -> Any:
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, expression=EXPRESSIONS)
+@example(rows=[{"params": {"z": [None]}}], expression="params.x in params['z']")
+@example(rows=[{"metrics": {"m.a": metric("NaN")}}], expression="metrics.m.a and not note")
 def test_sql_finds_what_python_says(index: Index, rows: list[Any], expression: str) -> None:
     given_rows = [{**each, "run_id": f"r{at}"} for at, each in enumerate([*SEEN, *rows])]
     list(index.execute("DELETE FROM runs"))

@@ -42,7 +42,8 @@ sys.exit(main({folder!r}))
 
 def recorded(run: Run, step: str, number: int | None) -> Record:
     """The record of an attempt of a step, by default the last one that has one."""
-    from levada_records.runs import MissingStep, parse_step
+    from levada_records.runs import MissingStep
+    from levada_records.steps import parse_step
 
     try:
         node, index = parse_step(step)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option("--parquet", metavar="FILE", help="Write a Parquet file (by pyarrow or polars).")
 @click.option("--force", is_flag=True, help="With --parquet: replace the file.")
+@click.option("--rebuild", is_flag=True, help="Read the whole store into the index anew, first.")
 @indexed.STORE
 @console.COLOUR
 @console.examples(
@@ -57,6 +58,7 @@ def command(
     as_csv: bool,
     parquet: str | None,
     force: bool,
+    rebuild: bool,
     store: str | None,
     colour: str,
 ) -> int:
@@ -70,7 +72,9 @@ def command(
     """
     if sum([as_json, as_csv, parquet is not None]) > 1:
         raise click.UsageError("--json, --csv and --parquet exclude each other")
-    with indexed.opened(store) as index:
+    with indexed.opened(store, sync=not rebuild) as index:
+        if rebuild:
+            index.rebuild()
         most = None if every else limit
         rows, places = _selected(index, pipeline, where, sort, columns, most)
         if not rows and pipeline is not None:

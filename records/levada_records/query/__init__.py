@@ -6,7 +6,7 @@ the row of a run; it becomes SQL with parameters, so nothing that a user writes 
 
 from __future__ import annotations
 
-from levada_records.query.rows import as_json, select, value_at
+from levada_records.query.rows import as_json, places, select, value_at
 from levada_records.query.syntax import QueryError
 
-__all__ = ["QueryError", "as_json", "select", "value_at"]
+__all__ = ["QueryError", "as_json", "places", "select", "value_at"]

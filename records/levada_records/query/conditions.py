@@ -283,8 +283,11 @@ class Conditions:
         found = []
         if text is not None:
             found.append(self._text_within(holder, text))
-        if number is not None and holder.kind == "json":
-            found.append(self._sql.has_number(holder, number))
+        if holder.kind == "json":
+            if number is not None:
+                found.append(self._sql.has_number(holder, number))
+            both = (self._sql.missing(item), self._sql.has_none(holder))
+            found.append(piece("({} AND {})", *both))
         return joined("OR", [each for each in found if each is not FALSE] or [FALSE])
 
     def _within(self, item: Place, holder: object, left: ast.expr, right: ast.expr) -> Sql:

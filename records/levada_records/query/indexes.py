@@ -41,5 +41,8 @@ def _known(index: Index) -> list[str]:
     """Return the names of the indexes that were made so, the oldest first."""
     query = "SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE ? ORDER BY rowid"
     if index.dialect == "postgresql":
-        query = "SELECT relname FROM pg_class WHERE relkind = 'i' AND relname LIKE ? ORDER BY oid"
+        query = (
+            "SELECT relname FROM pg_class WHERE relkind = 'i' AND relname LIKE ?"
+            " AND relnamespace = current_schema()::regnamespace ORDER BY oid"
+        )
     return [str(name) for (name,) in index.execute(query, [f"{_PREFIX}%"])]

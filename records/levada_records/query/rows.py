@@ -53,7 +53,10 @@ def select(
 
 
 def named(field: str, names: Names) -> Place:
-    """Return the field of a run that a name means. Raises QueryError if no run has it."""
+    """Return the field of a run that a name means; `Names.check` says whether a run has it.
+
+    Raises QueryError if nothing can be meant.
+    """
     text = Text(field)
     node = text.tree()
     place = names.place(node, text)
@@ -61,6 +64,14 @@ def named(field: str, names: Names) -> Place:
         raise text.error("name a field of a run, as `started` or `metrics.train.auc`", node)
     names.use(place, "any", lambda message: text.error(message, node))
     return place
+
+
+def places(index: Index, fields: Sequence[str]) -> list[tuple[str, Place]]:
+    """Return each name of a field with what it means. Raises QueryError if no run has it."""
+    names = Names(index)
+    found = [(field, named(field, names)) for field in fields]
+    names.check()
+    return found
 
 
 def value_at(row: dict[str, Any], place: Place) -> Any:

@@ -12,6 +12,9 @@ _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
 LONGEST = 20_000
 
 
+_SPACES = str.maketrans("\r\n\t\f\v", "     ")
+
+
 class QueryError(ValueError):
     """What was asked of the index makes no sense. ``str(error)`` shows the place below the message.
 
@@ -31,9 +34,10 @@ class QueryError(ValueError):
             return self.message
         # A long expression is cut, so that the place stays in sight.
         first = max(0, self.start - 60)
-        shown = self.text[first : first + 160]
-        mark = "^" * min(self.end - self.start, max(1, len(shown) - (self.start - first)))
-        return f"{self.message}\n  {shown}\n  {' ' * (self.start - first)}{mark}"
+        last = first + 160
+        gap = " " * _width(self.text[first : self.start])
+        mark = "^" * max(1, _width(self.text[self.start : min(self.end, last)]))
+        return f"{self.message}\n  {self.text[first:last]}\n  {gap}{mark}"
 
 
 class Text:
@@ -42,8 +46,8 @@ class Text:
     __slots__ = ("_bytes", "text")
 
     def __init__(self, text: str) -> None:
-        #: A line break is a space: offsets are in one line then.
-        self.text = text.replace("\r", " ").replace("\n", " ")
+        #: A line break is a space: the expression is one line then.
+        self.text = text.translate(_SPACES)
         self._bytes = b""
 
     def tree(self) -> ast.expr:
@@ -86,7 +90,8 @@ class Text:
         return len(self._bytes[:offset].decode("utf-8", "ignore"))
 
     def _syntax_error(self, error: SyntaxError) -> QueryError:
-        start = min(max((error.offset or 1) - 1, 0), max(len(self.text) - 1, 0))
+        last = max(len(self.text) - 1, 0)
+        start = min(error.offset - 1, last) if error.offset else last  # none: at the end
         end = error.end_offset - 1 if error.end_offset and error.end_offset > 0 else start + 1
         message = f"this is not an expression: {error.msg}"
         rest = self.text[start:].lstrip()
@@ -104,3 +109,14 @@ def _check_characters(text: str) -> None:
             raise QueryError(
                 f"character {position + 1} of the expression is {shown}, which no text of a run has"
             )
+
+
+def _width(text: str) -> int:
+    """Return the columns that a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(
+        0 if combining(each) else 2 if east_asian_width(each) in "WF" else 1 for each in text
+    )
