@@ -108,6 +108,31 @@ def lists_go_on_after_a_name(store: Store, folder: str) -> None:
     _expect(store.list_after(folder, "log.000008") == names[9:], "after a name that is there")
     _expect(store.list_after(folder, "log") == names, "after a name that is not there")
     _expect(store.list_after(folder, "z") == [], "after the last one")
+    store.write_once(f"{folder}/z/inner/x", b"")
+    _expect(store.list_after(folder, "log.000011") == ["z"], "a folder is not listed by its name")
+    _expect(store.list_after(f"{folder}/none", "a") == [], "in a folder that is not there")
+
+
+def several_documents_are_read(store: Store, folder: str) -> None:
+    """`read_each` gives documents in the order of their paths, and None for one that is missing."""
+    texts = [b"%d" % number for number in range(40)]
+    for number, text in enumerate(texts):
+        store.write_once(f"{folder}/{number}", text)
+    paths = [f"{folder}/{name}" for name in (*range(40), "none", 0)]
+    _expect(list(store.read_each(paths)) == [*texts, None, b"0"], "other documents are read")
+    _expect(list(store.read_each([])) == [], "something is read where nothing was asked for")
+
+
+def a_change_of_a_folder_is_told(store: Store, folder: str) -> None:
+    """`folder_tag` is another one, or None, as soon as a name was added or removed."""
+    store.write_once(f"{folder}/a", b"")
+    for change in (
+        lambda: store.write_once(f"{folder}/b", b""),
+        lambda: store.delete(f"{folder}/a"),
+    ):
+        tag = store.folder_tag(folder)
+        change()
+        _expect(tag is None or store.folder_tag(folder) != tag, "a change is not seen")
 
 
 def everything_is_walked(store: Store, folder: str) -> None:
@@ -217,6 +242,8 @@ CHECKS: tuple[Callable[[Store, str], None], ...] = (
     missing_documents_are_told,
     names_come_back,
     lists_go_on_after_a_name,
+    several_documents_are_read,
+    a_change_of_a_folder_is_told,
     everything_is_walked,
     paths_stay_in_the_store,
     a_swap_needs_the_tag,
