@@ -16,11 +16,17 @@ ASCII = "_.-=+*#%"
 WIDTH = 16
 
 
-def sparkline(values: Sequence[float | str], width: int = WIDTH, marks: str = BLOCKS) -> str:
+def sparkline(
+    values: Sequence[float | str],
+    width: int = WIDTH,
+    marks: str = BLOCKS,
+    bounds: tuple[float, float] | None = None,
+) -> str:
     """Return a line of at most ``width`` characters, the lowest of ``marks`` for the least value.
 
     Of more values than that, neighbours are averaged. A place without a number is a space, as of
-    ``"NaN"``; all values are in the middle if they are equal.
+    ``"NaN"``; all values are in the middle if they are equal. With ``bounds``, the least and the
+    greatest value of several lines, these can be compared with each other.
 
     >>> sparkline([0.1, 0.4, 0.2, 0.8])
     '▁▄▂█'
@@ -30,7 +36,7 @@ def sparkline(values: Sequence[float | str], width: int = WIDTH, marks: str = BL
     known = [mean for mean in means if mean is not None]
     if not known:
         return " " * len(means)
-    least, most = min(known), max(known)
+    least, most = bounds or (min(known), max(known))
     return "".join(" " if mean is None else _mark(mean, least, most, marks) for mean in means)
 
 
