@@ -32,6 +32,8 @@ _COMMANDS = {
     "logs": "Show what the steps of a run wrote.",
     "cancel": "End a run.",
     "retry": "Run again what failed of a run.",
+    "compare": "Show what differs between runs.",
+    "lineage": "Show what a result was made from, and what used it.",
     "graph": "Draw pipelines as Mermaid text or SVG.",
     "explain": "Explain a diagnostic by its id.",
     "store": "Try a store, or copy one.",
