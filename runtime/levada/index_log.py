@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 SCHEMA = "levada.index/1"
 ANNOTATION_SCHEMA = "levada.annotation/1"
 FOLDER = "index/log"
+#: The tag of a run that `levada gc` has removed.
+REMOVED = "removed"
 #: Of an entry at most: names of metrics and steps, digests of inputs and of outputs, characters of
 #: a text, bytes of a parameter as JSON. What is more is left out, and ``counts`` has all.
 MOST_METRICS, MOST_STEPS, MOST_DIGESTS = 1000, 1000, 300
@@ -114,6 +116,29 @@ def write_annotation(
     store.write_once(f"{folder}/{name}.json", records.document(annotation))
     for entry in annotated(annotation):
         _write(store, f"{entry_time(now)}-{os.urandom(4).hex()}", entry)
+
+
+def write_removed(store: Store, pipeline: str, run_id: str) -> None:
+    """Tag a run in the log with `REMOVED` and the day: its documents go, its row stays.
+
+    Where that fails, the store has a warning.
+
+    >>> write_removed(store, "churn", run_id)
+    """
+
+    def entry() -> IndexEntry:
+        annotation: AnnotationDocument = {
+            "schema": ANNOTATION_SCHEMA,
+            "pipeline": pipeline,
+            "run_id": run_id,
+            "time": records.timestamp(),
+            "user": None,
+            "tags": {REMOVED: records.timestamp()[:10]},
+            "note": None,
+        }
+        return annotated(annotation)[0]
+
+    _write_quietly(store, entry)
 
 
 def _write_quietly(store: Store, make: Callable[[], IndexEntry]) -> None:

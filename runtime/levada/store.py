@@ -354,6 +354,21 @@ class Store:
         """Yield the path and the size in bytes of all that is below a folder, in any order."""
         raise NotImplementedError
 
+    def walk_times(self, path: str = "") -> Iterator[tuple[str, int, int]]:
+        """Yield what `walk` does, each with the time at which it was written, in nanoseconds.
+
+        A blob that is stored once more, which is there already, counts as written then: that is
+        how `levada gc` knows that it is needed again.
+        """
+        raise NotImplementedError
+
+    def remove_unchanged(self, path: str, written: int) -> bool:
+        """Remove what is there if it was written at that time (of `walk_times`); else False."""
+        raise NotImplementedError
+
+    def prune(self, path: str) -> None:
+        """Remove the folders below ``path``, itself too, in which nothing is."""
+
     def clock_skew(self, path: str) -> float:
         """Write a document there; give by how many seconds the store's clock is ahead of ours."""
         raise NotImplementedError

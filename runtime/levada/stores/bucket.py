@@ -462,6 +462,11 @@ class BucketStore(Store):
 
     def walk(self, path: str = "") -> Iterator[tuple[str, int]]:
         """Yield the path and the size in bytes of all that is below a folder, in any order."""
+        for inside, size, _ in self.walk_times(path):
+            yield inside, size
+
+    def walk_times(self, path: str = "") -> Iterator[tuple[str, int, int]]:
+        """Yield what `walk` does, each with the time at which it was written, in nanoseconds."""
         import obstore
 
         prefix, tried = _checked(path) if path else None, f"list {path or 'all of it'}"
@@ -469,7 +474,24 @@ class BucketStore(Store):
         while (page := self._asked(tried, lambda _: next(pages, None), retries=True)) is not None:
             for each in page:
                 if each["path"]:  # not the folder that a console has made of the prefix
-                    yield each["path"], each["size"]
+                    yield each["path"], each["size"], _nanoseconds(each)
+
+    def remove_unchanged(self, path: str, written: int) -> bool:
+        """Remove an object if it was written at that time; else False.
+
+        Between the look and the removal is the time of one request.
+        """
+        import obstore
+
+        name = _checked(path)
+        try:
+            found = self._asked(f"read {name}", lambda made: obstore.head(made, name))
+        except FileNotFoundError:
+            return False
+        if _nanoseconds(found) != written:
+            return False
+        self.delete(path)
+        return True
 
     def clock_skew(self, path: str) -> float:
         """Write a document there; give by how many seconds the store's clock is ahead of ours.
@@ -527,6 +549,10 @@ class _Stream(RawIOBase):
         size = min(len(buffer), len(self._rest))
         buffer[:size], self._rest = self._rest[:size], self._rest[size:]
         return size
+
+
+def _nanoseconds(found: ObjectMeta) -> int:
+    return round(found["last_modified"].timestamp() * 1000) * 1_000_000
 
 
 def _checked(path: str) -> str:

@@ -172,8 +172,10 @@ class DirectoryStore(Store):
     def publish_small(self, digest: str, data: bytes) -> None:
         """Store a blob that is in memory, unless it is there already and undamaged."""
         try:
-            with _open_file(f"{self.root}/{blob_name(digest)}") as file:
+            path = f"{self.root}/{blob_name(digest)}"
+            with _open_file(path) as file:
                 if file.read(len(data) + 1) == data:
+                    os.utime(path, follow_symlinks=False)  # `levada gc` sees that it is needed
                     return
         except OSError:
             pass
@@ -211,7 +213,11 @@ class DirectoryStore(Store):
         try:
             self._clear_way(target)
             os.makedirs(target.rpartition("/")[0], exist_ok=True)
-            return self._link_new(data, target)
+            try:
+                return self._link_new(data, target)
+            except FileNotFoundError:  # `prune` has removed the folder since
+                os.makedirs(target.rpartition("/")[0], exist_ok=True)
+                return self._link_new(data, target)
         except OSError as error:
             raise self.local_error(error) from error
 
@@ -307,7 +313,14 @@ class DirectoryStore(Store):
 
         What no store has is left out: links, and what is being written.
         """
+        for inside, size, _ in self.walk_times(path):
+            yield inside, size
+
+    def walk_times(self, path: str = "") -> Iterator[tuple[str, int, int]]:
+        """Yield what `walk` does, each with the time at which it was written, in nanoseconds."""
         pending = [self._document(path) if path else self.root]
+        if path and os.path.islink(pending[0]):
+            return  # What it leads to is no folder of the store.
         while pending:
             try:
                 with os.scandir(pending.pop()) as entries:
@@ -316,8 +329,9 @@ class DirectoryStore(Store):
                         if entry.is_dir(follow_symlinks=False) and inside != _TEMPORARY:
                             pending.append(entry.path)
                         elif entry.is_file(follow_symlinks=False) and inside not in _OWN_FILES:
-                            yield inside, entry.stat(follow_symlinks=False).st_size
-            except FileNotFoundError:
+                            state = entry.stat(follow_symlinks=False)
+                            yield inside, state.st_size, state.st_mtime_ns
+            except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
                 raise self.local_error(error) from error
@@ -368,6 +382,38 @@ class DirectoryStore(Store):
             return
         except OSError as error:
             raise self.local_error(error) from error
+
+    def remove_unchanged(self, path: str, written: int) -> bool:
+        """Remove a file if it was written at that time; else False.
+
+        It is renamed before it is looked at for the last time: who finds a blob there, and does
+        not write it again for that reason, changes its time, or finds that it is gone and writes
+        it. One whose time was changed comes back; if this process is killed in between, it stays
+        in ``tmp/`` for a day.
+        """
+        target, aside = self._document(path), self._temporary_path()
+        try:
+            if os.lstat(target).st_mtime_ns != written:
+                return False
+            self.prepare()
+            os.rename(target, aside)
+            if os.lstat(aside).st_mtime_ns == written:
+                os.unlink(aside)
+                return True
+            with suppress(FileExistsError):
+                os.link(aside, target)
+            os.unlink(aside)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self.local_error(error) from error
+        return False
+
+    def prune(self, path: str) -> None:
+        """Remove the folders below ``path``, itself too, in which nothing is."""
+        for folder, _, _ in os.walk(self._document(path), topdown=False):
+            with suppress(OSError):  # there is something in it
+                os.rmdir(folder)
 
     def clock_skew(self, path: str) -> float:
         """Write a document there; give by how many seconds the store's clock is ahead of ours."""
