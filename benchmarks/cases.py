@@ -49,9 +49,12 @@ class Benchmark:
 
 
 def all_benchmarks() -> list[Benchmark]:
+    from benchmarks.projects import project_benchmarks
+
     return [
         *(compile_cold(), compile_warm(), compile_many(), run_cold(), run_cached()),
         *(run_pandas(), open_files(), save_outputs()),
+        *project_benchmarks(),
     ]
 
 
@@ -76,7 +79,7 @@ def compile_warm() -> Benchmark:
         "second compile of the same module, unchanged",
         [
             _levada_compile(str(TEN_STEPS), _steps_of(TEN_STEPS), place="{work}"),
-            _python_floor(),
+            python_floor(),
         ],
         [Aim(seconds=0.020)],
         runs=30,
@@ -126,7 +129,7 @@ def run_cached() -> Benchmark:
         [
             _levada_run("{work}", chain, STEPS, cached=True),
             _zenml_run(cached=True),
-            _python_floor(),
+            python_floor(),
         ],
         [Aim(seconds=0.3)],
         runs=5,
@@ -293,7 +296,7 @@ def _libcst_floor(module: str, files: dict[str, str] | None = None) -> Subject:
     )
 
 
-def _python_floor() -> Subject:
+def python_floor() -> Subject:
     return Subject("floor: python -c pass", [sys.executable, "-c", "pass"], _nothing)
 
 

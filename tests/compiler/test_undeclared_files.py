@@ -77,7 +77,7 @@ def test_no_image_is_built_without_it(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "data.csv").touch()
     path = tmp_path / "flow.py"
     path.write_text(MODULE.format(body="open('data.csv').read()", settings=""))
-    given = building.Options(reference=(str(path), None), dry_run=True)
+    given = building.Options(references=((str(path), None),), dry_run=True)
     assert building.execute(given) == 1
     assert "error[undeclared-file]: `data.csv`" in capsys.readouterr().err
 

@@ -141,7 +141,7 @@ def _compile(target: Target, folder: Path, environment: str | None) -> None:
     for form in FORMATS:
         render(checked.diagnostics, checked.sources, form, colour=False).encode()
     if not checked.failed:
-        for _, path, content in compiling.emit(checked, str(folder)):
+        for _, path, content in compiling.emit(checked, {target.name: str(folder)}):
             content.encode()
             load(path, content)
 
