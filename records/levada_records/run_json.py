@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from levada import records
 from levada.artifact import ArtifactError
+from levada.store import MissingBlob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,5 +154,5 @@ def _outputs(run: Run) -> tuple[Any, list[str]]:
     """Return what the pipeline returned, or why that cannot be read."""
     try:
         return run.outputs(), []
-    except ArtifactError as error:
+    except (ArtifactError, MissingBlob) as error:
         return None, [f"what the pipeline returned cannot be read: {error}"]

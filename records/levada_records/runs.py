@@ -19,7 +19,7 @@ from levada_records.documents import (
     read_documents,
     read_json_blob,
 )
-from levada_records.steps import DAMAGED, RUNNING, Attempt, MissingStep, Step
+from levada_records.steps import DAMAGED, RUNNING, Attempt, MissingStep, Step, parse_step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,10 +36,9 @@ if TYPE_CHECKING:
     )
     from levada.store import Store
 
-    from levada_records.compare import Comparison
     from levada_records.steps import Place
 
-__all__ = ["MissingRun", "MissingStep", "Run", "Step", "read_run"]
+__all__ = ["MissingRun", "MissingStep", "Run", "Step", "parse_step", "read_run"]
 
 #: The folder of a run that has its tags and notes.
 ANNOTATIONS = "annotations"
@@ -295,7 +294,7 @@ class Run:
     def outputs(self) -> Json:
         """Return what the pipeline returned, as plain JSON; None if it has not succeeded.
 
-        Raises ArtifactError if a value cannot be read, and StoreError.
+        Raises ArtifactError or MissingBlob if a value cannot be read, and StoreError.
         """
         outcome = self.outcome
         if outcome is None or outcome["status"] != records.SUCCEEDED:
@@ -330,12 +329,6 @@ class Run:
         """Return what a step wrote, by default in its last attempt. Raises MissingStep."""
         data = b"".join(self.step(node, map_index).log(attempt))
         return data.decode("utf-8", "replace")
-
-    def compare(self, *others: Run) -> Comparison:
-        """Return what differs between this run and others."""
-        from levada_records.compare import compare_runs
-
-        return compare_runs([self, *others])
 
     @property
     def plan(self) -> Plan | None:
