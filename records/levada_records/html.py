@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from html import escape
 
 from levada.artifact import ArtifactError
 from levada.store import StoreError
 
+from levada_records.preview_parts import preview_parts
 from levada_records.sparklines import sparkline
 
 TYPE_CHECKING = False
@@ -16,12 +18,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from levada_records.outputs import Output
+    from levada_records.preview_parts import PreviewParts
     from levada_records.runs import Run
     from levada_records.steps import Step
 
 #: Steps of a run, and characters of a value, that are shown.
 _MOST_STEPS = 50
 _LONGEST = 80
+#: Of a preview: rows of a table, and characters of a text; bytes of data that is shown without one.
+_MOST_ROWS, _LONGEST_TEXT, _LARGEST_DATA = 20, 4000, 64 * 1024
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 #: What a table of runs begins with, and what is not worth a column in it.
 _FIRST = ("run_id", "pipeline", "status", "started", "seconds")
 _LEFT_OUT = {
@@ -89,13 +95,31 @@ def _step_cells(step: Step) -> list[str]:
 
 def _preview(output: Output) -> str:
     """The preview that a materializer wrote, else plain data itself if it is small."""
-    if output.is_data and output.size <= 64 * 1024:
+    preview = output.preview()
+    if preview is not None:
+        return _parts(preview_parts(preview))
+    if output.is_data and output.size <= _LARGEST_DATA:
         try:
             text = json.dumps(output.data(), indent=2, ensure_ascii=False)
         except (ArtifactError, StoreError) as error:
             return f"<p>{escape(str(error))}</p>"
-        return f"<pre>{escape(text[:4000])}{'…' * (len(text) > 4000)}</pre>"
+        return _lines(text)
     return ""
+
+
+def _parts(parts: PreviewParts) -> str:
+    shown = f"<p>{_text(parts.words)}</p>" if parts.words else ""
+    if parts.rows or parts.head:
+        shown += table(parts.head, parts.rows[:_MOST_ROWS])
+    if parts.text:
+        shown += _lines(parts.text)
+    if parts.png and _BASE64.fullmatch(parts.png):
+        shown += f'<img src="data:image/png;base64,{parts.png}">'
+    return shown
+
+
+def _lines(text: str) -> str:
+    return f"<pre>{escape(text[:_LONGEST_TEXT])}{'…' * (len(text) > _LONGEST_TEXT)}</pre>"
 
 
 def _text(value: object) -> str:

@@ -91,6 +91,12 @@ class Output:
         """
         return values.display(self._tree, self._store)
 
+    def preview(self) -> dict[str, Any] | None:
+        """Return what its materializer wrote for people to see; None if there is nothing."""
+        from levada_records.previews import read_preview
+
+        return None if self.artifact is None else read_preview(self._store, self.artifact)
+
     def load(self, *, as_data: bool = False, allow_pickle: bool = False) -> Any:
         """Return the value itself, verified; ``as_data`` returns it as plain JSON.
 
@@ -126,13 +132,16 @@ class Output:
         return Path(self.write(f"{paths.new_folder()}/"))
 
     def open(self) -> BinaryIO:
-        """Open the stored bytes, verified. Raises ArtifactError for a folder, and StoreError."""
-        if self.artifact is None:
+        """Open what :meth:`write` would put in a file, verified.
+
+        Raises ArtifactError for a folder, and StoreError.
+        """
+        if self.artifact is None or self.artifact.is_tree:
             import io
 
-            return io.BytesIO(canonical(self._tree))
+            return io.BytesIO(self._content())
         if self.format == paths.FOLDER_FORMAT:
-            raise MaterializerError(f"{self.name} is a folder; take the path of a copy of it")
+            raise MaterializerError(f"{self.name} is a folder: path() gives a copy of it")
         self.artifact.check_size(self._store.check_blob(self.artifact.digest))
         return self._store.open_blob(self.artifact.digest)
 

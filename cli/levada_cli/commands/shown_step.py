@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from levada import values
 from levada.artifact import ArtifactError
 from levada.trees.references import references
-from levada_compiler.render.cells import escape, one_line
+from levada_compiler.render.cells import escape, one_line, width
 from levada_records.cache_reasons import cache_reasons
+from levada_records.preview_parts import preview_parts
+from levada_records.previews import read_preview
 from levada_records.sparklines import sparkline
 
 from .progress import duration, headline, log_line, short
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 LOG_LINES = 20
 #: Bytes of the end of a log in which these are looked for.
 _LOG_BYTES = 64 * 1024
+#: Lines of a preview, and columns of a cell in it.
+_PREVIEW_LINES, _WIDEST_CELL = 12, 24
 #: Packages of an environment that are named.
 _MOST_PACKAGES = 8
 
@@ -46,6 +50,7 @@ def step_text(run: Run, step: Step, screen: Screen) -> str:
     if record is not None:
         lines += _section("inputs", _inputs(record), screen)
         lines += _section("outputs", _outputs(record), screen)
+        lines += _preview(run, record, screen)
     metrics = {name: _metric(step, entry, screen) for name, entry in step.metrics.items()}
     lines += _section("metrics", metrics, screen)
     if record is not None:
@@ -192,6 +197,32 @@ def _outputs(record: Record) -> dict[str, str]:
     for name, own in record["artifacts"].items():
         found[f".{name}"] = one_line(f"{artifact(own)}, {short_digest(own['digest'])}, logged")
     return found
+
+
+def _preview(run: Run, record: Record, screen: Screen) -> list[str]:
+    """Return what the materializer of the returned value wrote for people to see of it."""
+    preview = read_preview(run.store, record["returns"])
+    if preview is None:
+        return []
+    parts = preview_parts(preview, screen.marks)
+    title = screen.colours.paint("bold", "preview")
+    lines = ["", f"{title}  {one_line(parts.words)}".rstrip()]
+    rows = [*([parts.head] if parts.head else []), *parts.rows]
+    cells = [[cut(one_line(cell), _WIDEST_CELL) for cell in row] for row in rows[:_PREVIEW_LINES]]
+    count = max((len(row) for row in cells), default=0)
+    widths = [
+        max((width(row[at]) for row in cells if at < len(row)), default=0) for at in range(count)
+    ]
+    for row in cells:
+        padded = [
+            cell + " " * (most - width(cell)) for cell, most in zip(row, widths, strict=False)
+        ]
+        lines.append("  " + cut("  ".join(padded).rstrip(), screen.columns - 2))
+    text = parts.text.split("\n") if parts.text else []
+    lines += [f"  {cut(one_line(line), screen.columns - 2)}" for line in text[:_PREVIEW_LINES]]
+    if len(rows) > _PREVIEW_LINES or len(text) > _PREVIEW_LINES:
+        lines.append("  …")
+    return lines
 
 
 def _metric(step: Step, entry: MetricEntry, screen: Screen) -> str:
