@@ -88,7 +88,7 @@ class Step:
     @property
     def name(self) -> str:
         """The step by the item of its loops, ``fit[lr=0.1]``, else as `label` has it."""
-        return f"{self.node}[{self.item}]" if self.item and self.map_index else self.label
+        return node_label(self.node, self.map_index, self.item or "")
 
     @property
     def last(self) -> Attempt | None:

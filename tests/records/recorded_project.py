@@ -11,9 +11,12 @@ from levada.stores.transfer import copy
 from tests.engine.project import Project
 
 SOURCE = '''
+import fractions
 import tempfile
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
 
 from levada import log_artifact, log_params
 
@@ -67,6 +70,21 @@ def dump(model: Model) -> bytes:
     return bytes(model.weights[0] > 0.05 for _ in range(9000))
 
 
+@step
+def table(points: list[float]) -> np.ndarray:
+    return np.array(points)
+
+
+@step
+def letter(depth: int) -> str:
+    return "Grüße,\\n" * depth
+
+
+@step(allow_pickle=True)
+def odd(depth: int) -> object:
+    return fractions.Fraction if depth else None
+
+
 @step(retry=Retry(count=1, delay=0))
 def check(limit: int) -> int:
     print("checking")
@@ -89,6 +107,9 @@ def main(
     chosen = best(fits)
     page = publish(chosen, "churn")
     dump(chosen)
+    table(points)
+    letter(depth)
+    odd(depth)
     if limit > 100:
         check(0)
     return check(limit), page

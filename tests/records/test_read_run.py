@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from levada import metric_series, records
-from levada.store import Store, open_store
+from levada.store import Store
 from levada_records.runs import MissingRun, MissingStep, Run, read_run
 from levada_records.steps import parse_step
 
-from tests.engines.object_stores.servers import Bucket
-from tests.records.recorded_project import Recorded, copied, record
+from tests.records.recorded_project import Recorded, copied
 
-STEPS = ["load", "fit[0]", "fit[1]", "best", "publish.report", "dump", "check_2"]
-
-
-@pytest.fixture(scope="module")
-def in_folder(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    return record(tmp_path_factory.mktemp("recorded"))
-
-
-@pytest.fixture(
-    params=["folder", "memory", pytest.param("s3", marks=pytest.mark.engine)],
-)
-def recorded(request: pytest.FixtureRequest, in_folder: Recorded) -> Recorded:
-    if request.param == "folder":
-        return in_folder
-    if request.param == "memory":
-        return copied(in_folder, "memory://tests/read-run")
-    bucket: Bucket = request.getfixturevalue("s3")
-    return copied(in_folder, bucket.url)
-
-
-@pytest.fixture
-def mine(in_folder: Recorded, tmp_path: Path) -> Recorded:
-    """A copy of the store that a test may damage."""
-    shutil.copytree(in_folder.project.store, tmp_path / "store")
-    return Recorded(in_folder.project, open_store(str(tmp_path / "store")))
+STEPS = [
+    *("load", "fit[0]", "fit[1]", "best", "publish.report", "dump", "table", "letter", "odd"),
+    "check_2",
+]
 
 
 def good(recorded: Recorded) -> Run:
@@ -138,7 +115,7 @@ def test_a_bucket_is_listed_once_and_read_once(
     run = good(recorded)
     assert [each.split()[0] for each in asked] == ["read"]
     _ = run.steps, run.status, run.problems, run.outcome, run.steps
-    assert len(asked) == len(set(asked)) == 2 + 7 + 1
+    assert len(asked) == len(set(asked)) == 2 + 10 + 1
     assert [each for each in asked if not each.startswith("read")] == [f"walk {run.folder}"]
 
 
@@ -288,7 +265,7 @@ def test_a_run_that_is_not_there(in_folder: Recorded) -> None:
 @pytest.mark.parametrize(
     ("node", "index", "said"),
     [
-        ("train", None, "has no step train; it has best, check, check_2, dump, fit"),
+        ("train", None, "has no step train; it has best, check, check_2, dump, fit, letter"),
         ("fit", None, r"has no step fit; it has fit\[0\] to fit\[1\]"),
         ("fit", 7, r"has no step fit\[7\]; it has fit\[0\] to fit\[1\]"),
         ("best", 0, r"has no step best\[0\]; it has best$"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("reference", metavar="RUN[/STEP[.OUTPUT]]")
+@click.argument("reference", metavar="RUN[/STEP[.OUTPUT]]", shell_complete=run_steps.complete)
 @click.option("-o", "--output", "target", metavar="PATH", help="The file or folder to write.")
 @click.option("--force", is_flag=True, help="Replace a file that is at PATH.")
 @indexed.STORE

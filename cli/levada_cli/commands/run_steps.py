@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import console
+from . import console, indexed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from levada_records.index import Index
     from levada_records.runs import Run
     from levada_records.steps import Step
+
+#: Runs that a shell is offered.
+_MOST_COMPLETED = 50
 
 
 @contextmanager
@@ -48,6 +51,29 @@ def run_and_rest(index: Index, reference: str) -> tuple[Run, str]:
             raise click.UsageError(str(error)) from error
     # With a slash, what comes before the last one was most likely meant to be the run.
     raise click.UsageError(problems[:2][-1])
+
+
+def complete(ctx: click.Context, _: click.Parameter, start: str) -> list[str]:
+    """The runs, and after a slash the steps, for the shell: from the index here, without a sync."""
+    try:
+        with indexed.opened(ctx.params.get("store"), sync=False) as index:
+            return _completions(index, start)
+    except Exception:  # noqa: BLE001  a completion says nothing
+        return []
+
+
+def _completions(index: Index, start: str) -> list[str]:
+    from levada_records.references import pipelines
+
+    name, slash, rest = start.rpartition("/")
+    if slash and index.store.local_folders():  # a bucket would be asked at each key
+        run, _ = run_and_rest(index, name)
+        labels = dict.fromkeys(each.label for each in run.steps)
+        return [f"{name}/{label}" for label in labels if label.startswith(rest)]
+    query = "SELECT run_id FROM runs ORDER BY started DESC LIMIT ?"
+    ids = [str(run_id) for (run_id,) in index.execute(query, [_MOST_COMPLETED])]
+    latest = [f"{pipeline}@latest" for pipeline in pipelines(index)]
+    return [each for each in [*latest, *ids] if each.startswith(start)]
 
 
 def step(found: Run, text: str) -> tuple[Step, str]:

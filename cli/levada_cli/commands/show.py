@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("reference", metavar="RUN[/STEP]")
+@click.argument("reference", metavar="RUN[/STEP]", shell_complete=run_steps.complete)
 @indexed.STORE
 @click.option("--all", "whole", is_flag=True, help="Show all items of wide loops.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object.")

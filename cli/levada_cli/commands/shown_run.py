@@ -14,7 +14,7 @@ from levada_records.documents import in_parallel
 from levada_records.sparklines import BLOCKS, sparkline
 
 from .progress import duration, headline, short
-from .shown_values import artifact, compact, cut, local_time, packed, size
+from .shown_values import artifact, compact, cut, local_time, packed, shortened_name, size
 from .summary import MOST_ITEMS, place_in_store, shortened, state_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ ROLES = {
 }
 #: What the engine part says of the run that this one repeats, and how people call it.
 _ORIGINS = {"retry_of": "retry", "rerun_of": "rerun"}
+#: Columns of a screen on which there is no room for the memory of each step.
+_NARROW = 80
 #: Columns that are left for what a step gave, however long the names of the steps are.
 _LEAST_ROOM = 24
 #: Characters of a value of a parameter.
@@ -285,30 +287,31 @@ def _laid_out(rows: Sequence[_Row], screen: Screen) -> list[str]:
     states = max(width(row.state) for row in rows)
     times = max(4, *(width(row.time) for row in rows))
     memories = max(6, *(width(row.memory) for row in rows))
-    taken = states + times + memories + 8
+    states = max(6, states)
+    has_memory = screen.columns >= _NARROW
+    taken = states + times + 6 + (memories + 2) * has_memory
     labels = max(4, *(width(row.label) for row in rows))
     labels = min(labels, max(12, screen.columns - taken - _LEAST_ROOM))
     room = max(_LEAST_ROOM, screen.columns - taken - labels)
-    states = max(states, 6)
-    lines = [
-        paint(
-            "bold",
-            f"{'step'.ljust(labels)}  {'status'.ljust(states)}  {'time'.rjust(times)}"
-            f"  {'memory'.rjust(memories)}  returned, metrics",
-        )
-    ]
+
+    def line(label: str, state: str, time: str, memory: str, piece: str) -> str:
+        cells = [_padded(label, labels), _padded(state, states), time.rjust(times)]
+        cells += [memory.rjust(memories)] if has_memory else []
+        return "  ".join([*cells, piece]).rstrip()
+
+    lines = [paint("bold", line("step", "status", "time", "memory", "returned, metrics"))]
     for row in rows:
         pieces = packed(row.pieces, room) or [""]
-        label = _padded(cut(row.label, labels), labels)
-        state = paint(row.role, row.state) if row.role else row.state
-        state += " " * (states - width(row.state))
-        head = f"{label}  {state}  {row.time.rjust(times)}  {row.memory.rjust(memories)}"
-        lines.append(f"{head}  {pieces[0]}".rstrip())
-        indent = " " * (labels + taken)
-        lines += [f"{indent}{piece}" for piece in pieces[1:]]
+        label = shortened_name(row.label, labels)
+        text = line(label, row.state, row.time, row.memory, pieces[0])
+        start = len(_padded(label, labels)) + 2
+        end = start + len(row.state)
+        painted = paint(row.role, row.state) if row.role else row.state
+        lines.append(text[:start] + painted + text[end:] if row.state else text)
+        lines += [f"{' ' * (labels + taken)}{piece}" for piece in pieces[1:]]
         own = " " * (len(row.label) - len(row.label.lstrip()) + 2)
-        for role, text in row.below:
-            lines.append(own + paint(role, cut(text, screen.columns - len(own))))
+        for role, below in row.below:
+            lines.append(own + paint(role, cut(below, screen.columns - len(own))))
     return lines
 
 
@@ -336,21 +339,19 @@ def error_place(error: Mapping[str, Any]) -> str:
     """Return the step of an error as people write it."""
     from levada.engine.events import node_label
 
-    index = error.get("map_index")
-    label = error.get("label")
-    if label and index:
-        return one_line(f"{error.get('node')}[{label}]")
-    return one_line(node_label(error.get("node") or "", tuple(index) if index else None))
+    label = error.get("label") or ""
+    return one_line(node_label(error.get("node") or "", error.get("map_index"), label))
 
 
 def _outputs(run: Run) -> list[str]:
     """Return what the pipeline returned, a line for each value."""
     from levada.artifact import ArtifactError
+    from levada.store import MissingBlob
 
     outcome = run.outcome
     try:
         shown: Any = run.outputs()
-    except ArtifactError as error:
+    except (ArtifactError, MissingBlob) as error:
         return [f"output: cannot be read: {one_line(str(error))}"]
     if outcome is None or not outcome["outputs"] or outcome["status"] != "succeeded":
         return []

@@ -94,6 +94,22 @@ def cut(text: str, room: int) -> str:
     return text
 
 
+def shortened_name(text: str, room: int) -> str:
+    """Return a name without its middle, if there is no room for it: names differ at their ends.
+
+    >>> shortened_name("fit[path=data/part-7.csv]", 15)
+    'fit[pat…-7.csv]'
+    """
+    if width(text) <= room:
+        return text
+    tail = ""
+    for cell in reversed(cells(text)):
+        if width(tail) + cell.width > (room - 1) // 2:
+            break
+        tail = cell.text + tail
+    return cut(text, room - width(tail)) + tail
+
+
 def packed(pieces: Iterable[str], room: int, gap: str = "  ") -> list[str]:
     """Return pieces of text in as few lines as they fit into; a piece stays in one line."""
     lines: list[str] = []
