@@ -109,6 +109,7 @@ def step_json(step: Step, reasons: Sequence[Reason] | None = None) -> dict[str, 
         "artifacts": _artifacts(record),
         "cache": _cache(record, reasons),
         "resources": {**record["resources"]} if record is not None else {},
+        "system": _system(record),
         "error": record["error"] if record is not None else None,
         "warnings": record["warnings"] if record is not None else [],
         "record": records.record_path(step.last.folder) if step.last and record else None,
@@ -136,6 +137,15 @@ def _named_outputs(outputs: dict[str, OutputEntry]) -> dict[str, Any]:
 def _artifacts(record: Record | None) -> dict[str, Any]:
     found = record["artifacts"] if record is not None else {}
     return {name: artifact_json(artifact) for name, artifact in found.items()}
+
+
+def _system(record: Record | None) -> dict[str, dict[str, float]]:
+    """What was sampled of the machine while the step ran, in short."""
+    found = (record.get("system") or {}) if record is not None else {}
+    return {
+        name: {"last": each["last"], "min": each["min"], "max": each["max"], "count": each["count"]}
+        for name, each in found.items()
+    }
 
 
 def _cache(record: Record | None, reasons: Sequence[Reason] | None) -> dict[str, Any] | None:

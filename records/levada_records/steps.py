@@ -168,19 +168,24 @@ class Step:
         return {name: _entry(name, each) for name, each in self.logged().items()}
 
     def series(self, name: str) -> Series | None:
-        """Return all values of a metric; None if the step logged none of that name.
+        """Return all values of a metric, or of a figure of the system; None if there is none.
 
         Raises StoreError if the store cannot be read.
         """
         entry = self.metrics.get(name)
+        digest = entry.get("series") if entry is not None else self._system_series(name)
+        if digest is not None:
+            held = read_json_blob(self._run.store, digest)
+            return _series(held.get(name)) if isinstance(held, dict) else None
         if entry is None:
             return None
-        if "series" in entry:
-            held = read_json_blob(self._run.store, entry["series"])
-            return _series(held.get(name)) if isinstance(held, dict) else None
         if entry.get("count", 1) > 1:
             return self.logged().get(name)
         return {"step": [entry["step"]], "time": [entry["time"]], "value": [entry["value"]]}
+
+    def _system_series(self, name: str) -> str | None:
+        system = self.record.get("system") if self.record is not None else None
+        return system[name].get("series") if system and name in system else None
 
     def logged(self) -> dict[str, Series]:
         """Return the metrics that the last attempt has logged while it runs, by name."""

@@ -178,6 +178,29 @@ params
     )
 
 
+def test_the_preview_of_what_a_step_returned(recorded: Recorded) -> None:
+    run = read_run(recorded.store, "main", GOOD)
+    array = step_text(run, run.step("table"), Screen(Palette(False), 80))
+    assert "\n\npreview  float64 of 4, from 0 to 3\n  histogram █▁" in array
+    folder = step_text(run, run.step("publish.report"), Screen(Palette(False), 80))
+    assert "\n\npreview  a folder of 2 files, 13 bytes\n  data.txt   5\n  index.txt  8\n" in folder
+
+
+def test_what_was_sampled_while_a_step_ran(mine: Store) -> None:
+    path = f"runs/main/{GOOD}/load/1/record.json"
+    column = {"step": [None] * 3, "time": ["t"] * 3, "value": [1e6, 3e6, 2e6]}
+    series = mine.put_blob(json.dumps({"system.memory_bytes": column}).encode())
+    sampled = {"last": 2e6, "min": 1e6, "max": 3e6, "count": 3, "series": series}
+    record = json.loads(mine.read(path)) | {"system": {"system.memory_bytes": sampled}}
+    mine.delete(path)
+    mine.write_once(path, records.document(record))
+    run = read_run(mine, "main", GOOD)
+    text = step_text(run, run.step("load"), Screen(Palette(False), 80))
+    assert "system\n  memory_bytes  1.9 MiB  ▁█▅  from 977 KiB to 2.9 MiB\n" in text
+    assert run.series("load.system.memory_bytes")["value"] == [1e6, 3e6, 2e6]
+    assert_valid(_json(run), "show")
+
+
 def test_the_end_of_a_long_log(mine: Store) -> None:
     run = read_run(mine, "main", GOOD)
     path = mine.local_path(f"{run.folder}/load/1/log")

@@ -54,6 +54,7 @@ def step_text(run: Run, step: Step, screen: Screen) -> str:
     metrics = {name: _metric(step, entry, screen) for name, entry in step.metrics.items()}
     lines += _section("metrics", metrics, screen)
     if record is not None:
+        lines += _section("system", _system(step, record, screen), screen)
         lines += _section("params", {n: compact(v) for n, v in record["params"].items()}, screen)
         lines += [f"{paint('warning', 'warning')}: {escape(text)}" for text in record["warnings"]]
         lines += _error(record["error"], screen)
@@ -223,6 +224,20 @@ def _preview(run: Run, record: Record, screen: Screen) -> list[str]:
     if len(rows) > _PREVIEW_LINES or len(text) > _PREVIEW_LINES:
         lines.append("  …")
     return lines
+
+
+def _system(step: Step, record: Record, screen: Screen) -> dict[str, str]:
+    """What was sampled of the machine while the step ran."""
+    found = {}
+    for name, entry in (record.get("system") or {}).items():
+        shown = size if "_bytes" in name else short
+        each = "/s" if name.endswith("_per_second") else ""
+        series = step.series(name)
+        line = sparkline(series["value"], width=32, marks=screen.marks) if series else ""
+        spread = f"from {shown(entry['min'])} to {shown(entry['max'])}"
+        words = (f"{shown(entry['last'])}{each}", line, spread)
+        found[name.removeprefix("system.")] = "  ".join(word for word in words if word)
+    return found
 
 
 def _metric(step: Step, entry: MetricEntry, screen: Screen) -> str:
