@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from levada.store import Store
 
+    from levada_records.compare import Comparison
     from levada_records.steps import Place
 
 __all__ = ["MissingRun", "MissingStep", "Run", "Step", "parse_step", "read_run"]
@@ -329,6 +330,15 @@ class Run:
         """Return what a step wrote, by default in its last attempt. Raises MissingStep."""
         data = b"".join(self.step(node, map_index).log(attempt))
         return data.decode("utf-8", "replace")
+
+    def compare(self, *others: Run) -> Comparison:
+        """Return what differs between this run and others: the first of them is this one.
+
+        >>> run.compare(runs.get("churn@best:metrics.train.auc")).params
+        """
+        from levada_records.compare import compare_runs
+
+        return compare_runs([self, *others])
 
     @property
     def plan(self) -> Plan | None:

@@ -113,6 +113,12 @@ def test_a_run() -> None:
     assert runs.get("main@latest").run_id == BAD
 
 
+@pytest.mark.usefixtures("in_files")
+def test_runs_are_compared() -> None:
+    compared = runs.get(GOOD).compare(runs.get(BAD))
+    assert [(row["name"], row["values"]) for row in compared.params] == [("limit", [7, -1])]
+
+
 @pytest.mark.usefixtures("here")
 def test_values_are_loaded() -> None:
     run = runs.get(GOOD)
