@@ -9,6 +9,7 @@ from html import escape
 from levada.artifact import ArtifactError
 from levada.store import StoreError
 
+from levada_records.documents import in_parallel
 from levada_records.preview_parts import preview_parts
 from levada_records.sparklines import sparkline
 
@@ -57,7 +58,7 @@ def run_html(run: Run) -> str:
     problems = "".join(f"<p>{escape(problem)}</p>" for problem in run.problems)
     error = run.error
     failed = f"<p><b>{escape(error['type'])}</b>: {_text(error['message'])}</p>" if error else ""
-    listed = [_step_cells(step) for step in steps[:_MOST_STEPS]]
+    listed = in_parallel(run.store, _step_cells, steps[:_MOST_STEPS])
     body = table(("step", "status", "seconds", "returned", "metrics"), listed) if listed else ""
     return head + table((), [*facts, *named]) + failed + body + more + problems
 
