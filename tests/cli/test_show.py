@@ -138,7 +138,7 @@ def test_a_run_fits_the_terminal(recorded: Recorded, run_id: str, columns: int) 
 
 def test_what_a_run_returned(recorded: Recorded) -> None:
     text = shown(read_run(recorded.store, "main", GOOD))
-    assert "\noutput 0: 7\noutput page: {" in text
+    assert text.endswith("\noutput 0: 7\noutput page: Path, folder, 206 B\n")
 
 
 def test_a_step_that_succeeded(recorded: Recorded) -> None:
@@ -226,7 +226,9 @@ def test_attempts_of_a_step(recorded: Recorded) -> None:
 
 def test_colours_only_where_they_are_wanted(recorded: Recorded) -> None:
     run = read_run(recorded.store, "main", BAD)
-    assert "\x1b[1;31mfailed\x1b[0m" in shown(run, colours=True)
+    coloured = shown(run, 60, colours=True)
+    assert "\x1b[1;31mfailed\x1b[0m" in coloured
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == shown(run, 60), "colours take no room"
     assert "\x1b" not in shown(run)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from levada import values
+from levada.artifact import ArtifactError
 from levada.cache import NO_EARLIER_RUN
+from levada.engine.events import node_label
+from levada.store import MissingBlob
+from levada.trees.canonical import artifact_of
 from levada_compiler.render.cells import escape, one_line, width
 from levada_compiler.slotted import dataclass, field
 from levada_records.cache_reasons import cache_reasons
@@ -23,9 +27,14 @@ if TYPE_CHECKING:
 
     from levada.cache_types import Reason
     from levada.record_types import GitPart, RunError
+    from levada.trees.tree_types import Tree
     from levada_compiler.render.colours import Palette
     from levada_records.runs import Run
     from levada_records.steps import Step
+
+    #: What stands beside a name: a line, pieces that are packed into lines, or a word in the
+    #: colour of a role and what comes after it.
+    Fact = str | list[str] | tuple[str, str, str]
 
 #: Which steps of a wide loop are shown: those first that someone looks for.
 _URGENT = ("failed", "damaged", "cancelled", "running")
@@ -86,18 +95,26 @@ def run_text(run: Run, screen: Screen, *, whole: bool = False) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def facts(pairs: Iterable[tuple[str, str | list[str]]], screen: Screen) -> list[str]:
+def facts(pairs: Iterable[tuple[str, Fact]], screen: Screen) -> list[str]:
     """Return lines of names and what they stand for, in two columns; without what is empty."""
     told = [(name, text) for name, text in pairs if text]
     most = max((width(name) for name, _ in told), default=0)
     lines = []
     for name, text in told:
-        room = screen.columns - most - 2
-        shown = packed(text, room) if isinstance(text, list) else [cut(text, room)]
-        heads = [name, *[""] * (len(shown) - 1)]
-        for head, line in zip(heads, shown, strict=True):
-            lines.append(f"{screen.colours.paint('dim', head.ljust(most))}  {line}")
+        heads = [name]
+        for line in _fact_lines(text, screen, screen.columns - most - 2):
+            head = heads.pop() if heads else ""
+            lines.append(f"{screen.colours.paint('dim', _padded(head, most))}  {line}")
     return lines
+
+
+def _fact_lines(text: Fact, screen: Screen, room: int) -> list[str]:
+    if isinstance(text, list):
+        return packed(text, room)
+    if isinstance(text, str):
+        return [cut(text, room)]
+    role, word, rest = text
+    return [screen.colours.paint(role, word) + cut(rest, room - width(word))]
 
 
 def _facts(run: Run, screen: Screen) -> list[str]:
@@ -106,7 +123,7 @@ def _facts(run: Run, screen: Screen) -> list[str]:
     used = outcome["resources"] if outcome is not None else {}
     memory = used.get("peak_memory_bytes")
     seconds = used.get("cpu_seconds")
-    pairs: list[tuple[str, str | list[str]]] = [("status", _status(run, screen))]
+    pairs: list[tuple[str, Fact]] = [("status", _status(run))]
     if document is not None:
         pairs += [
             ("started", f"{local_time(run.started)}{_by(document['user'])}, {_trigger(run)}"),
@@ -126,17 +143,20 @@ def _facts(run: Run, screen: Screen) -> list[str]:
     )
 
 
-def _status(run: Run, screen: Screen) -> str:
-    word = screen.colours.paint(ROLES.get(run.status, "bold"), run.status)
+def _status(run: Run) -> Fact:
     if run.is_lost:
-        lost = screen.colours.paint("error", "never ended")
-        return f"{lost}: its process is gone; it started {local_time(run.started)}"
+        return (
+            "error",
+            "never ended",
+            f": its process is gone; it started {local_time(run.started)}",
+        )
+    role = ROLES.get(run.status, "bold")
     if run.status == "running":
-        return f"{word} since {local_time(run.started)}"
+        return role, run.status, f" since {local_time(run.started)}"
     seconds = f" in {duration(run.seconds)}" if run.seconds is not None else ""
     states = Counter(_tallied(step) for step in run.steps)
     told = ", ".join(f"{count} {state}" for state, count in states.items())
-    return f"{word}{seconds}" + (f": {told}" if told else "")
+    return role, run.status, seconds + (f": {told}" if told else "")
 
 
 def _tallied(step: Step) -> str:
@@ -337,26 +357,26 @@ def error_lines(error: RunError | None, screen: Screen) -> Iterator[str]:
 
 def error_place(error: Mapping[str, Any]) -> str:
     """Return the step of an error as people write it."""
-    from levada.engine.events import node_label
-
     label = error.get("label") or ""
     return one_line(node_label(error.get("node") or "", error.get("map_index"), label))
 
 
 def _outputs(run: Run) -> list[str]:
     """Return what the pipeline returned, a line for each value."""
-    from levada.artifact import ArtifactError
-    from levada.store import MissingBlob
-
     outcome = run.outcome
-    try:
-        shown: Any = run.outputs()
-    except (ArtifactError, MissingBlob) as error:
-        return [f"output: cannot be read: {one_line(str(error))}"]
-    if outcome is None or not outcome["outputs"] or outcome["status"] != "succeeded":
+    if outcome is None or outcome["status"] != "succeeded":
         return []
-    is_one = outcome["kind"] in ("none", "value")
-    listed = shown.values() if isinstance(shown, dict) else shown
-    named = [("", shown)] if is_one else zip(outcome["names"], listed, strict=False)
-    texts = [(name, json.dumps(value, ensure_ascii=False)) for name, value in named]
-    return [one_line(f"output {name}".rstrip() + f": {shortened(text)}") for name, text in texts]
+    names = [""] if outcome["kind"] == "value" else outcome["names"]
+    named = zip(names, outcome["outputs"], strict=False)
+    return [f"output {one_line(name)}".rstrip() + f": {_output(run, tree)}" for name, tree in named]
+
+
+def _output(run: Run, tree: Tree) -> str:
+    """Return a value that the pipeline returned, or in a few words what it is."""
+    try:
+        held = artifact_of(tree)
+        if held is not None and not held.is_tree:
+            return one_line(artifact(held.as_json()))
+        return shortened(compact(values.display(tree, run.store)))
+    except (ArtifactError, MissingBlob) as error:
+        return f"cannot be read: {one_line(str(error))}"

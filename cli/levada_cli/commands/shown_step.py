@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from levada_records.runs import Run
     from levada_records.steps import Attempt, Step
 
-    from .shown_run import Screen
+    from .shown_run import Fact, Screen
 
 #: Lines of a log that are shown.
 LOG_LINES = 20
@@ -45,7 +45,7 @@ def step_text(run: Run, step: Step, screen: Screen) -> str:
     lines = [
         f"{paint('bold', one_line(step.name))} of {one_line(run.pipeline)} {one_line(run.run_id)}"
     ]
-    lines += facts(_facts(run, step, screen), screen)
+    lines += facts(_facts(run, step), screen)
     record = step.record
     if record is not None:
         lines += _section("inputs", _inputs(record), screen)
@@ -62,12 +62,13 @@ def step_text(run: Run, step: Step, screen: Screen) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _facts(run: Run, step: Step, screen: Screen) -> Iterator[tuple[str, str | list[str]]]:
+def _facts(run: Run, step: Step) -> Iterator[tuple[str, Fact]]:
     state = state_of(step.status, 1, cached=step.is_cached)
-    words = screen.colours.paint(ROLES.get(step.status, "bold"), state)
+    rest = ""
     if step.seconds is not None and not step.is_cached:
-        words += f" in {duration(step.seconds)}"
-    yield "status", words + (f": {one_line(step.problem)}" if step.problem else "")
+        rest = f" in {duration(step.seconds)}"
+    rest += f": {one_line(step.problem)}" if step.problem else ""
+    yield "status", (ROLES.get(step.status, "bold"), state, rest)
     yield "started", local_time(step.started)
     if step.map_index:
         yield "iteration", ".".join(map(str, step.map_index))
