@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 #: Runs that a message lists, and among which one of a similar id is looked for.
 _LISTED = 8
 _COMPARED = 1000
-#: What an engine says of a run that is no id of it.
-_NO_IDS = ("name", "executor", "trigger", "user", "namespace", "host")
+#: What an engine says of a run that is no id of it, or is that of another run.
+_NO_IDS = (
+    *("name", "executor", "trigger", "user", "namespace", "jobs", "retry_of", "rerun_of"),
+    *("logical_date", "data_interval_start", "data_interval_end"),
+)
 
 
 class ReferenceError_(Exception):  # noqa: N801, N818  `ReferenceError` is Python's

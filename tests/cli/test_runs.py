@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -17,6 +18,7 @@ import pytest
 from levada.store import open_store
 from levada_records.index import Index, open_index
 
+from tests.engines.object_stores.servers import Bucket
 from tests.records.index_rows import metric, put
 from tests.records.schemas import assert_valid
 
@@ -184,6 +186,23 @@ def test_a_store_without_runs(project: Project) -> None:
     assert not (project.folder / ".levada").exists()
 
 
+def test_a_damaged_run_is_listed_and_hides_none(project: Project) -> None:
+    """Its documents cannot be read, and no entry of the log says what it was."""
+    run(project, "depth=2")
+    run(project, "depth=3")
+    broken = runs(project)[0]["run_id"]
+    folder = project.folder / ".levada"
+    shutil.rmtree(folder / "index")
+    (folder / "runs" / "churn" / broken / "run.json").write_text('{"schema')
+    (folder / "runs" / "churn" / broken / "outcome.json").unlink()
+    found = {each["run_id"]: each["status"] for each in runs(project, "--rebuild")}
+    assert len(found) == 2
+    assert found.pop(broken) == "damaged"
+    assert list(found.values()) == ["succeeded"]
+    shown = project.levada("runs", "--where", "status == 'damaged'").stdout.splitlines()
+    assert [line.split()[:2] for line in shown] == [["run", "status"], [broken, "damaged"]]
+
+
 def test_completion_of_pipelines_reads_no_store(project: Project) -> None:
     run(project)
     runs(project)
@@ -194,6 +213,48 @@ def test_completion_of_pipelines_reads_no_store(project: Project) -> None:
         "COMP_CWORD": "2",
     }
     assert project.levada().stdout == "plain,churn\n"
+
+
+def test_in_a_bucket_with_a_database_of_the_team(
+    project: Project, s3: Bucket, postgresql: str
+) -> None:
+    project.variables |= {"LEVADA_STORE": s3.url, "LEVADA_INDEX": postgresql}
+    run(project, "depth=2")
+    run(project, "depth=7")
+    best = runs(project, "churn", "--where", "metrics.train.auc > 0.5")
+    assert [each["params"]["depth"] for each in best] == [7]
+    assert project.levada("tag", "churn@best:metrics.train.auc", "stage=candidate").returncode == 0
+    tagged = runs(project, "--where", "tags.stage == 'candidate'")
+    assert [each["run_id"] for each in tagged] == [best[0]["run_id"]]
+    assert not list((project.folder.parent / "index").glob("*"))
+    assert runs(project, "--rebuild") == runs(project)
+
+
+def test_a_database_that_is_not_there(project: Project) -> None:
+    run(project)
+    project.variables["LEVADA_INDEX"] = "postgresql://ann:hidden@127.0.0.1:1/none"
+    done = project.levada("runs")
+    assert done.returncode == 1
+    assert "the index at postgresql://" in done.stderr
+    assert "hidden" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_index_that_is_damaged_or_cannot_be_written(project: Project, tmp_path: Path) -> None:
+    run(project)
+    expected = runs(project)
+    (file,) = (tmp_path / "index").glob("*.sqlite")
+    for ending in ("-wal", "-shm"):
+        file.with_name(file.name + ending).unlink(missing_ok=True)
+    file.write_bytes(b"no database" * 1000)
+    done = project.levada("runs", "--json")
+    assert json.loads(done.stdout) == expected
+    assert "was damaged" in done.stderr
+    assert done.stderr.startswith("warning: ")
+    project.variables["LEVADA_INDEX_CACHE"] = "/proc/nowhere"
+    done = project.levada("runs", "--json")
+    assert json.loads(done.stdout) == expected
+    assert "it is built in memory" in done.stderr
 
 
 # ---------------------------------------------------------------------------- rows of all kinds
@@ -327,7 +388,7 @@ def test_more_than_the_limit(project: Project, index: Index) -> None:
     fill(index)
     done = project.levada("runs", "--limit", "3")
     assert len(done.stdout.splitlines()) == 4
-    assert done.stderr == "there are more than these 3: --limit N, or --all\n"
+    assert done.stderr == "there are more runs: --limit N, or --all\n"
     assert project.levada("runs", "--limit", "4").stderr == ""
     assert len(runs(project, "--all", "--limit", "1")) == 4
 

@@ -1,4 +1,4 @@
-"""An index of a store in a folder, and runs that tests look at, in each kind of store."""
+"""An empty index, and runs that tests look at, in each kind of store."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ def _own_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEVADA_INDEX_CACHE", str(tmp_path / "index"))
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
-    """An empty index, in a file."""
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.engine)])
+def index(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Index]:
+    """An empty index, in a file or in a real PostgreSQL."""
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgresql")
+    monkeypatch.delenv("LEVADA_INDEX", raising=False)
     store = open_store(str(tmp_path / "store"))
     store.prepare()
-    with open_index(store, sync=False) as opened:
+    with open_index(store, database=url, sync=False) as opened:
         yield opened
 
 

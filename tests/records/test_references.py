@@ -26,7 +26,13 @@ def runs(index: Index) -> Index:
         "manual__2026-11-30T06:00:00+00:00",
         pipeline="fraud",
         engine="airflow",
-        engine_ids={"name": "airflow", "run_id": "scheduled-1", "job": "fraud-x7k2p"},
+        engine_ids={
+            "name": "airflow",
+            "run_id": "scheduled-1",
+            "job": "fraud-x7k2p",
+            "retry_of": "an-older-run",
+            "process": {"pid": 7, "host": "vm"},
+        },
         started="2026-11-30T09:00:00.000000Z",
     )
     put(index, "20261129-060000-bbbbbb", pipeline="etl", started="2026-11-20T06:00:00.000000Z")
@@ -101,6 +107,7 @@ def test_one_id_in_two_pipelines(runs: Index) -> None:
         ("\udc80", "a run has to be named"),
         ("nothing/like/it", "`levada runs` lists those that there are"),
         ("local", "there is no run `local`"),  # the engine's name is no id
+        ("an-older-run", "there is no run `an-older-run`"),  # it is gone
         ("%", "there is no run `%`"),
     ],
 )

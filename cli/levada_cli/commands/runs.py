@@ -92,7 +92,7 @@ def command(
     else:
         _print_table(rows, places, pipeline, colour)
     if has_more:
-        sys.stderr.write(f"there are more than these {most}: --limit N, or --all\n")
+        sys.stderr.write("there are more runs: --limit N, or --all\n")
     return 0
 
 
