@@ -87,11 +87,13 @@ def _step(task: Mapping[str, Any]) -> StepState:
     status = _STATES.get(state, protocol.WAITING)
     attempt = task["try_number"] or 0
     index = (task["map_index"],) if task["map_index"] >= 0 else None
+    label = str(task.get("rendered_map_index") or "")
     return StepState(
         task["task_id"],
         status,
         index,
-        str(task.get("rendered_map_index") or "") if index else "",
+        # Between attempts Airflow forgets the name, and gives the index in its place.
+        label if index and label != str(index[0]) else "",
         max(attempt - 1, 0) if status in _NOT_STARTED else attempt,
         None if status in _NOT_STARTED else task["duration"],
         is_control=bool(_CONTROL.fullmatch(task.get("operator") or "")),
