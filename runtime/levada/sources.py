@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 SCHEMA = "levada.sources/1"
 MAX_FILE = 1_000_000  # bytes of a kept file
 MAX_BYTES = 8_000_000  # of all kept files together
+#: Bytes of a blob of them: of a character JSON may make six.
+_MOST_BYTES = 8 * MAX_BYTES
 #: Files that say which packages the code ran with, kept where they are at the project's root.
 LOCKS = ("levada.lock", "uv.lock", "pylock.toml", "poetry.lock", "requirements.txt")
 _INSTALLED = "site-packages/"
@@ -72,7 +74,13 @@ def read(store: Store, digest: str) -> SourceFiles:
 
     Raises StoreError if the blob is not there or damaged, and ValueError if it is no such blob.
     """
-    content = json.loads(store.read_blob(digest))
+    with store.open_blob(digest) as blob:
+        if blob.seek(0, os.SEEK_END) > _MOST_BYTES:
+            raise ValueError(f"{digest} is too large for a blob of sources")
+    try:
+        content = json.loads(store.read_blob(digest))
+    except RecursionError:
+        raise ValueError(f"{digest} is a damaged blob of sources") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise ValueError(f"{digest} is not a blob of sources of this version of Levada")
     files = content.get("files")

@@ -8,6 +8,7 @@ import subprocess
 from typing import Any
 
 import pytest
+from levada.store import open_store
 
 from .conftest import Project
 
@@ -204,6 +205,40 @@ def test_a_beginning_that_several_runs_have(churn: Project) -> None:
     done = churn.levada("rerun", "nightly")
     assert done.returncode == 2
     assert "`nightly` may be churn/nightly-1, churn/nightly-2: write more of it" in done.stderr
+
+
+def test_a_file_of_parameters_is_found_from_where_the_command_was_given(churn: Project) -> None:
+    first = run(churn, "run", "churn.py")
+    churn.write("given.json", '{"depth": 9}')
+    again = run(
+        churn, "rerun", first["run_id"], "--code", "recorded", "--params-file", "given.json"
+    )
+    assert again["outputs"] == 27
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"schema": "levada.plan/9"},
+            "its plan is levada.plan/9, and this Levada runs levada.plan/2",
+        ),
+        ({"steps": {"churn:load": []}}, "its plan is damaged"),
+        ({"search": [1]}, "its plan is damaged"),
+        ({"body": None}, "its plan is missing or damaged"),
+    ],
+)
+def test_a_plan_that_somebody_changed(churn: Project, change: dict[str, Any], said: str) -> None:
+    first = run(churn, "run", "churn.py")
+    store = open_store(str(churn.folder / ".levada"))
+    path = churn.folder / ".levada" / first["folder"] / "run.json"
+    made = json.loads(path.read_text())
+    plan = {**json.loads(store.read_blob(made["plan"])), **change}
+    path.chmod(0o644)
+    path.write_text(json.dumps({**made, "plan": store.put_blob(json.dumps(plan).encode())}))
+    done = churn.levada("rerun", first["run_id"], "--code", "recorded")
+    assert done.returncode == 1
+    assert said in done.stderr
 
 
 def test_no_folder_is_left_behind(churn: Project) -> None:

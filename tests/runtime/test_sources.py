@@ -97,7 +97,12 @@ def test_files_of_installed_distributions_are_left_to_their_packages(
         b'{"schema": "levada.sources/1", "files": {"a.py": {}}}',
         b'{"schema": "levada.sources/1", "files": {"a.py": {"text": 1}}}',
         b"no json",
+        b"[" * 100_000,
+        b'{"schema": "levada.sources/1", "files": {"a.py": {"text": "'
+        + b"x" * 64_000_000
+        + b'"}}}',
     ],
+    ids=lambda text: text[:60].decode(),
 )
 def test_what_is_no_blob_of_sources_is_refused(store: Store, text: bytes) -> None:
     with pytest.raises(ValueError):

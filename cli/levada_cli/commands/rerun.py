@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -85,6 +86,7 @@ def command(
     """
     colours = console.palette(colour, sys.stderr)
     found = rerunning.stored(reference, url)
+    file = file and os.path.abspath(file)  # recorded code has another current folder
     if name or environment or overrides:
         if first or no_cache or explain_cache or max_parallel:
             raise click.UsageError(

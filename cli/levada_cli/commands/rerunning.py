@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from .run_reference import StoredRun
 
+#: The schema of the plans that the engine runs.
+_PLAN = "levada.plan/2"
 #: What of an engine part a step can read: a run that is started again has it too.
 _READ_BY_STEPS = ("logical_date", "data_interval_start", "data_interval_end")
 
@@ -128,8 +130,18 @@ def _recorded_plan(run: Run, recorded: RecordedCode) -> Plan:
 
     plan = run.plan
     if plan is None:
-        raise _not_restored(run, ["its plan is not stored, as of runs of Airflow and Kubeflow"])
-    if changed := differences(plan, recorded.root):
+        raise _not_restored(
+            run, ["its plan is missing or damaged; runs of Airflow and Kubeflow store none"]
+        )
+    if plan.get("schema") != _PLAN:
+        raise _not_restored(
+            run, [f"its plan is {plan.get('schema')}, and this Levada runs {_PLAN}"]
+        )
+    try:
+        changed = differences(plan, recorded.root)
+    except (AttributeError, KeyError, TypeError, ValueError):  # somebody changed it
+        raise _not_restored(run, ["its plan is damaged"]) from None
+    if changed:
         steps = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if changed[5:] else "")
         raise _not_restored(run, [f"the code of {steps} is another one", *recorded.missing])
     return plan
