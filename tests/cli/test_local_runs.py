@@ -77,7 +77,7 @@ def slow(project: Project) -> Iterator[Project]:
         process.communicate()
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it has not happened"
@@ -122,6 +122,7 @@ def test_status_of_a_run_that_failed(slow: Project) -> None:
         "message": "not mended",
         "node": "talk",
         "map_index": [1],
+        "label": "x=1",
     }
     assert [(step["node"], step["status"], step["attempts"]) for step in found["steps"]] == [
         ("load", "succeeded", 1),
@@ -137,14 +138,14 @@ def test_a_run_has_several_names(slow: Project, reference: str) -> None:
     done = slow.levada("status", reference)
     assert done.returncode == 1
     assert "run: local:slow/one" in done.stdout
-    assert "failed talk[1]: ValueError: not mended" in done.stdout
+    assert "failed talk[x=1]: ValueError: not mended" in done.stdout
 
 
 def test_logs_of_all_steps_of_one_and_of_an_attempt(slow: Project) -> None:
     failed(slow, "one")
     whole = slow.levada("logs", "one").stdout.splitlines()
     assert whole[0] == "load | loaded"
-    assert whole[-1] == "talk[1] | ValueError: not mended"
+    assert whole[-1] == "talk[x=1] | ValueError: not mended"
     assert slow.levada("logs", "one", "load").stdout == "loaded\n"
     first = slow.levada("logs", "one", "talk[1]", "--attempt", "1").stdout
     assert first.splitlines()[-1] == "ValueError: not mended"
@@ -189,37 +190,44 @@ def test_logs_follow_a_run_to_its_end(slow: Project) -> None:
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     for item in (0, 1):
-        written = [line for line in lines if line.startswith(f"talk[{item}] | ")]
-        assert written == [f"talk[{item}] | {item}: line {i}" for i in range(15)]
-    assert process.wait(20) == 0
+        # While it runs it is known by its index, afterwards by its item.
+        heads = (f"talk[{item}] | ", f"talk[x={item}] | ")
+        written = [line.partition(" | ")[2] for line in lines if line.startswith(heads)]
+        assert written == [f"{item}: line {i}" for i in range(15)]
+    assert process.wait(60) == 0
 
 
 def test_status_of_a_run_that_goes_on(slow: Project) -> None:
-    process = started(slow, "one", seconds=2)
+    process = started(slow, "one")
     found = status(slow, "one", 0)
     assert found["status"] == "running"
     assert ("talk", "running") in [(step["node"], step["status"]) for step in found["steps"]]
     done = slow.levada("retry", "one")
     assert done.returncode == 1
     assert "the run goes on" in done.stderr
+    assert process.poll() is None
+
+
+def test_status_watches_a_run_to_its_end(slow: Project) -> None:
+    process = started(slow, "one", seconds=2)
     watched = slow.levada("status", "one", "--watch", "--json")
     assert watched.returncode == 1
     assert valid("status", watched.stdout)["status"] == "failed"
-    assert process.wait(20) == 1
+    assert process.wait(60) == 1
 
 
 def test_cancel_ends_the_run(slow: Project) -> None:
     process = started(slow, "one")
     done = slow.levada("cancel", "one")
     assert (done.returncode, done.stderr) == (0, "cancelled local:slow/one\n")
-    assert process.wait(5) == 130
+    assert process.wait(30) == 130
     assert status(slow, "one", 130)["status"] == "cancelled"
 
 
 def test_a_run_whose_process_is_gone_never_ended(slow: Project) -> None:
     process = started(slow, "one")
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(5)
+    process.wait(30)
     found = status(slow, "one", 1)
     assert found["status"] == "failed"
     assert found["error"]["node"] == "talk"
@@ -229,6 +237,8 @@ def test_a_run_whose_process_is_gone_never_ended(slow: Project) -> None:
     assert done.returncode == 0
     assert done.stderr.endswith("its process was gone, and it is marked as cancelled now\n")
     assert status(slow, "one", 130)["status"] == "cancelled"
+    entries = [json.loads(path.read_text()) for path in slow.folder.glob(".levada/index/log/*")]
+    assert "cancelled" in [entry.get("status") for entry in entries]
     slow.write("mended", "")
     again = slow.levada("retry", "one", "--json")
     assert again.returncode == 0, again.stderr

@@ -115,7 +115,9 @@ def typed(project: Project, keys: str, *words: str) -> subprocess.CompletedProce
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
-@pytest.mark.parametrize("step", ["load", "fit[0]", "fit[1]", "report", "check[1]", "parameter"])
+@pytest.mark.parametrize(
+    "step", ["load", "fit[0]", "fit[depth=2]", "report", "check[1]", "parameter"]
+)
 def test_a_step_gives_the_same_and_nothing_is_recorded(churn: Project, step: str) -> None:
     found = replay(churn, step)
     assert found["status"] == "succeeded"
@@ -127,7 +129,7 @@ def test_a_step_gives_the_same_and_nothing_is_recorded(churn: Project, step: str
 def test_output_is_shown_and_metrics(churn: Project) -> None:
     done = churn.levada("replay", "one", "fit[1]")
     assert done.stdout == "fitting 3 with 13\n"
-    assert "replay fit[1]: points=[0.0, 1.0, 2.0], depth=2" in done.stderr
+    assert "replay fit[depth=2]: points=[0.0, 1.0, 2.0], depth=2" in done.stderr
     assert "output count: 3, the same as in the run" in done.stderr
     assert "depth: 2" in done.stderr
 

@@ -7,7 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from levada import records, run_process
+from levada import index_log, records, run_process
 from levada.log_reader import LogReader
 from levada_compiler.client import (
     CANCELLED,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from levada.record_types import ProcessPart, RunError, RunPlace, StepEnd
     from levada.store import Store
     from levada_records.runs import Run as StoredRun
-    from levada_records.runs import Step
+    from levada_records.steps import Step
 
 #: Seconds in which a run that is told to end usually has: a step has 10 to end by itself.
 _PATIENCE = 15.0
@@ -179,6 +179,7 @@ class LocalClient(Client):
             error=run_error,
         )
         records.write_outcome(self._store, outcome)
+        index_log.write_ended(self._store, outcome)
 
     # ---------------------------------------------------------------- what commands do themselves
 
@@ -292,6 +293,7 @@ def _step(step: Step, plan: Plan | None, *, is_running: bool) -> StepState:
         step.node,
         status,
         step.map_index or None,
+        (step.item or "") if step.map_index else "",
         attempt=last.number if last is not None else 0,
         seconds=step.seconds,
         cached=step.is_cached,

@@ -18,6 +18,7 @@ from levada_compiler.render.cells import one_line
 from levada_compiler.slotted import dataclass
 
 from .progress import duration, headline
+from .rerunning import step_named
 from .summary import shortened
 
 if TYPE_CHECKING:
@@ -42,13 +43,11 @@ sys.exit(main({folder!r}))
 
 def recorded(run: Run, step: str, number: int | None) -> Record:
     """The record of an attempt of a step, by default the last one that has one."""
-    from levada_records.runs import MissingStep
-    from levada_records.steps import parse_step
+    from levada_records.steps import MissingStep
 
     try:
-        node, index = parse_step(step)
-        found = run.step(node, index)
-    except (MissingStep, ValueError) as error:
+        found = run.step(*step_named(run, step))
+    except MissingStep as error:
         raise click.UsageError(str(error)) from error
     attempts = [each for each in found.attempts if number is None or each.number == number]
     record = next((each.record for each in reversed(attempts) if each.record is not None), None)
@@ -57,10 +56,10 @@ def recorded(run: Run, step: str, number: int | None) -> Record:
     numbers = ", ".join(str(each.number) for each in found.attempts)
     if number is not None and not attempts:
         there = f"it has {numbers}" if numbers else "it did not start"
-        raise click.UsageError(f"{found.label} has no attempt {number}; {there}")
+        raise click.UsageError(f"{found.name} has no attempt {number}; {there}")
     why = next((each.problem for each in reversed(attempts) if each.problem), "")
     raise click.ClickException(
-        f"{found.label} has no recorded inputs: "
+        f"{found.name} has no recorded inputs: "
         + (why or ("its attempt has no record" if attempts else f"it was {found.status}"))
     )
 
@@ -195,7 +194,7 @@ def replay(
         changed = ", which is not that of the run" if has_other_code else ""
         sys.stderr.write(f"code: current{changed}\n")
     given = ", ".join(f"{name}={_shown(entry, found)}" for name, entry in record["inputs"].items())
-    label = node_label(record["node"], tuple(record["map_index"] or ()))
+    label = node_label(record["node"], record["map_index"], record.get("label") or "")
     sys.stderr.write(f"replay {one_line(label)}: {one_line(shortened(given))}\n")
     with tempfile.TemporaryDirectory(
         prefix="levada-replay-", ignore_cleanup_errors=True

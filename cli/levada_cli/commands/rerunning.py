@@ -309,20 +309,32 @@ def start(
 def earlier_run(run: Run, plan: Plan, first: str | None = None) -> EarlierRun:
     """The run as one whose results are taken, up to the step ``first`` and what depends on it."""
     from levada.engine.earlier import EarlierRun
-    from levada_records.steps import parse_step
 
     if first is None:
         return EarlierRun(run.run_id, plan)
-    try:
-        node, index = parse_step(first)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+    node, index = step_named(run, first)
     try:
         return EarlierRun(run.run_id, plan, node, index)
     except LookupError:
         known = EarlierRun(run.run_id, plan).nodes
         near = console.did_you_mean(node, known) if node not in known else ""
         raise click.UsageError(f"the pipeline has no step `{first}`{near}") from None
+
+
+def step_named(run: Run, name: str) -> tuple[str, tuple[int, ...]]:
+    """The node and the iteration of a step: ``fit``, ``fit[2]``, or by its item ``fit[lr=0.1]``."""
+    from levada_records.steps import parse_step
+
+    if "=" in name:
+        found = [(step.node, step.map_index) for step in run.steps if step.name == name]
+        if len(found) == 1:
+            return found[0]
+    try:
+        return parse_step(name)
+    except ValueError as error:
+        known = [step.name for step in run.steps if step.map_index]
+        near = console.did_you_mean(name, known)
+        raise click.UsageError(f"{error}{near}") from error
 
 
 def stored(reference: str, url: str | None) -> StoredRun:
