@@ -36,7 +36,14 @@ from . import console, parameters, remote, rerunning, run_reference
     callback=lambda _, __, value: parameters.split(_, __, value) if value else None,
     help="The pipeline, where the run does not name its file.",
 )
-@remote.TARGET
+@click.option(
+    "--target",
+    "-t",
+    "name",
+    metavar="NAME",
+    shell_complete=parameters.complete_target,
+    help="Submit it there; without it and without --env it runs here.",
+)
 @parameters.ENVIRONMENT
 @parameters.SET
 @run_reference.STORE

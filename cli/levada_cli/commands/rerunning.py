@@ -57,12 +57,18 @@ def code(
     with restored(found) as recorded:
         plan = _recorded_plan(found.run, recorded)
         file = os.path.join(recorded.root, *plan["file"].split("/"))
-        yield Code(plan, _files(found.run), projects.find(file))
+        project = projects.find(file)
+        before = os.getcwd()
+        os.chdir(_same_place(before, found.project.root, recorded.root))
+        try:
+            yield Code(plan, _files(found.run), project)
+        finally:
+            os.chdir(before)
 
 
 @contextmanager
 def restored(found: StoredRun) -> Iterator[RecordedCode]:
-    """The recorded code of a run in a folder of its own, which is the current one meanwhile."""
+    """The recorded code of a run in a folder of its own, which is removed afterwards."""
     import shutil
     import tempfile
 
@@ -71,7 +77,6 @@ def restored(found: StoredRun) -> Iterator[RecordedCode]:
 
     root = found.project.root
     folder = tempfile.mkdtemp(prefix="levada-code-")
-    before = os.getcwd()
     try:
         try:
             recorded = restore(found.run, folder, project=root)
@@ -80,10 +85,8 @@ def restored(found: StoredRun) -> Iterator[RecordedCode]:
         except OSError as error:
             raise click.ClickException(f"the code cannot be restored: {error}") from error
         _tell(found.run, recorded)
-        os.chdir(_same_place(before, root, recorded.root))
         yield recorded
     finally:
-        os.chdir(before)
         shutil.rmtree(folder, ignore_errors=True)
 
 
