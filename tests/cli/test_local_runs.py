@@ -268,7 +268,7 @@ def test_a_run_of_another_machine(slow: Project) -> None:
 def test_a_run_that_is_not_there(slow: Project, command: str, reference: str) -> None:
     done = slow.levada(command, reference)
     assert done.returncode == 2
-    assert "has no run" in done.stderr
+    assert "there is no run" in done.stderr
     assert not (slow.folder / ".levada").exists()
 
 

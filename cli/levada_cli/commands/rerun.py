@@ -87,9 +87,9 @@ def command(
 ) -> int:
     """Start a run again, with its parameters.
 
-    RUN is an id, the beginning of one, PIPELINE/ID or PIPELINE@latest. It runs here, or on a target
-    with --target. `--code recorded` runs code that is in the store: whoever can write to the store
-    can change it. Exits 1 if the run fails.
+    RUN is named as for `levada show`: an id, the beginning of one, PIPELINE@latest and so on. It
+    runs here, or on a target with --target. `--code recorded` runs code that is in the store:
+    whoever can write to the store can change it. Exits 1 if the run fails.
     """
     colours = console.palette(colour, sys.stderr)
     found = rerunning.stored(reference, url)

@@ -9,7 +9,7 @@ import click
 from levada import project as projects
 from levada_compiler.slotted import dataclass
 
-from . import stores
+from . import indexed, stores
 
 if TYPE_CHECKING:
     from levada.project import Project
@@ -40,45 +40,23 @@ def find(reference: str, url: str | None) -> StoredRun:
 
     project = here()
     store = stores.opened(url or stores.url(project))
-    pipeline, run_id = named(reference, store)
+    pipeline, run_id = named(reference, store, url)
     try:
         return StoredRun(read_run(store, pipeline, run_id), store, project)
     except MissingRun as error:
         raise click.UsageError(str(error)) from error
 
 
-def named(reference: str, store: Store) -> tuple[str, str]:
-    """The pipeline and the whole id of a run: ``PIPELINE/RUN_ID``, an id, its beginning, or
-    ``PIPELINE@latest``.
-    """  # noqa: D205
+def named(reference: str, store: Store, url: str | None) -> tuple[str, str]:
+    """The pipeline and the whole id of the run that a reference means.
+
+    A whole name, ``PIPELINE/RUN_ID``, is looked for in the store itself; all else in its index.
+    """
     from levada import records
 
-    head, slash, run_id = reference.removeprefix("local:").partition("/")
-    if slash:
-        return head, run_id
-    pipeline, at, which = reference.partition("@")
-    if at and which == "latest":
-        last = next(records.earlier_runs(store, pipeline, "", 1), None)
-        if last is None:
-            raise click.UsageError(f"the store {store.url} has no run of `{pipeline}`")
-        return pipeline, last
-    return _by_id(reference, store)
-
-
-def _by_id(start: str, store: Store) -> tuple[str, str]:
-    from levada.store import quote_name, unquote_name
-
-    found = [
-        (unquote_name(pipeline), unquote_name(name))
-        for pipeline in store.list("runs")
-        for name in store.list(f"runs/{pipeline}")
-        if name.startswith(quote_name(start))
-    ]
-    whole = [each for each in found if each[1] == start]
-    if len(whole or found) == 1:
-        return (whole or found)[0]
-    if not found:
-        raise click.UsageError(f"the store {store.url} has no run `{start}`")
-    shown = ", ".join("/".join(each) for each in found[:5])
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    raise click.UsageError(f"`{start}` may be {shown}{more}: write more of it")
+    own = reference.removeprefix("local:")
+    pipeline, slash, run_id = own.partition("/")
+    if slash and run_id and "run.json" in store.list(records.run_path(pipeline, run_id)):
+        return pipeline, run_id
+    with indexed.opened(url) as index:
+        return indexed.run(index, own)
