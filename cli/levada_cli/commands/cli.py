@@ -37,7 +37,7 @@ _COMMANDS = {
     "graph": "Draw pipelines as Mermaid text or SVG.",
     "explain": "Explain a diagnostic by its id.",
     "store": "Try a store, or copy one.",
-    "gc": "Remove old runs and what nothing refers to from a store.",
+    "gc": "Remove old runs, and values that nothing refers to any more.",
     "targets": "List the targets and what each can do.",
     "init": "Start a project that compiles and runs.",
     "completion": "Print a script for shell completion.",
