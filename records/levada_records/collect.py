@@ -38,6 +38,7 @@ from levada import index_log, records
 from levada.store import blob_name
 
 from levada_records import retention
+from levada_records.index import log_entries, segments
 from levada_records.reachable import Reachable, other_documents
 from levada_records.retention import Policy, in_parallel
 
@@ -153,6 +154,7 @@ class _Collection:
         useless = [e for e in entries if e.artifacts is None or not e.artifacts <= reach.live]
         self._remove_entries(useless)
         self._remove_runs(report.runs)
+        self._trim_log()
         report.unreadable = sorted(reach.unreadable)
         if report.unreadable:
             return report
@@ -288,6 +290,15 @@ class _Collection:
             index_log.write_removed(self._store, run.pipeline, run.run_id)
             self._delete([path for path in paths if path in last])
             self._store.prune(run.folder)
+
+    def _trim_log(self) -> None:
+        """Remove entries of the index that a segment has, and segments that a larger one has."""
+        entries = segments.covered_entries(self._store)
+        listed = log_entries.names_after(self._store, "")
+        paths = [log_entries.path_of(name) for name in listed if name in entries]
+        self._report.log_entries = len(paths)
+        self._delete(paths)
+        self._delete(sorted(segments.covered_segments(self._store)))
 
     def _sweep(self) -> None:
         """Remove what writers left in ``tmp/`` a day ago."""

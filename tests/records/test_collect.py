@@ -603,3 +603,24 @@ def test_the_command(tmp_path):
     damaged = levada("--keep", "90d")
     assert damaged.returncode == 1
     assert "no blob is removed: these documents cannot be read" in damaged.stdout
+
+
+# ---------------------------------------------------------------- the log of the index
+
+
+def test_entries_that_a_segment_has_go(any_world):
+    from levada import index_log
+    from levada_records.index import log_entries, segments
+
+    world, store = any_world, any_world.store
+    for number in range(8):
+        world.run(f"r{number}", ended=95)
+        index_log.write_removed(store, "p", f"r{number}")  # any entry will do
+    names = log_entries.names_after(store, "")
+    read = list(log_entries.read_rows(store, names[:6]))
+    rows = [row for _, row in read if row is not None]
+    segments.write(store, 1, [], names[:6], rows)
+    report = world.collect(100)
+    assert report.log_entries == 6
+    assert log_entries.names_after(store, "") == names[6:]
+    assert world.collect(101).log_entries == 0
