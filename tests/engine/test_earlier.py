@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from levada import runner
 from levada.engine import Outcome, earlier
+from levada.engine.events import node_label
 from levada.request import StepRequest
 from levada.store import open_store
 
@@ -96,7 +97,8 @@ def main(n: int = 3, scale: int = 10):
 
 def ran(outcome: Outcome) -> list[str]:
     """The calls that were not taken from anywhere."""
-    return sorted(each.label for each in outcome.steps if not each.cached and each.attempts)
+    steps = (each for each in outcome.steps if not each.cached and each.attempts)
+    return sorted(node_label(each.node, each.map_index) for each in steps)
 
 
 @pytest.fixture
