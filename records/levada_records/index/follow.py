@@ -56,7 +56,14 @@ class Follower:
         if tag is not None and tag == self._noted("tag"):
             return SyncReport()
         read, damaged = self._take_segments()
-        entries, unreadable = self._take_entries()
+        kept = self._kept()
+        listed = self._listed()
+        if not kept.issubset(listed):  # somebody removed the store, and there is another one
+            self._database.clear()
+            self._covered.clear()
+            read, damaged = self._take_segments()
+            listed = self._listed()
+        entries, unreadable = self._take_entries(listed)
         walked = 0 if self._noted("walked") else self._walk()
         self._complete()
         compacted = self._compact()
@@ -121,10 +128,20 @@ class Follower:
 
     # ---------------------------------------------------------------- the log
 
-    def _take_entries(self) -> tuple[int, int]:
+    def _kept(self) -> set[str]:
+        """Return the entries that the log still has, if it is the one that was followed.
+
+        They are in no segment: gc removes none of these. It is asked before the log is listed, as
+        another client may note one that is written meanwhile.
+        """
+        sql = "SELECT name FROM seen_entries WHERE state = ? AND name > ?"
+        return {name for (name,) in self._database.execute(sql, (LOOSE, self._after()))}
+
+    def _listed(self) -> list[str]:
+        return log_entries.names_after(self._store, self._after())
+
+    def _take_entries(self, listed: Iterable[str]) -> tuple[int, int]:
         """Read the entries that are new; gives how many, and how many of them are unreadable."""
-        after = self._after()
-        listed = log_entries.names_after(self._store, after)
         seen = {name for (name,) in self._database.execute("SELECT name FROM seen_entries")}
         new = [name for name in listed if name not in seen and name not in self._covered]
         damaged = 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from levada import index_log, records
-from levada.store import Store
+from levada.store import Store, open_store
 from levada_records.index import Index, open_index
 from levada_records.index import segments as segment_forms
 
@@ -141,6 +142,23 @@ def test_an_entry_from_the_future_does_not_hide_the_others(folder_store: Store) 
         write(folder_store, started("late"), now - 23 * HOUR)
         index.sync()
         assert sorted(column(index, "run_id")) == ["future", "late"]
+
+
+def test_a_store_in_the_place_of_a_removed_one_has_its_own_runs(
+    folder_store: Store, opened: Callable[[Store], Index]
+) -> None:
+    now = time.time()
+    write(folder_store, ended("old", status="succeeded"), now - 20)
+    index = opened(folder_store)
+    assert list(column(index, "status")) == ["old"]
+    (folder,) = folder_store.local_folders()
+    shutil.rmtree(folder)
+    write(open_store(folder), ended("new", status="succeeded"), now - 10)
+    index.sync()
+    assert list(column(index, "status")) == ["new"]
+    shutil.rmtree(folder)
+    index.sync()
+    assert list(column(index, "status")) == []
 
 
 def test_a_log_that_has_not_changed_is_not_read(

@@ -91,9 +91,15 @@ class _World:
 
     def both(self, _: int) -> None:
         followers = [Follower(self.store, client) for client in self.clients]
-        for part in ("_take_segments", "_take_entries", "_compact"):
-            for follower in followers:
-                getattr(follower, part)()
+        for follower in followers:
+            follower._take_segments()
+        kept = [follower._kept() for follower in followers]
+        listed = [follower._listed() for follower in followers]
+        for follower, each, names in zip(followers, kept, listed, strict=True):
+            assert each.issubset(names), "the store is taken for another one"
+            follower._take_entries(names)
+        for follower in followers:
+            follower._compact()
 
     def gc(self, _: int) -> None:
         covered = segment_forms.covered_entries(self.store)
