@@ -271,9 +271,14 @@ def test_a_deep_pyproject_is_a_diagnostic(project: Project) -> None:
 def test_a_drawing_replaces_only_drawings(project: Project) -> None:
     source = (project.folder / "pipeline.py").read_text()
     done = project.levada("graph", "pipeline.py", "-o", "pipeline.py")
-    assert done.returncode == 1
-    assert "Levada did not write `pipeline.py`" in done.stderr
+    assert done.returncode == 2
+    assert "-o pipeline.py: a drawing is SVG" in done.stderr
     assert (project.folder / "pipeline.py").read_text() == source
+    project.write("notes.md", "mine")
+    done = project.levada("graph", "pipeline.py", "-o", "notes.md")
+    assert done.returncode == 1
+    assert "Levada did not write `notes.md`" in done.stderr
+    assert (project.folder / "notes.md").read_text() == "mine"
     for name in ("flow.mmd", "flow.svg"):
         graph = ("graph", "pipeline.py", "-o", name)
         assert [project.levada(*graph).returncode for _ in range(2)] == [0, 0]

@@ -123,7 +123,8 @@ def compiled(
     sys.stderr.write(render(checked.diagnostics, checked.sources, colour=colours.enabled))
     if checked.failed or not checked.programs:
         return None
-    return next(each_compiled(checked, at, client))
+    # Recorded code is in a folder for the moment: it runs in the place of the project.
+    return next(each_compiled(replace(checked, project=at.project), at, client))
 
 
 def each_compiled(checked: front.Checked, at: Place, client: Client) -> Iterator[Compiled]:
