@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.examples.test_churn import LEVADA, ROOT
 
-_BLOCK = re.compile(r"^```(\w+ title=(\S+)( append)?|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"(?ms)^```(\w+ title=(\S+)( append)?|console)\n(.*?)^```$")
 _PROGRAMS = {"python": sys.executable, "levada": str(LEVADA)}
 
 
