@@ -16,6 +16,8 @@ of steps. It is imported when one of the names is asked for, so that no step pay
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from levada_records.interface import (
@@ -70,3 +72,13 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Callable(type(sys)):  # type: ignore[misc]
+    """Makes this module callable as `runs` is, for who writes ``from levada import runs``."""
+
+    def __call__(self, *arguments: object, **options: object) -> object:
+        return self.runs(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -309,3 +309,12 @@ def test_a_notebook(in_folder: Recorded, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "<b>best</b>: pipeline:Model, json, 65 bytes" in shown[2]["text/html"]
     assert shown[3]["text/plain"] == "2"
     assert shown[4]["text/plain"] == "[7, 7, -1]"
+
+
+def test_the_module_is_called_as_what_it_holds(
+    in_folder: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEVADA_STORE", in_folder.store.url)
+    from levada import runs as module
+
+    assert [run.run_id for run in module()] == [run.run_id for run in module.runs()]

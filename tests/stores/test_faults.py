@@ -136,7 +136,7 @@ def test_a_slow_answer_is_waited_for(store: Store, proxy: FaultProxy) -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (ACCESS_DENIED, "give the identity that was used the rights on"),
+        (ACCESS_DENIED, "give the identity that was used the right to"),
         (EXPIRED_TOKEN, "the credentials have expired"),
         (NO_SUCH_BUCKET, "or correct the store's URL"),
         (Answer(400, "AuthorizationHeaderMalformed", "the region 'a' is wrong; expecting 'eu-1'"),

@@ -412,7 +412,7 @@ def test_a_service_that_asks_for_fewer_requests(project: Project, proxy: FaultPr
     assert said["outputs"] == pytest.approx(_sums(400_000))
 
 
-NO_RIGHTS = "give the identity that was used the rights on"
+NO_RIGHTS = "give the identity that was used the right to"
 
 
 @pytest.mark.parametrize(
