@@ -128,7 +128,8 @@ class Option(Generic[T]):
 class OptionTable:
     """The options of one target with the values that a project gives them.
 
-    A value of a wrong type counts as not given. ``compiler`` is the version of Levada.
+    A value of a wrong type counts as not given. ``compiler`` is the version of Levada, and
+    ``environment`` the name of the one that was chosen, else an empty text.
     """
 
     #: What :meth:`definitions` has found for this very class.
@@ -137,6 +138,7 @@ class OptionTable:
     def __init__(self, given: Mapping[str, object] | None = None) -> None:
         self.values: dict[str, Any] = {}
         self.compiler = str((given or {}).get("compiler", ""))
+        self.environment = str((given or {}).get("environment", ""))
         self._wrong: list[tuple[str, str]] = []
         for name, option in self.definitions().items():
             if given is not None and name in given:

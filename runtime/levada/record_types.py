@@ -87,6 +87,7 @@ if TYPE_CHECKING:
         executor: str  #: of ``levada run --executor``
         trigger: str
         user: str
+        environment: str  #: that it is deployed to (``--env``)
         logical_date: str
         data_interval_start: str
         data_interval_end: str

@@ -153,6 +153,8 @@ def register(
     found = records.read_run(store, folder)
     if found is not None:
         return found
+    if os.environ.get("LEVADA_ENVIRONMENT"):
+        engine = {**engine, "environment": os.environ["LEVADA_ENVIRONMENT"]}
     trees = {name: values.encode(value) for name, value in (parameters or {}).items()}
     shown: dict[str, object] = {name: values.display(tree) for name, tree in trees.items()}
     document: RunDocument = {

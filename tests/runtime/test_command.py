@@ -367,10 +367,11 @@ class TestModes:
 
     def test_the_first_that_is_heard_of_a_run_is_its_document(self, engine):
         given = {"name": "airflow", "dag_id": "p", "trigger": "scheduled"}
-        engine.mode("items", loops=[{"for": "d in []"}], LEVADA_ENGINE=json.dumps(given))
+        variables = {"LEVADA_ENGINE": json.dumps(given), "LEVADA_ENVIRONMENT": "prod"}
+        engine.mode("items", loops=[{"for": "d in []"}], **variables)
         engine.step("pair", LEVADA_PARAMS='{"later": 1}')
         run = json.loads(next(engine.store.glob("runs/p/*/run.json")).read_text())
-        assert (run["trigger"], run["engine"]) == ("scheduled", given)
+        assert (run["trigger"], run["engine"]) == ("scheduled", given | {"environment": "prod"})
         assert run["parameters"]["display"] == {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,16 @@ def test_a_docstring_changes_only_its_own_text(target: str, edit: str, tmp_path:
         lines = difflib.ndiff(files[path].splitlines(), text.splitlines())
         differ = [line for line in lines if line.startswith(("+ ", "- "))]
         assert all(after[:20] in line or before in line for line in differ), differ
+
+
+@pytest.mark.parametrize("target", [name for name in OWN if name != "ir"])
+def test_it_names_the_environment_that_it_is_for(target: str, tmp_path: Path) -> None:
+    (tmp_path / "flow.py").write_text(MODULE)
+    program = compile_file(str(tmp_path / "flow.py"), "flow").program
+    assert program is not None
+    without, named = (
+        "".join(targets.load(target).emit(program, OPTIONS | options).values())
+        for options in ({}, {"environment": "prod"})
+    )
+    assert "LEVADA_ENVIRONMENT" not in without
+    assert re.search(r"LEVADA_ENVIRONMENT\W+(value\W+)?prod\W", named)

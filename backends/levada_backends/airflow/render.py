@@ -224,6 +224,11 @@ class _File:
         self._called.add("os")
         return [f'    "LEVADA_STORE": os.environ.get("LEVADA_STORE") or {string(store)},']
 
+    def _deployed_to(self) -> list[str]:
+        """The environment that it is deployed to, for the record of a run."""
+        name = self._options.get("environment")
+        return [f'    "LEVADA_ENVIRONMENT": {string(str(name))},'] if name else []
+
     def _secrets(self) -> list[str]:
         """The variables of all secrets: a process of the worker has the values of each."""
         calls = (node for node in walk(self._program.body) if isinstance(node, Call))
@@ -244,6 +249,7 @@ class _File:
             f'    "LEVADA_PIPELINE_FILE": {string(self._program.file)},',
             *self._secrets(),
             *self._bucket(),
+            *self._deployed_to(),
             '    "LEVADA_ENGINE": (',
             "        \"{{ {'name': 'airflow', 'dag_id': dag.dag_id, 'task_id': ti.task_id,\"",
             "        \" 'map_index': ti.map_index, 'try_number': ti.try_number,\"",

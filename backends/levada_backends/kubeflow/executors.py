@@ -237,6 +237,8 @@ class Executors:
     def _store_environment(self) -> list[dict[str, str]]:
         options = self._options
         variables = {"LEVADA_STORE": options.store_url, **options.store_environment}
+        if options.environment:
+            variables["LEVADA_ENVIRONMENT"] = options.environment
         return [{"name": name, "value": value} for name, value in variables.items()]
 
     def _paths(self, task: Task, call: Call) -> dict[str, str]:

@@ -183,6 +183,9 @@ def driver_pod(pipeline: str, image: str, plan: str, options: Options) -> dict[s
     # A run that has begun has its plan in the store: it goes on when this is gone.
     volumes.volumes.append({"configMap": {"name": plan, "optional": True}, "name": "plan"})
     volumes.mounts.append({"mountPath": PLAN_FOLDER, "name": "plan", "readOnly": True})
+    variables = {"HOME": container.TEMPORARY, "LEVADA_PIPELINE": pipeline}
+    if options.environment:
+        variables["LEVADA_ENVIRONMENT"] = options.environment
     downward = {
         "LEVADA_JOB": "metadata.labels['batch.kubernetes.io/job-name']",
         "LEVADA_NAMESPACE": "metadata.namespace",
@@ -196,7 +199,7 @@ def driver_pod(pipeline: str, image: str, plan: str, options: Options) -> dict[s
                 for name, path in downward.items()
             ),
             *_store_variables(options),
-            *container.variables({"HOME": container.TEMPORARY, "LEVADA_PIPELINE": pipeline}),
+            *container.variables(variables),
         ],
         "resources": container.resources(_DRIVER_RESOURCES),
     }

@@ -181,7 +181,8 @@ def emit(checked: front.Checked, folders: Mapping[str, str]) -> tuple[tuple[str,
             way = {} if folder == "-" else {"project": _way_to_project(checked, folder)}
             prefix = "" if folder == base else f"{os.path.relpath(folder, base)}/"
             pinned = front.with_images(program, pins, target)
-            emitted = target.emit(pinned, way | front.target_options(checked.options, target))
+            given = front.target_options(checked.options, target, checked.environment)
+            emitted = target.emit(pinned, way | given)
             for name, text in sorted(emitted.items()):
                 path = prefix.replace(os.sep, "/") + name
                 before = found.setdefault(path, (target, program, text))

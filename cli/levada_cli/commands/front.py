@@ -33,7 +33,8 @@ class Checked:
     ``programs`` are those without errors, each with the images that the project's lock has for it,
     None without a lock. ``sources`` and the spans of ``diagnostics`` have the files as the reader
     would name them; ``files`` maps absolute paths to digests, and ``consulted`` are the paths that
-    decided what imports mean. ``declared`` are the names of all pipelines in the file.
+    decided what imports mean. ``declared`` are the names of all pipelines in the file, and
+    ``environment`` is the one that the options are of.
     """
 
     programs: tuple[tuple[Program, Pins | None], ...]
@@ -45,6 +46,7 @@ class Checked:
     targets: tuple[Target, ...]
     options: Mapping[str, Mapping[str, object]]
     declared: tuple[str, ...] = ()
+    environment: str | None = None
 
     @property
     def program(self) -> Program | None:
@@ -107,7 +109,8 @@ def check(
         if result.program is not None:
             for target in asked:
                 program = with_images(result.program, pinned, target)
-                found = target_checks.check(target, program, target_options(options, target))
+                given = target_options(options, target, environment)
+                found = target_checks.check(target, program, given)
                 problems += (located(one, target, project, environment) for one in found)
     problems = project_settings.judged(problems, project, strict=choice.strict)
     sources = {file: text for result in results for file, text in result.sources.items()}
@@ -125,6 +128,7 @@ def check(
         asked,
         options,
         results[0].pipelines,
+        environment,
     )
 
 
@@ -172,12 +176,16 @@ def shown(
 
 
 def target_options(
-    options: Mapping[str, Mapping[str, object]], target: Target
+    options: Mapping[str, Mapping[str, object]], target: Target, environment: str | None
 ) -> dict[str, object]:
-    """What ``check`` and ``emit`` of a target are given: its options, and Levada's version."""
+    """What ``check`` and ``emit`` of a target are given.
+
+    Its options, Levada's version, and the name of the environment where one was chosen.
+    """
     from levada import __version__
 
-    return {**own_options(options, target), "compiler": __version__}
+    chosen = {} if environment is None else {"environment": environment}
+    return {**own_options(options, target), "compiler": __version__, **chosen}
 
 
 def own_options(options: Mapping[str, Mapping[str, object]], target: Target) -> dict[str, object]:

@@ -125,6 +125,8 @@ def _document(
         engine["retry_of"] = earlier
     if scheduled:
         engine["logical_date"] = scheduled
+    if os.environ.get("LEVADA_ENVIRONMENT"):
+        engine["environment"] = os.environ["LEVADA_ENVIRONMENT"]
     shown: dict[str, object] = {name: values.display(tree, store) for name, tree in trees.items()}
     return {
         "schema": records.RUN_SCHEMA,
