@@ -22,6 +22,7 @@ REQUIREMENTS = {
     "kfp-images": ["kfp==2.17.0", "docker==7.1.0"],
     "metaflow": ["metaflow==2.19.39"],
     "mlflow": ["mlflow==3.17.2"],
+    "clearml": ["clearml==2.1.12"],
     # ZenML lists the installed packages at every run: through uv, or much slower through pip.
     "zenml": ["zenml[local]==0.98.0", UV],
 }
