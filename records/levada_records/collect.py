@@ -24,6 +24,10 @@ Why no run loses a blob, while runs are written on other machines:
   end of its run.
 - References are found in the bytes, wherever they stand (`levada_records.digests`). A document that
   stays and that cannot be read may refer to anything: then no blob is removed.
+- An entry of the cache that stays keeps all that it refers to: the next hit gives its series,
+  previews and observed files to a new record.
+- A run is listed once more just before it is removed. One that was written to since the decision
+  (tagged, retried) stays, with its blobs, and the next call decides.
 
 Two calls at once remove the same things: that is harmless.
 """
@@ -39,7 +43,7 @@ from levada.store import blob_name
 
 from levada_records import retention
 from levada_records.index import log_entries, segments
-from levada_records.reachable import Reachable, other_documents
+from levada_records.reachable import Reachable, foreign_names, other_documents
 from levada_records.retention import Policy, in_parallel
 
 if TYPE_CHECKING:
@@ -80,6 +84,7 @@ class Report:
         self.young_blobs = self.young_bytes = 0
         self.log_entries = 0
         self.temporary = 0
+        self.foreign: list[str] = []  #: what is in the store's folder and not Levada's: left alone
         self.unreadable: list[str] = []  #: documents because of which no blob is removed
 
     def as_json(self) -> dict[str, Any]:
@@ -100,6 +105,7 @@ class Report:
             "too_young": {"count": self.young_blobs, "bytes": self.young_bytes},
             "log_entries": {"count": self.log_entries},
             "temporary_files": {"count": self.temporary},
+            "foreign": self.foreign,
             "unreadable": self.unreadable,
         }
 
@@ -142,6 +148,7 @@ class _Collection:
         """Do it all."""
         report, reach = self._report, Reachable(self._store, self._progress)
         others = other_documents(self._store)
+        report.foreign = foreign_names(self._store)
         runs = retention.find_runs(self._store)
         report.runs = retention.decide(runs, self._policy, self._now, self._named(runs, others))
         report.kept = Counter(run.reason for run in runs if run.reason)
@@ -150,10 +157,17 @@ class _Collection:
         oldest = self._now - int(self._policy.keep * _SECOND)
         entries = reach.add_cache(lambda key, written: key in reach.keys or written > oldest)
         reach.look_into_trees()
+        useless = [entry for entry in entries if not _has_values(entry, reach.live)]
+        reach.add_entries(set(entries).difference(useless))
+        reach.look_into_trees()
         garbage = self._garbage(reach)
-        useless = [e for e in entries if e.artifacts is None or not e.artifacts <= reach.live]
         self._remove_entries(useless)
-        self._remove_runs(report.runs)
+        if changed := self._remove_runs(report.runs):
+            report.runs = [run for run in report.runs if run.folder not in changed]
+            report.kept["it was written to just now"] += len(changed)
+            reach.add_runs(changed)
+            reach.look_into_trees()
+            garbage = self._garbage(reach)
         self._trim_log()
         report.unreadable = sorted(reach.unreadable)
         if report.unreadable:
@@ -162,11 +176,11 @@ class _Collection:
         self._sweep()
         return report
 
-    def _named(self, runs: Iterable[Run], others: Iterable[str]) -> dict[str, str]:
+    def _named(self, runs: Iterable[Run], others: Iterable[tuple[str, int]]) -> dict[str, str]:
         """Return the ids of runs that other documents have, with the folder of one that has it."""
         ids = {run.run_id for run in runs}
         found: dict[str, str] = {}
-        for path in others:
+        for path, _ in others:
             for text in _texts(records.read_document(self._store, path)):
                 if text in ids:
                     found.setdefault(text, path.partition("/")[0])
@@ -279,17 +293,25 @@ class _Collection:
             for folder in sorted({each.path.rpartition("/")[0] for each in entries}):
                 self._store.prune(folder)
 
-    def _remove_runs(self, runs: list[Run]) -> None:
-        """Remove runs. What says when a run ended goes last: a later call goes on by it."""
-        if self._report.dry_run:
-            return
-        for run in runs:
-            paths = [path for path, _ in self._store.walk(run.folder)]
+    def _remove_runs(self, runs: list[Run]) -> set[str]:
+        """Remove runs; return the folders of those that stay, for they are others by now.
+
+        What says when a run ended goes last: a later call goes on by it.
+        """
+        changed: set[str] = set()
+        for run in runs if not self._report.dry_run else ():
+            now = list(self._store.walk_times(run.folder))
+            newest = max((written for _, _, written in now), default=run.newest)
+            if len(now) > run.files or newest > run.newest:
+                changed.add(run.folder)
+                continue
+            paths = [path for path, _, _ in now]
             last = {f"{run.folder}/run.json", *(f"{run.folder}/{name}" for name in run.outcomes)}
             self._delete([path for path in paths if path not in last])
             index_log.write_removed(self._store, run.pipeline, run.run_id)
             self._delete([path for path in paths if path in last])
             self._store.prune(run.folder)
+        return changed
 
     def _trim_log(self) -> None:
         """Remove entries of the index that a segment has, and segments that a larger one has."""
@@ -319,6 +341,11 @@ class _Collection:
         before, self._removed = self._removed, self._removed + count
         if self._removed // 1000 != before // 1000:
             self._progress("removed", self._removed)
+
+
+def _has_values(entry: Entry, live: set[bytes]) -> bool:
+    """Whether an entry that no run needs has values, and all of them stay for another reason."""
+    return bool(entry.artifacts and entry.artifacts <= live)
 
 
 def _texts(content: object) -> Iterable[str]:

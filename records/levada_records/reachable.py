@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Folders of a store whose documents keep no blob: the others do, also those of newer versions.
-_WITHOUT = frozenset(("blobs", "cache", "gc", "index", "runs", "tmp"))
+#: Folders of a store whose documents keep what they refer to, whatever these documents are. A new
+#: folder has to be named here before anything is written to it: what is not known is not Levada's.
+_KEEPING = ("data", "deployments", "environments", "models")
+#: The other folders of a store.
+_OTHERS = frozenset(("blobs", "cache", "gc", "index", "runs", "tmp"))
 #: Files of runs in which nothing is referred to.
 _LOGS = frozenset(("log", "metrics", records.STARTED))
 _KEY = re.compile(rb'"key": ?"([0-9a-f]{64})"')
 #: Bytes of two chunks of a blob that overlap: longer than any reference.
 _OVERLAP = 1024
-_BATCH = 2_000
+#: Documents, and their bytes, that are in memory at once; one that is larger is alone.
+_BATCH, _BATCH_BYTES = 2_000, 64 << 20
 
 
 class Entry(NamedTuple):
@@ -52,18 +56,17 @@ class Reachable:
         self._texts: list[bytes] = []
         self._read = 0
 
-    def add_documents(self, paths: Iterable[str]) -> None:
-        """Add what documents refer to. Raises StoreError."""
-        for _, data in self._read_each(paths):
+    def add_documents(self, documents: Iterable[tuple[str, int]]) -> None:
+        """Add what documents, each with its size, refer to. Raises StoreError."""
+        for _, data in self._read_each(documents):
             self.keys.update(bytes.fromhex(key.decode()) for key in _KEY.findall(data))
             self._add(digests.find(data))
 
     def add_runs(self, folders: set[str]) -> None:
         """Add what the documents of these runs refer to. Raises StoreError."""
-        walked = (path for path, _ in self._store.walk("runs"))
         self.add_documents(
-            path
-            for path in walked
+            (path, size)
+            for path, size in self._store.walk("runs")
             if path.rpartition("/")[2].partition(".")[0] not in _LOGS
             and "/".join(path.split("/", 3)[:3]) in folders
         )
@@ -75,18 +78,22 @@ class Reachable:
         """
         others: list[Entry] = []
         weak: dict[str, int] = {}
-        kept: list[str] = []
+        kept: list[tuple[str, int]] = []
         for path, size, written in self._store.walk_times("cache"):
             key = path.split("/")[1]
             if len(key) == 64 and is_kept(_digest(key), written):
-                kept.append(path)
+                kept.append((path, size))
             else:
                 weak[path] = size
         self.add_documents(kept)
-        for path, data in self._read_each(weak, damaged=b""):
+        for path, data in self._read_each(weak.items(), damaged=b""):
             found = frozenset(digests.find(data).artifacts) if data else None
             others.append(Entry(path, weak[path], found))
         return sorted(others, key=lambda entry: entry.path)
+
+    def add_entries(self, entries: Iterable[Entry]) -> None:
+        """Add what entries of the cache refer to that stay after all. Raises StoreError."""
+        self.add_documents((entry.path, entry.size) for entry in entries)
 
     def look_into_trees(self) -> None:
         """Follow the blobs that refer to others. Raises StoreError."""
@@ -103,7 +110,7 @@ class Reachable:
 
     def _look_into(self, pending: set[bytes]) -> None:
         self._looked_into |= pending
-        for batch in _batches(sorted(pending)):
+        for batch in _batches((digest, 0) for digest in sorted(pending)):
             for found in in_parallel(self._blob, batch):
                 for each in found:
                     self._add(each)
@@ -128,10 +135,10 @@ class Reachable:
         return found
 
     def _read_each(
-        self, paths: Iterable[str], *, damaged: bytes | None = None
+        self, documents: Iterable[tuple[str, int]], *, damaged: bytes | None = None
     ) -> Iterator[tuple[str, bytes]]:
         """Read several documents at once; one that is no JSON is noted, or given as ``damaged``."""
-        for batch in _batches(paths):
+        for batch in _batches(documents):
             for path, data in zip(batch, in_parallel(self._document, batch), strict=True):
                 if data is None:
                     continue  # removed since it was listed
@@ -159,22 +166,29 @@ def _digest(text: str) -> bytes:
         return b""
 
 
-def other_documents(store: Store) -> list[str]:
-    """List the documents outside of runs that keep what they refer to, those of models for one."""
-    return sorted(
-        path
-        for top in store.list("")
-        if top not in _WITHOUT and not top.startswith(".") and top != "store.json"
-        for path, _ in store.walk(top)
-    )
+def other_documents(store: Store) -> list[tuple[str, int]]:
+    """List the documents outside of runs that keep what they refer to, those of models for one.
+
+    Each is given with its size in bytes.
+    """
+    return sorted(found for top in _KEEPING for found in store.walk(top))
 
 
-def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+def foreign_names(store: Store) -> list[str]:
+    """List what is at the top of a store and is not Levada's. Nothing of it is read."""
+    own = _OTHERS.union(_KEEPING, ("store.json",))
+    return sorted(name for name in store.list("") if name not in own and not name.startswith("."))
+
+
+def _batches(items: Iterable[tuple[T, int]]) -> Iterator[list[T]]:
+    """Yield items, each given with its size, in lists that are bounded by number and by size."""
     batch: list[T] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == _BATCH:
+    held = 0
+    for item, size in items:
+        if batch and (len(batch) == _BATCH or held + size > _BATCH_BYTES):
             yield batch
-            batch = []
+            batch, held = [], 0
+        batch.append(item)
+        held += size
     if batch:
         yield batch

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from levada import records
+from levada import index_log, records
 from levada.store import unquote_name
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ U = TypeVar("U")
 KEEP = "keep"
 #: Requests that are made at once where a store is in a bucket.
 AT_ONCE = 16
+#: What may be the id of a run, in a document that this version does not know.
+_QUOTED = re.compile(rb'"([^"\\]{1,1000})"')
 _LOGS = ("log", "metrics", records.STARTED)
 _SECOND = 1_000_000_000
 
@@ -57,7 +60,7 @@ class Run:
         self.ended: int | None = None
         self.tags: set[str] = set()
         self.refers_to: set[str] = set()  #: ids of runs
-        self.trouble = ""  #: which of its documents cannot be read, that says whether it stays
+        self.trouble = ""  #: why a document is not understood that may say that the run stays
         self.reason = ""  #: why it stays; empty if it goes
 
     @property
@@ -126,9 +129,15 @@ def find_runs(store: Store) -> list[Run]:
 
 
 def _read(store: Store, run: Run) -> None:
-    document = _document(store, run, "run.json", is_needed=False)
+    document = _document(store, run, "run.json")
     if document is not None:
         run.started = nanoseconds(document.get("created"))
+    if document is None or _is_of_other_version(document, records.RUN_SCHEMA):
+        # It may say in its own way what the run was started from.
+        run.refers_to |= _quoted(store, f"{run.folder}/run.json")
+        if document is not None:
+            run.trouble = _of_other_version("run.json", document)
+    else:
         engine = document.get("engine")
         for holder in (document, engine if isinstance(engine, dict) else {}):
             for name in ("retry_of", "rerun_of"):
@@ -136,24 +145,42 @@ def _read(store: Store, run: Run) -> None:
                     run.refers_to.add(holder[name])
     if run.outcomes:
         # One that cannot be read ended nevertheless, when it was written last.
-        ends = [_document(store, run, name, is_needed=False) for name in run.outcomes]
+        ends = [_document(store, run, name) for name in run.outcomes]
         times = [nanoseconds(end.get("finished")) for end in ends if end is not None]
         run.ended = max((each for each in times if each is not None), default=run.newest)
     for name in sorted(run.annotations):
-        annotation = _document(store, run, name, is_needed=True)
-        tags = annotation.get("tags") if annotation is not None else None
-        for tag, value in (tags if isinstance(tags, dict) else {}).items():
-            if value is None:
-                run.tags.discard(tag)
-            else:
-                run.tags.add(tag)
+        annotation = _document(store, run, name) or {}
+        tags = annotation.get("tags")
+        if _is_of_other_version(annotation, index_log.ANNOTATION_SCHEMA):
+            run.trouble = run.trouble or _of_other_version(name, annotation)
+        elif not isinstance(tags, dict):
+            run.trouble = run.trouble or f"{name} cannot be read"
+        else:
+            run.tags.update(tags)
+            run.tags.difference_update(tag for tag, value in tags.items() if value is None)
 
 
-def _document(store: Store, run: Run, name: str, *, is_needed: bool) -> dict[str, Any] | None:
-    found = records.read_document(store, f"{run.folder}/{name}")
-    if found is None and is_needed:
-        run.trouble = run.trouble or name
-    return found
+def _document(store: Store, run: Run, name: str) -> dict[str, Any] | None:
+    return records.read_document(store, f"{run.folder}/{name}")
+
+
+def _is_of_other_version(document: dict[str, Any], schema: str) -> bool:
+    found = document.get("schema")
+    return isinstance(found, str) and found != schema
+
+
+def _of_other_version(name: str, document: dict[str, Any]) -> str:
+    return f"{name} is of another version of Levada ({document['schema'][:60]})"
+
+
+def _quoted(store: Store, path: str) -> set[str]:
+    """Return the texts of a document, whatever it is, and what is after a slash in each."""
+    try:
+        found = _QUOTED.findall(store.read(path))
+    except FileNotFoundError:
+        return set()
+    texts = {text.decode("utf-8", "replace") for text in found}
+    return texts | {text.rpartition("/")[2] for text in texts}
 
 
 def nanoseconds(text: object) -> int | None:
@@ -216,7 +243,7 @@ def _reason(
     if now - over < policy.keep * _SECOND:
         return "it is young enough"
     if run.trouble:
-        return f"{run.trouble} cannot be read, which may say that it stays"
+        return f"{run.trouble}, and may say that it stays"
     if KEEP in run.tags:
         return f"it has the tag `{KEEP}`"
     if policy.keep_tagged and run.tags:

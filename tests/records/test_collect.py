@@ -14,11 +14,11 @@ from typing import Any
 
 import jsonschema
 import pytest
-from levada import document_schemas, materializers, records, values
+from levada import document_schemas, index_log, materializers, records, values
 from levada.artifact import Artifact
 from levada.store import MissingBlob, Store, blob_name, open_store
 from levada_records import collect as collecting
-from levada_records import digests
+from levada_records import digests, reachable
 from levada_records.collect import Policy, Report, collect
 
 DAY = 86_400
@@ -207,16 +207,69 @@ def test_a_run_that_another_one_was_started_from_stays(world):
     assert report.kept["run second was started from it"] == 1
 
 
-def test_a_run_that_a_model_or_a_document_of_a_later_version_names_stays(world):
+def test_what_a_model_names_stays_whatever_version_wrote_that(world):
     kept = world.save("m" * 5000)
     world.run("trained")
     world.run("other")
     world.write("models/churn/versions/1.json", {"run": {"run_id": "trained"}})
-    world.write("things/x.json", {"artifact": kept.as_json()})
+    world.write("models/churn/later/x.json", {"artifact": kept.as_json()})
     report = world.collect_twice(200)
     assert world.runs() == ["trained"]
     assert report.kept == {"models name it": 1}
     assert world.has(kept)
+
+
+@pytest.mark.parametrize("name", ["run.json", "annotations/1.json"])
+def test_a_run_with_a_document_of_a_later_version_stays(name, world):
+    """It may have been told to stay, in a way that this version does not know."""
+    world.run("first")
+    folder = records.run_path("p", "later")
+    document = {"schema": "levada.later/9", "made_of": {"run": "p/first"}, "tags": {}}
+    if name != "run.json":
+        origin = {"retry_of": "first"}
+        world.write(
+            f"{folder}/run.json",
+            {"schema": records.RUN_SCHEMA, "created": world.at(0), "engine": origin},
+        )
+    world.write(f"{folder}/{name}", document)
+    world.write(f"{folder}/outcome.json", {"finished": world.at(0)})
+    world.run("other")
+    report = world.collect(200)
+    assert world.runs() == ["first", "later"]
+    later = f"{name} is of another version of Levada (levada.later/9), and may say that it stays"
+    assert report.kept == {later: 1, "run later was started from it": 1}
+
+
+def test_a_run_that_a_damaged_document_names_stays(world):
+    world.run("first")
+    folder = records.run_path("p", "second")
+    world.store.write_once(f"{folder}/run.json", b'{"engine": {"retry_of": "first", "na')
+    world.write(f"{folder}/outcome.json", {"finished": world.at(150)})
+    world.collect(200)
+    assert world.runs() == ["first", "second"]
+
+
+@pytest.mark.parametrize("name", ["annotations/1.json", "again/1/log"])
+def test_a_run_that_is_written_to_after_the_decision_stays(any_world, monkeypatch, name):
+    """Somebody tags it, or tries it again, while others are removed."""
+    world, values = any_world, [any_world.save(letter * 5000) for letter in "ab"]
+    for run_id, value in zip(("1", "2"), values, strict=True):
+        world.run(run_id, value)
+    removed = index_log.write_removed
+
+    def write_removed(store, pipeline, run_id):
+        assert run_id == "1"
+        world.write(f"{records.run_path('p', '2')}/{name}", {"tags": {"keep": "yes"}})
+        removed(store, pipeline, run_id)
+
+    monkeypatch.setattr(index_log, "write_removed", write_removed)
+    world.days = 200
+    report = collect(world.store, Policy(keep=90 * DAY))
+    assert world.runs() == ["2"]
+    assert [run.run_id for run in report.runs] == ["1"]
+    assert report.kept == {"it was written to just now": 1}
+    assert (report.blobs, report.next_blobs) == (0, 1)
+    assert len(world.store.list("index/log")) == 1
 
 
 def test_a_run_that_has_no_end_stays_as_long_as_it_may_run(world):
@@ -325,6 +378,35 @@ def test_cache_entries_go_with_the_runs_that_needed_them(any_world):
     assert gone not in left
     assert [world.has(each) for each in (mine, used, shown)] == [False, True, True]
     assert report.unreadable == []
+
+
+def test_an_entry_that_stays_keeps_all_that_it_refers_to(any_world):
+    """A run that stays has the same value; only the entry has the series and the preview."""
+    world, store = any_world, any_world.store
+    value = world.save("v" * 5000)
+    bare = {name: store.put_blob(name.encode()) for name in ("series", "preview")}
+    preview = {"digest": bare["preview"], "size": 7, "kind": "text"}
+    metric = {"name": "loss", "series": bare["series"]}
+    world.run("new", value, ended=95)
+    world.write(
+        f"cache/{'1' * 64}/1-0.json",
+        {"artifacts": {"a": value.as_json() | {"preview": preview}}, "metrics": [metric]},
+    )
+    world.collect_twice(200, keep=150)
+    assert store.list(f"cache/{'1' * 64}") == ["1-0.json"]
+    assert [store.read_blob(digest).decode() for digest in bare.values()] == list(bare)
+
+
+def test_entries_without_values_go_by_their_age(world):
+    """A step that returns nothing, with `cache=True`."""
+    series = world.store.put_blob(b"series")
+    world.write(f"cache/{'1' * 64}/1-0.json", {"returns": None, "metrics": [{"series": series}]})
+    world.write(f"cache/{'2' * 64}/1-0.json", {"returns": None})
+    world.run("new", ended=95, cache={"key": "2" * 64, "hit": True})
+    assert world.collect_twice(80).entries == 0
+    world.collect_twice(100)
+    assert world.store.list("cache") == ["2" * 64]
+    assert list(world.store.walk("blobs")) == []
 
 
 def test_entries_that_are_young_keep_their_values(world):
@@ -500,7 +582,7 @@ def test_a_run_whose_tags_cannot_be_read_stays(world):
     world.store.write_once(f"{folder}/annotations/1.json", b"{")
     report = world.collect(200)
     assert world.runs() == ["r"]
-    assert list(report.kept) == ["annotations/1.json cannot be read, which may say that it stays"]
+    assert list(report.kept) == ["annotations/1.json cannot be read, and may say that it stays"]
 
 
 @pytest.mark.parametrize(
@@ -531,6 +613,46 @@ def test_a_list_cannot_remove_what_is_referred_to_or_is_no_blob(world):
     world.write("gc/0.json", {"schema": "levada.gc/1", "time": world.at(0), "blobs": listed})
     assert world.collect(100).blobs == 0
     assert world.has(value)
+
+
+def test_what_is_not_of_levada_is_named_and_not_read(any_world, monkeypatch):
+    world, store = any_world, any_world.store
+    garbage = world.save("g" * 5000)
+    store.write_once("exports/broken.json", b'{"digest": "sha256:')
+    store.write_once("exports/table.csv", garbage.digest.encode())
+    read = store.read
+
+    def reading(path):
+        assert not path.startswith("exports")
+        return read(path)
+
+    monkeypatch.setattr(store, "read", reading)
+    report = world.collect_twice(100)
+    assert (report.foreign, report.unreadable) == (["exports"], [])
+    assert not world.has(garbage)
+    assert len([path for path, _ in store.walk("exports")]) == 2
+
+
+def test_documents_in_memory_are_bounded_by_their_size(world, monkeypatch):
+    monkeypatch.setattr(reachable, "_BATCH_BYTES", 3000)
+    sizes = [500] * 20 + [9000, 2000, 2000]
+    for number, size in enumerate(sizes):
+        document = {"note": "x" * size}
+        world.write(f"models/{number:02}.json", document)
+    batches: list[int] = []
+
+    def in_parallel(function, items):
+        found = [function(item) for item in items]
+        batches.append(sum(map(len, found)))
+        return found
+
+    monkeypatch.setattr(reachable, "in_parallel", in_parallel)
+    reachable.Reachable(world.store, lambda *_: None).add_documents(
+        reachable.other_documents(world.store)
+    )
+    assert sum(batches) > sum(sizes)
+    assert [each for each in batches if each > 3000] == [pytest.approx(9000, abs=100)]
+    assert len(batches) < 10
 
 
 def test_links_and_strange_files_are_left_alone(world, tmp_path):
@@ -579,6 +701,7 @@ def test_the_command(tmp_path):
     store.write_once(
         f"{folder}/outcome.json", records.document({"finished": "2020-01-01T00:00:01Z"})
     )
+    store.write_once("exports/x.csv", b"1")
     (tmp_path / "pyproject.toml").touch()
 
     def levada(*words: str) -> subprocess.CompletedProcess[str]:
@@ -589,6 +712,7 @@ def test_the_command(tmp_path):
     assert would.returncode == 0, would.stderr
     assert "would be removed: they ended more than 90 d ago" in would.stdout
     assert "p/odd<U+001B>[2J" in would.stdout
+    assert "not Levada's, and left alone: exports\n" in would.stdout
     done = levada("--keep", "90d", "--json")
     found = json.loads(done.stdout)
     jsonschema.validate(found, json.loads(SCHEMA.read_text()))
@@ -609,7 +733,6 @@ def test_the_command(tmp_path):
 
 
 def test_entries_that_a_segment_has_go(any_world):
-    from levada import index_log
     from levada_records.index import log_entries, segments
 
     world, store = any_world, any_world.store

@@ -163,6 +163,11 @@ def _lines(report: Report, keep: float, colours: Palette) -> list[str]:
     if report.running:
         running = ", ".join(map(one_line, report.running))
         lines.append(f"           what was written since the oldest began stays: {running}")
+    if report.foreign:
+        foreign = ", ".join(map(one_line, report.foreign[:_MOST_NAMED]))
+        rest = len(report.foreign) - _MOST_NAMED
+        more = f" and {rest:,} more" if rest > 0 else ""
+        lines.append(f"           not Levada's, and left alone: {foreign}{more}")
     if report.unreadable:
         lines += _unreadable(report, colours)
     return lines or ["there is nothing in the store"]
