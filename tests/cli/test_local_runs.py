@@ -14,6 +14,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from levada import run_process
 
 from .conftest import Project
 
@@ -258,6 +259,37 @@ def test_a_run_of_another_machine(slow: Project) -> None:
     assert done.returncode == 1
     assert "the run is on elsewhere, and this is" in done.stderr
     assert process.poll() is None
+
+
+def test_cancel_ends_no_process_that_may_be_another_one(slow: Project) -> None:
+    process = started(slow, "one")
+    path = slow.folder / ".levada" / "runs" / "slow" / "one" / "run.json"
+    path.chmod(0o644)
+    document = json.loads(path.read_text())
+    ours = document["engine"]["process"]
+    boot, namespace, machine, start = ours["started"].split()
+    elsewhere = f"{boot} {int(namespace) + 1} {machine} {start}"
+    with subprocess.Popen(["sleep", "60"]) as other:
+        foreign = {
+            "pid": other.pid,
+            "host": os.uname().nodename,
+            "started": f"{run_process._place()} {run_process._start(other.pid)}",
+        }
+        for written, why in (
+            (
+                ours | {"started": None},
+                f"not known when the run's process {ours['pid']} was started",
+            ),
+            (ours | {"started": elsewhere}, "is in another container, or another machine"),
+            (foreign, f"process {other.pid} runs "),
+        ):
+            document["engine"]["process"] = written
+            path.write_text(json.dumps(document))
+            done = slow.levada("cancel", "one")
+            assert done.returncode == 1
+            assert why in done.stderr
+            assert (process.poll(), other.poll()) == (None, None)
+        other.kill()
 
 
 # ---------------------------------------------------------------- what is not there

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from levada import records
+from levada import records, run_process
 from levada.store import Store, open_store
 from levada_cli.commands.shown_run import Screen, run_text
 from levada_cli.commands.shown_step import step_text
@@ -297,10 +297,16 @@ def test_a_run_that_goes_on_and_one_that_never_ended(mine: Store) -> None:
     mine.delete(f"{folder}/check_2/1/record.json")
     run = read_run(mine, "main", GOOD)
     assert run.document is not None
-    ours = {"pid": os.getpid(), "host": os.uname().nodename, "started": None}
+    ours = run_process.current()
+    assert ours["started"] is not None
     for process, words, state, lost in (
         (ours, "running since ", "running", False),
-        (ours | {"started": "another:1"}, "never ended: its process is gone", "failed", True),
+        (
+            ours | {"started": f"{ours['started']}0"},
+            "never ended: its process is gone",
+            "failed",
+            True,
+        ),
         (ours | {"host": "elsewhere"}, "running since ", "running", False),
     ):
         document = run.document | {"engine": {"name": "local", "process": process}}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from levada import run_process, sources
+from levada import sources
 from levada.store import Store, StoreError, open_store
 
 
@@ -112,22 +109,3 @@ def test_what_is_no_blob_of_sources_is_refused(store: Store, text: bytes) -> Non
 def test_a_blob_that_is_gone_is_an_error_of_the_store(store: Store) -> None:
     with pytest.raises(StoreError):
         sources.read(store, f"sha256:{'0' * 64}")
-
-
-def test_a_process_is_alive_until_it_ends() -> None:
-    code = """
-import json, sys
-from levada import run_process
-print(json.dumps(run_process.current()), flush=True)
-sys.stdin.read()
-"""
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        described = json.loads(process.stdout.readline())
-        assert run_process.is_alive(described) is True
-        assert run_process.is_alive({**described, "started": "another boot:1"}) is False
-        assert run_process.is_alive({**described, "host": "elsewhere"}) is None
-        process.communicate("")
-    assert run_process.is_alive(described) is False

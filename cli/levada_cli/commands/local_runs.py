@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +133,8 @@ class LocalClient(Client):
     def cancel(self, run: Run) -> None:
         """Tell the run's process to end, and wait for that; of one that is gone, say so for good.
 
-        Raises ClientError for a process of another machine or of another user.
+        Raises ClientError for a process of another machine, container or user, and where it is not
+        certain that it is the run's.
         """
         found = self.read(run)
         process = process_of(found)
@@ -142,23 +142,20 @@ class LocalClient(Client):
             raise ClientError(
                 "it does not say which process runs it", "end the command that started it"
             )
-        is_alive = run_process.is_alive(process)
-        if is_alive is None:
-            raise ClientError(
-                f"the run is on {process['host']}, and this is {os.uname().nodename}",
-                f"cancel it there, or end its process {process['pid']}",
-            )
-        if not is_alive:
-            self._write_end(found, process)
-            return
         try:
-            os.kill(process["pid"], signal.SIGTERM)
+            is_alive = run_process.terminate(process)
         except ProcessLookupError:  # it has ended just now
             return
         except PermissionError as error:
             raise ClientError(
-                f"the run's process {process['pid']} is another user's", "cancel it as that user"
+                f"the run's process {process['pid']} cannot be ended: {error}",
+                "cancel it as the user that started it",
             ) from error
+        if is_alive is None:
+            raise _not_from_here(process)
+        if not is_alive:
+            self._write_end(found, process)
+            return
         until = time.monotonic() + _PATIENCE
         while time.monotonic() < until and run_process.is_alive(process):
             time.sleep(0.1)
@@ -221,6 +218,20 @@ class _Log:
             whole, self._rest = [*whole, self._rest], b""
         self.count += len(whole)
         return [line.decode("utf-8", "replace") for line in whole]
+
+
+def _not_from_here(process: ProcessPart) -> ClientError:
+    """Say why nobody can tell from here whether a process is that of a run."""
+    pid = process["pid"]
+    if not run_process.is_here(process):
+        here = os.uname().nodename
+        why = f"the run is on {process['host']}, and this is {here}"
+        return ClientError(why, f"cancel it there, or end its process {pid}")
+    if process["started"] is None:
+        why = f"it is not known when the run's process {pid} was started: it may be another one now"
+    else:
+        why = f"the run's process {pid} is in another container, or another machine of this name"
+    return ClientError(why, "cancel it there, or end the command that started it")
 
 
 def process_of(found: StoredRun) -> ProcessPart | None:
