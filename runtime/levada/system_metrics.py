@@ -2,7 +2,8 @@
 
 A thread of the attempt's process takes the first sample after a second and then one every few
 seconds; of a step that is over before, there are only the totals (`levada.resources`). Figures are
-of the step's process and those that it started, read from ``/proc``. The network's are of the
+of the step's process and those that it started, read from ``/proc``; of memory that they share,
+each of these has its part. The network's are of the
 network namespace: of the pod in a cluster, else of the machine. GPUs are asked for by NVML, where
 NVIDIA's driver is; their figures are of the whole device. Elsewhere than on Linux there is the CPU
 alone.
@@ -153,7 +154,7 @@ def _configured() -> float:
     try:
         seconds = float(text)
     except ValueError:
-        return 0.0 if text in ("off", "false", "no") else _DEFAULT
+        return 0.0 if text.lower() in ("off", "false", "no") else _DEFAULT
     return max(seconds, _LEAST) if 0 < seconds < 1e6 else 0.0
 
 
@@ -218,6 +219,8 @@ def _of_processes(root: int) -> dict[str, float]:
         if figures is None:
             continue
         seen += 1
+        if process != root and (share := _share(process)) is not None:
+            figures["memory_bytes"] = share
         for name, value in figures.items():
             found[name] = found.get(name, 0.0) + value
         pending += _children(process)
@@ -248,6 +251,20 @@ def _of_process(process: int) -> dict[str, float] | None:
         elif name == b"write_bytes":
             found["disk_write_bytes"] = float(value)
     return found
+
+
+def _share(process: int) -> float | None:
+    """Give a process's part of the memory that it shares, and all that it has alone.
+
+    However many forked processes have what is in the step's process, together they count it less
+    than once more. None where the kernel does not say.
+
+    https://docs.kernel.org/filesystems/proc.html: Pss of smaps_rollup, in kB.
+    """
+    for line in _read(f"/proc/{process}/smaps_rollup").splitlines():
+        if line.startswith(b"Pss:"):
+            return float(int(line.split()[1]) * 1024)
+    return None
 
 
 def _children(process: int) -> list[int]:

@@ -77,6 +77,34 @@ def test_the_processes_that_a_step_starts_count(store):
 
 
 @linux
+def test_memory_that_processes_share_counts_less_than_twice(store):
+    """Workers that are forked have the parent's data; each touches none of it."""
+    if system_metrics._share(os.getpid()) is None:
+        pytest.skip("this kernel does not say what is shared")
+    held = bytearray(os.urandom(1 << 20) * 100)
+    workers = []
+
+    def work():
+        for _ in range(4):
+            worker = fork_among_threads()
+            if worker == 0:
+                time.sleep(60)
+                os._exit(0)
+            workers.append(worker)
+        time.sleep(0.6)
+
+    alone = sampled(store, lambda: time.sleep(0.5))["system.memory_bytes"]["last"]
+    try:
+        found = sampled(store, work)["system.memory_bytes"]["last"]
+    finally:
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+            os.waitpid(worker, 0)
+    assert alone > len(held)
+    assert found < alone + 1.5 * len(held)  # and not four times as much
+
+
+@linux
 def test_what_is_written_to_a_disk_counts(store, tmp_path):
     def write():
         for _ in range(5):
@@ -98,7 +126,7 @@ def test_a_short_step_has_none_and_leaves_no_thread(store):
     assert list(store.walk("blobs")) == []
 
 
-@pytest.mark.parametrize("text", ["0", "off", "-3", "nan", "inf"])
+@pytest.mark.parametrize("text", ["0", "off", "OFF", "False", "-3", "nan", "inf"])
 def test_it_can_be_switched_off(text, store, monkeypatch):
     monkeypatch.setenv(system_metrics.SECONDS, text)
     sampler = SystemMetrics()
