@@ -3,7 +3,7 @@
 ==============================  =================================================================
 ``20261201-060000-1f3a9c``      the id of a run, or its beginning
 ``churn/20261201-060000``       the same of one pipeline
-``churn@latest``                the run of a pipeline that started last
+``churn@latest``                the run of a pipeline that started last, of those not removed
 ``churn@best:metrics.x.auc``    the succeeded run with the largest value; ``@best:min:…`` smallest
 ``manual__2026-12-01T06:00``    the id that an engine gave a run, or to its job
 ==============================  =================================================================

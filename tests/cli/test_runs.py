@@ -329,6 +329,24 @@ def test_a_table(project: Project, index: Index) -> None:
     assert lines[4].split() == ["damaged-run", "churn", "damaged"]
 
 
+def test_runs_that_gc_removed(project: Project) -> None:
+    run(project, "depth=1")
+    removed = project.levada("gc", "--keep", "0s", "--json")
+    assert json.loads(removed.stdout)["runs"]["count"] == 1, removed.stderr
+    run_id = json.loads(removed.stdout)["runs"]["removed"][0]["run_id"]
+    assert runs(project) == []
+    (found,) = runs(project, "--where", "tags.removed is not None")
+    assert (found["run_id"], found["metrics"]["train.auc"]) == (run_id, 0.1)
+    shown = project.levada("runs", "--where", "tags.removed is not None").stdout
+    assert "succeeded, removed" in shown
+    latest = project.levada("show", "churn@latest")
+    assert latest.returncode == 2, latest.stderr
+    assert "there is no run of `churn`" in latest.stderr
+    gone = project.levada("show", run_id)
+    assert gone.returncode != 0
+    assert f"has no run {run_id} of churn" in gone.stderr
+
+
 def screen(project: Project, columns: int, *arguments: str) -> list[str]:
     """The lines that a command shows on a terminal of this width."""
     ours, theirs = pty.openpty()

@@ -125,6 +125,17 @@ def test_a_filter_that_was_slow_gets_an_index(
     assert len(first) in (1, 2)
 
 
+def test_runs_that_gc_removed_are_found_by_their_tag_only(index: Index) -> None:
+    put(index, "a", tags={"owner": "mila"}, started="2026-11-01T06:00:00.000000Z")
+    put(index, "b", tags={"owner": "mila", "removed": "2026-12-01"})
+    assert ids(index) == ["a"]
+    assert ids(index, limit=1) == ["a"]
+    assert ids(index, where="tags.owner == 'mila'") == ["a"]
+    assert ids(index, where="tags.removed is not None") == ["b"]
+    assert ids(index, where="tags['removed'] < '2027' or not dirty") == ["b", "a"]
+    assert ids(index, order_by="tags.removed") == ["b", "a"]
+
+
 def test_indexes_are_few(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "_SLOW", -1.0)
     put(index, "a", params={f"p{at}": at for at in range(30)})

@@ -39,6 +39,14 @@ def runs(index: Index) -> Index:
     return index
 
 
+def test_what_gc_removed_is_neither_the_latest_nor_the_best(runs: Index) -> None:
+    removed = {"tags": {"removed": "2026-12-01"}, "started": "2026-11-30T23:00:00.000000Z"}
+    put(runs, "20261130-230000-ffffff", metrics={"train.auc": metric(1.0)}, **removed)
+    assert find_run(runs, "churn@latest")[1] == "20261130-070000-dddddd"
+    assert find_run(runs, "churn@best:metrics.train.auc")[1] == "20261129-060000-bbbbbb"
+    assert find_run(runs, "20261130-23")[1] == "20261130-230000-ffffff"
+
+
 @pytest.mark.parametrize(
     ("reference", "run_id"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from levada.index_log import REMOVED
 from levada_compiler.render.cells import cells, one_line, width
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _moment(text: str | None) -> float | None:
 _FIELDS: dict[str, Callable[[Row], Any]] = {
     "run_id": lambda row: row["run_id"],
     "pipeline": lambda row: row["pipeline"],
-    "status": lambda row: row["status"],
+    "status": lambda row: f"{row['status']}, removed" if REMOVED in row["tags"] else row["status"],
     "started": lambda row: _local(row["started"]),
     "finished": lambda row: _local(row["finished"]),
     "seconds": _time,

@@ -70,6 +70,10 @@ class Names:
         self._named.setdefault(place, error)
         return place
 
+    def has_named(self, place: Place) -> bool:
+        """Whether a place was named so far."""
+        return place in self._named
+
     def use(self, place: Place, wanted: str, error: Callable[[str], Exception]) -> None:
         """Remember that a place is compared with a ``number``, a ``text`` or ``any`` value.
 

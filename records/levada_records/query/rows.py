@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from levada.index_log import REMOVED
+
 from levada_records.index.tables import quote_column
 from levada_records.query.names import Names
 from levada_records.query.places import COLUMNS, JSON_COLUMNS, Place
@@ -20,6 +22,8 @@ SELECTED = tuple(
     name for name in (*COLUMNS, *JSON_COLUMNS) if name not in ("inputs", "outputs", "code")
 )
 
+_REMOVED = Place("tags", (REMOVED,))
+
 
 def select(
     index: Index,
@@ -32,6 +36,7 @@ def select(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of the runs that meet a condition, newest first or in an order.
 
+    A run that `levada gc` removed is left out, unless a field that is named is ``tags.removed``.
     A row is a dict with a value for each of `SELECTED`; those of JSON columns are dicts.
     ``order_by`` holds names of fields, with a ``-`` before those whose largest value comes first;
     runs without a value come last. What a person should know is added to ``warnings``. Raises
@@ -46,6 +51,8 @@ def select(
     if where is not None:
         query.filter(where, names)
     query.sort([order_by] if isinstance(order_by, str) else order_by, names)
+    if not names.has_named(_REMOVED):
+        query.add(names.expressions.missing(_REMOVED))
     names.check()
     if warnings is not None:
         warnings.extend(names.warnings)
