@@ -61,6 +61,11 @@ _MISLEADING = frozenset(
 )
 #: What git diff says of a file that is no text.
 _BINARY = rb"(?m)^Binary files (?:\"?a/.*|/dev/null) and (\"?b/.*|/dev/null) differ$"
+#: A diff that `git apply` takes, whatever the user has configured for reading.
+_PLAIN = (
+    *("--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/"),
+    *("--unified=3", "--find-renames", "--submodule=short"),
+)
 _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.quotepath=false", "--no-optional-locks")
 
 
@@ -255,8 +260,7 @@ def _diff_of(top: str, *options: str) -> bytes | None:
     excluded = [f":(exclude,icase,glob)**/*{name}*" for name in _SENSITIVE if "/" not in name]
     excluded += [f":(exclude,icase,glob)**/{name}**" for name in _SENSITIVE if "/" in name]
     excluded += [f":(exclude,icase,glob)**/{name}" for name in _SENSITIVE_NAMES]
-    plain = ("--no-ext-diff", "--no-textconv", "--no-color")
-    return _git(top, "diff", "HEAD", *plain, *options, "--", ".", *excluded, limit=MAX_DIFF + 1)
+    return _git(top, "diff", "HEAD", *_PLAIN, *options, "--", ".", *excluded, limit=MAX_DIFF + 1)
 
 
 def _untracked_in_submodules(top: str, status: _Status) -> list[str]:
@@ -283,6 +287,7 @@ def _stored(output: bytes, store: Store, secrets: list[str]) -> GitBlob:
         "digest": store.put_blob(kept),
         "size": len(kept),
         "truncated": len(output) > MAX_DIFF,
+        "masked": kept != output[:MAX_DIFF],
     }
 
 
@@ -294,10 +299,14 @@ def _entries(top: str, paths: list[str], store: Store, secrets: list[str]) -> li
         size = _size(f"{top}/{path}")
         entry: GitFile = {"path": _utf8(path), "size": size, "digest": None}
         if size is not None and size <= min(MAX_FILE, left) and not is_sensitive(path):
-            data = _content(f"{top}/{path}")
+            data, is_executable = _content(f"{top}/{path}")
             if data is not None and not any(part in data for part in _SENSITIVE_CONTENT):
                 left -= len(data)
-                entry["digest"] = store.put_blob(_masked(data, secrets))
+                kept = _masked(data, secrets)
+                entry["digest"] = store.put_blob(kept)
+                entry["masked"] = kept != data
+                if is_executable:
+                    entry["executable"] = True
         found.append(entry)
     return found
 
@@ -320,12 +329,13 @@ def _size(path: str) -> int | None:
         return None
 
 
-def _content(path: str) -> bytes | None:
+def _content(path: str) -> tuple[bytes | None, bool]:
+    """Return the content of a file, None if it cannot be read, and whether it is executable."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            return file.read(MAX_FILE)
+            return file.read(MAX_FILE), bool(os.fstat(file.fileno()).st_mode & 0o100)
     except OSError:
-        return None
+        return None, False
 
 
 def _masked(data: bytes, secrets: list[str]) -> bytes:

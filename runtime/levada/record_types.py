@@ -137,6 +137,7 @@ if TYPE_CHECKING:
         digest: str
         size: int  #: bytes that are kept
         truncated: bool
+        masked: NotRequired[bool]  #: whether a secret in it is masked; older runs do not say
 
     class GitFile(TypedDict):
         """A file of a repository whose content no diff shows."""
@@ -144,6 +145,8 @@ if TYPE_CHECKING:
         path: str
         size: int | None  #: bytes; None where it cannot be read
         digest: str | None  #: None where the content is not stored
+        masked: NotRequired[bool]  #: of a stored content, as of the diff
+        executable: NotRequired[bool]  #: only of a stored content, and only True
 
     class GitSubmodule(TypedDict):
         """A submodule, and in which way it is not as it was committed."""

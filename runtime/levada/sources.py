@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
         text: NotRequired[str]
         masked: NotRequired[bool]  #: a secret in it is masked, so it is not quite the same
+        executable: NotRequired[bool]
         left_out: NotRequired[str]
 
     SourceFiles: TypeAlias = dict[str, SourceFile]
@@ -106,13 +107,17 @@ def _file(root: str, name: str, left: int, secrets: list[str]) -> SourceFile:
     try:
         with open(os.path.join(root, *name.split("/")), "rb", opener=regular) as file:
             data = file.read(MAX_FILE + 1)
-            size = os.fstat(file.fileno()).st_size
+            status = os.fstat(file.fileno())
     except OSError as error:
         return {"left_out": f"it could not be read: {error.strerror}"}
     if len(data) > MAX_FILE:
-        return {"left_out": f"it has {size:,} bytes, and {MAX_FILE:,} are kept"}
+        return {"left_out": f"it has {status.st_size:,} bytes, and {MAX_FILE:,} are kept"}
     if len(data) > left:
         return {"left_out": f"all files together have more than {MAX_BYTES:,} bytes"}
     masked = redact_bytes(redact_tokens(data), secrets)
     text: SourceFile = {"text": masked.decode("utf-8", "surrogateescape")}
-    return text if masked == data else {**text, "masked": True}
+    if masked != data:
+        text["masked"] = True
+    if status.st_mode & 0o100:
+        text["executable"] = True
+    return text

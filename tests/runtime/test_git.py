@@ -64,6 +64,55 @@ def test_changes_and_new_files_are_kept_without_secrets(repository, store):
     assert found["dirty"] is True
 
 
+def test_what_is_masked_says_so(repository, store):
+    (repository / "code.py").write_text("x = 'hunter2'\n")
+    (repository / "new.py").write_text("token = 'hunter2'\n")
+    (repository / "notes.md").write_text("***\n")
+    found = git.describe(str(repository), store, ["hunter2"])
+    assert found["diff"]["masked"] is True
+    assert {each["path"]: each["masked"] for each in found["untracked"]} == {
+        "new.py": True,
+        "notes.md": False,
+    }
+    assert git.describe(str(repository), store)["diff"]["masked"] is False
+
+
+def test_programs_are_known_as_such(repository, store):
+    for name in ("plain.sh", "program.sh"):
+        (repository / name).write_text("true\n")
+    (repository / "program.sh").chmod(0o755)
+    plain, program = git.describe(str(repository), store)["untracked"]
+    assert "executable" not in plain
+    assert program["executable"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("diff.noprefix", "true"),
+        ("diff.mnemonicPrefix", "true"),
+        ("diff.context", "0"),
+        ("diff.renames", "copies"),
+        ("diff.external", "/bin/true"),
+        ("diff.submodule", "log"),
+        ("color.diff", "always"),
+        ("core.quotePath", "true"),
+    ],
+)
+def test_a_diff_does_not_depend_on_how_the_user_reads_diffs(
+    repository, with_submodule, store, name, value
+):
+    (with_submodule / "part.py").write_text("y = 2\n")
+    run(repository, "mv", "code.py", "cöde.py")
+    (repository / "cöde.py").write_text("x = 1\ny = 2\n")
+    (repository / "copy.py").write_text("x = 1\n")
+    run(repository, "add", ".")
+    expected = git.describe(str(repository), store)
+    run(repository, "config", name, value)
+    run(with_submodule, "config", name, value)
+    assert git.describe(str(repository), store) == expected
+
+
 def test_a_large_diff_is_cut(repository, store, monkeypatch):
     monkeypatch.setattr(git, "MAX_DIFF", 2_000)
     (repository / "code.py").write_text("x = 1\n" * 10_000)

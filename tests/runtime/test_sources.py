@@ -62,6 +62,14 @@ def test_a_secret_is_masked_and_the_file_says_so(tmp_path: Path, store: Store) -
     assert "masked" not in found["b.py"]
 
 
+def test_a_program_is_known_as_such(tmp_path: Path, store: Store) -> None:
+    for name in ("a.sh", "b.sh"):
+        (tmp_path / name).write_text("true\n")
+    (tmp_path / "b.sh").chmod(0o755)
+    found = keep(tmp_path, store, "a.sh", "b.sh")
+    assert found == {"a.sh": {"text": "true\n"}, "b.sh": {"text": "true\n", "executable": True}}
+
+
 def test_what_is_not_kept_says_why(tmp_path: Path, store: Store) -> None:
     (tmp_path / "a.py").write_text("x = 1\n")
     (tmp_path / "large.csv").write_bytes(b"x" * (sources.MAX_FILE + 1))
