@@ -59,8 +59,12 @@ _MISLEADING = frozenset(
         *("GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"),
     )
 )
-#: What git diff says of a file that is no text.
-_BINARY = rb"(?m)^Binary files (?:\"?a/.*|/dev/null) and (\"?b/.*|/dev/null) differ$"
+#: What git diff says of a file that is no text: its name before, and now.
+_BINARY = (
+    rb'(?m)^Binary files ("a/(?:[^"\\]|\\.)*"|a/.*|/dev/null)'
+    rb' and ("b/(?:[^"\\]|\\.)*"|b/.*|/dev/null) differ$'
+)
+_ESCAPES = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 #: A diff that `git apply` takes, whatever the user has configured for reading.
 _PLAIN = (
     *("--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/"),
@@ -104,7 +108,8 @@ def _described(top: str, store: Store, secrets: list[str]) -> GitPart | None:
     diff = _diff(top, status) if status.changed and status.commit else None
     untracked = status.untracked + _untracked_in_submodules(top, status)
     left_out: list[GitName] = [{"path": _utf8(path)} for path in status.paths if is_sensitive(path)]
-    binary = _entries(top, _binary_files(diff or b""), store, secrets)
+    changed = [now for _, now in binary_files(diff or b"") if now]
+    binary = _entries(top, changed, store, secrets)
     described: GitPart = {
         "commit": status.commit,
         "branch": status.branch,
@@ -273,12 +278,27 @@ def _untracked_in_submodules(top: str, status: _Status) -> list[str]:
     return found
 
 
-def _binary_files(diff: bytes) -> list[str]:
-    """Return the changed files of which a diff says no more than that they are binary."""
+def binary_files(diff: bytes) -> list[tuple[str, str]]:
+    """Return the files of which a diff says no more than that they are binary.
+
+    Each is a path before and one now, of which one is empty if the file was deleted or is new.
+
+    >>> binary_files(b"Binary files a/logo.png and /dev/null differ")
+    [('logo.png', '')]
+    """
     import re
 
-    paths = [os.fsdecode(path).strip('"') for path in re.findall(_BINARY, diff)]
-    return [path.removeprefix("b/") for path in paths if path != "/dev/null"]
+    def unescaped(match: re.Match[bytes]) -> bytes:
+        code = match[1]
+        byte = int(code, 8) & 255 if len(code) == 3 else _ESCAPES.get(code[0], code[0])
+        return bytes((byte,))
+
+    def path(name: bytes) -> str:
+        if name.startswith(b'"'):
+            name = re.sub(rb"\\([0-7]{3}|.)", unescaped, name[1:-1])
+        return "" if name == b"/dev/null" else os.fsdecode(name[2:])
+
+    return [(path(before), path(now)) for before, now in re.findall(_BINARY, diff)]
 
 
 def _stored(output: bytes, store: Store, secrets: list[str]) -> GitBlob:

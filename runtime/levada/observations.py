@@ -344,6 +344,14 @@ def _stamp(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns}.{found.st_ctime_ns}.{found.st_ino}"
 
 
+def is_same_file(place: str, before: FileState) -> bool:
+    """Whether a file is as an observation says. False too if the state has another shape."""
+    try:
+        return not _file_change(place, place, before)
+    except (TypeError, ValueError):  # somebody changed the record
+        return False
+
+
 def _file_change(name: str, place: str, before: FileState) -> str:
     """Return a sentence if the file is not as it was."""
     try:

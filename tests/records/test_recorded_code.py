@@ -178,6 +178,20 @@ def test_a_file_above_the_root_is_in_the_folder_too(place: Place) -> None:
     assert found.root.startswith(str(place.target))
 
 
+def test_a_file_above_the_repository_is_in_the_folder_too(place: Place, tmp_path: Path) -> None:
+    place.commit()
+    (tmp_path / "shared.py").write_text("x = 1\n")
+    (tmp_path.parent / "more.py").write_text("x = 2\n")
+    run = place.run([*FILES, "../../shared.py", "../../../more.py"])
+    found = place.restore(run)
+    above = Path(found.root).parent.parent
+    assert (above / "shared.py").read_text() == "x = 1\n"
+    assert (above.parent / "more.py").read_text() == "x = 2\n"
+    assert above.parent.is_relative_to(place.target)
+    assert git(Path(found.root), "rev-parse", "HEAD") == git(place.top, "rev-parse", "HEAD")
+    assert found.missing == []
+
+
 def test_a_submodule_is_restored_from_the_one_that_is_here(place: Place, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -204,7 +218,8 @@ def test_a_commit_that_is_nowhere_is_made_up_for_by_the_sources(place: Place) ->
     change_all(place)
     found = place.restore(run)
     assert {name: place.texts(found)[name] for name in FILES} == before
-    assert found.missing == [f"the commit {commit}: it is not in this repository"]
+    assert found.without == f"the commit {commit}: it is not in this repository"
+    assert found.missing == []
 
 
 def test_a_project_that_is_gone_is_made_up_for_by_the_sources(place: Place) -> None:
@@ -213,7 +228,8 @@ def test_a_project_that_is_gone_is_made_up_for_by_the_sources(place: Place) -> N
     shutil.rmtree(place.top)
     found = restore(run, str(place.target), project=None)
     assert sorted(place.texts(found)) == FILES
-    assert "the project is not here" in found.missing[0]
+    assert "the project is not here" in found.without
+    assert found.missing == []
 
 
 def test_a_run_without_sources_and_commit_cannot_be_restored(place: Place) -> None:
@@ -227,13 +243,153 @@ def test_what_is_not_stored_is_said(place: Place) -> None:
     place.commit()
     place.write(".env", "A=2\n")
     place.write("large.bin", b"x" * 300_000)
+    place.write("source.bin", b"x" * 300_000)
     place.write("helpers.py", "KEY = 'correct-horse-battery'\ndef clean(n):\n    return n\n")
-    outcome = place.project.run(files=[*FILES, "large.bin", ".env"])
+    outcome = place.project.run(files=[*FILES, "source.bin", ".env"])
     found = place.restore(place.read(outcome))
     assert found.missing == [
-        "project/large.bin (300,000 bytes): its content is not stored",
         "project/.env: its name says that it holds credentials",
+        "project/large.bin (300,000 bytes): its content is not stored",
     ]
+    assert place.texts(found)["source.bin"] == "x" * 300_000
+
+
+def test_a_large_new_file_has_to_be_as_a_step_read_it(place: Place, tmp_path: Path) -> None:
+    place.commit()
+    (place.top / ".gitignore").write_text("__pycache__/\n")
+    git(place.top, "commit", "-qam", "data is no longer ignored")
+    place.write("data/rows.csv", "1,2\n" * 100_000)
+    run = place.run()
+    found = place.restore(run)
+    assert (found.linked, found.missing) == (["data/rows.csv"], [])
+    place.write("data/rows.csv", "3,4\n" * 100_000)
+    (tmp_path / "again").mkdir()
+    found = restore(run, str(tmp_path / "again"), project=str(place.root))
+    said = "project/data/rows.csv (400,000 bytes): its content is not stored"
+    assert (found.linked, found.missing) == (["data/rows.csv"], [said])
+
+
+def test_binary_files_that_were_deleted_or_renamed(place: Place) -> None:
+    data = bytes(range(256)) * 8
+    for name in ("gone.bin", "old.bin", "kept.bin"):
+        place.write(name, name.encode() + data)
+    place.commit()
+    (place.root / "gone.bin").unlink()
+    git(place.root, "mv", "old.bin", "new.bin")
+    place.write("new.bin", b"old.bin" + data + b"more")
+    place.write("helpers.py", "def clean(n):\n    return n + 1\n")
+    run = place.run()
+    change_all(place)
+    found = place.restore(run)
+    texts = place.texts(found)
+    assert sorted(name for name in texts if name.endswith(".bin")) == ["kept.bin", "new.bin"]
+    assert texts["new.bin"].endswith("more")
+    assert texts["helpers.py"] == "def clean(n):\n    return n + 1\n"
+    assert found.missing == []
+
+
+def test_a_large_binary_file_that_changed_is_not_taken_from_the_commit(place: Place) -> None:
+    place.write("large.bin", b"\0" * 300_000)
+    place.commit()
+    place.write("large.bin", b"\0\1" * 200_000)
+    found = place.restore(place.run())
+    said = "project/large.bin (400,000 bytes): its content is not stored"
+    assert found.missing == [said]
+    assert "large.bin" not in place.texts(found)
+
+
+TOKEN = "ghp_" + "a1" * 18
+
+
+def test_masked_text_is_not_taken_for_the_file(place: Place) -> None:
+    place.write("conf.ini", "a = 1\n")
+    place.commit()
+    place.write("conf.ini", f"a = {TOKEN}\n")
+    place.write("new.ini", f"a = {TOKEN}\n")
+    place.write("notes.md", "***\n")
+    run = place.run()
+    found = place.restore(run)
+    assert found.missing == [
+        "the changes since the commit: a secret in the diff is masked",
+        "project/new.ini: a secret in it is masked",
+    ]
+
+
+def test_an_older_run_does_not_say_what_is_masked(place: Place) -> None:
+    place.commit()
+    place.write("new.ini", f"a = {TOKEN}\n")
+    place.write("plain.ini", "a = 1\n")
+
+    def change(document: dict[str, Any], _: Store) -> None:
+        for entry in document["git"]["untracked"]:
+            entry.pop("masked")
+
+    found = place.restore(changed_run(place, change))
+    assert found.missing == ["project/new.ini: a secret in it is masked"]
+
+
+def test_a_name_that_is_masked_is_said(place: Place) -> None:
+    place.commit()
+    place.write(f"{TOKEN}.ini", "a = 1\n")
+
+    def change(document: dict[str, Any], _: Store) -> None:
+        document["git"]["untracked"][0]["path"] = "project/***.ini"
+
+    found = place.restore(changed_run(place, change))
+    assert found.missing == ["project/***.ini: a secret in its name is masked"]
+
+
+@pytest.mark.parametrize("has_repository", [True, False])
+def test_programs_stay_executable(place: Place, has_repository: bool) -> None:
+    names = ["program.sh", "committed.sh", "plain.sh"]
+    place.write("committed.sh", "true\n")
+    (place.root / "committed.sh").chmod(0o755)
+    if has_repository:
+        place.commit()
+    for name in ("program.sh", "plain.sh"):
+        place.write(name, "true\n")
+    (place.root / "program.sh").chmod(0o755)
+    run = place.run([*FILES, *names])
+    found = place.restore(run)
+    programs = [name for name in names if (Path(found.root) / name).stat().st_mode & 0o111]
+    assert programs == ["program.sh", "committed.sh"]
+
+
+def test_changes_that_the_record_does_not_have_are_said(place: Place) -> None:
+    place.commit()
+    place.write("helpers.py", "def clean(n):\n    return n + 1\n")
+
+    def change(document: dict[str, Any], _: Store) -> None:
+        document["git"] |= {"diff": None, "dirty": None, "problem": "dubious ownership"}
+
+    found = place.restore(changed_run(place, change))
+    assert found.missing == ["the changes since the commit: git said: dubious ownership"]
+    assert found.origin.startswith("commit ")
+    assert "changes" not in found.origin
+
+
+def test_a_repository_that_lacks_files_is_made_up_for_by_the_sources(place: Place) -> None:
+    place.write("conf.ini", "a = 1\n")
+    place.commit()
+    run = place.run()
+    blob = git(place.top, "rev-parse", "HEAD:project/conf.ini")
+    (place.top / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    found = place.restore(run)
+    assert sorted(name for name in place.texts(found) if name in FILES) == FILES
+    assert "git cannot check it out from this repository" in found.without
+    assert found.origin == "what the store has of it"
+
+
+def test_a_shallow_repository_is_restored_from(place: Place, tmp_path: Path) -> None:
+    place.write("conf.ini", "a = 1\n")
+    place.commit()
+    git(place.top, "commit", "-q", "--allow-empty", "-m", "second")
+    shallow = tmp_path / "shallow"
+    git(tmp_path, "clone", "-q", "--depth", "1", f"file://{place.top}", str(shallow))
+    run = place.run()
+    found = place.restore(run, shallow / "project")
+    assert (found.without, found.missing) == ("", [])
+    assert place.texts(found)["conf.ini"] == "a = 1\n"
 
 
 def test_in_a_bucket(place: Place) -> None:
@@ -319,6 +475,72 @@ def test_nothing_is_written_through_a_link(place: Place, tmp_path: Path) -> None
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        with_source("../.git/config"),
+        with_source(".git/hooks/post-checkout"),
+        with_source("lib/.GIT/config"),
+        with_source("git~1/config"),
+        with_source(".git. /config"),
+        with_source(".g\u200cit/config"),
+        with_source("link/config"),
+        with_untracked(".git/config"),
+        with_untracked("project/link/config"),
+        with_untracked("project/.git"),
+    ],
+)
+@pytest.mark.parametrize("has_commit", [True, False])
+def test_nothing_is_written_where_git_looks_for_commands(
+    place: Place, change: Callable[[dict[str, Any], Store], None], has_commit: bool
+) -> None:
+    (place.root / "link").symlink_to("../.git")
+    place.commit()
+
+    def both(document: dict[str, Any], store: Store) -> None:
+        change(document, store)
+        if not has_commit:
+            document["git"]["commit"] = "0" * 40
+
+    run = changed_run(place, both)
+    try:
+        found = place.restore(run)
+    except CodeNotStored as error:
+        assert "git's own" in str(error)  # noqa: PT017
+    else:  # without the commit, the link is not there, and it is the name of a folder
+        assert not has_commit
+        assert (Path(found.root) / "link" / "config").read_text() == "x"
+
+
+DIFF = "diff --git a/{name} b/{name}\nnew file mode {mode}\n--- /dev/null\n+++ b/{name}\n"
+ONE_LINE = "@@ -0,0 +1 @@\n+{text}\n\\ No newline at end of file\n"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [(".git/evil", "100644", "x")],
+        [("a", "120000", ".git"), ("a/evil", "100644", "x")],
+        [("../evil", "100644", "x")],
+    ],
+)
+def test_a_diff_writes_nothing_outside_of_the_files_of_the_repository(
+    place: Place, files: list[tuple[str, str, str]]
+) -> None:
+    place.commit()
+    place.write("helpers.py", "def clean(n):\n    return n + 1\n")
+
+    def change(document: dict[str, Any], store: Store) -> None:
+        patch = "".join(
+            (DIFF + ONE_LINE).format(name=name, mode=mode, text=text) for name, mode, text in files
+        )
+        document["git"]["diff"]["digest"] = store.put_blob(patch.encode())
+
+    found = place.restore(changed_run(place, change))
+    assert found.missing == ["the changes since the commit: the diff does not apply to it"]
+    assert list(place.target.rglob("evil")) == []
+
+
 @pytest.mark.parametrize("commit", ["--upload-pack=touch x", "HEAD", "main", "0" * 40])
 def test_what_is_no_commit_is_none(place: Place, commit: str) -> None:
     def change(document: dict[str, Any], _: Store) -> None:
@@ -327,7 +549,7 @@ def test_what_is_no_commit_is_none(place: Place, commit: str) -> None:
     place.commit()
     found = place.restore(changed_run(place, change))
     assert found.origin == "what the store has of it"
-    assert "the commit" in found.missing[0]
+    assert "the commit" in found.without
 
 
 def test_a_diff_that_does_not_apply_is_said_and_the_sources_count(place: Place) -> None:

@@ -212,6 +212,21 @@ def test_binary_changes_are_kept(repository, store):
     assert "gone.bin and /dev/null" in store.read_blob(found["diff"]["digest"]).decode()
 
 
+@pytest.mark.parametrize(
+    "name", ["a and b.bin", 'quote".bin', "tab\t.bin", "back\\slash.bin", "ü.bin"]
+)
+def test_binary_files_of_any_name(repository, store, name):
+    (repository / name).write_bytes(b"\0\1")
+    run(repository, "add", ".")
+    run(repository, "commit", "-q", "-m", "binary files")
+    (repository / name).write_bytes(b"\0\2")
+    (entry,) = git.describe(str(repository), store)["binary"]
+    assert (entry["path"], store.read_blob(entry["digest"])) == (name, b"\0\2")
+    (repository / name).unlink()
+    diff = store.read_blob(git.describe(str(repository), store)["diff"]["digest"])
+    assert git.binary_files(diff) == [(name, "")]
+
+
 def test_a_renamed_file_is_no_untracked_one(repository, store):
     run(repository, "mv", "code.py", "? moved.py")
     found = git.describe(str(repository), store)
