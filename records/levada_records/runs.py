@@ -19,6 +19,7 @@ from levada_records.documents import (
     read_documents,
     read_json_blob,
 )
+from levada_records.plan_shape import problem_of
 from levada_records.steps import DAMAGED, RUNNING, Attempt, MissingStep, Step, parse_step
 
 TYPE_CHECKING = False
@@ -85,7 +86,7 @@ class Run:
         self._attempts: list[Attempt] | None = None
         self._steps: list[Step] | None = None
         self._annotations: list[Document] | None = None
-        self._plan: tuple[Plan | None] | None = None
+        self._plan: tuple[Plan | None, str | None] | None = None
 
     @property
     def _found(self) -> Document:
@@ -342,13 +343,29 @@ class Run:
 
     @property
     def plan(self) -> Plan | None:
-        """What the run was to do; None if that is not stored, as on Airflow and Kubeflow."""
+        """What the run was to do; None if that is not stored, as on Airflow and Kubeflow.
+
+        None, too, if it cannot be read: `plan_problem` says why.
+        """
+        return self._read_plan()[0]
+
+    @property
+    def plan_problem(self) -> str | None:
+        """Why there is no plan, in words; None if there is one."""
+        return self._read_plan()[1]
+
+    def _read_plan(self) -> tuple[Plan | None, str | None]:
         if self._plan is None:
             digest = self.document["plan"] if self.document is not None else None
             held = read_json_blob(self.store, digest) if digest else None
-            is_plan = isinstance(held, dict) and isinstance(held.get("body"), list)
-            self._plan = (held if is_plan else None,)
-        return self._plan[0]
+            if held is None:
+                problem: str | None = (
+                    "its plan is missing or damaged; runs of Airflow and Kubeflow store none"
+                )
+            else:
+                problem = problem_of(held)
+            self._plan = (held if problem is None else None, problem)
+        return self._plan
 
     # ---------------------------------------------------------------- tags and notes
 

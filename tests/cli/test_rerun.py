@@ -165,9 +165,84 @@ def test_code_that_is_not_stored_is_said_with_what_can_be_done(churn: Project) -
     done = churn.levada("rerun", first["run_id"], "--code", "recorded")
     assert done.returncode == 1
     assert "cannot be restored" in done.stderr
-    assert "the code of churn:load is another one" in done.stderr
     assert "helpers.py: a secret in it is masked" in done.stderr
     assert "`--code current` runs the code that is here" in done.stderr
+    partial = churn.levada("rerun", first["run_id"], "--code", "recorded", "--partial")
+    assert partial.returncode == 1
+    assert "warning: not as it was: helpers.py: a secret in it is masked" in partial.stderr
+    assert "the code of churn:load is another one" in partial.stderr
+
+
+def commit(project: Project) -> None:
+    git(project, "init", "-q")
+    git(project, "add", ".")
+    git(project, "commit", "-q", "-m", "first")
+
+
+def test_recorded_code_whose_data_is_not_stored_is_not_run(churn: Project) -> None:
+    churn.write("helpers.py", "def clean(rows):\n    return [len(open('conf.txt').read())]\n")
+    churn.write("conf.txt", "1\n")
+    churn.write(".gitignore", ".levada\n__pycache__/\n")
+    commit(churn)
+    churn.write("conf.txt", "1\n" * 600_000)
+    first = run(churn, "run", "churn.py")
+    again = ("rerun", first["run_id"], "--code", "recorded")
+    done = churn.levada(*again)
+    assert done.returncode == 1
+    assert "the diff was too large to be stored" in done.stderr
+    assert "`--partial` runs the recorded code without this" in done.stderr
+    partial = churn.levada(*again, "--partial", "--no-cache", "--json")
+    assert partial.returncode == 0, partial.stderr
+    assert "warning: not as it was: the changes since the commit" in partial.stderr
+    assert "with the changes since" not in partial.stderr
+    assert json.loads(partial.stdout)["outputs"] == 4
+    assert churn.levada("replay", first["run_id"], "load", "--code", "recorded").returncode == 1
+    assert "--partial is for" in churn.levada("rerun", first["run_id"], "--partial").stderr
+
+
+def test_what_a_repository_lacks_is_said_and_the_sources_run(churn: Project) -> None:
+    churn.write(".gitignore", ".levada\n__pycache__/\n")
+    commit(churn)
+    first = run(churn, "run", "churn.py")
+    shutil.rmtree(churn.folder / ".git")
+    git(churn, "init", "-q")
+    done = churn.levada("rerun", first["run_id"], "--code", "recorded", "--no-cache", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "without the commit " in done.stderr
+    assert ": it is not in this repository" in done.stderr
+    assert json.loads(done.stdout)["outputs"] == first["outputs"]
+
+
+def test_linked_data_is_said_to_be_that_of_the_project(churn: Project) -> None:
+    churn.write("data/depth.txt", "4")
+    churn.write("helpers.py", "def clean(rows):\n    return [int(open('data/depth.txt').read())]\n")
+    churn.write(".gitignore", ".levada\n__pycache__/\ndata/\n")
+    commit(churn)
+    first = run(churn, "run", "churn.py")
+    done = churn.levada("rerun", first["run_id"], "--code", "recorded")
+    said = "data as it is now: data (links: a step that writes there writes into your project)"
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("file", ["../outside.py", "link.py", "a\0.py"])
+def test_a_file_outside_of_the_project_is_not_run(churn: Project, file: str) -> None:
+    outside = churn.folder.parent / "outside.py"
+    outside.write_text(f"open({str(outside)!r} + '.ran', 'w')\n" + PIPELINE)
+    (churn.folder / "link.py").symlink_to(outside)
+    churn.write("fail.json", '{"depth": 91}')
+    first = run(churn, "run", "churn.py", "--params-file", "fail.json", status=1)["run_id"]
+    change_plan(churn, first, {"file": file})
+    for words, status in (
+        (("rerun", first), 2),
+        (("retry", first), 2),
+        (("replay", first, "load"), 2),
+        (("rerun", first, "--code", "recorded"), 1),
+    ):
+        done = churn.levada(*words)
+        assert done.returncode == status, done.stderr
+        said = "which is not in" if status == 2 else "is no file of the project"
+        assert said in done.stderr
+    assert not outside.with_name("outside.py.ran").exists()
 
 
 def test_a_parameter_that_is_gone_or_has_another_type(churn: Project) -> None:
@@ -222,24 +297,38 @@ def test_a_file_of_parameters_is_found_from_where_the_command_was_given(churn: P
     [
         (
             {"schema": "levada.plan/9"},
-            "its plan is levada.plan/9, and this Levada runs levada.plan/2",
+            "its plan is levada.plan/9, and this Levada reads levada.plan/2",
         ),
         ({"steps": {"churn:load": []}}, "its plan is damaged"),
         ({"search": [1]}, "its plan is damaged"),
-        ({"body": None}, "its plan is missing or damaged"),
+        ({"body": None}, "its plan is damaged"),
+        ({"parameters": [{}]}, "its plan is damaged"),
+        ({"body": [{"kind": "call"}]}, "its plan is damaged"),
+        ({"file": 5}, "its plan is damaged"),
     ],
 )
 def test_a_plan_that_somebody_changed(churn: Project, change: dict[str, Any], said: str) -> None:
-    first = run(churn, "run", "churn.py")
+    first = run(churn, "run", "churn.py")["run_id"]
+    change_plan(churn, first, change)
+    for which, status in (("recorded", 1), ("current", 2)):
+        done = churn.levada("rerun", first, "--code", which)
+        assert done.returncode == status
+        assert said in done.stderr
+
+
+def test_a_file_that_is_named_makes_up_for_a_plan(churn: Project) -> None:
+    first = run(churn, "run", "churn.py")["run_id"]
+    change_plan(churn, first, {"parameters": [{}]})
+    assert run(churn, "rerun", first, "--file", "churn.py")["outputs"] == 6
+
+
+def change_plan(churn: Project, run_id: str, change: dict[str, Any]) -> None:
     store = open_store(str(churn.folder / ".levada"))
-    path = churn.folder / ".levada" / first["folder"] / "run.json"
+    path = churn.folder / ".levada" / "runs" / "churn" / run_id / "run.json"
     made = json.loads(path.read_text())
     plan = {**json.loads(store.read_blob(made["plan"])), **change}
     path.chmod(0o644)
     path.write_text(json.dumps({**made, "plan": store.put_blob(json.dumps(plan).encode())}))
-    done = churn.levada("rerun", first["run_id"], "--code", "recorded")
-    assert done.returncode == 1
-    assert said in done.stderr
 
 
 def test_no_folder_is_left_behind(churn: Project) -> None:

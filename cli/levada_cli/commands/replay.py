@@ -25,6 +25,7 @@ from . import console, parameters, remote, replaying, rerunning, run_reference
     show_default=True,
     help="The code that is here, or that of the run, restored from its commit and its store.",
 )
+@rerunning.PARTIAL
 @click.option(
     "--file",
     "source",
@@ -49,6 +50,7 @@ def command(
     step: str,
     number: int | None,
     which: str,
+    may_be_partial: bool,
     source: tuple[str, str | None] | None,
     at_failure: bool,
     at_start: bool,
@@ -67,7 +69,7 @@ def command(
     colours = console.palette(colour, sys.stderr)
     found = rerunning.stored(reference, url)
     record = replaying.recorded(found.run, step, number)
-    with rerunning.code(found, which, source, colours) as chosen:
+    with rerunning.code(found, which, source, colours, may_be_partial=may_be_partial) as chosen:
         if chosen is None:
             return 1
         debug = "start" if at_start else "failure" if at_failure else ""

@@ -28,6 +28,7 @@ from . import console, parameters, remote, rerunning, run_reference
     show_default=True,
     help="The code that is here, or that of the run, restored from its commit and its store.",
 )
+@rerunning.PARTIAL
 @click.option(
     "--file",
     "source",
@@ -72,6 +73,7 @@ def command(
     file: str | None,
     first: str | None,
     which: str,
+    may_be_partial: bool,
     source: tuple[str, str | None] | None,
     name: str | None,
     environment: str | None,
@@ -106,6 +108,7 @@ def command(
         return remote.guarded(
             lambda: resubmit(
                 *(found, which, source, place, given, file),
+                may_be_partial=may_be_partial,
                 run_id=run_id,
                 watch=watch,
                 as_json=as_json,
@@ -114,7 +117,7 @@ def command(
         )
     if watch:
         raise click.UsageError("--watch is for --target: a run here is shown")
-    with rerunning.code(found, which, source, colours) as chosen:
+    with rerunning.code(found, which, source, colours, may_be_partial=may_be_partial) as chosen:
         if chosen is None:
             return 1
         earlier = rerunning.earlier_run(found.run, chosen.plan, first) if first else None

@@ -27,10 +27,17 @@ if TYPE_CHECKING:
 
     from .run_reference import StoredRun
 
-#: The schema of the plans that the engine runs.
-_PLAN = "levada.plan/2"
+_MOST_PROBLEMS = 20  # that are listed
 #: What of an engine part a step can read: a run that is started again has it too.
 _READ_BY_STEPS = ("logical_date", "data_interval_start", "data_interval_end")
+
+
+PARTIAL = click.option(
+    "--partial",
+    "may_be_partial",
+    is_flag=True,
+    help="With --code recorded: run also if some of its files are not as they were.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +51,27 @@ class Code:
 
 @contextmanager
 def code(
-    found: StoredRun, which: str, reference: tuple[str, str | None] | None, colours: Palette
+    found: StoredRun,
+    which: str,
+    reference: tuple[str, str | None] | None,
+    colours: Palette,
+    *,
+    may_be_partial: bool = False,
 ) -> Iterator[Code | None]:
     """The ``current`` or the ``recorded`` code of a run; None if it has errors, which are shown.
 
     ``reference`` names the pipeline where the run does not. Recorded code is in a folder that is
-    removed afterwards, and meanwhile the current one.
+    removed afterwards, and meanwhile the current one; it is whole, or it ``may_be_partial``.
     """
     if which == "current":
+        _refuse_partial(may_be_partial)
         yield _current(found, reference, colours)
         return
-    with restored(found) as recorded:
+    with restored(found, may_be_partial=may_be_partial) as recorded:
         plan = _recorded_plan(found.run, recorded)
-        file = os.path.join(recorded.root, *plan["file"].split("/"))
+        file = _file_of(plan, recorded.root)
+        if file is None:
+            raise _not_restored(found.run, [f"{plan['file']} is no file of the project"])
         project = projects.find(file)
         before = os.getcwd()
         os.chdir(_same_place(before, found.project.root, recorded.root))
@@ -67,8 +82,12 @@ def code(
 
 
 @contextmanager
-def restored(found: StoredRun) -> Iterator[RecordedCode]:
-    """The recorded code of a run in a folder of its own, which is removed afterwards."""
+def restored(found: StoredRun, *, may_be_partial: bool = False) -> Iterator[RecordedCode]:
+    """The recorded code of a run in a folder of its own, which is removed afterwards.
+
+    If something in the folder is not as it was, that is an error, or a warning if it
+    ``may_be_partial``.
+    """
     import shutil
     import tempfile
 
@@ -84,10 +103,17 @@ def restored(found: StoredRun) -> Iterator[RecordedCode]:
             raise _not_restored(found.run, [str(error)]) from error
         except OSError as error:
             raise click.ClickException(f"the code cannot be restored: {error}") from error
+        if recorded.missing and not may_be_partial:
+            raise _not_restored(found.run, recorded.missing, can_be_partial=True)
         _tell(found.run, recorded)
         yield recorded
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_partial(may_be_partial: bool) -> None:
+    if may_be_partial:
+        raise click.UsageError("--partial is for --code recorded: current code is whole")
 
 
 def _same_place(folder: str, root: str, other: str) -> str:
@@ -100,10 +126,17 @@ def _same_place(folder: str, root: str, other: str) -> str:
 
 def _tell(run: Run, recorded: RecordedCode) -> None:
     sys.stderr.write(f"code: recorded, {one_line(recorded.origin)}\n")
+    if recorded.without:
+        sys.stderr.write(f"without {one_line(recorded.without)}\n")
+    for each in recorded.missing:
+        sys.stderr.write(f"warning: not as it was: {one_line(each)}\n")
     if recorded.linked:
         names = ", ".join(one_line(name) for name in recorded.linked[:3])
         more = f" and {len(recorded.linked) - 3} more" if len(recorded.linked) > 3 else ""
-        sys.stderr.write(f"data as it is now: {names}{more}\n")
+        sys.stderr.write(
+            f"data as it is now: {names}{more} (links: a step that writes there writes into your"
+            " project)\n"
+        )
     different = _different_packages(run)
     if different:
         shown = ", ".join(one_line(each) for each in different[:5])
@@ -133,13 +166,7 @@ def _recorded_plan(run: Run, recorded: RecordedCode) -> Plan:
 
     plan = run.plan
     if plan is None:
-        raise _not_restored(
-            run, ["its plan is missing or damaged; runs of Airflow and Kubeflow store none"]
-        )
-    if plan.get("schema") != _PLAN:
-        raise _not_restored(
-            run, [f"its plan is {plan.get('schema')}, and this Levada runs {_PLAN}"]
-        )
+        raise _not_restored(run, [str(run.plan_problem)])
     try:
         changed = differences(plan, recorded.root)
     except (AttributeError, KeyError, TypeError, ValueError):  # somebody changed it
@@ -150,11 +177,16 @@ def _recorded_plan(run: Run, recorded: RecordedCode) -> Plan:
     return plan
 
 
-def _not_restored(run: Run, problems: Sequence[str]) -> click.ClickException:
-    listed = "".join(f"\n  {one_line(each)}" for each in problems)
+def _not_restored(
+    run: Run, problems: Sequence[str], *, can_be_partial: bool = False
+) -> click.ClickException:
+    shown = [one_line(each) for each in problems[:_MOST_PROBLEMS]]
+    shown += [f"and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > len(shown) else []
+    listed = "".join(f"\n  {each}" for each in shown)
+    partial = "; `--partial` runs the recorded code without this" if can_be_partial else ""
     return click.ClickException(
         f"the recorded code of {run.pipeline}/{run.run_id} cannot be restored:{listed}\n"
-        "help: `--code current` runs the code that is here"
+        f"help: `--code current` runs the code that is here{partial}"
     )
 
 
@@ -188,14 +220,19 @@ def _current(
 
 @contextmanager
 def source(
-    found: StoredRun, which: str, reference: tuple[str, str | None] | None
+    found: StoredRun,
+    which: str,
+    reference: tuple[str, str | None] | None,
+    *,
+    may_be_partial: bool = False,
 ) -> Iterator[tuple[str, str | None]]:
     """The file of the ``current`` or the ``recorded`` code, with the name of the pipeline."""
     if which == "current":
+        _refuse_partial(may_be_partial)
         file, pipeline = reference or named(found, found.project.root)
         yield file, pipeline or found.run.pipeline
         return
-    with restored(found) as recorded:
+    with restored(found, may_be_partial=may_be_partial) as recorded:
         yield named(found, recorded.root)
 
 
@@ -205,15 +242,26 @@ def named(found: StoredRun, root: str) -> tuple[str, str]:
     plan = run.plan
     if plan is None:
         raise click.UsageError(
-            f"the run does not say which file `{run.pipeline}` is in: give it by --file"
+            f"the run does not say which file `{one_line(run.pipeline)}` is in"
+            f" ({run.plan_problem}): give it by --file"
         )
-    file = os.path.join(root, *str(plan["file"]).split("/"))
-    if not os.path.isfile(file):
+    file = _file_of(plan, root)
+    if file is None:
         raise click.UsageError(
-            f"the run is one of {plan['file']}, which is not in {root}: change to the project's"
-            " folder, name the file by --file, or run what the store has by `--code recorded`"
+            f"the run is one of {one_line(plan['file'])}, which is not in {root}: change to the"
+            " project's folder, name the file by --file, or run what the store has by"
+            " `--code recorded`"
         )
     return os.path.relpath(file), run.pipeline
+
+
+def _file_of(plan: Plan, root: str) -> str | None:
+    """The file of a plan, if it is one below ``root``: who writes the store wrote its name."""
+    if "\0" in plan["file"]:
+        return None
+    file = os.path.join(root, *plan["file"].split("/"))
+    is_within = os.path.realpath(file).startswith(os.path.join(os.path.realpath(root), ""))
+    return file if is_within and os.path.isfile(file) else None
 
 
 # ---------------------------------------------------------------- parameters

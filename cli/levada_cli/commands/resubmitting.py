@@ -25,6 +25,7 @@ def resubmit(
     given: tuple[str, ...],
     file: str | None,
     *,
+    may_be_partial: bool,
     run_id: str | None,
     watch: bool,
     as_json: bool,
@@ -37,7 +38,7 @@ def resubmit(
     name, environment, overrides = where
     place = remote.place(name, environment, overrides, os.path.join(found.project.root, "p.py"))
     client = place.client()
-    with rerunning.source(found, which, source) as reference:
+    with rerunning.source(found, which, source, may_be_partial=may_be_partial) as reference:
         compiled = remote.compiled(reference, place, client, overrides, colour)
         if compiled is None:
             return 1
