@@ -8,15 +8,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from levada import run_process
 
 from .conftest import Project
+from .schemas import valid
 
 PIPELINE = """
 import os, time
@@ -49,14 +48,6 @@ def total(parts: list[int]) -> int:
 def slow(seconds: float = 0.0):
     return total([talk(x, seconds) for x in load()])
 """
-
-
-def valid(name: str, text: str) -> dict[str, Any]:
-    schema = json.loads(files("levada_cli").joinpath("schemas", f"{name}.json").read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    found: dict[str, Any] = json.loads(text)
-    jsonschema.validate(found, schema, cls=jsonschema.Draft202012Validator)
-    return found
 
 
 @pytest.fixture

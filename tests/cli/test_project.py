@@ -6,19 +6,20 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import levada_cli
 import pytest
-from jsonschema import Draft202012Validator
+from levada_cli import batch_cache
 from levada_cli.commands import selection, workers
+
+from .conftest import SMALL, Project
+from .schemas import valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from .conftest import Project
 
 MODULE = """
 from levada import pipeline, step
@@ -294,29 +295,22 @@ def test_a_part_of_the_project_does_not_make_the_rest_stale(several: Project) ->
 
 # ---------------------------------------------------------------------------- JSON
 
-SCHEMAS = Path(levada_cli.__file__).parent / "schemas"
-
 
 def test_json_is_as_its_schema_says(several: Project) -> None:
     several.write("pipelines/flow_4.py", MODULE.format(number=4).replace("one())", "'text')"))
     several.write("pipelines/flow_5.py", MODULE.format(number=6))
     assert several.levada("compile", "--json").returncode == 1
     (several.folder / "pipelines/flow_7.py").unlink()
-    validators = {
-        name: Draft202012Validator(json.loads((SCHEMAS / f"{name}.json").read_text()))
-        for name in ("check", "compile")
-    }
     found = {}
     for words in (["--check"], [], ["--prune"], ["pipelines/flow_1.py"]):
-        found[" ".join(words)] = json.loads(several.levada("compile", "--json", *words).stdout)
-        validators["compile"].validate(found[" ".join(words)])
+        done = several.levada("compile", "--json", *words)
+        found[" ".join(words)] = valid("compile", done.stdout)
     assert found[""]["stale"] == found["--prune"]["removed"] == ["dags/flow_7.py"]
     assert {each["file"] for each in found[""]["problems"]} == {
         "pipelines/flow_5.py",
         "pipelines/flow_6.py",
     }
-    diagnostics = json.loads(several.levada("check", "--json").stdout)
-    validators["check"].validate(diagnostics)
+    diagnostics = valid("check", several.levada("check", "--json").stdout)
     assert diagnostics == found[""]["diagnostics"]
     assert len(diagnostics) == 1
 

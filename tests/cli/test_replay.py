@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from .conftest import Project
-from .test_local_runs import valid
+from .schemas import valid
 
 PIPELINE = """
 import multiprocessing, os

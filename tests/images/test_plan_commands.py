@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import shutil
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 from levada_backends.images.layers import LayerCache
 
+from tests.cli.schemas import valid
 from tests.images import parts
 from tests.images.wheelhouse import SETTINGS
 
@@ -98,7 +98,7 @@ class Folder:
     def build(self, *arguments: str) -> dict[str, Any]:
         done = self.levada("build", "pipeline.py", "--json", *arguments)
         assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
+        found: dict[str, Any] = valid("build", done.stdout)
         return found
 
     def compile(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -240,6 +240,8 @@ def test_why_something_is_in_an_image(folder: Folder) -> None:
         "  `scale` (helpers.py:7) and 2 more of its statements",
         "  used by `one` (pipeline.py:7)",
     ]
+    document = valid("image", folder.levada("image", "one", "--json").stdout)
+    assert {"beta", "helpers.py"} <= {item["name"] for item in document["items"]}
     listed = folder.levada("image", "one").stdout
     assert "one runs in flow/one" in listed
     missing = folder.levada("image", "two", "beta")
