@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     #: What was looked at: a kind (`file`, `names`, `there`, `glob`) and a path.
     Look = tuple[str, str]
 
-_MAGIC = b"levada batch cache 1\n"
+_MAGIC = b"levada batch cache 2\n"
 
 
 class Inputs:
@@ -122,6 +122,7 @@ def _looks(inputs: Inputs) -> list[Look]:
     looks: list[Look] = [("file", settings)]
     folders = {*inputs.search, *map(os.path.dirname, inputs.files)}
     for path in inputs.consulted:
+        looks.append(("there", path))  # an empty folder looks like none, and like a file
         if os.path.isdir(path):
             folders.add(path)
         elif path not in inputs.files:

@@ -30,6 +30,8 @@ _MAGIC = b"levada compile cache 3\n"
 _MOST_ENTRIES = 500
 _ROOT_MARKS = ("pyproject.toml", ".git")
 _LOCK = "levada.lock"
+#: The folder of the entries in that of ``LEVADA_CACHE_DIR``.
+_FOLDER = "compile"
 
 
 def replay(arguments: list[str]) -> Product | None:
@@ -128,10 +130,10 @@ def fingerprint() -> str:
 
 def place(arguments: list[str]) -> str | None:
     """The file of the entry; None where there is no folder for it."""
-    folder = os.environ.get("LEVADA_CACHE_DIR")
-    if not folder:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        folder = os.path.join(base, "levada", "compile")
+    given = os.environ.get("LEVADA_CACHE_DIR")
+    base = given or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    # A folder of our own in whatever folder was given: others may keep their files there.
+    folder = os.path.join(base, *([_FOLDER] if given else ["levada", "compile"]))
     if not os.path.isabs(folder):
         return None
     variables = ("NO_COLOR", "FORCE_COLOR", "TERM", "VIRTUAL_ENV")
@@ -146,10 +148,21 @@ def place(arguments: list[str]) -> str | None:
 
 def _make_room(folder: str) -> None:
     """Start anew when there are many entries: one is written again in a moment."""
-    names = os.listdir(folder)
-    if len(names) >= _MOST_ENTRIES:
-        for name in names:
+    names = [name for name in os.listdir(folder) if _is_entry(name)]
+    if len(names) < _MOST_ENTRIES:
+        return
+    for name in names:
+        try:
             os.unlink(os.path.join(folder, name))
+        except OSError:  # another process has done it
+            continue
+
+
+def _is_entry(name: str) -> bool:
+    """Whether a file's name is that of an entry, or of one that was being written."""
+    digest, _, process = name.partition(".")
+    is_digest = len(digest) == 64 and not digest.strip("0123456789abcdef")
+    return is_digest and (process.isdigit() or name == digest)
 
 
 def _unchanged(files: dict[str, str], folders: dict[str, list[str]]) -> bool:

@@ -23,7 +23,7 @@ def written(project: Project, name: str = "small") -> str:
 
 
 def entry(project: Project) -> Path:
-    [path] = Path(project.variables["LEVADA_CACHE_DIR"]).iterdir()
+    [path] = Path(project.variables["LEVADA_CACHE_DIR"], "compile").iterdir()
     return path
 
 
@@ -326,3 +326,21 @@ def test_only_the_target_that_is_asked_for_is_imported(project: Project) -> None
         check=True,
     )
     assert done.stdout == "['levada_backends.ir']\n"
+
+
+def test_making_room_touches_nothing_but_entries(project: Project) -> None:
+    """The folder may be one where others keep their files."""
+    cache = Path(project.variables["LEVADA_CACHE_DIR"])
+    names = [f"{number:064x}" for number in range(500)]
+    others = ["notes.txt", "a" * 63, f"{'b' * 64}.txt", "compile/notes.txt", "compile/folder/x"]
+    for name in [f"compile/{name}" for name in names] + [*names, *others]:
+        path = cache / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    (cache / "compile" / f"{500:064x}").mkdir()  # cannot be unlinked
+    (cache / "compile" / f"{501:064x}.77").write_text("was being written")
+    compiled(project)
+    assert all((cache / name).read_text() == "mine" for name in [*names, *others])
+    left = [path.name for path in (cache / "compile").iterdir() if path.is_file()]
+    assert len(left) == 2
+    assert "notes.txt" in left

@@ -196,11 +196,40 @@ def test_only_what_changed_is_compiled_again(several: Project, tmp_path: Path) -
 
 def test_a_damaged_cache_is_no_cache(several: Project, tmp_path: Path) -> None:
     assert several.levada("compile").returncode == 0
-    for entry in (tmp_path / "cache").iterdir():
+    for entry in (tmp_path / "cache/compile").iterdir():
         entry.write_bytes(entry.read_bytes()[:-100] + bytes(100))
     done = several.levada("compile")
     assert done.returncode == 0
     assert "20 unchanged" in done.stderr
+
+
+def test_a_module_that_was_missing_is_noticed(several: Project) -> None:
+    for number in (4, 5):
+        text = MODULE.format(number=number).replace("shared.steps", "shared.more.parts")
+        several.write(f"pipelines/flow_{number}.py", text)
+    done = several.levada("check")
+    assert done.returncode == 1
+    assert "2 with errors" in done.stderr
+    several.write("shared/more/parts.py", SHARED)
+    done = several.levada("check")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_what_was_looked_for_is_noticed_when_it_is_a_folder_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder has no contents to compare, and neither has what is not there."""
+    monkeypatch.setenv("LEVADA_CACHE_DIR", str(tmp_path / "cache"))
+    place, empty = tmp_path / ".venv", tmp_path / "empty"
+    empty.mkdir()
+    inputs = batch_cache.Inputs({}, str(tmp_path), (), (), (str(place), str(empty)))
+    for change in (place.mkdir, empty.rmdir):
+        kept = batch_cache.Cache(["test"])
+        kept.put("flow.py", ("result",), inputs)
+        kept.write()
+        assert batch_cache.Cache(["test"]).get("flow.py") == ("result",)
+        change()
+        assert batch_cache.Cache(["test"]).get("flow.py") is None
 
 
 def test_warnings_of_unchanged_files_are_said_again(several: Project) -> None:

@@ -279,6 +279,8 @@ def _spans(found: Diagnostic) -> list[Span]:
 def _inputs(checked: front.Checked) -> batch_cache.Inputs | None:
     if not all(map(targets.is_own, checked.targets)):
         return None  # it may look at whatever it likes
+    if any(found.is_error and found.id != _EMPTY for found in checked.diagnostics):
+        return None  # what was looked for and is not there is in no list
     project = checked.project
     return batch_cache.Inputs(
         dict(checked.files),
