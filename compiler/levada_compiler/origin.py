@@ -9,9 +9,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .program.ir import Program
 
-_MADE = r"Made from ([^\n]+):([^\s:]+) by Levada"
+_MADE = r"Made from ([^\n]+):([^\s:]+) by Levada(?: [^\s;<]+?)?"
 #: How the program itself begins as JSON, which has no comments.
 _IR = '{\n  "schema": "levada.ir/'
+#: The kinds of files, and how each begins. A text that only mentions such a line is not one.
+_HEADERS = {
+    "kubeflow": re.compile(rf"# [^\n]+ for Kubeflow Pipelines 2\. {_MADE}\.\n"),
+    "kubernetes": re.compile(rf"# {_MADE}; do not edit: compile it again\.\n"),
+    "mermaid": re.compile(rf"(?:```mermaid\n)?flowchart TD\n  %% {_MADE}\n"),
+    "svg": re.compile(rf"<svg [^\n]+\n  <title>[^\n]*</title>\n  <metadata>{_MADE}</metadata>\n"),
+}
+#: The end of a DAG's docstring, which begins with what the user says of the pipeline.
+_DOCUMENTED = re.compile(rf"^{_MADE}\.\nSource: sha256:[0-9a-f]{{64}}\n", re.MULTILINE)
+_QUOTES = '"""'
+#: A header is at the top of a file.
+HEAD = 1 << 16
 
 
 def made_from(program: Program, version: str) -> str:
@@ -24,15 +36,35 @@ def made_from(program: Program, version: str) -> str:
 
 def origin_of(text: str) -> tuple[str, str] | None:
     """Return the module and the pipeline function that a file was made from, if it says so."""
-    if text.startswith(_IR):
+    if kind_of(text) == "ir":
         return _origin_in_json(text)
-    found = re.search(_MADE, text)
+    _, found = _header(text)
     return (found[1], found[2]) if found else None
+
+
+def kind_of(text: str) -> str:
+    """Return the kind of a file that Levada wrote (``airflow``, ``ir``, …); else nothing."""
+    return _header(text)[0]
 
 
 def is_made(text: str) -> bool:
     """Return whether Levada wrote a file."""
-    return text.startswith(_IR) or "by Levada " in text[:2000]
+    return bool(kind_of(text))
+
+
+def _header(text: str) -> tuple[str, re.Match[str] | None]:
+    """The kind of a file by the line at its top that says so, and that line."""
+    head = text[:HEAD].replace("\r\n", "\n")
+    if head.startswith(_IR):
+        return "ir", None
+    if head.startswith(_QUOTES):
+        documented, _, _ = head[len(_QUOTES) :].partition(_QUOTES)
+        found = list(_DOCUMENTED.finditer(documented))
+        return ("airflow", found[-1]) if found else ("", None)
+    for kind, pattern in _HEADERS.items():
+        if match := pattern.match(head):
+            return kind, match
+    return "", None
 
 
 def _origin_in_json(text: str) -> tuple[str, str] | None:

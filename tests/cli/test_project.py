@@ -277,7 +277,7 @@ def test_what_others_wrote_is_never_removed(several: Project) -> None:
     assert done.returncode == 0
     left = {path.name for path in (several.folder / "dags").iterdir()}
     assert "flow_4.py" not in left
-    assert {"by_hand.py", "picture.png", "flow_5.py"} <= left
+    assert {"by_hand.py", "notes.py", "picture.png", "flow_5.py"} <= left
 
 
 def test_a_file_with_an_error_keeps_what_was_made_from_it(several: Project) -> None:
@@ -320,6 +320,169 @@ def test_a_part_of_the_project_does_not_make_the_rest_stale(several: Project) ->
     done = several.levada("compile", "pipelines/flow_1.py", "pipelines/flow_2.py", "--prune")
     assert done.stderr == "2 pipelines: 0 files written, 2 unchanged\n"
     assert len(list((several.folder / "dags").glob("*.py"))) == 20
+
+
+def names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+ORIGIN = "Made from pipelines/gone.py:gone by Levada 0.1.0"
+MENTIONS = {
+    "notes.md": f"{ORIGIN}\nSource: sha256:{'0' * 64}\n",
+    "notes.py": f"# {ORIGIN}\n",
+    "in_code.py": f'"""Reads."""\n\nTEXT = """\n{ORIGIN}.\nSource: sha256:{"0" * 64}\n"""\n',
+    "without_source.py": f'"""A DAG.\n\n{ORIGIN}.\n"""\n',
+    "notes.yaml": f"# Not what was made.\n# {ORIGIN}; do not edit: compile it again.\n",
+    "notes.svg": f"<svg>\n<!-- {ORIGIN} -->\n</svg>\n",
+}
+
+
+@pytest.mark.parametrize("file", MENTIONS)
+def test_a_file_that_only_mentions_an_origin_is_not_removed(several: Project, file: str) -> None:
+    several.write(f"dags/{file}", MENTIONS[file])
+    done = several.levada("compile", "pipelines/flow_1.py", "--prune")
+    assert (done.returncode, "removed" in done.stderr) == (0, False), done.stderr
+    assert (several.folder / "dags" / file).exists()
+
+
+def test_a_pipeline_whose_text_mentions_levada_is_compiled(several: Project) -> None:
+    text = MODULE.format(number=3).replace(
+        "def flow_3():", f'def flow_3():\n    """As {ORIGIN} says."""'
+    )
+    several.write("pipelines/flow_3.py", text)
+    assert several.levada("compile").returncode == 0
+    assert (several.folder / "dags/flow_3.py").exists()
+
+
+@pytest.mark.parametrize("target", ["airflow", "ir", "kubeflow", "kubernetes"])
+def test_files_of_every_target_are_stale_without_their_pipeline(
+    several: Project, target: str
+) -> None:
+    words = ("compile", "pipelines", "-t", target, "-o", "out", "--set", "image=registry/a:1")
+    words = words if target.startswith("kube") else words[:-2]
+    assert several.levada(*words).returncode == 0, several.levada(*words).stderr
+    before = names(several.folder / "out")
+    (several.folder / "pipelines/flow_4.py").unlink()
+    done = several.levada(*words, "--prune")
+    assert done.returncode == 0, done.stderr
+    gone = before - names(several.folder / "out")
+    assert gone
+    assert gone == {name for name in before if name.startswith(("flow_4.", "flow_4/", "flow-4"))}
+
+
+INNER = """
+[tool.levada]
+pipelines = ["*.py"]
+target = "airflow"
+
+[tool.levada.targets.airflow]
+output = "../dags"
+"""
+
+
+@pytest.mark.parametrize("output", ["setting", "environment", "option"])
+def test_what_a_project_within_writes_to_a_shared_folder_stays(
+    several: Project, output: str
+) -> None:
+    settings = {
+        "setting": INNER,
+        "environment": INNER.replace("airflow]", "airflow.environments.prod]"),
+        "option": INNER.rpartition("[tool")[0],
+    }
+    several.write("inner/pyproject.toml", settings[output])
+    several.write("inner/shared/steps.py", SHARED)
+    several.write("inner/other.py", MODULE.format(number=77))
+    inner = several.folder / "inner"
+    words = {"environment": ["--env", "prod"], "option": ["-o", "../dags"]}.get(output, [])
+    process = subprocess.run(
+        [sys.executable, "-m", "levada_cli.main", "compile", *words],
+        cwd=inner,
+        env=os.environ | several.variables,
+        check=False,
+    )
+    assert process.returncode == 0
+    done = several.levada("compile", "--prune")
+    assert (done.returncode, "removed" in done.stderr) == (0, False), done.stderr
+    assert (several.folder / "dags/flow_77.py").exists()
+
+
+@pytest.mark.parametrize("mark", ["pyproject.toml", ".git"])
+def test_files_of_a_project_below_the_output_folder_stay(several: Project, mark: str) -> None:
+    assert several.levada("compile").returncode == 0
+    (several.folder / "pipelines/flow_4.py").unlink()
+    other = several.folder / "dags/vendored"
+    other.mkdir()
+    several.write(f"dags/vendored/{mark}", "")
+    (several.folder / "dags/flow_4.py").rename(other / "flow_4.py")
+    done = several.levada("compile", "--prune")
+    assert (done.returncode, "removed" in done.stderr) == (0, False), done.stderr
+    assert (other / "flow_4.py").exists()
+
+
+@pytest.mark.parametrize("words", [[], ["pipelines"], ["pipelines", "-o", "dags"]])
+def test_the_last_pipeline_leaves_its_file_stale(several: Project, words: list[str]) -> None:
+    assert several.levada("compile").returncode == 0
+    for path in (several.folder / "pipelines").glob("*.py"):
+        path.unlink()
+    assert several.levada("compile", *words).returncode == 2  # nothing matches
+    done = several.levada("compile", *words, "--check")
+    assert (done.returncode, done.stderr.count("stale: dags/")) == (1, 20), done.stderr
+    done = several.levada("compile", *words, "--prune")
+    assert (done.returncode, "20 removed" in done.stderr) == (0, True), done.stderr
+    assert several.levada("compile", *words, "--check").returncode == 0
+
+
+@pytest.mark.parametrize("kept", ["one", "none"])
+def test_a_function_that_is_no_pipeline_any_more_is_stale(several: Project, kept: str) -> None:
+    """Its module may have no other pipeline, and the project none at all."""
+    assert several.levada("compile").returncode == 0
+    for number in [4] if kept == "one" else range(20):
+        text = MODULE.format(number=number).replace("@pipeline", "")
+        several.write(f"pipelines/flow_{number}.py", text)
+    found = several.levada("compile", "--json", "--check")
+    assert found.returncode == 1
+    stale = json.loads(found.stdout)["stale"]
+    assert stale == (["dags/flow_4.py"] if kept == "one" else sorted(stale))
+    assert len(stale) == (1 if kept == "one" else 20)
+    # The same where other files are compiled.
+    other = several.levada("compile", "pipelines/flow_1.py", "pipelines/flow_2.py", "--json")
+    assert "dags/flow_4.py" in json.loads(other.stdout)["stale"]
+
+
+def test_a_pipeline_that_another_one_calls_now_is_stale(several: Project) -> None:
+    assert several.levada("compile").returncode == 0
+    text = MODULE.format(number=4) + "\n\n@pipeline\ndef whole():\n    return flow_4()\n"
+    several.write("pipelines/flow_4.py", text)
+    assert "stale: dags/flow_4.py\n" in several.levada("compile").stderr
+    # One that was asked for by its name is not.
+    done = several.levada(
+        "compile", "pipelines/flow_4.py:flow_4", "pipelines/flow_1.py", "-o", "dags"
+    )
+    assert "stale" not in done.stderr
+
+
+def test_a_new_name_with_a_dot_leaves_the_old_file_stale(several: Project) -> None:
+    for name in ("four.v1", "four.v2"):
+        text = MODULE.format(number=4).replace("@pipeline", f'@pipeline(name="{name}")')
+        several.write("pipelines/flow_4.py", text)
+        done = several.levada("compile")
+    assert "stale: dags/four.v1.py\n" in done.stderr
+    assert "four.v2" not in done.stderr.replace("wrote     dags/four.v2.py\n", "")
+
+
+def test_the_same_pipeline_in_another_folder_is_not_stale(several: Project) -> None:
+    words = ("compile", "pipelines/flow_1.py", "pipelines/flow_2.py", "-o")
+    assert several.levada(*words, "dags/prod").returncode == 0
+    done = several.levada(*words, "dags", "--prune")
+    assert "removed" not in done.stderr
+    assert (several.folder / "dags/prod/flow_1.py").exists()
+
+
+def test_json_and_printed_files_do_not_go_together(several: Project) -> None:
+    for words in (["pipelines"], ["pipelines/flow_1.py"]):
+        done = several.levada("compile", *words, "-t", "ir", "-o", "-", "--json")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--json" in done.stderr
 
 
 # ---------------------------------------------------------------------------- JSON

@@ -17,9 +17,10 @@ from . import compiling, configuration, front, project_settings, workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
+    from levada.project import Project
     from levada_compiler.target import Target
 
     from .selection import Selected
@@ -67,8 +68,9 @@ class Result:
     ``is_empty`` says that there is no pipeline in it, which is an error only where it is the same
     with all the others; ``is_named`` that the command line has it. ``problem`` is a text about what
     was asked for: two targets that write one file, say. ``files`` are (target, path below
-    ``folder``, text). ``source`` is the file relative to its project's ``root``, ``declared`` its
-    pipelines. ``folders`` are those of the targets. ``inputs`` is what all this was told from.
+    ``folder``, text). ``outermost`` are the (function, name) of the programs that no other one of
+    the file calls; ``is_whole`` that these are all of the file.  ``source`` is the file relative to its project's ``root``, ``declared`` its
+    pipelines. ``inputs`` is what all this was told from.
     """
 
     path: str
@@ -78,12 +80,13 @@ class Result:
     diagnostics: tuple[Diagnostic, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     programs: int = 0
+    outermost: tuple[tuple[str, str], ...] = ()
+    is_whole: bool = False
     folder: str = ""
     files: tuple[tuple[str, str, str], ...] = ()
     root: str = ""
     source: str = ""
     declared: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
     inputs: batch_cache.Inputs | None = None
 
     @property
@@ -95,11 +98,15 @@ class Result:
 class Batch:
     """Some files and what became of them: :attr:`results`, in order.
 
-    Raises UsageError where the settings or the options are wrong for all of them.
+    :attr:`places` are the folders that somebody has said to write to, each with the root of the
+    project whose files go there. That of ``project`` is one, with or without files. Raises
+    UsageError where the settings or the options are wrong for all of them.
     """
 
-    def __init__(self, selected: Sequence[Selected], request: Request) -> None:
-        _validate(selected, request)
+    def __init__(
+        self, selected: Sequence[Selected], request: Request, project: Project | None = None
+    ) -> None:
+        self.places = _validate(selected, request, project)
         self._selected = selected
         self._cache = batch_cache.Cache(request.key)
         known = {each: self._cache.get(_name(each)) for each in selected}
@@ -174,12 +181,19 @@ def _name(each: Selected) -> str:
     return "\0".join((each.path, each.pipeline or "", "named" if each.is_named else "found"))
 
 
-def _validate(selected: Sequence[Selected], request: Request) -> None:
-    """Raise UsageError for settings and options that are wrong, once for each project."""
+def _validate(
+    selected: Sequence[Selected], request: Request, own: Project | None
+) -> set[tuple[str, str]]:
+    """Return the folders that each project's files go to, as far as somebody has said where.
+
+    Raises UsageError for settings and options that are wrong, once for each project.
+    """
     from levada import project as projects
 
     folders = {os.path.dirname(os.path.abspath(each.path)): each.path for each in selected}
     found = {project.root: project for project in map(projects.find, folders.values())}
+    found |= {own.root: own} if own else {}
+    places: set[tuple[str, str]] = set()
     for _, project in sorted(found.items()):
         tables = configuration.tables(project)
         names = request.names or configuration.default_targets(project, tables)
@@ -191,7 +205,11 @@ def _validate(selected: Sequence[Selected], request: Request) -> None:
         )
         project_settings.judged((), project)
         for target in asked:
-            configuration.output_folder(options[target.name], target, project)
+            folder = configuration.output_folder(options[target.name], target, project)
+            if request.folder is not None:
+                folder = os.path.abspath(request.folder)
+            places |= {(folder, project.root)} if folder else set()
+    return places if request.emits and request.folder != "-" else set()
 
 
 def _work(each: Selected, request: Request, reading: Reading) -> Result:
@@ -228,14 +246,22 @@ def _checked(each: Selected, request: Request, reading: Reading) -> Result:
         checked.diagnostics,
         _shown_sources(checked),
         len(checked.programs),
+        tuple(_outermost(checked)),
+        each.pipeline is None,
         compiling.base_of(folders) if folders else "",
         files,
         checked.project.root,
         checked.project.relative(os.path.abspath(each.path)),
         checked.declared,
-        tuple(sorted(set(folders.values()))),
         _inputs(checked),
     )
+
+
+def _outermost(checked: front.Checked) -> Iterator[tuple[str, str]]:
+    for program, _ in checked.programs:
+        function = program.function or program.name
+        if len(checked.programs) == 1 or function in checked.outermost:
+            yield function, program.name
 
 
 def _has_none(path: str) -> bool:
@@ -248,7 +274,7 @@ def _has_none(path: str) -> bool:
             text = file.read()
     except OSError:
         return False
-    return b"@" not in text or origin.is_made(text[:2000].decode("utf-8", "replace"))
+    return b"@" not in text or origin.is_made(text[: origin.HEAD].decode("utf-8", "replace"))
 
 
 def _is_of_something_else(path: str, checked: front.Checked) -> bool:

@@ -85,7 +85,11 @@ def execute(given: Options) -> int:
     if given.pruning and (given.checking or given.folder == "-"):
         other = "--check writes nothing" if given.checking else "`-o -` writes no file"
         raise UsageError(f"--prune removes files, and {other}; leave one of them out")
-    chosen = selection.select(given.references)
+    if given.as_json and given.folder == "-":
+        raise UsageError(
+            "--json says what was written, and `-o -` prints it; leave one of them out"
+        )
+    chosen = selection.select(given.references, may_be_empty=given.pruning or given.checking)
     if chosen.is_one and not given.pruning:
         return _compile_one(given, chosen.files[0].reference)
     from . import compiling_several

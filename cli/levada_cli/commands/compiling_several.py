@@ -59,22 +59,15 @@ def execute(given: Options, chosen: Selection) -> int:
         folder=given.folder,
         strict=given.strict,
     )
-    work = batch.Batch(chosen.files, request)
+    work = batch.Batch(chosen.files, request, chosen.project)
     results = work.results if given.folder == "-" else _without_conflicts(work.results)
     delivered = [_deliver(result, given) for result in results]
-    old = [] if given.folder == "-" or not _has_place(given, results) else stale.find(results)
+    old = stale.find(results, work.places)
     removed = _remove(old) if given.pruning else []
     report = Report(given, delivered, [path for path in old if path not in removed], removed)
     status = report.show()
     work.remember()
     return status
-
-
-def _has_place(given: Options, results: Sequence[Result]) -> bool:
-    """Whether somebody has said where to write: the current folder has files of all kinds."""
-    return given.folder is not None or all(
-        folder != os.getcwd() for each in results for folder in each.folders
-    )
 
 
 def _without_conflicts(results: Sequence[Result]) -> list[Result]:
@@ -119,7 +112,7 @@ def _deliver(result: Result, given: Options) -> Delivered:
 
 
 def _remove(paths: Iterable[str]) -> list[str]:
-    """Remove stale files, and the folders that are empty then; return those that are gone."""
+    """Remove stale files; return those that are gone."""
     removed = []
     for path in paths:
         try:

@@ -33,8 +33,9 @@ class Checked:
     ``programs`` are those without errors, each with the images that the project's lock has for it,
     None without a lock. ``sources`` and the spans of ``diagnostics`` have the files as the reader
     would name them; ``files`` maps absolute paths to digests, and ``consulted`` are the paths that
-    decided what imports mean. ``declared`` are the names of all pipelines in the file, and
-    ``environment`` is the one that the options are of.
+    decided what imports mean. ``declared`` are the names of all pipelines in the file,
+    ``outermost`` of those that no other one calls, and ``environment`` is the one that the options
+    are of.
     """
 
     programs: tuple[tuple[Program, Pins | None], ...]
@@ -46,6 +47,7 @@ class Checked:
     targets: tuple[Target, ...]
     options: Mapping[str, Mapping[str, object]]
     declared: tuple[str, ...] = ()
+    outermost: tuple[str, ...] = ()
     environment: str | None = None
 
     @property
@@ -128,6 +130,7 @@ def check(
         asked,
         options,
         results[0].pipelines,
+        results[0].outermost,
         environment,
     )
 

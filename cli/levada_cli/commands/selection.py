@@ -44,7 +44,8 @@ class Selection:
     """The files that were asked for, in the order in which they are compiled.
 
     ``is_one`` says that a single file was named, and nothing else. ``project`` is that of the
-    current folder where nothing was named, so that its settings have chosen.
+    current folder where nothing was named, so that its settings have chosen; and that of a folder
+    which was named and has no file.
     """
 
     files: tuple[Selected, ...]
@@ -52,20 +53,31 @@ class Selection:
     project: Project | None = None
 
 
-def select(references: Sequence[tuple[str, str | None]]) -> Selection:
+def select(
+    references: Sequence[tuple[str, str | None]], *, may_be_empty: bool = False
+) -> Selection:
     """Return the files that ``references`` name; without any those of the project's settings.
 
-    Each is a file, a file with one of its pipelines, a folder or a glob (``flows/**/*.py``).
+    Each is a file, a file with one of its pipelines, a folder or a glob (``flows/**/*.py``). With
+    ``may_be_empty`` the project's settings may match nothing, and a folder may have no file: the
+    last pipeline was removed.
 
     Raises:
         UsageError: there is nothing in a folder, nothing matches a glob, or nothing was named and
             the project does not say which pipelines it has.
     """
     if not references:
-        return _of_project()
+        return _of_project(may_be_empty=may_be_empty)
     if len(references) == 1 and _is_file(references[0]):
         return Selection((Selected(*references[0]),), is_one=True)
-    return Selection(_unique(each for one in references for each in _expanded(one)))
+    found = [each for one in references for each in _expanded(one, may_be_empty=may_be_empty)]
+    return Selection(_unique(found), project=None if found else _project_in(references[0][0]))
+
+
+def _project_in(folder: str) -> Project:
+    from levada import project as projects
+
+    return projects.find(os.path.join(folder, "pipeline.py"))
 
 
 def _is_file(reference: tuple[str, str | None]) -> bool:
@@ -78,22 +90,21 @@ def _is_glob(path: str) -> bool:
     return any(character in path for character in "*?[") and not os.path.lexists(path)
 
 
-def _expanded(reference: tuple[str, str | None]) -> Iterator[Selected]:
+def _expanded(reference: tuple[str, str | None], *, may_be_empty: bool) -> Iterator[Selected]:
     path, pipeline = reference
     if _is_file(reference):
         yield Selected(path, pipeline)
         return
     found = _found(path)
-    if not found:
+    if not found and not (may_be_empty and os.path.isdir(path)):
         raise UsageError(f"there is no Python file in `{path}`")
     yield from (Selected(each, is_named=False) for each in found)
 
 
-def _of_project() -> Selection:
-    from levada import project as projects
+def _of_project(*, may_be_empty: bool) -> Selection:
     from levada.project import ProjectError
 
-    project = projects.find(os.path.join(os.getcwd(), "pipeline.py"))
+    project = _project_in(os.getcwd())
     try:
         patterns = project.settings.get("pipelines")
     except ProjectError as error:
@@ -106,7 +117,7 @@ def _of_project() -> Selection:
     found = [
         Selected(path, is_named=False)
         for pattern in _patterns(patterns)
-        for path in _matching(project, pattern)
+        for path in _matching(project, pattern, may_be_empty=may_be_empty)
     ]
     return Selection(_unique(found), project=project)
 
@@ -122,12 +133,12 @@ def _patterns(value: object) -> list[str]:
     return given
 
 
-def _matching(project: Project, pattern: str) -> list[str]:
+def _matching(project: Project, pattern: str, *, may_be_empty: bool) -> list[str]:
     """The files of the project that a pattern of its settings matches, as seen from here."""
     if os.path.isabs(pattern) or ".." in pattern.split("/"):
         raise UsageError(f"{_SETTING}: `{pattern}` leads out of the project; write a path below it")
     found = _found(os.path.join(_escaped(project.root), *pattern.split("/")))
-    if not found:
+    if not found and not may_be_empty:
         raise UsageError(f"{_SETTING}: `{pattern}` matches no Python file")
     return [os.path.relpath(path) for path in found]
 
@@ -154,6 +165,15 @@ def _found(path: str) -> list[str]:
 
 
 def _below(folder: str) -> Iterator[str]:
+    for at, names in folders_below(folder):
+        yield from (os.path.join(at, name) for name in names if name.endswith(_SUFFIX))
+
+
+def folders_below(folder: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield a folder and those below, each with the names of its files.
+
+    Those that hold what others wrote are left out: environments, packages, caches.
+    """
     for at, folders, names in os.walk(folder):
         folders[:] = [
             name
@@ -162,7 +182,7 @@ def _below(folder: str) -> Iterator[str]:
             and name not in _NOT_OURS
             and not os.path.exists(os.path.join(at, name, _ENVIRONMENT))
         ]
-        yield from (os.path.join(at, name) for name in names if name.endswith(_SUFFIX))
+        yield at, names
 
 
 def _is_of_others(path: str, pattern: str) -> bool:
