@@ -485,6 +485,38 @@ def test_json_and_printed_files_do_not_go_together(several: Project) -> None:
         assert "--json" in done.stderr
 
 
+# ---------------------------------------------------------------------------- one name
+
+
+def test_check_finds_the_names_that_compile_refuses(several: Project) -> None:
+    several.write("pipelines/flow_5.py", MODULE.format(number=6))
+    for command in ("check", "compile"):
+        done = several.levada(command)
+        assert done.returncode == 1
+        assert "pipelines/flow_5.py" in done.stderr
+        assert "pipelines/flow_6.py" in done.stderr
+        assert "@pipeline(name=" in done.stderr
+    assert "2 with errors" in several.levada("check").stderr
+
+
+def test_check_finds_one_name_within_a_file(several: Project) -> None:
+    text = MODULE.format(number=4).replace("@pipeline", '@pipeline(name="same")')
+    second = text[text.index("@pipeline") :].replace("flow_4", "other")
+    several.write("pipelines/flow_4.py", f"{text}\n\n{second}")
+    for words in (["pipelines/flow_4.py"], []):
+        done = several.levada("check", *words)
+        assert done.returncode in (1, 2)
+        assert "both have the name `same`" in done.stderr
+
+
+def test_a_pipeline_within_another_may_have_its_name(several: Project) -> None:
+    text = MODULE.format(number=4).replace("@pipeline", '@pipeline(name="same")')
+    outer = '\n\n@pipeline(name="same")\ndef whole():\n    return flow_4()\n'
+    several.write("pipelines/flow_4.py", text + outer)
+    assert several.levada("check").returncode == 0
+    assert several.levada("compile").returncode == 0
+
+
 # ---------------------------------------------------------------------------- JSON
 
 

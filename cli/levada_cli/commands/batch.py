@@ -69,7 +69,8 @@ class Result:
     with all the others; ``is_named`` that the command line has it. ``problem`` is a text about what
     was asked for: two targets that write one file, say. ``files`` are (target, path below
     ``folder``, text). ``outermost`` are the (function, name) of the programs that no other one of
-    the file calls; ``is_whole`` that these are all of the file.  ``source`` is the file relative to its project's ``root``, ``declared`` its
+    the file calls; ``is_whole`` that these are all of the file. ``targets`` are those that were
+    asked. ``source`` is the file relative to its project's ``root``, ``declared`` its
     pipelines. ``inputs`` is what all this was told from.
     """
 
@@ -82,6 +83,7 @@ class Result:
     programs: int = 0
     outermost: tuple[tuple[str, str], ...] = ()
     is_whole: bool = False
+    targets: tuple[str, ...] = ()
     folder: str = ""
     files: tuple[tuple[str, str, str], ...] = ()
     root: str = ""
@@ -168,6 +170,27 @@ def _excused(result: Result) -> Result:
     return replace(result, diagnostics=found)
 
 
+def without_same_names(results: Sequence[Result]) -> list[Result]:
+    """Give a problem to files whose pipelines have one name: their compiled files would, too.
+
+    Only where targets were asked, and within one project. What has errors is not compiled.
+    """
+    users: dict[tuple[str, str], list[tuple[Result, str]]] = {}
+    for result in results:
+        for function, name in result.outermost if result.targets and not result.failed else ():
+            users.setdefault((result.root, name), []).append((result, function))
+    problems: dict[int, str] = {}
+    for (_, name), several in users.items():
+        shown = dict.fromkeys(f"`{each.path}:{function}`" for each, function in several)
+        if len(shown) > 1:
+            for each, _ in several:
+                problems[id(each)] = (
+                    f"{' and '.join(shown)} both have the name `{name}`, and would be compiled to "
+                    "one file; give one of them another by `@pipeline(name=…)`"
+                )
+    return [replace(each, problem=problems.get(id(each), each.problem)) for each in results]
+
+
 def note_of_empty(results: Sequence[Result]) -> str:
     """`` (no pipeline in `__init__.py`)`` of files that the command line has named."""
     names = [result.path for result in results if result.is_empty and result.is_named]
@@ -248,6 +271,7 @@ def _checked(each: Selected, request: Request, reading: Reading) -> Result:
         len(checked.programs),
         tuple(_outermost(checked)),
         each.pipeline is None,
+        tuple(target.name for target in checked.targets),
         compiling.base_of(folders) if folders else "",
         files,
         checked.project.root,

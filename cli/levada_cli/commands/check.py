@@ -60,7 +60,7 @@ def command(
     request = batch.Request(names, environment, overrides, "pipelines", strict=strict)
     work = batch.Batch(chosen.files, request)
     work.remember()
-    results = work.results
+    results = batch.without_same_names(work.results)
     # What is wrong in a module or the settings that several files share is said once.
     diagnostics = list(dict.fromkeys(each for result in results for each in result.diagnostics))
     sources = {file: text for result in results for file, text in result.sources.items()}
@@ -84,7 +84,7 @@ def _summary(results: Sequence[Result]) -> str:
     files = [result for result in results if not result.is_empty]
     wrong = sum(result.failed for result in files)
     said = f"{wrong} with errors" if wrong else "no errors"
-    if not any(result.diagnostics for result in results):
+    if not any(result.diagnostics or result.problem for result in results):
         said = "no problems found"
     note = batch.note_of_empty(results)
     return f"{_count(pipelines, 'pipeline')} in {_count(len(files), 'file')}: {said}{note}\n"
