@@ -517,6 +517,35 @@ def test_a_pipeline_within_another_may_have_its_name(several: Project) -> None:
     assert several.levada("compile").returncode == 0
 
 
+# ---------------------------------------------------------------------------- a small project
+
+
+def test_a_new_project_needs_no_arguments(project: Project) -> None:
+    assert project.levada("init", "fresh").returncode == 0
+    fresh = Project(project.folder / "fresh", project.variables)
+    assert fresh.levada("check").returncode == 0
+    done = fresh.levada("compile")
+    assert done.returncode == 0, done.stderr
+    assert (fresh.folder / "dags/fresh.py").exists()
+    assert fresh.levada("compile", "--check").returncode == 0
+
+
+def test_the_only_pipeline_of_a_folder_is_drawn_to_stdout(project: Project) -> None:
+    project.write("without.py", "ONE = 1\n")
+    drawn = project.levada("graph", ".")
+    assert (drawn.returncode, drawn.stderr) == (0, "")
+    assert drawn.stdout == project.levada("graph", "pipeline.py").stdout
+    project.write("second.py", SMALL.replace("small", "second"))
+    several = project.levada("graph", ".")
+    assert (several.returncode, several.stdout) == (2, "")
+    assert "give a folder with -o" in several.stderr
+    for name in ("pipeline.py", "second.py"):
+        (project.folder / name).unlink()
+    none = project.levada("graph", ".")
+    assert (none.returncode, none.stdout) == (1, "")
+    assert "there is none" in none.stderr
+
+
 # ---------------------------------------------------------------------------- JSON
 
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from levada_cli import main
 
 from tests.cli.conftest import Project
 
@@ -75,3 +76,12 @@ def test_a_run_whose_progress_nobody_reads_goes_on(project: Project) -> None:
     assert process.stdout is not None
     process.stdout.close()
     assert process.wait(60) == 0
+
+
+def test_a_store_is_not_at_fault_when_nobody_reads_on(project: Project) -> None:
+    with project.start("store", "check", str(project.folder / "store"), "--json") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == main.BROKEN_PIPE

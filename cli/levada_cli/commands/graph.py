@@ -14,6 +14,8 @@ from . import batch, console, front, parameters, selection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from levada_compiler.program.ir import Program
     from levada_compiler.render.colours import Palette
 
@@ -87,28 +89,43 @@ def _draw_several(
     chosen: Selection, form: str, folder: str | None, forcing: bool, colours: Palette
 ) -> int:
     """Draw each pipeline into a file of its name; one that cannot be drawn stops no other."""
-    if not folder or folder == "-" or os.path.isfile(folder):
-        raise click.UsageError("these are several pipelines: give a folder with -o")
     checked = batch.check_in_turn(chosen.files)
+    programs = [program for each in checked for program, _ in each.programs]
+    place = None if folder == "-" else folder
+    if os.path.isfile(place) if place else len(programs) > 1:
+        raise click.UsageError("these are several pipelines: give a folder with -o")
     diagnostics = [found for each in checked for found in each.diagnostics]
     sources = {file: text for each in checked for file, text in each.sources.items()}
     sys.stderr.write(render(diagnostics, sources, colour=colours.enabled))
     failed = any(each.failed for each in checked)
+    if not place:
+        return _print_only(programs, form, failed=failed)
     drawn: dict[str, str] = {}
     for each in checked:
         for program, _ in () if each.failed else each.programs:
-            place = os.path.join(folder, f"{program.name}{_SUFFIXES[form]}")
+            file = os.path.join(place, f"{program.name}{_SUFFIXES[form]}")
             try:
-                _refuse_same(drawn.get(place), program)
-                _write(place, draw(program, form), each.project.root, forcing)
+                _refuse_same(drawn.get(file), program)
+                _write(file, draw(program, form), each.project.root, forcing)
             except output_files.OutputError as error:
                 console.error(str(error))
                 failed = True
             else:
-                drawn[place] = program.origin
+                drawn[file] = program.origin
     count = len(drawn)
-    sys.stderr.write(f"{count} pipeline{'s' * (count != 1)} drawn in {folder}\n")
+    sys.stderr.write(f"{count} pipeline{'s' * (count != 1)} drawn in {place}\n")
     return 1 if failed else 0
+
+
+def _print_only(programs: Sequence[Program], form: str, *, failed: bool) -> int:
+    """Print the drawing of the only pipeline of several files, if there is one without errors."""
+    if failed:
+        return 1
+    if not programs:
+        sys.stderr.write("0 pipelines drawn: there is none in these files\n")
+        return 1
+    sys.stdout.write(draw(programs[0], form))
+    return 0
 
 
 def _refuse_same(other: str | None, program: Program) -> None:

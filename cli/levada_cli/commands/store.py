@@ -148,5 +148,7 @@ def _guarded(work: Callable[[], None]) -> None:
 
     try:
         work()
+    except BrokenPipeError:  # nobody reads on: no fault of the store
+        raise
     except (StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error
