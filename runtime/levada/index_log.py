@@ -62,6 +62,8 @@ MOST_RECORDS = 1000
 #: What begins the "step" of a task that only decides, or lists items: it is no step.
 _OWN = "levada:"
 _NAN = float("nan")
+#: What a document may raise that fits its schema, but that Levada has not written.
+_ODD = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 def write_started(store: Store, run: RunDocument) -> None:
@@ -97,7 +99,8 @@ def write_annotation(
     """Tag a run, or write a note at it; a tag whose value is None is removed.
 
     The run has the annotation as a document, so that the index can be built again from the runs
-    alone. Raises StoreError.
+    alone. Raises StoreError if nothing was written; where the log alone cannot be written, the
+    store has a warning.
 
     >>> write_annotation(store, "churn", run_id, tags={"owner": "mila"}, note=None, user="mila")
     """
@@ -114,8 +117,14 @@ def write_annotation(
     }
     folder = f"{records.run_path(pipeline, run_id)}/annotations"
     store.write_once(f"{folder}/{name}.json", records.document(annotation))
-    for entry in annotated(annotation):
-        _write(store, f"{entry_time(now)}-{os.urandom(4).hex()}", entry)
+    try:
+        for entry in annotated(annotation):
+            _write(store, f"{entry_time(now)}-{os.urandom(4).hex()}", entry)
+    except (StoreError, OSError) as error:  # the run has it, and so has the next new index
+        store.warn(
+            f"it is written at the run, but the index of runs does not have it: {error};"
+            " `levada runs --rebuild` reads it"
+        )
 
 
 def write_removed(store: Store, pipeline: str, run_id: str) -> None:
@@ -146,7 +155,7 @@ def _write_quietly(store: Store, make: Callable[[], IndexEntry]) -> None:
     try:
         _write(store, f"{entry_time(time_ns())}-{os.urandom(4).hex()}", make())
     # Documents of other writers may have any shape: the run does not fail with them.
-    except (StoreError, OSError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001
         store.warn(f"the run is not in the index of runs: {error}")
 
 
@@ -398,7 +407,10 @@ class RunWork:
             separator, entries = (".", held[0]) if of == "inputs" else ("", held[1])
             if len(found) + len(entries) > MOST_DIGESTS:
                 break
-            found |= {f"{label}{separator}{n}": _digest(each) for n, each in entries.items()}
+            for name, each in entries.items():
+                digest = _digest_or_none(each)
+                if digest is not None:
+                    found[f"{label}{separator}{name}"] = digest
         return found
 
     def counts(self, steps: list[StepEnd]) -> RunCounts:
@@ -416,6 +428,16 @@ class RunWork:
         if self.unread:
             counts["unread"] = self.unread
         return counts
+
+
+def _digest_or_none(entry: Mapping[str, Any]) -> str | None:
+    """Return what `_digest` does; None of a damaged value, which hides no other one."""
+    from levada.artifact import ArtifactError
+
+    try:
+        return _digest(entry)
+    except (ArtifactError, *_ODD):
+        return None
 
 
 def _digest(entry: Mapping[str, Any]) -> str:
@@ -468,6 +490,10 @@ def stored_work(store: Store, pipeline: str, run_id: str) -> RunWork:
     work.unread = max(0, len(paths) - MOST_RECORDS)
     for data in store.read_each(paths[:MOST_RECORDS]):
         record: Record | None = records.parse_json(data or b"", "record")
-        if record is not None:
+        if record is None:
+            continue
+        try:
             work.add(record["node"], record["map_index"] or (), record["attempt"], record)
+        except _ODD:  # a number that is none, as of a metric of 400 digits
+            work.unread += 1
     return work

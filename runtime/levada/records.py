@@ -141,13 +141,16 @@ def outcome(
 
 def read_outcome(store: Store, pipeline: str, run_id: str) -> OutcomeDocument | None:
     """Read how a run ended, the last time that it did; None if it has not."""
+    path = last_outcome(store, pipeline, run_id)
+    ended: OutcomeDocument | None = None if path is None else read_json(store, path, "outcome")
+    return ended
+
+
+def last_outcome(store: Store, pipeline: str, run_id: str) -> str | None:
+    """Give the path of a run's last outcome, whatever is in it; None if the run has none."""
     folder = run_path(pipeline, run_id)
     found = _outcomes(store, folder)
-    if not found:
-        return None
-    path = f"{folder}/{_outcome_name(max(found))}"
-    ended: OutcomeDocument | None = read_json(store, path, "outcome")
-    return ended
+    return f"{folder}/{_outcome_name(max(found))}" if found else None
 
 
 def returned(kind: str, names: list[str], shown: list[Json]) -> Json:

@@ -741,7 +741,7 @@ def test_entries_that_a_segment_has_go(any_world):
         index_log.write_removed(store, "p", f"r{number}")  # any entry will do
     names = log_entries.names_after(store, "")
     read = list(log_entries.read_rows(store, names[:6]))
-    rows = [row for _, row in read if row is not None]
+    rows = [row for _, row in read]
     segments.write(store, 1, [], names[:6], rows)
     report = world.collect(100)
     assert report.log_entries == 6

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from .tables import Dialect
 
 
+#: Times that a sync is begun again where the index was damaged, or cleared by another client.
+_TRIES = 4
+
+
 class Database(Protocol):
     """What an index needs of the database that it is in."""
 
@@ -39,8 +43,11 @@ class Database(Protocol):
     def writing(self) -> AbstractContextManager[None]:
         """Hold the only right to write, for a block whose changes are made all or none."""
 
-    def clear(self) -> None:
-        """Forget all rows, and that anything was read."""
+    def clear(self) -> str:
+        """Forget all rows, and that anything was read; gives the new value of ``generation``.
+
+        It is in the table ``followed``: a client that reads the store meanwhile begins anew.
+        """
 
     def close(self) -> None:
         """Close the connection."""
@@ -89,13 +96,29 @@ class Index:
 
     def sync(self) -> SyncReport:
         """Read what is new in the store. Raises StoreError and IndexUnusable."""
-        from .follow import Follower
+        return self._sync(is_rebuild=False)
 
+    def _sync(self, *, is_rebuild: bool) -> SyncReport:
         with _no_garbage_collection():
+            report = self._followed(is_rebuild=is_rebuild)
+        if report.damaged:
+            self.warnings.append(
+                f"{report.damaged} documents of the index in the store are damaged or of a newer"
+                " Levada; what can be read of their runs is read from the runs' own documents"
+            )
+        return report
+
+    def _followed(self, *, is_rebuild: bool) -> SyncReport:
+        from .follow import ClearedError, Follower
+
+        for _ in range(_TRIES):
             try:
-                return Follower(self._store, self._database).sync()
+                return Follower(self._store, self._database).sync(is_rebuild=is_rebuild)
             except DamagedIndexError:  # `warnings` says so, and it is empty now
-                return Follower(self._store, self._database).sync()
+                continue
+            except ClearedError:  # another client rebuilds it
+                continue
+        return Follower(self._store, self._database).sync(is_rebuild=is_rebuild)
 
     def rebuild(self) -> SyncReport:
         """Forget all rows and read everything again, runs that the log does not name too.
@@ -103,7 +126,7 @@ class Index:
         Raises StoreError.
         """
         self._database.clear()
-        return self.sync()
+        return self._sync(is_rebuild=True)
 
     def close(self) -> None:
         """Close the database."""

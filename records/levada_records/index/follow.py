@@ -6,9 +6,12 @@ twice and in any order (`rows.merge`), so two clients need not agree on anything
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from time import time_ns
 from typing import TYPE_CHECKING, NamedTuple
 
+from levada import records
+from levada.index_log import REMOVED
 from levada.store import StoreError
 
 from . import log_entries, segments, unindexed
@@ -30,6 +33,9 @@ UNREADABLE, LOOSE, COVERED = 0, 1, 2
 _BATCH, _KEYS = 10_000, 400
 #: Runs whose own documents are read in one sync because their entries do not say how they began.
 _MOST_COMPLETED = 1000
+#: Runs without an end that are looked at in one sync, seconds after which a run is such a one, and
+#: seconds until such runs are looked at again: one whose machine has died never ends.
+_MOST_UNENDED, _LONG, _LOOK_AGAIN = 100, 86_400.0, 3600.0
 
 
 class SyncReport(NamedTuple):
@@ -42,6 +48,10 @@ class SyncReport(NamedTuple):
     compacted: int = 0  #: entries that are in a new segment now
 
 
+class ClearedError(Exception):
+    """Another client has cleared the index while it was followed: all is to be read again."""
+
+
 class Follower:
     """Follows one store for one index."""
 
@@ -49,27 +59,43 @@ class Follower:
         self._store = store
         self._database = database
         self._covered: set[str] = set()  #: entries of the segments that were read in this sync
+        self._has_hidden = False  #: whether something was not read that may name a run
+        self._generation = self._noted("generation")
 
-    def sync(self) -> SyncReport:
-        """Read what is new. Raises StoreError."""
+    def sync(self, *, is_rebuild: bool = False) -> SyncReport:
+        """Read what is new. Raises StoreError, and ClearedError where it is to be called again.
+
+        With ``is_rebuild`` the documents of all runs are read, also of runs that the log names.
+        """
         tag = self._store.folder_tag(log_entries.FOLDER)
-        if tag is not None and tag == self._noted("tag"):
+        if tag is not None and tag == self._noted("tag") and not is_rebuild:
             return SyncReport()
         read, damaged = self._take_segments()
         kept = self._kept()
         listed = self._listed()
         if not kept.issubset(listed):  # somebody removed the store, and there is another one
-            self._database.clear()
+            self._generation = self._database.clear()
             self._covered.clear()
             read, damaged = self._take_segments()
             listed = self._listed()
         entries, unreadable = self._take_entries(listed)
-        walked = 0 if self._noted("walked") else self._walk()
+        walked = 0
+        if is_rebuild or self._has_hidden or not self._noted("walked"):
+            walked = self._walk(with_annotations=is_rebuild)
         self._complete()
+        self._look_at_unended()
         compacted = self._compact()
-        with self._database.writing():
+        with self._writing():
             self._note("tag", "" if tag is None else tag)
         return SyncReport(entries, read, walked, damaged + unreadable, compacted)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the only right to write, unless all that was read is forgotten meanwhile."""
+        with self._database.writing():
+            if self._noted("generation") != self._generation:
+                raise ClearedError
+            yield
 
     # ---------------------------------------------------------------- segments
 
@@ -79,24 +105,31 @@ class Follower:
         new = [each for each in segments.listed(self._store) if each.name not in seen]
         count = damaged = 0
         in_others: set[str] = set()
+        unread: list[str] = []
         for level in sorted({each.level for each in new}, reverse=True):
             here = [e for e in new if e.level == level and e.name not in in_others]
             for segment in segments.read_each(self._store, here):
                 if not isinstance(segment, Segment):
                     damaged += 1
+                    unread.append(segment.name)
                     continue
                 count += 1
                 in_others.update(segment.parts)
                 is_known = bool(segment.parts) and seen.issuperset(segment.parts)
                 self._take_segment(segment, is_known=is_known)
         # Those that are part of another one need not be read.
-        with self._database.writing():
+        with self._writing():
             self._see([SegmentName(e.level, e.name) for e in new if e.name in in_others])
+            # The entries of such a one may be gone; it is tried again in each sync.
+            noted = "\n".join(sorted(set(unread) - in_others))
+            if noted != (self._noted("unread_segments") or ""):
+                self._has_hidden = True
+                self._note("unread_segments", noted)
         return count, damaged
 
     def _take_segment(self, segment: Segment, *, is_known: bool) -> None:
         self._covered.update(segment.entries)
-        with self._database.writing():
+        with self._writing():
             if not is_known:
                 self._store_rows(segment.rows)
             self._see([segment.name], segment.parts)
@@ -147,18 +180,32 @@ class Follower:
         damaged = 0
         for first in range(0, len(new), _BATCH):
             read = list(log_entries.read_rows(self._store, new[first : first + _BATCH]))
-            damaged += sum(row is None for _, row in read)
-            with self._database.writing():
-                self._store_rows(row for _, row in read if row is not None)
+            unread = [row for _, row in read if isinstance(row, log_entries.Unreadable)]
+            damaged += len(unread)
+            rows = [row for _, row in read if not isinstance(row, log_entries.Unreadable)]
+            rows += self._rows_of_unread(unread)
+            with self._writing():
+                self._store_rows(rows)
                 self._database.execute_many(
                     "INSERT INTO seen_entries (name, state) VALUES (?, ?)"
                     " ON CONFLICT (name) DO NOTHING",
-                    [(name, UNREADABLE if row is None else LOOSE) for name, row in read],
+                    [
+                        (name, UNREADABLE if isinstance(row, log_entries.Unreadable) else LOOSE)
+                        for name, row in read
+                    ],
                 )
                 self._note_last(name for name, _ in read)
-        with self._database.writing():
+        with self._writing():
             self._forget()
         return len(new), damaged
+
+    def _rows_of_unread(self, unread: Iterable[log_entries.Unreadable]) -> list[Row]:
+        """Read the documents of the runs that damaged and newer entries name."""
+        named = {each.run for each in unread}
+        if None in named:
+            self._has_hidden = True
+        keys = sorted(key for key in named if key is not None)
+        return list(unindexed.rows_of_runs(self._store, keys))
 
     def _forget(self) -> None:
         """Forget the entries in segments that are not listed again."""
@@ -179,18 +226,17 @@ class Follower:
 
     # ---------------------------------------------------------------- runs without entries
 
-    def _walk(self) -> int:
-        """Read the runs that no entry names: they are older than the index."""
-        known = {
-            (pipeline, run_id)
-            for pipeline, run_id in self._database.execute("SELECT pipeline, run_id FROM runs")
-        }
+    def _walk(self, *, with_annotations: bool) -> int:
+        """Read the runs of which no entries say how they began and ended: they may be missing."""
+        sql = "SELECT pipeline, run_id FROM runs WHERE started_key > '' AND ended_key > ''"
+        known = {(pipeline, run_id) for pipeline, run_id in self._database.execute(sql)}
+        read = unindexed.rows(self._store, known, annotations_of_known=with_annotations)
         count = 0
-        for found in _batches(unindexed.rows(self._store, known), _BATCH):
+        for found in _batches(read, _BATCH):
             count += len(found)
-            with self._database.writing():
+            with self._writing():
                 self._store_rows(found)
-        with self._database.writing():
+        with self._writing():
             self._note("walked", "1")
         return count
 
@@ -198,14 +244,36 @@ class Follower:
         """Read how runs began of which the log says only how they ended."""
         found = list(
             self._database.execute(
-                "SELECT pipeline, run_id FROM runs WHERE started_key IS NULL LIMIT ?",
+                "SELECT pipeline, run_id FROM runs WHERE started_key IS NULL"
+                f" AND {self._is_there} LIMIT ?",
                 (_MOST_COMPLETED,),
             )
         )
         rows = list(unindexed.rows_of_starts(self._store, [(p, r) for p, r in found]))
         if rows:
-            with self._database.writing():
+            with self._writing():
                 self._store_rows(rows)
+
+    def _look_at_unended(self) -> None:
+        """Read whether runs have ended of which the log does not say so, long after they began."""
+        if (self._noted("looked") or "") > log_entries.name_before(_LOOK_AGAIN):
+            return
+        # By chance: of many that never end, each is looked at some time.
+        sql = (
+            "SELECT pipeline, run_id FROM runs WHERE ended_key IS NULL AND started < ?"
+            f" AND {self._is_there} ORDER BY random() LIMIT {_MOST_UNENDED:d}"
+        )
+        before = records.timestamp(time_ns() - int(_LONG * 1e9))
+        found = list(self._database.execute(sql, (before,)))
+        rows = list(unindexed.rows_of_ends(self._store, [(p, r) for p, r in found]))
+        with self._writing():
+            self._store_rows(rows)
+            self._note("looked", log_entries.name_before(0))
+
+    @property
+    def _is_there(self) -> str:
+        """The condition that `levada gc` has not removed the documents of a run."""
+        return f"{self._database.dialect.json_type('tags', REMOVED)} IS NULL"
 
     # ---------------------------------------------------------------- new segments
 
@@ -223,7 +291,7 @@ class Follower:
         new: list[Segment] = []
         with suppress(StoreError):
             new = segments.compact(self._store, names, known)
-        with self._database.writing():
+        with self._writing():
             for segment in new:
                 self._see([segment.name], segment.parts)
                 self._cover(segment.entries)

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from levada.index_log import FOLDER as FOLDER
 from levada.index_log import entry_time
 
-from .rows import row_of_entry
+from .rows import key_of_entry, row_of_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from levada.store import Store
 
-    from .rows import Row
+    from .rows import Row, RunKey
 
 #: Seconds by which the clocks of writers may differ: what is that old is listed again each time.
 CLOCK_DIFFERENCE = 86_400.0
 _ENDING = ".json"
+
+
+class Unreadable(NamedTuple):
+    """An entry that is damaged, or of a newer schema."""
+
+    run: RunKey | None  #: which run it is of, if it says so
 
 
 def names_after(store: Store, after: str) -> list[str]:
@@ -32,8 +38,8 @@ def names_after(store: Store, after: str) -> list[str]:
     return [name.removesuffix(_ENDING) for name in listed if name.endswith(_ENDING)]
 
 
-def read_rows(store: Store, names: Iterable[str]) -> Iterator[tuple[str, Row | None]]:
-    """Read entries; yields the name of each with its row, None where it is damaged or newer.
+def read_rows(store: Store, names: Iterable[str]) -> Iterator[tuple[str, Row | Unreadable]]:
+    """Read entries; yields the name of each with its row.
 
     What was removed since it was listed is left out: it is in a segment. Raises StoreError.
     """
@@ -73,8 +79,10 @@ def name_earlier(name: str, seconds: float) -> str:
         return ""
 
 
-def _row_of(name: str, data: bytes) -> Row | None:
+def _row_of(name: str, data: bytes) -> Row | Unreadable:
     try:
-        return row_of_entry(name, json.loads(data))
+        entry = json.loads(data)
+        found = row_of_entry(name, entry)
     except (ValueError, RecursionError):
-        return None
+        return Unreadable(None)
+    return Unreadable(key_of_entry(entry)) if found is None else found

@@ -7,6 +7,7 @@ the store's URL. Who may connect is PostgreSQL's matter: a password comes from t
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from levada.git import without_credentials
 from levada.store import digest_of
 
 from .errors import IndexUnusable
-from .tables import POSTGRESQL, VERSION
+from .tables import POSTGRESQL, SET_GENERATION, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -61,11 +62,14 @@ class PostgresqlIndex:
             self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (self._lock,))
             yield
 
-    def clear(self) -> None:
-        """Forget all rows, and that anything was read."""
+    def clear(self) -> str:
+        """Forget all rows, and that anything was read; gives the new value of ``generation``."""
+        generation = os.urandom(8).hex()
         with self.writing():
             for name in ("runs", "seen_entries", "seen_segments", "followed"):
                 self._run(f"DELETE FROM {name}")
+            self.execute_many(SET_GENERATION, [(generation,)])
+        return generation
 
     def close(self) -> None:
         """Close the connection."""

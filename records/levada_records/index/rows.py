@@ -11,6 +11,8 @@ type is left out, and what is long is cut.
 from __future__ import annotations
 
 import json
+import re
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from .tables import COLUMNS
@@ -33,9 +35,17 @@ _NOTE, _NOTE_KEY = _AT["note"], _AT["note_key"]
 
 RUNNING = "running"
 DAMAGED = "damaged"
-_STATUSES = ("succeeded", "failed", "cancelled", DAMAGED)
+STATUSES = ("succeeded", "failed", "cancelled", DAMAGED)
 #: Characters of a text at most, and of a JSON column; what is larger is left out.
-_LONGEST_TEXT, _LONGEST_JSON = 20_000, 4 << 20
+LONGEST_TEXT, LONGEST_JSON = 20_000, 4 << 20
+#: Bytes of a name and of a time at most: PostgreSQL has 2,704 for a key.
+LONGEST_NAME, _LONGEST_TIME = 1000, 40
+#: One more than the largest whole number of a database.
+INT64 = 1 << 63
+#: A whole number that no database compares with others.
+_HUGE = 1 << 1000
+#: What JSON may have in it that PostgreSQL does not take, or cannot compare.
+ODD = re.compile(r"\\u0000|\\u[dD][89a-fA-F]|NaN|Infinity|\d{300}|\d[eE]\+?\d{3}")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -46,11 +56,26 @@ def row_of_entry(name: str, entry: Any) -> Row | None:
     """
     if type(entry) is not dict or entry.get("schema") != "levada.index/1":
         return None
-    pipeline, run_id = entry.get("pipeline"), entry.get("run_id")
-    if type(pipeline) is not str or type(run_id) is not str or not pipeline or not run_id:
-        return None
+    key = key_of_entry(entry)
     fields = _KINDS.get(str(entry.get("kind")))
-    return None if fields is None else _row(pipeline, run_id, fields(name, entry))
+    return None if key is None or fields is None else _row(*key, fields(name, entry))
+
+
+def key_of_entry(entry: Any) -> RunKey | None:
+    """Return which run an entry is of, of whatever schema; None if it does not say so."""
+    if type(entry) is not dict:
+        return None
+    pipeline, run_id = entry.get("pipeline"), entry.get("run_id")
+    if type(pipeline) is not str or type(run_id) is not str:
+        return None
+    return (pipeline, run_id) if is_name(pipeline) and is_name(run_id) else None
+
+
+def is_name(name: str) -> bool:
+    """Whether a text can be the name of a pipeline or of a run; both make a key."""
+    if not name or len(name) > LONGEST_NAME:
+        return False
+    return name.isascii() or len(clean(name).encode()) <= LONGEST_NAME
 
 
 def _row(pipeline: str, run_id: str, fields: dict[str, object]) -> Row:
@@ -64,11 +89,18 @@ def row_of_damaged(pipeline: str, run_id: str, *, note: str) -> Row:
     return _row(pipeline, run_id, {"status": DAMAGED, "note": note, **keys})
 
 
+def row_of_unread_end(pipeline: str, run_id: str, *, status: object, note: str) -> Row:
+    """Return the row of a run whose outcome cannot be read, but for its status."""
+    known = status if status in STATUSES else DAMAGED
+    fields: dict[str, object] = {"ended_key": "", "note_key": "", "note": note, "status": known}
+    return _row(pipeline, run_id, fields)
+
+
 def row_of_newer(pipeline: str, run_id: str, document: dict[str, Any], *, note: str) -> Row:
     """Return the row of a run whose ``run.json`` is of a newer schema: what can be read of it."""
     engine = document.get("engine")
     fields: dict[str, object] = {
-        "started": text(document, "created"),
+        "started": time(document, "created"),
         "trigger": text(document, "trigger"),
         "user": text(document, "user"),
         "engine": text(engine, "name") if type(engine) is dict else None,
@@ -159,7 +191,7 @@ def merged(rows: Iterable[Row]) -> dict[RunKey, Row]:
 def _started(name: str, entry: dict[str, Any]) -> dict[str, object]:
     dirty = entry.get("dirty")
     return {
-        "started": text(entry, "started"),
+        "started": time(entry, "started"),
         "engine": text(entry, "engine"),
         "engine_ids": json_object(entry, "engine_ids"),
         "environment": text(entry, "environment"),
@@ -178,10 +210,10 @@ def _started(name: str, entry: dict[str, Any]) -> dict[str, object]:
 def _ended(name: str, entry: dict[str, Any]) -> dict[str, object]:
     status = entry.get("status")
     return {
-        "status": status if status in _STATUSES else DAMAGED,
-        "finished": text(entry, "finished"),
+        "status": status if status in STATUSES else DAMAGED,
+        "finished": time(entry, "finished"),
         "seconds": number(entry, "seconds"),
-        "metrics": json_object(entry, "metrics"),
+        "metrics": json_column("metrics", entry.get("metrics")),
         "code": json_object(entry, "code"),
         "inputs": json_object(entry, "inputs"),
         "outputs": json_object(entry, "outputs"),
@@ -204,7 +236,7 @@ def _tagged(name: str, entry: dict[str, Any]) -> dict[str, object]:
 
 
 def _noted(name: str, entry: dict[str, Any]) -> dict[str, object]:
-    return {"note": text(entry, "note"), "note_key": name}
+    return {"note": text(entry, "note") or None, "note_key": name}  # an empty one removes it
 
 
 _KINDS: dict[str, Callable[[str, dict[str, Any]], dict[str, object]]] = {
@@ -226,34 +258,69 @@ def clean(value: str) -> str:
 def text(entry: dict[str, Any], name: str) -> str | None:
     """Return a field that is a text; None for all else."""
     value = entry.get(name)
-    return clean(value[:_LONGEST_TEXT]) if type(value) is str else None
+    return clean(value[:LONGEST_TEXT]) if type(value) is str else None
+
+
+def time(entry: dict[str, Any], name: str) -> str | None:
+    """Return a field that is a time in ISO 8601; None for all else."""
+    value = text(entry, name)
+    return value if value is not None and is_time(value) else None
+
+
+def is_time(value: str) -> bool:
+    """Whether a text is a time in ISO 8601."""
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return len(value) <= _LONGEST_TIME and value.isascii()
+
+
+def is_metric(metric: Any) -> bool:
+    """Whether something is a metric as an entry has it: its last, least and largest value."""
+    if type(metric) is not dict:
+        return False
+    values = (metric.get("last"), metric.get("min", 0), metric.get("max", 0))
+    return all(map(_is_number, values)) and type(metric.get("count", 0)) is int
+
+
+def _is_number(value: object) -> bool:
+    if type(value) is int:
+        return abs(value) < _HUGE
+    return type(value) is float or value in ("NaN", "Infinity", "-Infinity")
 
 
 def number(entry: dict[str, Any], name: str) -> float | None:
     """Return a field that is a finite number; None for all else."""
     value = entry.get(name)
     if type(value) is int:
-        value = float(value) if abs(value) < 1 << 1000 else None
+        value = float(value) if abs(value) < _HUGE else None
     return value if type(value) is float and value - value == 0 else None
 
 
 def _integer(entry: dict[str, Any], name: str) -> int | None:
     value = number(entry, name)
-    return None if value is None or abs(value) >= 1 << 63 else int(value)
+    return None if value is None or abs(value) >= INT64 else int(value)
 
 
-def json_object(entry: dict[str, Any], name: str) -> str | None:
+def json_object(entry: dict[str, Any], name: str) -> str:
     """Return a field that is a JSON object as JSON; ``{}`` for all else, and for a huge one."""
-    value = entry.get(name)
+    return json_column(name, entry.get(name))
+
+
+def json_column(name: str, value: object) -> str:
+    """Return the JSON of a column; of ``metrics`` those that are as an entry has them."""
     if type(value) is not dict:
         return "{}"
+    if name == "metrics" and not all(map(is_metric, value.values())):
+        value = {key: metric for key, metric in value.items() if is_metric(metric)}
     try:
         found = _encode(value)
     except (ValueError, RecursionError):
         return "{}"
-    if len(found) > _LONGEST_JSON:
+    if len(found) > LONGEST_JSON:
         return "{}"
-    if "\\u0000" in found or "NaN" in found or "Infinity" in found or not _is_clean(found):
+    if ODD.search(found) or not _is_clean(found):
         return _encode(_clean_json(value))
     return found
 
@@ -272,6 +339,8 @@ def _clean_json(value: Any) -> Any:
         return clean(value)
     if type(value) is float and value - value != 0:
         return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")
+    if type(value) is int and abs(value) >= _HUGE:
+        return str(value)
     if type(value) is list:
         return [_clean_json(each) for each in value]
     if type(value) is dict:

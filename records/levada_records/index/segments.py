@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from levada.store import digest_of
 
 from . import log_entries
+from .checks import checked
 from .rows import NAMES, merged
-from .tables import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import Any
 
     from levada.store import Store
 
@@ -39,18 +38,15 @@ AGE = 90_000.0
 #: Entries that one client makes segments of at a time, lest a query waits for it.
 MOST_AT_ONCE = 50 * ENTRIES
 _ENDING = ".jsonl.gz"
-_TYPES: dict[str, set[type]] = {
-    "text": {str},
-    "json": {str},
-    "integer": {int},
-    "real": {int, float},
-}
-#: Bytes of a segment's lines at most: more was not written by Levada.
-_LARGEST = 4 << 30
+_LONGEST_NAME, _LONGEST_COUNT = 500, 12
+#: Bytes of a segment's lines at most, entries of one that is made of others, digits of a level.
+_LARGEST, _MOST_ENTRIES, _DIGITS = 256 << 20, 100_000, 2
 
 
 class DamagedSegmentError(ValueError):
     """A segment is not what its name says, or of a newer schema."""
+
+    name = ""  #: the segment's
 
 
 class SegmentName(NamedTuple):
@@ -63,6 +59,11 @@ class SegmentName(NamedTuple):
     def path(self) -> str:
         """Its path in the store."""
         return f"{FOLDER}/{self.level}/{self.name}{_ENDING}"
+
+    @property
+    def size(self) -> int:
+        """How many entries it has."""
+        return int(self.name.split("_")[2])
 
     @property
     def digest(self) -> str:
@@ -86,7 +87,9 @@ def listed(store: Store) -> list[SegmentName]:
         level, _, file = path.removeprefix(f"{FOLDER}/").partition("/")
         name = file.removesuffix(_ENDING)
         parts = name.split("_")
-        if file != name and level.isdecimal() and len(parts) == 4 and parts[2].isdecimal():
+        is_level = level.isascii() and level.isdecimal() and len(level) <= _DIGITS
+        is_count = len(parts) == 4 and parts[2].isascii() and parts[2].isdecimal()
+        if file != name and is_level and is_count and len(parts[2]) <= _LONGEST_COUNT:
             found.append(SegmentName(int(level), name))
     return sorted(found, key=lambda each: (-each.level, each.name))
 
@@ -105,24 +108,36 @@ def read_each(
         try:
             yield parse(name, data)
         except DamagedSegmentError as error:
+            error.name = name.name
             yield error
 
 
 def parse(name: SegmentName, data: bytes) -> Segment:
     """Read a segment's bytes. Raises DamagedSegmentError."""
     try:
-        reader = zlib.decompressobj(wbits=31)
-        text = reader.decompress(data, _LARGEST)
-        if reader.unconsumed_tail or not reader.eof or _digest(text) != name.digest:
-            raise DamagedSegmentError(f"{name.path} is not what its name says")
-        head, names, lines = text.split(b"\n", 2)
-        header, entries = json.loads(head), json.loads(names)
-        if header.get("schema") != SCHEMA:
-            raise DamagedSegmentError(f"{name.path} is of another schema: {header.get('schema')}")
-        found = _rows(header["columns"], lines)
-        return Segment(name, list(header["parts"]), entries, found)
-    except (zlib.error, ValueError, LookupError, TypeError, AttributeError) as error:
+        return _parsed(name, data)
+    except DamagedSegmentError:
+        raise
+    except (
+        *(zlib.error, ValueError, LookupError, TypeError, AttributeError),
+        *(ArithmeticError, RecursionError, MemoryError),
+    ) as error:
         raise DamagedSegmentError(f"{name.path} is damaged: {error}") from None
+
+
+def _parsed(name: SegmentName, data: bytes) -> Segment:
+    reader = zlib.decompressobj(wbits=31)
+    text = reader.decompress(data, _LARGEST)
+    if reader.unconsumed_tail or not reader.eof or _digest(text) != name.digest:
+        raise DamagedSegmentError(f"{name.path} is not what its name says")
+    head, names, lines = text.split(b"\n", 2)
+    header, entries = json.loads(head), json.loads(names)
+    if header.get("schema") != SCHEMA:
+        raise DamagedSegmentError(f"{name.path} is of another schema: {header.get('schema')}")
+    parts = header["parts"]
+    if not all(map(_is_names, (entries, parts))):
+        raise DamagedSegmentError(f"{name.path} has names that are none")
+    return Segment(name, parts, entries, _rows(header["columns"], lines))
 
 
 def _rows(columns: list[str], lines: bytes) -> list[Row]:
@@ -132,29 +147,31 @@ def _rows(columns: list[str], lines: bytes) -> list[Row]:
     if columns != list(NAMES):
         at = [columns.index(name) if name in columns else None for name in NAMES]
         values = [[None if i is None else row[i] for i in at] for row in values]
-    _check_types(values)
-    return list(map(tuple, values))
+    return checked(values)
 
 
-def _check_types(values: list[list[Any]]) -> None:
-    """Raise ValueError unless the rows are of the columns' types: anybody may have written them."""
-    if {*map(len, values)} - {len(NAMES)}:
-        raise ValueError("a row has another number of columns")
-    for column, held in zip(COLUMNS, zip(*values, strict=True), strict=bool(values)):
-        types = {*map(type, held)} - _TYPES[column.kind]
-        if types - ({type(None)} if column.part != "key" else set()):
-            raise ValueError(f"{column.name} is {types}")
+def _is_names(given: object) -> bool:
+    """Whether something is a list of names of entries, or of segments."""
+    if type(given) is not list or not {*map(type, given)} <= {str}:
+        return False
+    text = "".join(given)
+    return text.isascii() and "\0" not in text and max(map(len, given), default=0) <= _LONGEST_NAME
 
 
 def write(
     store: Store, level: int, parts: Iterable[str], entries: Iterable[str], found: Iterable[Row]
-) -> SegmentName:
-    """Write a segment, unless it is there; gives its name. Raises StoreError."""
+) -> SegmentName | None:
+    """Write a segment, unless it is there; gives its name, None where it is too large.
+
+    Raises StoreError.
+    """
     names = sorted(set(entries))
     by_run = merged(found)
     header = {"schema": SCHEMA, "parts": sorted(parts), "columns": NAMES}
     lines = [header, names, *(by_run[key] for key in sorted(by_run))]
     text = "".join(f"{_line(line)}\n" for line in lines).encode()
+    if len(text) > _LARGEST:
+        return None
     first, last = (names[0], names[-1]) if names else ("0", "0")
     name = SegmentName(level, f"{first}_{last}_{len(names)}_{_digest(text)}")
     # No time and no name of a file in it: the same lines are the same bytes.
@@ -173,16 +190,19 @@ def compact(store: Store, entries: Sequence[str], known: Sequence[SegmentName]) 
     old = sorted(name for name in entries if name < before)
     for first in range(0, min(len(old) - ENTRIES, MOST_AT_ONCE) + 1, ENTRIES):
         read = log_entries.read_rows(store, old[first : first + ENTRIES])
-        found = [(name, row) for name, row in read if row is not None]
+        found = [(name, row) for name, row in read if not isinstance(row, log_entries.Unreadable)]
         # What cannot be read stays in the log, for a newer version that can.
         names, rows = [name for name, _ in found], [row for _, row in found]
-        if names:
-            new.append(Segment(write(store, 1, [], names, rows), [], names, rows))
+        written = write(store, 1, [], names, rows) if names else None
+        if written is not None:
+            new.append(Segment(written, [], names, rows))
     top = {*known, *(each.name for each in new)}
     level = 0
     while any(each.level > level for each in top):
         level += 1
-        here = sorted(each.name for each in top if each.level == level)
+        here = sorted(
+            each.name for each in top if each.level == level and each.size * PARTS <= _MOST_ENTRIES
+        )
         for first in range(0, len(here) - PARTS + 1, PARTS):
             joined = _join(store, level, here[first : first + PARTS])
             if joined is not None:
@@ -201,7 +221,7 @@ def _join(store: Store, level: int, names: list[str]) -> Segment | None:
     entries = sorted({name for each in whole for name in each.entries})
     found = list(merged(row for each in whole for row in each.rows).values())
     name = write(store, level + 1, names, entries, found)
-    return Segment(name, names, entries, found)
+    return None if name is None else Segment(name, names, entries, found)
 
 
 def covered_entries(store: Store) -> set[str]:

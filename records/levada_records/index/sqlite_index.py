@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from levada.store import digest_of
 
 from .errors import DamagedIndexError, IndexUnusable
-from .tables import SQLITE, VERSION
+from .tables import SET_GENERATION, SQLITE, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -43,7 +43,10 @@ class SqliteIndex:
 
     def _rows(self, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
         with self._in_words():
-            yield from cursor
+            # Not `yield from`: it closes the cursor of a query that nobody reads to its end, and
+            # the file may be closed by then.
+            for row in cursor:  # noqa: UP028
+                yield row
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run a statement for each of many rows. Raises what `execute` raises."""
@@ -78,11 +81,14 @@ class SqliteIndex:
                 " index is built again from the store"
             ) from error
 
-    def clear(self) -> None:
-        """Forget all rows, and that anything was read."""
+    def clear(self) -> str:
+        """Forget all rows, and that anything was read; gives the new value of ``generation``."""
+        generation = os.urandom(8).hex()
         with self.writing():
             self._drop_tables()
             self._create_tables()
+            self.execute_many(SET_GENERATION, [(generation,)])
+        return generation
 
     def close(self) -> None:
         """Close the file."""
@@ -118,13 +124,12 @@ class SqliteIndex:
             self._connection = connection
             connection.execute("PRAGMA page_size = 16384")  # of a new file: rows are wide
             connection.execute("PRAGMA synchronous = OFF")  # what is lost is read again
-            if self._version() == VERSION:
-                self._let_others_read()
-            else:
+            if self._version() != VERSION:
                 with self.writing():
                     if self._version() != VERSION:  # nobody else has made the tables meanwhile
                         self._drop_tables()
                         self._create_tables()
+            self._let_others_read()
             connection.execute("SELECT count(*) FROM followed").fetchone()
         except BaseException:
             connection.close()
@@ -132,11 +137,26 @@ class SqliteIndex:
         return connection
 
     def _let_others_read(self) -> None:
-        """Let others read while one writes: not of a new file, which would be written twice."""
+        """Let others read while one writes. Raises sqlite3.Error where nobody here may write."""
         self._connection.execute("PRAGMA busy_timeout = 0")
-        with suppress(sqlite3.OperationalError):  # somebody else uses it now: the next time
+        with self._unless_busy():  # else it is done the next time
             self._connection.execute("PRAGMA journal_mode = WAL")
+        with self._unless_busy():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:  # only what writes is refused
+                self._connection.execute(f"PRAGMA user_version = {VERSION}")
+            finally:
+                self._connection.rollback()
         self._connection.execute(f"PRAGMA busy_timeout = {_PATIENCE * 1000:.0f}")
+
+    @contextmanager
+    def _unless_busy(self) -> Iterator[None]:
+        """Leave a block undone where somebody else uses the file."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
 
     def _version(self) -> int:
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])

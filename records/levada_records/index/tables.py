@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from typing import Literal
 
 #: Another version of the tables is another set of rows: the index is then built anew.
-VERSION = 1
+VERSION = 2
+#: Says that the index was emptied, and is another one from then on.
+SET_GENERATION = "INSERT INTO followed (name, value) VALUES ('generation', ?)"
 
 
 class Column(NamedTuple):
@@ -92,6 +94,8 @@ class Dialect:
         return [
             f"CREATE TABLE IF NOT EXISTS runs (\n{columns}  PRIMARY KEY (pipeline, run_id)\n)",
             "CREATE INDEX IF NOT EXISTS runs_started ON runs (started)",
+            "CREATE INDEX IF NOT EXISTS runs_run_id ON runs (run_id)",
+            "CREATE INDEX IF NOT EXISTS runs_unended ON runs (started) WHERE ended_key IS NULL",
             "CREATE INDEX IF NOT EXISTS runs_incomplete ON runs (pipeline, run_id)"
             " WHERE started_key IS NULL",
             # `state` is one of `follow.UNREADABLE`, `LOOSE` and `COVERED`.

@@ -15,15 +15,19 @@ if TYPE_CHECKING:
     from levada_records.query.places import Place
 
 _INT64 = 1 << 63
+#: Columns whose texts are never long.
+_SHORT = ("pipeline", "run_id", "status", "started", "finished")
 
 
 class Sql:
     """A piece of SQL, and the parameters of its ``?`` in order."""
 
-    __slots__ = ("parameters", "text")
+    __slots__ = ("is_long", "parameters", "text")
 
-    def __init__(self, text: str, *parameters: str | float) -> None:
+    def __init__(self, text: str, *parameters: str | float, is_long: bool = False) -> None:
         self.text = text
+        #: Whether it may be a text of any length: PostgreSQL has no room for it in an index.
+        self.is_long = is_long
         self.parameters = parameters
 
 
@@ -96,10 +100,13 @@ class Expressions:
     def text(self, place: Place) -> Sql | None:
         """Return the text at a place, NULL for anything else; None if it never has one."""
         if not place.keys:
-            return Sql(quote_column(place.column)) if place.kind == "text" else None
+            is_long = place.column not in _SHORT
+            name = quote_column(place.column)
+            return Sql(name, is_long=is_long) if place.kind == "text" else None
         if place.kind == "metric":
             return None
-        return Sql(f"({self._dialect.json_text(place.column, *place.keys)}{self._collation})")
+        found = f"({self._dialect.json_text(place.column, *place.keys)}{self._collation})"
+        return Sql(found, is_long=True)
 
     def missing(self, place: Place) -> Sql:
         """Return whether there is nothing at a place, or None."""

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from levada import index_log, records
 from levada.store import Store, StoreError
+from levada.trees.canonical import ARTIFACT
 from levada_records.index import IndexUnusable, open_index
 from levada_records.index import segments as segment_forms
 
 from .entries import ended, started, tagged, write
-from .test_follow import HOUR, column, run_document
+from .test_follow import HOUR, column, run_document, write_outcome
 
 RUN = "runs/churn/r1/run.json"
 
@@ -280,3 +281,267 @@ def test_clients_that_share_a_database(folder_store: Store, postgresql: str) -> 
         for _ in range(4)
     ]
     assert [process.communicate()[0].split() for process in processes] == [["200"]] * 4
+
+
+@pytest.mark.parametrize("with_name", [True, False], ids=["names its run", "names none"])
+def test_a_run_with_an_unreadable_entry_is_listed_by_its_documents(
+    store: Store, with_name: bool
+) -> None:
+    write(store, started("known"), time.time())
+    with open_index(store, sync=False) as index:
+        index.sync()
+        newer = {**run_document("r1"), "schema": "levada.run/2"}
+        store.write_once("runs/churn/r1/run.json", json.dumps(newer).encode())
+        entry = {**started("r1"), "schema": "levada.index/2"}
+        data = json.dumps(entry).encode() if with_name else b"{"
+        store.write_once(f"{index_log.FOLDER}/{index_log.entry_time(time.time_ns())}-1.json", data)
+        assert index.sync().damaged == 1
+        assert column(index, "note")["r1"] == "run.json is of a newer schema: levada.run/2"
+        [warning] = index.warnings
+        assert "damaged or of a newer Levada" in warning
+        assert index.sync().walked == 0
+        assert index.warnings == [warning]
+
+
+def test_the_runs_of_a_damaged_segment_are_read_from_their_documents(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_forms, "ENTRIES", 1)
+    store.write_once("runs/churn/r1/run.json", records.document(run_document("r1")))
+    with open_index(store, sync=False) as index:
+        index.sync()
+        write(store, started("r1"), time.time() - 50 * HOUR)
+        open_index(store).close()
+        names = segment_forms.covered_entries(store)
+    with open_index(store, sync=False) as index:
+        index.rebuild()
+        [name] = segment_forms.listed(store)
+        store.delete(name.path)
+        store.write_once(name.path, b"?")
+        store.delete_all([f"{index_log.FOLDER}/{each}.json" for each in names])
+        index._database.clear()
+        index._database.execute_many(
+            "INSERT INTO followed (name, value) VALUES (?, ?)", [("walked", "1")]
+        )
+        assert index.sync().walked == 1
+        assert column(index, "status") == {"r1": "running"}
+        assert index.sync().walked == 0  # once
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "note"),
+    [
+        (b"{", "damaged", "outcome.json is damaged"),
+        (
+            b'{"schema": "levada.outcome/99", "status": "failed"}',
+            "failed",
+            "outcome.json is of a newer schema: levada.outcome/99",
+        ),
+        (
+            records.document(records.outcome("churn", "r2", seconds=1.0)),
+            "damaged",
+            "outcome.json is of another run: churn/r2",
+        ),
+    ],
+)
+def test_a_run_whose_outcome_cannot_be_read_is_not_running(
+    store: Store, data: bytes, status: str, note: str
+) -> None:
+    store.write_once(RUN, records.document(run_document("r1")))
+    store.write_once("runs/churn/r1/outcome.json", data)
+    with open_index(store) as index:
+        assert column(index, "status") == {"r1": status}
+        assert column(index, "note") == {"r1": note}
+        assert column(index, "user") == {"r1": "mila"}
+
+
+def test_a_copied_run_is_damaged_and_the_other_one_is_as_it_was(store: Store) -> None:
+    store.write_once("runs/churn/r1/run.json", records.document(run_document("r1")))
+    write_outcome(store, "r1")
+    index_log.write_annotation(store, "churn", "r1", tags={"a": "b"}, note=None, user=None)
+    for path, _ in list(store.walk("runs/churn/r1")):
+        store.write_once(path.replace("/r1/", "/copy/"), store.read(path))
+    with open_index(store) as index:
+        assert column(index, "status") == {"copy": "damaged", "r1": "succeeded"}
+        assert "is of another run: churn/r1" in column(index, "note")["copy"]
+        assert column(index, "tags")["copy"] is None
+
+
+def test_a_step_whose_record_is_odd_hides_nothing(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OverflowError("a metric of 400 digits")
+
+    for run_id in ("r1", "r2"):
+        path = f"runs/churn/{run_id}/run.json"
+        folder_store.write_once(path, records.document(run_document(run_id)))
+    write_outcome(folder_store, "r1")
+    monkeypatch.setattr(index_log.RunWork, "digests", fail)
+    with open_index(folder_store) as index:
+        assert column(index, "status") == {"r1": "damaged", "r2": "running"}
+    outcome: Any = records.outcome("churn", "r1", seconds=1.0)
+    index_log.write_ended(folder_store, outcome)
+    assert "the run is not in the index of runs" in folder_store.take_warnings()[0]
+
+
+def test_a_damaged_value_is_left_out_of_the_entry() -> None:
+    work = index_log.RunWork()
+    damaged = {"tree": {ARTIFACT: {"digest": 5}}}
+    good = {"artifact": {"digest": "sha256:1"}}
+    work._held = {("f", ()): ({"bad": damaged, "good": good}, {})}
+    assert work.digests("inputs") == {"f.good": "sha256:1"}
+
+
+def test_texts_that_no_index_of_a_database_takes(folder_store: Store, postgresql: str) -> None:
+    """They are as random as can be: PostgreSQL compresses others."""
+    now = time.time()
+    long = os.urandom(6000).hex()
+    write(folder_store, started(long), now, "1")
+    write(folder_store, started("r1", started=f"2026-01-02T00:00:00Z{long}"), now, "2")
+    write(folder_store, started("r2", params={"n": 10**400, "t": long}, branch=long), now, "3")
+    for database in (None, postgresql):
+        with open_index(folder_store, database=database) as index:
+            assert column(index, "started")["r1"] is None
+            assert sorted(column(index, "status")) == ["r1", "r2"]
+            sql = f"SELECT count(*) FROM runs WHERE {index.sql.json_number('params', 'n')} > 1"
+            assert list(index.execute(sql)) == [(0,)]
+
+
+def test_a_filter_by_a_long_text_leaves_no_index_that_refuses_runs(
+    folder_store: Store, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from levada_records.query import rows, select
+
+    monkeypatch.setattr(rows, "_SLOW", -1.0)
+    write(folder_store, started("r1", params={"t": "x"}, branch="main"), time.time())
+    with open_index(folder_store, database=postgresql) as index:
+        for where in ("params.t == 'x'", "branch == 'main'", "note is None and user == 'mila'"):
+            assert [row["run_id"] for row in select(index, where=where)] == ["r1"]
+        long = os.urandom(6000).hex()
+        write(folder_store, started("r2", params={"t": long}, branch=long, user=long), time.time())
+        assert index.sync().entries == 1
+
+
+_GOOD: dict[str, Any] = {
+    "pipeline": "p",
+    "run_id": "r",
+    "status": "succeeded",
+    "started_key": "a",
+    "ended_key": "b",
+    "metrics": '{"a.b":{"last":1,"min":1,"max":1,"count":1}}',
+}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"run_id": "r" * 2000},
+        {"run_id": ""},
+        {"run_id": "\ud800"},
+        {"note": "a\0b"},
+        {"started": "yesterday"},
+        {"status": "fine"},
+        {"params": "{"},
+        {"params": "[1]"},
+        {"params": "{},{}"},
+        {"params": '{"a":1', "tags": '"b":2}'},
+        {"params": "[" * 100_000},
+        {"peak_memory": 1 << 63},
+        {"tag_keys": '{"a":1}'},
+    ],
+    ids=str,
+)
+def test_a_segment_with_rows_that_no_database_takes_is_damaged(
+    folder_store: Store, fields: dict[str, Any]
+) -> None:
+    _write_segment(folder_store, [_GOOD | fields])
+    write(folder_store, started("r1"), time.time())
+    with open_index(folder_store, sync=False) as index:
+        assert index.sync().damaged == 1
+        assert list(column(index, "status")) == ["r1"]
+
+
+def test_what_is_odd_in_the_json_of_a_segment_is_mended(folder_store: Store) -> None:
+    fields = {"params": f'{{"n":1e999,"m":{10**400}}}', "metrics": '{"a.b":{"last":[]},"c.d":{}}'}
+    _write_segment(folder_store, [_GOOD | fields])
+    with open_index(folder_store) as index:
+        assert json.loads(column(index, "params")["r"])["n"] == "Infinity"
+        assert json.loads(column(index, "metrics")["r"]) == {}
+
+
+def _write_segment(
+    store: Store, rows: list[dict[str, Any]], level: str = "1", names: object = ("e1",)
+) -> None:
+    from levada_records.index.rows import NAMES
+
+    header = {"schema": segment_forms.SCHEMA, "parts": [], "columns": NAMES}
+    lines = [header, names, *([row.get(name) for name in NAMES] for row in rows)]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+    name = f"a_b_1_{segment_forms._digest(text)}"
+    store.write_once(f"index/segments/{level}/{name}.jsonl.gz", gzip.compress(text))
+
+
+@pytest.mark.parametrize("names", [1, [1], ["a\0"], ["\ud800"], [["a"]]])
+def test_a_segment_of_entries_that_are_none(folder_store: Store, names: object) -> None:
+    _write_segment(folder_store, [_GOOD], names=names)
+    with open_index(folder_store, sync=False) as index:
+        assert index.sync().damaged == 1
+
+
+def test_a_segment_that_is_too_large(folder_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write_segment(folder_store, [_GOOD], level="100")
+    assert segment_forms.listed(folder_store) == []
+    _write_segment(folder_store, [_GOOD])
+    monkeypatch.setattr(segment_forms, "_LARGEST", 100)
+    with open_index(folder_store, sync=False) as index:
+        assert index.sync().damaged == 1
+
+
+def test_segments_are_not_merged_to_one_that_is_too_large(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_forms, "ENTRIES", 1)
+    monkeypatch.setattr(segment_forms, "PARTS", 2)
+    monkeypatch.setattr(segment_forms, "_MOST_ENTRIES", 2)
+    for number in range(8):
+        write(folder_store, started(f"r{number}"), time.time() - 50 * HOUR + number)
+    with open_index(folder_store) as index:
+        assert len(column(index, "status")) == 8
+    assert {each.level for each in segment_forms.listed(folder_store)} == {1, 2}
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_a_file_that_may_only_be_read(
+    folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    write(folder_store, started("r1"), time.time())
+    open_index(folder_store).close()
+    connection = sqlite3.connect(_file(tmp_path))
+    connection.execute(f"PRAGMA journal_mode = {mode}")
+    connection.close()
+    write(folder_store, started("r2"), time.time(), "1")
+    connect = sqlite3.connect
+
+    def connect_to_read(path: str, **options: Any) -> sqlite3.Connection:
+        is_file = path != ":memory:"  # root may write whatever the file's rights say
+        return connect(f"file:{path}?mode=ro" if is_file else path, uri=is_file, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", connect_to_read)
+    with open_index(folder_store) as index:
+        assert sorted(column(index, "status")) == ["r1", "r2"]
+        assert "is built in memory" in index.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "metrics", [{"a.b": 1}, {"a.b": {}}, {"a.b": {"last": "x"}}, {"a.b": {"last": True}}]
+)
+def test_metrics_and_times_that_are_none_are_left_out(
+    folder_store: Store, metrics: dict[str, Any]
+) -> None:
+    good = {"last": "NaN", "min": "NaN", "max": "NaN", "count": 1}
+    write(folder_store, started("r1", started="yesterday"), time.time())
+    write(folder_store, ended("r1", metrics={**metrics, "c.d": good}), time.time(), "1")
+    with open_index(folder_store) as index:
+        assert json.loads(column(index, "metrics")["r1"]) == {"c.d": good}
+        assert column(index, "started") == {"r1": None}

@@ -13,6 +13,7 @@ from levada import index_log, records
 from levada.store import Store, open_store
 from levada_records.index import Index, open_index
 from levada_records.index import segments as segment_forms
+from levada_records.index.follow import Follower
 
 from .entries import ended, noted, started, tagged, write
 
@@ -191,3 +192,103 @@ def test_the_store_of_a_team_in_one_database(
     assert list(column(other, "run_id")) == ["of-0"]
     for each in (*indexes, other):
         each.close()
+
+
+def test_a_run_whose_end_is_not_in_the_log_is_not_running_for_ever(
+    store: Store, opened: Callable[[Store], Index]
+) -> None:
+    long_ago = time.time() - 30 * HOUR
+    for run_id in ("r1", "r2"):
+        store.write_once(f"runs/churn/{run_id}/run.json", records.document(run_document(run_id)))
+        write(store, started(run_id, long_ago), long_ago)
+    write_outcome(store, "r1")
+    index = opened(store)  # a new client
+    assert column(index, "status") == {"r1": "succeeded", "r2": "running"}
+    write_outcome(store, "r2")
+    index.sync()
+    assert column(index, "status") == {"r1": "succeeded", "r2": "running"}
+    forget_when_unended_runs_were_looked_at(index)
+    write(store, tagged("r1", a="b"), time.time())
+    index.sync()  # one that knows the run
+    assert column(index, "status") == {"r1": "succeeded", "r2": "succeeded"}
+
+
+def write_outcome(store: Store, run_id: str, **fields: Any) -> None:
+    outcome = {**records.outcome("churn", run_id, seconds=2.0), **fields}
+    store.write_once(f"runs/churn/{run_id}/outcome.json", records.document(outcome))
+
+
+def forget_when_unended_runs_were_looked_at(index: Index) -> None:
+    index._database.execute_many("DELETE FROM followed WHERE name = ?", [("looked",)])
+
+
+def test_a_rebuild_reads_ends_and_annotations_that_the_log_does_not_have(
+    store: Store, opened: Callable[[Store], Index]
+) -> None:
+    store.write_once("runs/churn/r1/run.json", records.document(run_document("r1")))
+    write(store, started("r1"), time.time())
+    index = opened(store)
+    write_outcome(store, "r1")
+    index_log.write_annotation(store, "churn", "r1", tags={"a": "b"}, note="good", user=None)
+    for name in store.list("index/log")[1:]:
+        store.delete(f"index/log/{name}")
+    index.sync()
+    assert column(index, "status") == {"r1": "running"}
+    index.rebuild()
+    assert column(index, "status") == {"r1": "succeeded"}
+    assert json.loads(column(index, "tags")["r1"]) == {"a": "b"}
+    write(store, ended("r1"), time.time())  # now the log has all but the annotation
+    index.rebuild()
+    assert column(index, "note") == {"r1": "good"}
+
+
+def test_a_removed_run_is_not_damaged(store: Store, opened: Callable[[Store], Index]) -> None:
+    write(store, ended("r1"), time.time() - 5)
+    write(store, tagged("r1", removed="2026-12-01"), time.time())
+    index = opened(store)
+    assert column(index, "status") == {"r1": "succeeded"}
+    assert column(index, "note") == {"r1": None}
+
+
+def test_an_index_that_another_client_rebuilds_meanwhile_has_all_runs(
+    store: Store, opened: Callable[[Store], Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    write(store, started("logged", now), now)
+    store.write_once("runs/churn/older/run.json", records.document(run_document("older")))
+    one, other = opened(store), opened(store)
+    one._database.execute_many("DELETE FROM followed WHERE name = ?", [("walked",)])
+    write(store, started("new", now), now, "1")
+    walk = Follower._walk
+
+    def cleared_meanwhile(self: Follower, **options: bool) -> int:
+        monkeypatch.setattr(Follower, "_walk", walk)
+        other._database.clear()
+        return walk(self, **options)
+
+    monkeypatch.setattr(Follower, "_walk", cleared_meanwhile)
+    one.sync()
+    assert sorted(column(one, "status")) == ["logged", "new", "older"]
+    assert one.sync().entries == 0
+
+
+def test_an_empty_note_removes_the_one_before(
+    store: Store, opened: Callable[[Store], Index]
+) -> None:
+    now = time.time()
+    write(store, started("r1"), now - 3)
+    write(store, noted("r1", "good"), now - 2)
+    write(store, noted("r1", ""), now - 1)
+    assert column(opened(store), "note") == {"r1": None}
+
+
+def test_a_query_that_is_not_over_keeps_nobody_from_writing(folder_store: Store) -> None:
+    write(folder_store, started("r1"), time.time())
+    with open_index(folder_store) as one, open_index(folder_store) as other:
+        open_query = one.execute("SELECT run_id FROM runs UNION ALL SELECT run_id FROM runs")
+        next(open_query)
+        write(folder_store, started("r2"), time.time())
+        list(other.execute("PRAGMA busy_timeout = 0"))
+        assert other.sync().entries == 1
+        assert next(open_query) == ("r1",)
+        assert list(open_query) == []
