@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 #: Runs that a message lists, and among which one of a similar id is looked for.
 _LISTED = 8
 _COMPARED = 1000
-#: What an engine says of a run that is no id of it, or is that of another run.
-_NO_IDS = (
-    *("name", "executor", "trigger", "user", "namespace", "jobs", "retry_of", "rerun_of"),
-    *("logical_date", "data_interval_start", "data_interval_end"),
-)
+#: What an engine says of a run that names this run alone: of the rest, much is of many runs.
+_IDS = ("run_id", "dag_run_id", "job", "uid", "workflow")
 
 
 class ReferenceError_(Exception):  # noqa: N801, N818  `ReferenceError` is Python's
@@ -127,14 +124,8 @@ def _with_engine_id(
     index: Index, pipeline: str | None, run_id: str
 ) -> list[tuple[str, str, str, str]]:
     """Return the runs that an engine gave this id."""
-    left_out = ", ".join(f"'{name}'" for name in _NO_IDS)
-    entries = "json_each(engine_ids)"
-    if index.dialect == "postgresql":
-        entries = "jsonb_each_text(CASE jsonb_typeof(engine_ids) WHEN 'object' THEN engine_ids END)"
-    condition = (
-        f"EXISTS (SELECT 1 FROM {entries} AS m WHERE m.key NOT IN ({left_out}) AND m.value = ?)"
-    )
-    return _matching(index, pipeline, condition, [run_id])
+    conditions = [f"{index.sql.json_text('engine_ids', name)} = ?" for name in _IDS]
+    return _matching(index, pipeline, f"({' OR '.join(conditions)})", [run_id] * len(_IDS))
 
 
 def _after(prefix: str) -> str:

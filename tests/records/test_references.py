@@ -31,6 +31,10 @@ def runs(index: Index) -> Index:
             "run_id": "scheduled-1",
             "job": "fraud-x7k2p",
             "retry_of": "an-older-run",
+            "environment": "prod",
+            "dag_id": "fraud-dag",
+            "task_id": "load",
+            "map_index": -1,
             "process": {"pid": 7, "host": "vm"},
         },
         started="2026-11-30T09:00:00.000000Z",
@@ -116,6 +120,10 @@ def test_one_id_in_two_pipelines(runs: Index) -> None:
         ("nothing/like/it", "`levada runs` lists those that there are"),
         ("local", "there is no run `local`"),  # the engine's name is no id
         ("an-older-run", "there is no run `an-older-run`"),  # it is gone
+        ("prod", "there is no run `prod`"),  # where it is deployed to
+        ("fraud-dag", "there is no run `fraud-dag`"),  # of all of its runs
+        ("load", "there is no run `load`"),
+        ("-1", "there is no run `-1`"),
         ("%", "there is no run `%`"),
     ],
 )
@@ -129,3 +137,15 @@ def test_a_store_without_runs(index: Index) -> None:
     for reference in ("churn@latest", "2026"):
         with pytest.raises(RunNotFound):
             find_run(index, reference)
+
+
+def test_a_run_is_found_by_its_id_without_a_look_at_all(index: Index) -> None:
+    put(index, "r1")
+    if index.dialect == "sqlite":
+        plan = index.execute("EXPLAIN QUERY PLAN SELECT 1 FROM runs WHERE run_id = ?", ["r1"])
+        assert "runs_run_id" in str(list(plan))
+    else:
+        names = index.execute(
+            "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()"
+        )
+        assert ("runs_run_id",) in list(names)
