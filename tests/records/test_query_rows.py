@@ -165,3 +165,13 @@ def _condition(index: Index, where: str) -> str:
     for value in sql.parameters:
         found = found.replace("?", repr(value), 1)
     return found
+
+
+def test_a_column_that_is_seldom_asked_for_is_read_when_it_is(index: Index) -> None:
+    digests = {"train": "sha256:1"}
+    put(index, "a", outputs=digests, inputs=digests, code=digests)
+    fields = rows.places(index, ["outputs.train", "inputs.train", "code.train", "run_id"])
+    (row,) = rows.select(index, fields=[place for _, place in fields])
+    assert [rows.value_at(row, place) for _, place in fields] == [*["sha256:1"] * 3, "a"]
+    (row,) = rows.select(index, limit=1)
+    assert "outputs" not in row

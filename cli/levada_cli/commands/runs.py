@@ -117,6 +117,7 @@ def _selected(
             order_by=_names(sort, "--sort") if sort is not None else (),
             limit=None if limit is None else limit + 1,
             warnings=warnings,
+            fields=[place for _, place in shown or ()],
         )
         found = list(rows)
     except QueryError as error:

@@ -12,7 +12,7 @@ from levada_records.query.syntax import QueryError, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from levada_records.index import Index
@@ -33,19 +33,21 @@ def select(
     order_by: str | Sequence[str] = (),
     limit: int | None = None,
     warnings: list[str] | None = None,
+    fields: Iterable[Place] = (),
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of the runs that meet a condition, newest first or in an order.
 
     A run that `levada gc` removed is left out, unless a field that is named is ``tags.removed``.
-    A row is a dict with a value for each of `SELECTED`; those of JSON columns are dicts.
-    ``order_by`` holds names of fields, with a ``-`` before those whose largest value comes first;
-    runs without a value come last. What a person should know is added to ``warnings``. Raises
-    QueryError for what makes no sense, before the first row.
+    A row is a dict with a value for each of `SELECTED`, and for the columns of ``fields``; those of
+    JSON columns are dicts. ``order_by`` holds names of fields, with a ``-`` before those whose
+    largest value comes first; runs without a value come last. What a person should know is added to
+    ``warnings``. Raises QueryError for what makes no sense, before the first row.
 
     >>> rows = select(index, where="metrics.train.auc > 0.9", limit=3)  # doctest: +SKIP
     """
     names = Names(index)
-    query = _Query(limit)
+    others = sorted({place.column for place in fields} - {*SELECTED})
+    query = _Query(limit, (*SELECTED, *others))
     if pipeline is not None:
         query.add(Sql("pipeline = ?", pipeline))
     if where is not None:
@@ -83,7 +85,7 @@ def places(index: Index, fields: Sequence[str]) -> list[tuple[str, Place]]:
 
 def value_at(row: dict[str, Any], place: Place) -> Any:
     """Return what a row has at a place; None where there is nothing."""
-    found = row[place.column]
+    found = row.get(place.column)
     for key in place.keys:
         if not isinstance(found, dict):
             return None
@@ -106,8 +108,9 @@ def as_json(row: dict[str, Any]) -> dict[str, Any]:
 class _Query:
     """The query for some rows of a table."""
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, columns: Sequence[str]) -> None:
         self.limit = limit
+        self.columns = columns
         self.is_by_time = True
         #: What an index has to have in it, in this order, for the query to be fast.
         self.keys: list[Sql] = []
@@ -148,7 +151,7 @@ class _Query:
 
     def of(self, table: Sql) -> Sql:
         """Return the query of all rows of a table."""
-        columns = ", ".join(map(quote_column, SELECTED))
+        columns = ", ".join(map(quote_column, self.columns))
         condition = joined("AND", self._conditions) if self._conditions else TRUE
         limit = "" if self.limit is None else f" LIMIT {self.limit:d}"
         template = f"SELECT {columns} FROM {{}} WHERE {{}} ORDER BY {{}}{limit}"
@@ -177,7 +180,7 @@ def _rows(index: Index, query: _Query) -> Iterator[dict[str, Any]]:
         newest = query.of_newest()
         values = list(index.execute(newest.text, newest.parameters))
         if len(values) >= query.limit:
-            yield from map(_row, values)
+            yield from (_row(query.columns, each) for each in values)
             return
     every = query.of(Sql("runs"))
     started = perf_counter()
@@ -185,18 +188,18 @@ def _rows(index: Index, query: _Query) -> Iterator[dict[str, Any]]:
     first = next(found, None)
     took = perf_counter() - started
     if first is not None:
-        yield _row(first)
-        yield from map(_row, found)
+        yield _row(query.columns, first)
+        yield from (_row(query.columns, each) for each in found)
     if took > _SLOW:
         from levada_records.query.indexes import add_index
 
         add_index(index, query.keys)
 
 
-def _row(values: tuple[object, ...]) -> dict[str, Any]:
+def _row(columns: Sequence[str], values: tuple[object, ...]) -> dict[str, Any]:
     import json
 
-    row: dict[str, Any] = dict(zip(SELECTED, values, strict=True))
+    row: dict[str, Any] = dict(zip(columns, values, strict=True))
     for name in JSON_COLUMNS:
         if name in row:
             found = row[name]
