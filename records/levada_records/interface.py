@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
-from itertools import islice
 
 from levada import project as projects
+from levada.index_log import REMOVED
 from levada.store import open_store
 
+from levada_records.index.rows import is_metric
 from levada_records.outputs import MissingOutput, Output
 from levada_records.references import AmbiguousRun, RunNotFound, find_run
 from levada_records.runs import Run, read_run
@@ -76,7 +78,7 @@ class IndexedRun(Run):
     @property
     def metrics(self) -> dict[str, float | str]:
         """The last value of each metric by ``<node>.<metric>``: of a loop that of the last item."""
-        return {name: metric["last"] for name, metric in self.row["metrics"].items()}
+        return {name: metric["last"] for name, metric in _metrics(self.row).items()}
 
     @property
     def started(self) -> str | None:
@@ -119,23 +121,29 @@ class Runs:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield what the index says of each run, as a dict. Raises QueryError and StoreError."""
+        yield from self._rows(self._limit)
+
+    def _rows(self, limit: int | None) -> list[dict[str, Any]]:
+        """Read all rows before one is used: a query that is not over keeps others from writing."""
         from levada_records.query import select
 
         with self._place.index() as index:
-            yield from select(
+            found = select(
                 index,
                 pipeline=self._pipeline,
                 where=self._where,
                 order_by=self._order_by,
-                limit=self._limit,
+                limit=limit,
             )
+            return list(found)
 
     def table(self, most: int | None = None) -> dict[str, list[Any]]:
         """Return columns of equal length: ``params.depth``, ``metrics.train.auc``, ``tags.owner``.
 
         A run without a value has None there.
         """
-        rows = [_flat(row) for row in islice(self.rows(), most)]
+        limits = [limit for limit in (self._limit, most) if limit is not None]
+        rows = [_flat(row) for row in self._rows(min(limits, default=None))]
         names = dict.fromkeys(name for row in rows for name in row)
         ordered = sorted(names, key=lambda name: ("." in name, name if "." in name else ""))
         return {name: [row.get(name) for row in rows] for name in ordered}
@@ -147,7 +155,9 @@ class Runs:
         frame = pandas.DataFrame(self.table())
         for name in ("started", "finished"):
             if name in frame:
-                frame[name] = pandas.to_datetime(frame[name], utc=True, format="ISO8601")
+                frame[name] = pandas.to_datetime(
+                    frame[name], utc=True, format="ISO8601", errors="coerce"
+                )
         return frame
 
     def to_polars(self) -> polars.DataFrame:
@@ -160,7 +170,9 @@ class Runs:
         times = [name for name in ("started", "finished") if name in table]
         form = "%Y-%m-%dT%H:%M:%S%.fZ"
         return frame.with_columns(
-            polars.col(name).cast(polars.String).str.to_datetime(form, time_zone="UTC")
+            polars.col(name)
+            .cast(polars.String)
+            .str.to_datetime(form, time_zone="UTC", strict=False)
             for name in times
         )
 
@@ -196,13 +208,18 @@ class RunsOfProject:
     def get(self, reference: str) -> Run:
         """Return a run: by its id, the beginning of that, or as ``churn@latest``.
 
-        Raises RunNotFound, AmbiguousRun, and StoreError.
+        Raises RunNotFound, also of a run that `levada gc` has removed, AmbiguousRun, and
+        StoreError.
 
         >>> get("churn@best:metrics.train.auc").step("train").outputs["model"].load()
         """
         place = self._here()
         with place.index() as index:
-            return place.run(index.store, *find_run(index, reference))
+            found = find_run(index, reference)
+            day = _removed(index, *found)
+            if day is not None:
+                raise RunNotFound(f"levada gc has removed the run {'/'.join(found)} on {day}")
+            return place.run(index.store, *found)
 
     def project(self, path: str | os.PathLike[str], *, store: str | None = None) -> None:
         """Look for runs in the store of this project from now on, or in another store.
@@ -222,10 +239,24 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     found.pop("error", None)
     found |= {f"params.{name}": value for name, value in sorted(row["params"].items())}
     found |= {
-        f"metrics.{name}": float(metric["last"]) for name, metric in sorted(row["metrics"].items())
+        f"metrics.{name}": float(metric["last"]) for name, metric in sorted(_metrics(row).items())
     }
     found |= {f"tags.{name}": value for name, value in sorted(row["tags"].items())}
     return found
+
+
+def _metrics(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics of a row that are as Levada writes them."""
+    return {name: metric for name, metric in row["metrics"].items() if is_metric(metric)}
+
+
+def _removed(index: Index, pipeline: str, run_id: str) -> str | None:
+    """Return the day on which `levada gc` removed a run; None if it did not."""
+    sql = "SELECT tags FROM runs WHERE pipeline = ? AND run_id = ?"
+    for (tags,) in index.execute(sql, [pipeline, run_id]):
+        day = json.loads(tags or "{}").get(REMOVED)
+        return None if day is None else str(day)
+    return None
 
 
 def _of_one_type(column: list[Any]) -> list[Any]:

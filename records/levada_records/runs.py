@@ -384,11 +384,14 @@ class Run:
     @property
     def note(self) -> str | None:
         """The last note."""
-        notes = [each["note"] for each in self._annotations_in_order() if each.get("note")]
-        return str(notes[-1]) if notes else None
+        notes = [each.get("note") for each in self._annotations_in_order()]
+        texts = [note for note in notes if isinstance(note, str)]
+        return (texts[-1] or None) if texts else None  # an empty one removes those before it
 
     @note.setter
     def note(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"a note must be a text, not {text!r}; an empty one removes it")
         self._annotate({}, text)
 
     def tag(self, tags: Mapping[str, str | None] | None = None, /, **named: str | None) -> None:
@@ -398,17 +401,19 @@ class Run:
         """
         merged = {**(tags or {}), **named}
         for name, value in merged.items():
+            if not isinstance(name, str):
+                raise TypeError(f"the name of a tag must be a text, not {name!r}")
             if not isinstance(value, (str, type(None))):
                 raise TypeError(f"the tag {name!r} must be a text or None, not {value!r}")
         self._annotate(merged, None)
 
     def _annotate(self, tags: Mapping[str, str | None], note: str | None) -> None:
-        from getpass import getuser
+        from warnings import warn
 
-        from levada.index_log import write_annotation
+        from levada_records.annotations import annotate
 
-        place = (self.store, self.pipeline, self.run_id)
-        write_annotation(*place, tags=tags, note=note, user=getuser())
+        for warning in annotate(self.store, self.pipeline, self.run_id, tags, note):
+            warn(warning, stacklevel=3)
         self._annotations = self._sizes = None  # read again when they are asked for
 
     def _annotations_in_order(self) -> list[dict[str, Any]]:

@@ -121,6 +121,10 @@ def test_tags_and_notes(project: Project) -> None:
     assert_valid(done.stdout, "annotations")
     assert json.loads(done.stdout)["note"] is None
     assert project.levada("note", first).stdout == ""
+    assert project.levada("note", first, "--json").stdout.count('"note": null') == 1
+    assert runs(project, "--where", "note is not None") == []
+    done = project.levada("runs", "--columns", "run,outputs.train", "--limit", "1")
+    assert (done.returncode, "sha256:" in done.stdout) == (0, True), done.stderr
 
 
 def test_a_note_from_stdin(project: Project) -> None:

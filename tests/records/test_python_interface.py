@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,10 +14,12 @@ import nbclient
 import nbformat
 import numpy as np
 import pytest
+from levada import index_log
 from levada.artifact import MaterializerError
 from levada.runs import MissingOutput, MissingStep, Run, RunNotFound, runs
 from levada.store import StoreError
 from levada_records import interface
+from levada_records.index import open_index
 from levada_records.query import QueryError
 
 from tests.records.recorded_project import Recorded
@@ -219,8 +222,74 @@ def test_tags_and_a_note(mine: Recorded) -> None:
     found = list(runs(where="tags.owner == 'mila'"))
     assert [each.run_id for each in found] == [GOOD]
     assert runs.get(GOOD).note == "the first good one"
+    run.note = ""
+    assert run.note is None
+    assert runs.get(GOOD).note is None
+    assert list(runs(where="note is not None")) == []
     with pytest.raises(TypeError, match="the tag 'n' must be a text or None, not 5"):
         run.tag({"n": 5})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="`a b` is no name of a tag"):
+        run.tag({"a b": "c"})
+    with pytest.raises(ValueError, match="more than 1,000: write a note"):
+        run.tag(n="x" * 1001)
+    with pytest.raises(ValueError, match="no text in UTF-8"):
+        run.note = "\ud800"
+    with pytest.raises(ValueError, match="longer than 64 KiB"):
+        run.note = "x" * 70_000
+    assert run.tags == {"a/b": "c", "owner": "mila"}
+
+
+def test_a_tag_of_a_user_without_a_name(mine: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr(getpass, "getuser", unknown)
+    levada.runs.project(mine.project.folder, store=mine.store.url)
+    run = runs.get(GOOD)
+    run.tag(owner="mila")
+    assert run.tags == {"owner": "mila"}
+
+
+def test_a_tag_that_the_log_does_not_have(mine: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreError("you may not write to index/log")
+
+    levada.runs.project(mine.project.folder, store=mine.store.url)
+    run = runs.get(GOOD)
+    monkeypatch.setattr(index_log, "_write", refuse)
+    with pytest.warns(UserWarning, match=r"it is written at the run.*levada runs --rebuild"):
+        run.tag(owner="mila")
+    assert run.tags == {"owner": "mila"}
+
+
+def test_a_loop_over_runs_keeps_nobody_from_writing(mine: Recorded) -> None:
+    levada.runs.project(mine.project.folder, store=mine.store.url)
+    for run in runs("main"):
+        run.tag(seen="yes")
+        with open_index(mine.store) as index:
+            list(index.execute("BEGIN EXCLUSIVE"))
+            list(index.execute("ROLLBACK"))
+    assert len(list(runs(where="tags.seen == 'yes'"))) == 3
+
+
+def test_a_run_that_gc_has_removed(mine: Recorded) -> None:
+    levada.runs.project(mine.project.folder, store=mine.store.url)
+    index_log.write_removed(mine.store, "main", GOOD)
+    with pytest.raises(RunNotFound, match=f"levada gc has removed the run main/{GOOD} on 2"):
+        runs.get(GOOD)
+
+
+def test_odd_rows_of_the_index_break_no_table(mine: Recorded) -> None:
+    levada.runs.project(mine.project.folder, store=mine.store.url)
+    with open_index(mine.store) as index:
+        metrics = '{"a.b": 1, "c.d": {"last": "x"}, "e.f": {}}'
+        sql = "UPDATE runs SET metrics = ?, started = ?, finished = ? WHERE run_id = ?"
+        list(index.execute(sql, [metrics, "yesterday", "9", GOOD]))
+    found = runs("main")
+    assert found.to_pandas()["started"].isna().sum() == 1
+    assert found.to_polars()["started"].null_count() == 1
+    assert found._repr_html_().count("<tr>") == 4
+    assert [run.metrics for run in found if run.run_id == GOOD] == [{}]
 
 
 # ------------------------------------------------------------------ as HTML
