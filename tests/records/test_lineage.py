@@ -25,6 +25,7 @@ from levada_records.lineage import (
     mermaid,
     openlineage,
 )
+from levada_records.lineage.plan_loops import PlanLoops
 from levada_records.lineage.run_links import step_of_path
 
 from tests.engines.object_stores.servers import Bucket
@@ -427,3 +428,97 @@ def test_the_client_of_openlineage_takes_the_events(index: Index) -> None:
         [sys.executable, str(client)], input=broken, text=True, capture_output=True, check=False
     )
     assert done.returncode == 1
+
+
+COMPREHENSIONS = """
+from dataclasses import dataclass
+
+from levada import pipeline, step
+
+
+@dataclass
+class Fit:
+    model: str
+    depth: int
+
+
+@step
+def fit(depth: int) -> Fit:
+    return Fit("m" * depth, depth)
+
+
+@step
+def score(model: str) -> float:
+    return len(model) / 10
+
+
+@step
+def whole(fit: Fit) -> str:
+    return fit.model
+
+
+@step
+def pair(model: str, score: float) -> float:
+    return len(model) + score
+
+
+@step
+def number(i: int, fit: Fit) -> int:
+    return i
+
+
+@pipeline
+def train(depths: list[int] = [1, 2, 3]) -> list[str]:
+    fits = [fit(depth) for depth in depths]
+    scores = [score(each.model) for each in fits]
+    wholes = [whole(each) for each in fits if each.depth > 1]
+    pairs = [pair(each.model, auc) for each, auc in zip(fits, scores)]
+    numbers = [number(i, each) for i, each in enumerate(fits)]
+    return wholes
+"""
+
+
+def test_items_of_comprehensions_lead_to_the_iterations_that_made_them(tmp_path: Path) -> None:
+    """The maker is found by its result: `whole[0]` took `fit[1]`, for a condition left one out."""
+    project = ComparedProject(tmp_path)
+    project.write("pipeline.py", COMPREHENSIONS)
+    project.run("t1", pipeline="train")
+    with open_index(project.store) as opened:
+        second = of_step(opened, "t1", "fit", 1)
+        paired = of_step(opened, "t1", "pair", 2, down=False)
+    assert ids(second.down) == {
+        "t1/fit[1]": ["t1/number[1]", "t1/pair[1]", "t1/score[1]", "t1/whole[0]"],
+        "t1/score[1]": ["t1/pair[1]"],
+        "t1/whole[0]": [],
+        "t1/pair[1]": [],
+        "t1/number[1]": [],
+    }
+    assert ids(paired.up) == {
+        "t1/pair[2]": ["t1/fit[2]", "t1/score[2]"],
+        "t1/score[2]": ["t1/fit[2]"],
+        "t1/fit[2]": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "items", "found"),
+    [
+        ("f", "fits", {"f": "fits"}),
+        ("i, (f, n)", "enumerate(zip(fits, ns))", {"i": "", "f": "fits", "n": "ns"}),
+        ("f, n", "pairs", {"f": "pairs", "n": "pairs"}),
+        ("f,", "zip(*parts)", {"f": "zip(*parts)"}),
+        ("n", "[score[f] for f in fits]", {"n": "score[f]"}),
+        ("n", "[f.depth for f in fits]", {"n": "[f.depth for f in fits]"}),
+        ("n", "(", {}),
+    ],
+)
+def test_what_variables_of_loops_are_items_of(
+    target: str, items: str, found: dict[str, str]
+) -> None:
+    body = [{"kind": "loop", "id": "for_f", "target": target, "items": items, "body": []}]
+    assert PlanLoops({"body": body}).items == found
+
+
+@pytest.mark.parametrize("plan", [None, [], {}, {"body": 3}, {"body": [1, {"kind": "loop"}]}])
+def test_a_damaged_plan_hides_no_step(plan: object) -> None:
+    assert PlanLoops(plan).around_both("a", "b") in (0, 200)

@@ -9,9 +9,11 @@ from levada.artifact import ArtifactError
 from levada.store import unquote_name
 from levada.trees.references import references
 
+from .plan_loops import PlanLoops, gathered
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, TypeAlias
 
     from levada.json_types import Json
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     StepKey: TypeAlias = "tuple[str, str, str, tuple[int, ...]]"
 
 _NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+#: A node with the variables of the loops around it.
+_ITERATION = re.compile(rf"({_NAME.pattern})\[[\w., ]+\]")
 #: Characters of a value that is shown itself.
 _LONGEST = 200
 
@@ -117,6 +121,7 @@ class RunLinks:
         self.steps: dict[StepKey, LinkedStep] = {}
         self._users: dict[StepKey, list[StepKey]] | None = None
         self._definitions = _definitions(run)
+        self._loops = PlanLoops(run.plan)
         for step in run.steps:
             key = (run.pipeline, run.run_id, step.node, step.map_index)
             self.steps[key] = LinkedStep(key, step)
@@ -129,20 +134,22 @@ class RunLinks:
             self._link(linked)
 
     def makers(
-        self, digests: Iterable[str], source: str | None, of: tuple[int, ...] | None = None
+        self, digests: Iterable[str], source: str | None, of: StepKey | None = None
     ) -> list[StepKey]:
         """Return the steps that gave what an expression stands for.
 
         Of the steps that the expression names, those whose outputs are in it; all that it names
-        where it computes something of them. ``of`` is the iteration that it is evaluated in.
+        where it computes something of them. ``of`` is the step that it is an input of.
         """
         wanted = set(digests)
-        named = [
-            each for node in self._named(source) for each in self._of_node[node] if _fits(each, of)
-        ]
-        found = [each for each in named if each.given & wanted]
+        named = self._named(source)
+        there = [each for node in named for each in self._of_node[node] if self._may_give(each, of)]
+        found = [each for each in there if each.given & wanted]
         covered = {each.key[2] for each in found}
-        found += [each for each in named if each.key[2] not in covered]
+        # An item of a loop is of one of the steps that its items name, not of each of them.
+        if any(named[node] for node in covered):
+            covered |= {node for node, is_item in named.items() if is_item}
+        found += [each for each in there if each.key[2] not in covered]
         if not source:
             found = [each for each in self.steps.values() if each.given & wanted]
         return [each.key for each in found]
@@ -166,7 +173,7 @@ class RunLinks:
             if not link.artifacts:
                 link.display = _display(held.get("tree"))
             digests = [*link.digests, entry["digest"]]
-            makers = self.makers(digests, link.source, linked.key[3])
+            makers = self.makers(digests, link.source, linked.key)
             link.makers = [maker for maker in makers if maker != linked.key]
             if not link.artifacts:
                 link.artifacts = self._given_as(link.makers, entry["digest"])
@@ -177,31 +184,49 @@ class RunLinks:
         given = (each for maker in makers for each in self.steps[maker].outputs.values())
         return [each for each in given if each["digest"] == digest][:1]
 
-    def _named(self, source: str | None) -> Iterator[str]:
-        """Yield the nodes that an expression names; of `sub.fit` and `sub` the longer one.
+    def _named(self, source: str | None) -> dict[str, bool]:
+        """Return the nodes that an expression names; of `sub.fit` and `sub` the longer one.
 
-        A name that stands for another expression is followed.
+        A name that stands for another expression is followed. With each node stands whether it is
+        only named by the items of a loop, of which the expression has one.
         """
-        waiting, seen = [source or ""], set()
+        found: dict[str, bool] = {}
+        waiting, seen = [(gathered(source or ""), False)], set()
         while waiting:
-            for name in _NAME.findall(waiting.pop()):
-                parts = name.split(".")
-                starts = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
-                known = next((each for each in starts if each in self._of_node), None)
-                known = known or next((each for each in starts if each in self._definitions), None)
-                if known is None or known in seen:
+            text, is_item = waiting.pop(0)
+            for name in _NAME.findall(_ITERATION.sub(self._without_index, text)):
+                known = self._known(name)
+                if known is None or (known, is_item) in seen:
                     continue
-                seen.add(known)
+                seen.add((known, is_item))
                 if known in self._of_node:
-                    yield known
+                    found[known] = is_item and found.get(known, True)
+                elif known in self._definitions:
+                    waiting.append((self._definitions[known], is_item))
                 else:
-                    waiting.append(self._definitions[known])
+                    waiting.append((self._loops.items[known], True))
+        return found
 
+    def _without_index(self, found: re.Match[str]) -> str:
+        """Return ``score`` for ``score[f]``: which iteration it is says nothing of the value."""
+        return found[1] if found[1] in self._of_node else found[0]
 
-def _fits(step: LinkedStep, of: tuple[int, ...] | None) -> bool:
-    """Whether a step is of the same iterations as an expression, as far as both are in loops."""
-    index = step.key[3]
-    return of is None or all(one == other for one, other in zip(index, of, strict=False))
+    def _known(self, name: str) -> str | None:
+        """Return the longest beginning of a dotted name that stands for something."""
+        parts = name.split(".")
+        starts = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+        for names in (self._of_node, self._definitions, self._loops.items):
+            known = next((each for each in starts if each in names), None)
+            if known is not None:
+                return known
+        return None
+
+    def _may_give(self, step: LinkedStep, of: StepKey | None) -> bool:
+        """Whether a step is of the same iterations as another one, of the loops around both."""
+        if of is None:
+            return True
+        around = self._loops.around_both(step.key[2], of[2])
+        return step.key[3][:around] == of[3][:around]
 
 
 def _definitions(run: Run) -> dict[str, str]:
@@ -209,7 +234,7 @@ def _definitions(run: Run) -> dict[str, str]:
     plan = run.plan
     found = plan.get("definitions") if plan is not None else None
     texts = found.items() if isinstance(found, dict) else ()
-    return {name: text for name, text in texts if isinstance(text, str)}
+    return {name: gathered(text) for name, text in texts if isinstance(text, str)}
 
 
 def _artifacts(entry: Mapping[str, Any]) -> list[ArtifactJson]:
