@@ -79,6 +79,13 @@ def test_all_problems_are_told_together() -> None:
     ]
 
 
+def test_one_that_has_a_value_already_is_still_named() -> None:
+    kept = declared(INT, "int", required=True)
+    assert resolve(kept, {}, {"depth"}) == {}
+    with pytest.raises(ParameterError, match="no parameter `unlike`; the pipeline takes: `depth`"):
+        resolve(kept, {"unlike": 1}, {"depth"})
+
+
 def test_a_default_stands_in() -> None:
     assert resolve(declared(INT, "int"), {}) == {"depth": 4}
 

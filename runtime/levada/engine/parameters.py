@@ -26,8 +26,14 @@ class ParameterError(ValueError):
         self.problems = problems
 
 
-def resolve(declared: Sequence[PlanParameter], given: Mapping[str, object]) -> dict[str, object]:
+def resolve(
+    declared: Sequence[PlanParameter],
+    given: Mapping[str, object],
+    kept: Collection[str] = (),
+) -> dict[str, object]:
     """The value of each declared parameter, in order: what was given, or its default.
+
+    Those of ``kept`` have a value already and are left out.
 
     A whole number for a float becomes a float, whether it comes from the command line or a file.
 
@@ -38,6 +44,8 @@ def resolve(declared: Sequence[PlanParameter], given: Mapping[str, object]) -> d
     problems = [_unknown(name, by_name) for name in given if name not in by_name]
     values: dict[str, object] = {}
     for name, parameter in by_name.items():
+        if name in kept:
+            continue
         if name in given:
             values[name] = typed(given[name], parameter["schema"])
             problems += _mismatches(parameter, given[name])

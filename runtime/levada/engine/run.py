@@ -96,7 +96,7 @@ def run(
     trust_program(plan, opened, root)
     secrets = secret_variables(secrets_of(plan), os.environ)
     kept = {name: tree for name, tree in (trees or {}).items() if name not in parameters}
-    given = resolve([each for each in plan["parameters"] if each["name"] not in kept], parameters)
+    given = resolve(plan["parameters"], parameters, kept)
     if problems := secrets_in_request({**kept, **given}, run_id, secrets):
         raise ParameterError(problems)
     encoded = kept | {name: values.encode(value, opened) for name, value in given.items()}
