@@ -162,11 +162,13 @@ class Output:
 
         A file, a folder, a text and bytes are written as they were, other plain data as JSON, and
         everything else as it is stored: no code of a value runs. With a slash at its end,
-        ``target`` is the folder that gets it, by the name of `file_name`. With ``force`` it
+        ``target`` is the folder that gets it, by the name of `file_name`; it is made if it is not
+        there. With ``force`` it
         replaces a file, but never a folder. Raises OutputExists, OSError, ArtifactError and
         StoreError.
         """
         if target.endswith("/"):
+            os.makedirs(target, exist_ok=True)
             target += self.file_name()
         if os.path.lexists(target):
             _check_replaced(target, force=force)
@@ -238,8 +240,8 @@ def step_output(run: Run, step: Step, name: str = "") -> Output:
     record = step.record
     if record is None or (record["returns"] is None and name not in record["artifacts"]):
         why = step.problem or f"it is {step.status}"
-        raise MissingOutput(f"{step.label} of run {run.run_id} has no output: {why}")
-    label = f"{step.label}.{name}" if name else step.label
+        raise MissingOutput(f"{step.name} of run {run.run_id} has no output: {why}")
+    label = f"{step.name}.{name}" if name else step.name
     returned = record["returns"]
     if returned is not None:
         artifact = Artifact.from_json(returned)
@@ -263,7 +265,7 @@ def output_names(step: Step) -> list[str]:
 def _no_output(step: Step, name: str) -> str:
     names = output_names(step)
     there = f"it has {', '.join(names)}" if names else "it has only what it returned as a whole"
-    return f"{step.label} has no output `{name}`; {there}"
+    return f"{step.name} has no output `{name}`; {there}"
 
 
 def _check_replaced(target: str, *, force: bool) -> None:

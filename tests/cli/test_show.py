@@ -360,8 +360,7 @@ def test_json_of_a_step(recorded: Recorded) -> None:
     done = levada_show(recorded, "main@latest/check_2", "--json")
     document = json.loads(done.stdout)
     assert document["cache"]["reasons"] == ["input limit changed"]
-    whole = _json(read_run(recorded.store, "main", BAD))
-    assert_valid(whole | {"steps": [document]}, "show")
+    assert_valid(document, "show")
 
 
 # ------------------------------------------------------------------ the command line
@@ -405,6 +404,49 @@ def test_what_names_nothing(recorded: Recorded, reference: str, said: str) -> No
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+LOOPS = """
+from levada import Loop, pipeline, step
+
+
+@step
+def fit(x: int) -> int:
+    if x > 2:
+        raise ValueError("no")
+    return x
+
+
+@step
+def score(value: int) -> int:
+    return value
+
+
+@pipeline
+def main(xs: list[int] = [1, 2, 1, 3]) -> list[int]:
+    found: list[int] = []
+    for x in xs:
+        found.append(score(fit(x)))
+    return found
+"""
+
+
+def test_items_of_loops_are_named_by_their_variables(tmp_path: Path) -> None:
+    """Those that were skipped too; where several have the same values, they are listed."""
+    (tmp_path / "pipeline.py").write_text(LOOPS)
+    (tmp_path / "pyproject.toml").touch()
+    said = levada(tmp_path, "run", "pipeline.py")
+    assert said.returncode == 1
+    assert re.search(r"^score\[x=3\] +skipped$", said.stderr, re.MULTILINE)
+    assert re.search(
+        r"^score\[x=3\] +skipped$", levada(tmp_path, "show", "main@latest").stdout, re.MULTILINE
+    )
+    for command, name in (("show", "fit[x=1]"), ("get", "fit[x=1].value")):
+        done = levada(tmp_path, command, f"main@latest/{name}")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"2 items look like `{name}`: `fit[x=1 #0]`, `fit[x=1 #2]`;" in done.stderr
+    done = levada(tmp_path, "get", "main@latest/score[3]")
+    assert "score[x=3] of run" in done.stderr
 
 
 def test_the_store_of_the_project_is_the_default(recorded: Recorded, tmp_path: Path) -> None:
@@ -540,6 +582,7 @@ def test_a_folder_is_never_replaced(recorded: Recorded, tmp_path: Path, output: 
         ([f"{GOOD}/check"], 2, f"check of run {GOOD} has no output: it is skipped"),
         ([f"{BAD}/check_2"], 2, f"check_2 of run {BAD} has no output: it is failed"),
         ([BAD], 2, f"run {BAD} has returned nothing: it is failed"),
+        ([f"{GOOD}/fit[0].x"], 2, "fit[rate=0.1] has no output `x`; it has model, loss"),
         ([f"{GOOD}/table", "--force"], 2, "--force is for -o"),
         ([f"{GOOD}/table", "-o", "no/such/x"], 1, "cannot write no/such/x: there is no folder"),
     ],
@@ -551,6 +594,12 @@ def test_what_cannot_be_got(
     assert (done.returncode, done.stdout) == (status, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_to_put_it_in_is_made(recorded: Recorded, tmp_path: Path) -> None:
+    done = get(recorded, f"{GOOD}/table", "-o", f"{tmp_path}/models/here/")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert names(tmp_path / "models" / "here") == ["table.npy"]
 
 
 @pytest.mark.parametrize("output", ["table", "publish.report", "best"])

@@ -68,7 +68,7 @@ class Ran:
 
     def attempts(self) -> dict[str, int]:
         return {step.node: step.attempts for step in summarise(self.run.nodes.calls(), [])} | {
-            name: 0 for name, _ in self.run.skipped
+            name: 0 for name, *_ in self.run.skipped
         }
 
 

@@ -36,7 +36,7 @@ def command(reference: str, target: str | None, force: bool, store: str | None) 
 
     Plain data is printed as JSON, or written to PATH. A file, a folder, a table, a model or bytes
     are written as they were stored; no value is loaded, so no code of it runs. With a slash at its
-    end, PATH is the folder to put it in.
+    end, PATH is the folder to put it in, which is made if it is not there.
 
     RUN alone is what the pipeline returned, STEP alone all that the step returned. OUTPUT is one of
     its named outputs, a field of what it returned, or what it stored with `log_artifact`.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Runs that a shell is offered.
 _MOST_COMPLETED = 50
+#: Items that are listed where it is not clear which one is meant.
+_MOST_ALIKE = 12
 
 
 @contextmanager
@@ -107,10 +109,22 @@ def _splits(reference: str) -> Iterator[tuple[str, str]]:
         yield reference[:at], reference[at + 1 :]
 
 
+def _looks_like(name: str, text: str) -> bool:
+    """Whether a text is an item, or an output of it, but for the item's number: `fit[x=1 #2]`."""
+    start, mark, number = name.rpartition(" #")
+    is_numbered = bool(mark) and number.removesuffix("]").replace(".", "").isdecimal()
+    return is_numbered and f"{text}.".startswith(f"{start}].")
+
+
 def _no_step(found: Run, text: str) -> str:
     names = list(dict.fromkeys(name for each in found.steps for name in (each.name, each.label)))
     if not names:
         return f"run {found.run_id} has no step `{text}`: none has started"
+    alike = [name for name in names if _looks_like(name, text)]
+    if alike:
+        shown = ", ".join(f"`{name}`" for name in alike[:_MOST_ALIKE])
+        more = f" and {len(alike) - _MOST_ALIKE} more" if len(alike) > _MOST_ALIKE else ""
+        return f"{len(alike)} items look like `{text}`: {shown}{more}; name one of them"
     near = console.did_you_mean(text, names)
     nodes = sorted({each.node for each in found.steps})
     in_loop = [each.name for each in found.steps if each.node == text]

@@ -37,12 +37,14 @@ def command(reference: str, store: str | None, whole: bool, as_json: bool, colou
     the id that an engine gave it. With /STEP, all that is recorded of that step is shown, and the
     end of its log.
     """
+    from . import screens  # it brings the records
+
     with run_steps.in_words(), indexed.opened(store) as index:
         run, rest = run_steps.run_and_rest(index, reference)
         if rest:
-            shown = _step(run, rest, _screen(colour), as_json=as_json)
+            shown = _step(run, rest, screens.screen(colour), as_json=as_json)
         else:
-            shown = _run(run, _screen(colour), whole=whole, as_json=as_json)
+            shown = _run(run, screens.screen(colour), whole=whole, as_json=as_json)
     sys.stdout.write(shown)
 
 
@@ -68,13 +70,3 @@ def _step(run: Run, name: str, screen: Screen, *, as_json: bool) -> str:
     if as_json:
         return json_text(step_json(step, cache_reasons(run, [step])[0]))
     return step_text(run, step, screen)
-
-
-def _screen(colour: str) -> Screen:
-    from levada_records.sparklines import ASCII, BLOCKS
-
-    from . import shown_values
-    from .shown_run import Screen
-
-    marks = BLOCKS if shown_values.has_blocks(sys.stdout) else ASCII
-    return Screen(console.palette(colour, sys.stdout), shown_values.columns(sys.stdout), marks)

@@ -116,7 +116,7 @@ class Interpreter:
         self._running: dict[tuple[str, tuple[int, ...]], Instance] = {}
         self._resolved: set[tuple[str, tuple[int, ...]]] = set()
         self._waiters: dict[tuple[str, tuple[int, ...]], list[Instance]] = {}
-        self.skipped: list[tuple[str, tuple[int, ...]]] = []
+        self.skipped: list[tuple[str, tuple[int, ...], str]] = []
         self.used = RunUse()
         self.work = RunWork()
         self._over = False
@@ -288,7 +288,7 @@ class Interpreter:
             return
         self._resolve((decision(instance.definition.id), instance.frame.index))
         slot, other = ("then", "otherwise") if taken else ("otherwise", "then")
-        self._declare_skipped(instance.definition.regions[other], instance.frame.index)
+        self._declare_skipped(instance.definition.regions[other], instance)
         self._inner(instance, slot)
 
     def _expand(self, instance: Instance, form: LoopNode) -> None:
@@ -511,28 +511,32 @@ class Interpreter:
         for inner in definition.awaitable():
             self._resolve((inner.id, index))
         if instance.state == SKIPPED and definition.kind == "call":
-            self._note_skipped(definition, index)
+            self._note_skipped(definition, instance)
         for inner in definition.descendants():
-            self._note_skipped(inner, index)
+            self._note_skipped(inner, instance)
 
     def _resolve_decision(self, definition: Definition, index: tuple[int, ...]) -> None:
         if definition.kind == "branch":
             self._resolve((decision(definition.id), index))
 
-    def _declare_skipped(self, region: Region, index: tuple[int, ...]) -> None:
+    def _declare_skipped(self, region: Region, branch: Instance) -> None:
         """The side of a branch that is not taken."""
+        index = branch.frame.index
         for definition in region.awaitable():
             self._resolve_decision(definition, index)
             self._resolve((definition.id, index))
         for definition in region.nodes:
-            self._note_skipped(definition, index)
+            self._note_skipped(definition, branch)
             for inner in definition.descendants():
-                self._note_skipped(inner, index)
+                self._note_skipped(inner, branch)
 
-    def _note_skipped(self, definition: Definition, index: tuple[int, ...]) -> None:
+    def _note_skipped(self, definition: Definition, around: Instance) -> None:
+        """Note that a call is skipped: that of an instance, or one in it."""
         if definition.kind == "call":
-            self.skipped.append((definition.id, index))
-            self._emit(Event(events.NODE_SKIPPED, definition.id, index or None))
+            index, label = around.frame.index, self._label(around)
+            self.skipped.append((definition.id, index, label))
+            item: EventDetails = {"item": label} if label else {}
+            self._emit(Event(events.NODE_SKIPPED, definition.id, index or None, **item))
 
     def _frame_over(self, frame: Frame) -> None:
         owner = frame.owner

@@ -216,12 +216,12 @@ def error_of(failure: Failure) -> RunError:
 
 
 def summarise(
-    instances: list[Instance], skipped: list[tuple[str, tuple[int, ...]]]
+    instances: list[Instance], skipped: list[tuple[str, tuple[int, ...], str]]
 ) -> list[StepSummary]:
     """A summary of each call that was reached, in the order of the source, then of the others."""
     reached = [i for i in instances if i.state != SKIPPED]
     steps = [_summary(instance) for instance in sorted(reached, key=lambda i: i.order())]
-    return steps + [StepSummary(node, index, SKIPPED) for node, index in skipped]
+    return steps + [StepSummary(node, index, SKIPPED, item=item) for node, index, item in skipped]
 
 
 def _summary(instance: Instance) -> StepSummary:
