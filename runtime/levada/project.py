@@ -273,7 +273,7 @@ class Project:
         setting = self.settings.get("store", ".levada")
         if not isinstance(setting, str):
             raise ProjectError(
-                "[tool.levada] store in pyproject.toml must be a string",
+                "[tool.levada] store must be a string",
                 os.path.join(self.root, pyproject.FILE),
             )
         return setting if "://" in setting else os.path.join(self.root, setting)

@@ -11,13 +11,17 @@ _MANY_PARTS = rf"(?:^|[\[{{,])[ \t]*(?:[\w\"'-]+[ \t]*\.[ \t]*){{{_MOST_PARTS}}}
 
 
 class ProjectError(Exception):
-    """A ``pyproject.toml`` that cannot be read. ``line`` counts from 1, 0 where it is unknown."""
+    """A ``pyproject.toml`` that cannot be read.
 
-    def __init__(self, message: str, file: str, line: int = 0) -> None:
+    ``line`` and ``column`` count from 1, and are 0 where they are unknown.
+    """
+
+    def __init__(self, message: str, file: str, line: int = 0, column: int = 0) -> None:
         super().__init__(f"{file}:{line}: {message}" if line else f"{file}: {message}")
         self.message = message
         self.file = file
         self.line = line
+        self.column = column
 
 
 def read(path: str) -> dict[str, object]:
@@ -72,17 +76,19 @@ def _parse(content: bytes, path: str) -> dict[str, object]:
     except UnicodeDecodeError as error:
         raise ProjectError("this is not UTF-8 text", path) from error
     except tomllib.TOMLDecodeError as error:
-        message, line = _place(str(error), path)
-        raise ProjectError(message, path, line) from error
+        raise ProjectError(*_placed(str(error), path)) from error
     except RecursionError as error:
         raise ProjectError("it is nested too deeply", path, 1) from error
 
 
-def _place(message: str, path: str) -> tuple[str, int]:
-    """Split tomllib's ``… (at line 3, column 4)`` (or ``(at end of document)``)."""
+def _placed(message: str, path: str) -> tuple[str, str, int, int]:
+    """Split tomllib's ``… (at line 3, column 4)`` (or ``(at end of document)``).
+
+    Gives what is said, the file, the line and the column.
+    """
     text, _, place = message.partition(" (at ")
     words = place.replace(",", " ").rstrip(")").split()
     if words[:1] == ["line"]:
-        return text, int(words[1])
+        return text, path, int(words[1]), int(words[3]) if words[2:3] == ["column"] else 0
     with open(path, "rb", opener=regular) as file:
-        return text, max(1, len(file.read().splitlines()))
+        return text, path, max(1, len(file.read().splitlines())), 0

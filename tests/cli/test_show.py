@@ -449,6 +449,14 @@ def test_items_of_loops_are_named_by_their_variables(tmp_path: Path) -> None:
     assert "score[x=3] of run" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["runs"], ["show", "x"], ["runs", "--store", "here"]])
+def test_a_broken_pyproject_is_said_with_its_place(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.levada]\nstore = \n")
+    done = levada(tmp_path, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: pyproject.toml:2:9: Invalid value\n")
+
+
 def test_the_store_of_the_project_is_the_default(recorded: Recorded, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(f'[tool.levada]\nstore = "{recorded.project.store}"\n')
     assert levada(tmp_path, "show", "main@latest").stdout.startswith(f"main {BAD}\n")

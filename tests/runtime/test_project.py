@@ -115,23 +115,23 @@ def test_settings_are_the_table_tool_levada(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "line", "message"),
+    ("content", "line", "column", "message"),
     [
-        (b"[tool.levada]\nstore = \n", 2, "Invalid value"),
-        (b"a = 1\n[tool", 2, "Expected"),
-        (b"\xff", 0, "not UTF-8"),
-        (b"tool.levada = 3\n", 0, "has to be a table"),
+        (b"[tool.levada]\nstore = \n", 2, 9, "Invalid value"),
+        (b"a = 1\n[tool", 2, 0, "Expected"),
+        (b"\xff", 0, 0, "not UTF-8"),
+        (b"tool.levada = 3\n", 0, 0, "has to be a table"),
     ],
     ids=["value", "end", "bytes", "no table"],
 )
 def test_broken_settings_are_a_project_error(
-    content: bytes, line: int, message: str, tmp_path: Path
+    content: bytes, line: int, column: int, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "pyproject.toml").write_bytes(content)
     with pytest.raises(ProjectError, match=message) as caught:
         _ = find(str(tmp_path / "pipeline.py")).settings
     assert caught.value.file == str(tmp_path / "pyproject.toml")
-    assert caught.value.line == line
+    assert (caught.value.line, caught.value.column) == (line, column)
 
 
 def test_importing_it_loads_nothing_but_os() -> None:

@@ -81,7 +81,11 @@ def warn(message: str) -> None:
 
 
 def _database(project: Project) -> str | None:
-    found = os.environ.get(_DATABASE) or project.settings.get("index")
+    found: object
+    found = os.environ.get(_DATABASE)
+    if found:
+        return found
+    found = stores.settings(project).get("index")
     if found is None or isinstance(found, str):
         return found or None
     raise click.UsageError("[tool.levada] index in pyproject.toml must be a string")

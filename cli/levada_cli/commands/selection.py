@@ -104,11 +104,13 @@ def _expanded(reference: tuple[str, str | None], *, may_be_empty: bool) -> Itera
 def _of_project(*, may_be_empty: bool) -> Selection:
     from levada.project import ProjectError
 
+    from . import stores
+
     project = _project_in(os.getcwd())
     try:
         patterns = project.settings.get("pipelines")
     except ProjectError as error:
-        raise UsageError(f"`{os.path.relpath(error.file)}`: {error.message}") from error
+        raise UsageError(stores.in_words(error)) from error
     if patterns is None:
         raise UsageError(
             "which pipelines? Give a FILE, a folder or a glob, or name those of the project in "

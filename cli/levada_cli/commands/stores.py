@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from levada.project import Project
+    from levada.project import Project, ProjectError
     from levada.store import Store
 
 
@@ -18,7 +18,25 @@ def url(project: Project) -> str:
     try:
         return project.store_url
     except ProjectError as error:
-        raise click.UsageError(error.message) from error
+        raise click.UsageError(in_words(error)) from error
+
+
+def settings(project: Project) -> dict[str, object]:
+    """The table ``[tool.levada]``; what is wrong with the file is wrong usage."""
+    from levada.project import ProjectError
+
+    try:
+        return project.settings
+    except ProjectError as error:
+        raise click.UsageError(in_words(error)) from error
+
+
+def in_words(error: ProjectError) -> str:
+    """Say what is wrong with a pyproject.toml, and where: ``pyproject.toml:3:9: …``."""
+    from levada_compiler.output_files import display_path
+
+    places = [str(place) for place in (error.line, error.column) if place]
+    return f"{':'.join([display_path(error.file), *places])}: {error.message}"
 
 
 def opened(place: str) -> Store:
