@@ -48,6 +48,11 @@ SCHEMA = "levada.cache/2"
 _CLOCKS_DIFFER = 300.0  # seconds by which the clocks of machines may differ
 _MOST_ENTRIES = 16  # of one key that are looked at, the newest first
 MOST_RUNS = 50  # earlier runs that an explanation looks at
+#: The compiler turns the cache off where nobody uses the result, as an author does by a setting.
+IS_OFF: Reason = {
+    "part": "cache",
+    "text": "the cache is off, or nobody uses the result: `cache=True` caches it",
+}
 NO_EARLIER_RUN: Reason = {"part": "run", "text": "there is no earlier run of this node"}
 
 
@@ -151,7 +156,7 @@ def lookup(request: StepRequest, store: Store, *, here: bool = True) -> Lookup:
     parts = parts_of(request, classes)
     found = Lookup(key_of(parts), parts, None, [])
     if is_off:
-        found.reasons = [{"part": "cache", "text": "the cache is off"}]
+        found.reasons = [IS_OFF]
         return found
     if request.step.get("code") is None:
         found.reasons = [{"part": "code", "text": "the code is not known"}]

@@ -742,7 +742,8 @@ class TestCache:
             hit, reasons = self.run(
                 engine, number, sources={"x": "1"}, step={"settings": {"cache": False}}
             )
-            assert (hit, reasons) == (False, [("cache", "the cache is off")])
+            said = "the cache is off, or nobody uses the result: `cache=True` caches it"
+            assert (hit, reasons) == (False, [("cache", said)])
         assert not list(engine.store.glob("cache/*"))
 
     def test_what_a_step_reads_of_its_context_has_to_be_the_same(self, engine):
