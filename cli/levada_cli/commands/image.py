@@ -89,7 +89,12 @@ def _locked(step: str) -> tuple[str, str | None]:
         file, pipeline = found.pop()
         return os.path.join(root, file), pipeline
     listed = ", ".join(f"`--file {file}:{pipeline}`" for file, pipeline in sorted(found))
-    reason = f"several have it: {listed}" if found else "levada.lock has no such step"
+    if found:
+        reason = f"several have it: {listed}"
+    elif not os.path.exists(os.path.join(root, "levada.lock")):
+        reason = "there is no levada.lock here, which `levada build` writes"
+    else:
+        reason = "levada.lock has no such step"
     raise click.UsageError(f"give the pipeline of `{step}` with --file; {reason}")
 
 

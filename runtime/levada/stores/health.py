@@ -81,7 +81,7 @@ def _clock(store: Store, folder: str) -> str:
         raise StoreError(
             f"the clock of this machine differs by {skew:+.0f} s from the store's; set it"
         )
-    return f"it differs by {skew:+.1f} s"
+    return f"it differs by {abs(round(skew, 1))} s"
 
 
 def _speed(store: Store, folder: str) -> str:
