@@ -45,10 +45,18 @@ class _Place:
         return open_store(self.url)
 
     def index(self) -> Index:
-        """Open the index, brought up to date. Raises StoreError."""
+        """Open the index, brought up to date. Raises StoreError.
+
+        What a person should know of it is a warning of Python.
+        """
+        from warnings import warn
+
         from levada_records.index import open_index
 
-        return open_index(self.store(), database=self._database)
+        index = open_index(self.store(), database=self._database)
+        for warning in index.warnings:
+            warn(warning, stacklevel=4)
+        return index
 
     def run(self, store: Store, pipeline: str, run_id: str) -> Run:
         """Read a run, whose values may be of the project's classes."""

@@ -479,3 +479,13 @@ def test_text_of_users_commands_no_terminal(project: Project, index: Index) -> N
     assert not ACTS.search("\n".join(lines))
     for form in ("--json", "--csv"):
         assert not ACTS.search("\n".join(screen(project, 120, "runs", form)))
+
+
+@pytest.mark.parametrize("options", [[], ["--rebuild"]], ids=" ".join)
+def test_a_damaged_entry_of_the_index_is_a_warning(project: Project, options: list[str]) -> None:
+    run(project)
+    store = open_store(str(project.folder / ".levada"))
+    store.write_once("index/log/20261201T000000.000000Z-1.json", b"?")
+    done = project.levada("runs", *options)
+    assert done.returncode == 0
+    assert "warning: 1 document of the index in the store is damaged" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -270,6 +271,14 @@ def test_a_loop_over_runs_keeps_nobody_from_writing(mine: Recorded) -> None:
             list(index.execute("BEGIN EXCLUSIVE"))
             list(index.execute("ROLLBACK"))
     assert len(list(runs(where="tags.seen == 'yes'"))) == 3
+
+
+def test_an_entry_of_a_newer_levada_is_a_warning(mine: Recorded) -> None:
+    levada.runs.project(mine.project.folder, store=mine.store.url)
+    name = f"{index_log.entry_time(time.time_ns())}-1.json"
+    mine.store.write_once(f"{index_log.FOLDER}/{name}", b'{"schema": "levada.index/2"}')
+    with pytest.warns(UserWarning, match="1 document of the index .* is damaged or of a newer"):
+        assert len(list(runs("main"))) == 3
 
 
 def test_a_run_that_gc_has_removed(mine: Recorded) -> None:

@@ -51,6 +51,14 @@ def opened(store: str | None, *, sync: bool = True) -> Iterator[Index]:
         raise click.ClickException(str(error)) from error
 
 
+def rebuild(index: Index) -> None:
+    """Read the whole store into the index anew; its new warnings go to stderr."""
+    said = len(index.warnings)
+    index.rebuild()
+    for warning in index.warnings[said:]:
+        warn(warning)
+
+
 def run(index: Index, reference: str) -> tuple[str, str]:
     """The pipeline and the id of the run that a reference means; wrong usage if there is none."""
     from levada_records.references import ReferenceError_, find_run

@@ -74,7 +74,7 @@ def command(
         raise click.UsageError("--json, --csv and --parquet exclude each other")
     with indexed.opened(store, sync=not rebuild) as index:
         if rebuild:
-            index.rebuild()
+            indexed.rebuild(index)
         most = None if every else limit
         rows, places = _selected(index, pipeline, where, sort, columns, most)
         if not rows and pipeline is not None:

@@ -102,9 +102,11 @@ class Index:
         with _no_garbage_collection():
             report = self._followed(is_rebuild=is_rebuild)
         if report.damaged:
+            are = "document{} of the index in the store {} damaged or of a newer Levada"
+            are = are.format("", "is") if report.damaged == 1 else are.format("s", "are")
             self.warnings.append(
-                f"{report.damaged} documents of the index in the store are damaged or of a newer"
-                " Levada; what can be read of their runs is read from the runs' own documents"
+                f"{report.damaged} {are}; what can be read of such runs is read from the runs' own"
+                " documents"
             )
         return report
 
