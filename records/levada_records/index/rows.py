@@ -11,7 +11,6 @@ type is left out, and what is long is cut.
 from __future__ import annotations
 
 import json
-import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -44,8 +43,8 @@ LONGEST_NAME, _LONGEST_TIME = 1000, 40
 INT64 = 1 << 63
 #: A whole number that no database compares with others.
 _HUGE = 1 << 1000
-#: What JSON may have in it that PostgreSQL does not take, or cannot compare.
-ODD = re.compile(r"\\u0000|\\u[dD][89a-fA-F]|NaN|Infinity|\d{300}|\d[eE]\+?\d{3}")
+#: Digits of a number that may be as large: of 301 in a row, these many are at a multiple of them.
+_DIGITS = 150
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -280,8 +279,10 @@ def is_metric(metric: Any) -> bool:
     """Whether something is a metric as an entry has it: its last, least and largest value."""
     if type(metric) is not dict:
         return False
-    values = (metric.get("last"), metric.get("min", 0), metric.get("max", 0))
-    return all(map(_is_number, values)) and type(metric.get("count", 0)) is int
+    if type(metric.get("count", 0)) is not int:
+        return False
+    values = (metric.get("last"), metric.get("min", 0.0), metric.get("max", 0.0))
+    return {*map(type, values)} == {float} or all(map(_is_number, values))
 
 
 def _is_number(value: object) -> bool:
@@ -320,9 +321,17 @@ def json_column(name: str, value: object) -> str:
         return "{}"
     if len(found) > LONGEST_JSON:
         return "{}"
-    if ODD.search(found) or not _is_clean(found):
+    if _is_odd(found) or not _is_clean(found):
         return _encode(_clean_json(value))
     return found
+
+
+def _is_odd(found: str) -> bool:
+    """Whether JSON may have in it what PostgreSQL does not take, or cannot compare."""
+    if "\\u" in found or "NaN" in found or "Infinity" in found:
+        return True
+    starts = range(0, len(found) - _DIGITS + 1, _DIGITS)
+    return any(found[at : at + _DIGITS].isdigit() for at in starts)
 
 
 def _is_clean(found: str) -> bool:
