@@ -313,7 +313,7 @@ class Command:
         scope = self._new_scope()
         loops = self.request.loops if loops is None else loops
         for loop, wanted in zip(loops, self.request.map_index, strict=False):
-            found = expressions.iterations(loop.target, loop.items, loop.where, scope)
+            found = expressions.iterations(*loop.clauses, scope, loop.named)
             variables = next(islice(found, wanted, None), None)
             if variables is None:
                 raise UsageError(f"`{loop.target} in {loop.items}` has no item {wanted}")
@@ -324,7 +324,7 @@ class Command:
         """Return the scope of this iteration, and whether another one has the same label."""
         scope, is_repeated = self._new_scope(), False
         for loop, wanted in zip(self.request.loops, self.request.map_index, strict=False):
-            found = list(expressions.iterations(loop.target, loop.items, loop.where, scope))
+            found = list(expressions.iterations(*loop.clauses, scope, loop.named))
             if wanted >= len(found):
                 raise UsageError(f"`{loop.target} in {loop.items}` has no item {wanted}")
             is_repeated = is_repeated or item_labels.repeated(found)[wanted]
@@ -360,7 +360,7 @@ class Command:
         def listed() -> list[dict[str, Variable]]:
             if is_own:
                 self._evaluate_checks(scope)
-            return list(expressions.iterations(loop.target, loop.items, loop.where, scope))
+            return list(expressions.iterations(*loop.clauses, scope, loop.named))
 
         found = self._of_item(listed, index, is_own)
         repeated = item_labels.repeated(found)

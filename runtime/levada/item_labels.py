@@ -43,7 +43,8 @@ def label(
     """
     if not variables:
         return ""
-    texts = {name: _short(each.value, store, secrets) for name, each in variables.items()}
+    names = _names(variables)
+    texts = {names[key]: _short(each.value, store, secrets) for key, each in variables.items()}
     most = _share(texts)
     words = ", ".join(f"{name}={_cut(text, most)}" for name, text in texts.items())
     words = _cut(words, _LIMIT)
@@ -62,6 +63,13 @@ def repeated(iterations: Sequence[Mapping[str, Variable]]) -> list[bool]:
 def named(node: str, label: str) -> str:
     """Return a node with the label of its item: ``fit[lr=0.1]``, and outside of loops ``fit``."""
     return f"{node}[{label}]" if label else node
+
+
+def _names(variables: Mapping[str, Variable]) -> dict[str, str]:
+    """Return what the source calls variables, and by their own names those that it calls alike."""
+    names = {key: each.name or key for key, each in variables.items()}
+    counts = Counter(names.values())
+    return {key: name if counts[name] == 1 else key for key, name in names.items()}
 
 
 def _share(texts: Mapping[str, str]) -> int:

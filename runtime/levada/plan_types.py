@@ -127,6 +127,7 @@ if TYPE_CHECKING:
         target: str
         items: str
         where: list[str]  #: conditions of items
+        named: NotRequired[list[str]]  #: what the source calls variables: ``depth_2 as depth``
         max_parallel: NotRequired[int]
         body: list[Node]
 

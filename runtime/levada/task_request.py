@@ -37,7 +37,11 @@ if TYPE_CHECKING:
         read_at: int
 
     #: One loop around the task: ``for`` is "VARIABLE in EXPRESSION", the others are conditions.
-    LoopJson = TypedDict("LoopJson", {"for": str, "where": list[str], "if": list[str]}, total=False)
+    LoopJson = TypedDict(
+        "LoopJson",
+        {"for": str, "where": list[str], "if": list[str], "named": list[str]},
+        total=False,
+    )
 
     class TaskJson(TypedDict, total=False):
         """A request. The last fields are only of its computed form."""
@@ -171,6 +175,7 @@ LOOP_FIELDS: dict[str, Form] = {
     ),
     "where": STRINGS,
     "if": STRINGS,
+    "named": STRINGS,
 }
 FIELDS: dict[str, Form] = {
     "do": (lambda value: value in TASKS, f"one of {', '.join(TASKS)}"),
@@ -288,16 +293,23 @@ class Loop:
     """A loop around a task: ``for TARGET in ITEMS``, and its conditions.
 
     Items that fail a condition of ``where`` are not counted; of those that fail one of ``only``
-    (in the request it is called ``if``) the number is left out.
+    (in the request it is called ``if``) the number is left out. ``named`` says what people call
+    variables of it, where that is another name: ``depth_2 as depth``.
     """
 
-    __slots__ = ("items", "only", "target", "where")
+    __slots__ = ("items", "named", "only", "target", "where")
 
     def __init__(self, given: LoopJson) -> None:
         """Take a loop of a request that was checked."""
         self.target, _, self.items = given["for"].partition(" in ")
         self.where = given.get("where") or []
         self.only = given.get("if") or []
+        self.named = given.get("named") or []
+
+    @property
+    def clauses(self) -> tuple[str, str, list[str]]:
+        """The target, the items and the conditions of items."""
+        return self.target, self.items, self.where
 
 
 class TaskRequest:

@@ -425,9 +425,10 @@ def score(value: int) -> int:
 @pipeline
 def main(xs: list[int] = [1, 2, 1, 3]) -> list[int]:
     found: list[int] = []
+    early = [score(x) for x in xs]
     for x in xs:
         found.append(score(fit(x)))
-    return found
+    return found + early
 """
 
 
@@ -437,16 +438,16 @@ def test_items_of_loops_are_named_by_their_variables(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").touch()
     said = levada(tmp_path, "run", "pipeline.py")
     assert said.returncode == 1
-    assert re.search(r"^score\[x=3\] +skipped$", said.stderr, re.MULTILINE)
+    assert re.search(r"^score_2\[x=3\] +skipped$", said.stderr, re.MULTILINE)
     assert re.search(
-        r"^score\[x=3\] +skipped$", levada(tmp_path, "show", "main@latest").stdout, re.MULTILINE
+        r"^score_2\[x=3\] +skipped$", levada(tmp_path, "show", "main@latest").stdout, re.MULTILINE
     )
     for command, name in (("show", "fit[x=1]"), ("get", "fit[x=1].value")):
         done = levada(tmp_path, command, f"main@latest/{name}")
         assert (done.returncode, done.stdout) == (2, "")
         assert f"2 items look like `{name}`: `fit[x=1 #0]`, `fit[x=1 #2]`;" in done.stderr
-    done = levada(tmp_path, "get", "main@latest/score[3]")
-    assert "score[x=3] of run" in done.stderr
+    done = levada(tmp_path, "get", "main@latest/score_2[3]")
+    assert "score_2[x=3] of run" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["runs"], ["show", "x"], ["runs", "--store", "here"]])

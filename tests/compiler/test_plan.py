@@ -142,3 +142,32 @@ def test_it_is_json(found: dict[str, Any]) -> None:
 def test_a_call_goes_before_its_step_before_the_pipeline() -> None:
     found = merged_settings({"cache": True, "owner": "me"}, {"cache": False}, {"cache": True})
     assert found == {"cache": True}
+
+
+def test_names_that_the_source_gives_to_variables(tmp_path: Path) -> None:
+    """Variables are unique in a plan, so the second `depth` says what the source calls it."""
+    path = tmp_path / "pipeline.py"
+    path.write_text(
+        """
+from levada import pipeline, step
+
+
+@step
+def fit(depth: int) -> int:
+    return depth
+
+
+@pipeline
+def main(depths: list[int], widths: list[int]) -> list[int]:
+    first = [fit(depth) for depth in depths]
+    second = [fit(depth + i) for i, depth in enumerate(widths)]
+    return first + second
+"""
+    )
+    compilation = compile_file(str(path))
+    assert compilation.program is not None, compilation.diagnostics
+    loops = [node for node in plan(compilation.program)["body"] if node["kind"] == "loop"]
+    assert [(loop["target"], loop.get("named")) for loop in loops] == [
+        ("depth", None),
+        ("i, depth_2", ["depth_2 as depth"]),
+    ]

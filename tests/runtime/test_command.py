@@ -295,6 +295,11 @@ class TestModes:
         found = engine.mode("items", **words, LEVADA_PARAMS='{"ds": [1, 4, 8]}')
         assert found == [{"index": "0", "label": "d=4"}, {"index": "1", "label": "d=8"}]
 
+    def test_items_have_the_names_of_the_source(self, engine):
+        words = {"loops": [{"for": "d_2 in [1, 2]", "named": ["d_2 as d"]}]}
+        found = engine.mode("items", **words)
+        assert found == [{"index": "0", "label": "d=1"}, {"index": "1", "label": "d=2"}]
+
     def test_items_that_an_if_leaves_out_keep_their_indexes(self, engine):
         words = {
             "loops": [

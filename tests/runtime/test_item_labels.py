@@ -56,6 +56,25 @@ def test_labels(given: dict[str, object], label: str) -> None:
     assert item_labels.label(variables(**given), None) == label
 
 
+@pytest.mark.parametrize(
+    ("named", "label"),
+    [
+        ([], "x=1, x_2=3"),
+        (["x_2 as depth"], "x=1, depth=3"),
+        (["x as depth", "x_2 as depth"], "x=1, x_2=3"),
+        (["x as depth", "x_2 as x"], "depth=1, x=3"),
+        (["x_2 as x"], "x=1, x_2=3"),
+        (["y as z"], "x=1, x_2=3"),
+    ],
+)
+def test_variables_have_the_names_of_the_source(store: Store, named: list[str], label: str) -> None:
+    """Those of which two would have one name keep that of the plan."""
+    nothing: Any = {}
+    scope = Scope({}, nothing, store)
+    (found,) = expressions.iterations("x, x_2", "[(1, 3)]", [], scope, named)
+    assert item_labels.label(found, None) == label
+
+
 TEXTS = st.text(max_size=90)
 
 

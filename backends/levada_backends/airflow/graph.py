@@ -15,7 +15,7 @@ three rules:
 
 from __future__ import annotations
 
-from levada_compiler.program.expression_text import ExpressionWriter, failing_nodes
+from levada_compiler.program.expression_text import ExpressionWriter, failing_nodes, source_names
 from levada_compiler.program.ir import (
     Branch,
     Call,
@@ -189,7 +189,8 @@ class Graph:
     def _loop(self, loop: Loop, place: Place, before: Sequence[str]) -> tuple[str, ...]:
         where = [self.writer.text(condition) for condition in loop.conditions]
         items = f"for {self.writer.target(loop.target)} in {self.writer.text(loop.items)}"
-        clauses = (*place.clauses, items, *(f"where {text}" for text in where))
+        named = (f"named {text}" for text in source_names(loop))
+        clauses = (*place.clauses, items, *(f"where {text}" for text in where), *named)
         source = self._listing(
             loop.id,
             loop,

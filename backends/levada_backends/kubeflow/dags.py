@@ -32,6 +32,7 @@ from levada_compiler.program.expression_text import (
     ExpressionWriter,
     Uses,
     failing_nodes,
+    source_names,
 )
 from levada_compiler.program.ir import (
     Branch,
@@ -390,7 +391,9 @@ class Builder:
     def _loop(self, loop: Loop, place: Place) -> list[Task]:
         text = f"for {self.writer.target(loop.target)} in {self.writer.text(loop.items)}"
         where = [self.writer.text(condition) for condition in loop.conditions]
-        loops = (*place.loops, _told(**{"for": text.removeprefix("for "), "where": where}))
+        named = source_names(loop)
+        told = _told(**{"for": text.removeprefix("for "), "where": where, "named": named})
+        loops = (*place.loops, told)
         items = self._task(f"{_last(loop.id)} items", "items", place, loop)
         items.told = _told(
             node=loop.id,

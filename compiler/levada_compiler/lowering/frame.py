@@ -86,6 +86,7 @@ class Names:
         self._taken: set[str] = set(operations.RESERVED)
         self._next: dict[str, int] = {}
         self.claimed: dict[str, Span] = {}  #: what was named in the source, and where
+        self.renamed: dict[str, str] = {}  #: loop variables that the source calls otherwise
 
     def claim(self, name: str, span: Span) -> bool:
         """Take ``name`` as it is; False if it is taken."""
@@ -209,7 +210,12 @@ class Frame:
 
     def new_variable(self, name: str) -> str:
         """Return a name for a loop variable."""
-        return self.building.names.unique(name)
+        names = self.building.names
+        variable = names.unique(name)
+        names.renamed.pop(variable, None)  # of a lowering that was given up
+        if variable != name:
+            names.renamed[variable] = name
+        return variable
 
     def emit(self, node: Node) -> None:
         """Add a node to the region. Raises NeedsTaskError where only values may be."""

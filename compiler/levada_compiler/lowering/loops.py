@@ -336,7 +336,9 @@ class Iterations:
             made = Loop(
                 self.loop, self.target, self.items.expr, conditions, self.body, (), self.span
             )
-            frame.emit(replace(made, max_parallel=self.max_parallel))
+            renamed = frame.building.names.renamed
+            named = [(each, renamed[each]) for each in self.target.variables() if each in renamed]
+            frame.emit(replace(made, max_parallel=self.max_parallel, named=tuple(named)))
 
     def check(self, frame: Frame) -> None:
         """Let the values of a loop that only computes be evaluated for their failure."""

@@ -1,7 +1,7 @@
 """The digest of what a program means.
 
-Left out are spans and documentation. So a comment, an empty line or an unused constant changes
-nothing in what targets write, and a docstring only its own text.
+Left out are spans, documentation and what people call variables of loops. So a comment, an empty
+line or an unused constant changes nothing in what targets write, and a docstring only its own text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 #: What stands elsewhere too: a step's key has its function, its code the container's part.
-_LEFT_OUT: Final = ("span", "description", "source", "function", "container")
+_LEFT_OUT: Final = ("span", "description", "source", "function", "container", "named")
 _PLAIN: Final = frozenset((str, int, float, bool, type(None)))
 #: Expressions that may have others in them.
 _COMPOSITE: Final = frozenset(ir.Expr.__subclasses__()) - {

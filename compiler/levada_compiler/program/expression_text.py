@@ -398,6 +398,14 @@ class ExpressionWriter:
         )
 
 
+def source_names(loop: Loop) -> list[str]:
+    """Return what the source calls variables of a loop, where it is another name.
+
+    Plans and requests have it so: ``["depth_2 as depth"]``.
+    """
+    return [f"{variable} as {name}" for variable, name in loop.named]
+
+
 def _asked(expression: Expr) -> Iterator[str]:
     """Yield the branches and guards whose outcome an expression asks for."""
     for each in expression.walk():

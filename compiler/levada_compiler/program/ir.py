@@ -760,7 +760,8 @@ class Loop(Node):
     At most ``max_parallel`` iterations run at a time. With 1 they run one after the other, in
     order, and none starts after one that has failed.
     ``conditions`` are the filters of a comprehension. The map index of an iteration counts the
-    items that passed them. Names in ``target`` are unique in the program.
+    items that passed them. Names in ``target`` are unique in the program; ``named`` has those that
+    the source calls otherwise, with what it calls them.
     """
 
     id: str
@@ -771,6 +772,7 @@ class Loop(Node):
     after: tuple[str, ...]
     span: Span
     max_parallel: int | None = None
+    named: tuple[tuple[str, str], ...] = ()
 
     def parts(self) -> tuple[tuple[str, tuple[Node, ...]], ...]:
         """Return the body."""

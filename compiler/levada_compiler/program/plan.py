@@ -8,7 +8,7 @@ from levada import __version__
 from levada.settings import SETTINGS
 
 from . import forms
-from .expression_text import ExpressionWriter
+from .expression_text import ExpressionWriter, source_names
 from .ir import Branch, Call, Fail, Group, Guard, Loop, Value
 
 TYPE_CHECKING = False
@@ -118,6 +118,7 @@ class _PlanWriter:
             "target": self._writer.target(loop.target),
             "items": self._writer.text(loop.items),
             "where": [self._writer.text(condition) for condition in loop.conditions],
+            **({"named": source_names(loop)} if loop.named else {}),
             **limit,
             "body": self.region(loop.body),
         }

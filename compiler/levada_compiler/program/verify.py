@@ -287,6 +287,7 @@ class _Verifier:
                 self.check_fail(node, place)
             case Loop():
                 self.check_target(node.target, node)
+                self.check_named(node)
                 if node.max_parallel is not None and node.max_parallel < 1:
                     self.report(node.span, f"loop `{node.id}` lets no iteration run")
                 self.check_expression(node.items, place, ())
@@ -381,6 +382,12 @@ class _Verifier:
         for name in target.names:
             if isinstance(name, Target):
                 self.check_target(name, loop)
+
+    def check_named(self, loop: Loop) -> None:
+        variables = loop.target.variables()
+        for variable, name in loop.named:
+            if variable not in variables or not name.isidentifier():
+                self.report(loop.span, f"loop `{loop.id}` cannot call `{variable}` `{name}`")
 
     def check_loop_names(self) -> None:
         loops = [each.node for each in self.places.values() if isinstance(each.node, Loop)]

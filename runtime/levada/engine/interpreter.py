@@ -295,8 +295,9 @@ class Interpreter:
         instance.touch()
         scope = self._scope(instance.frame)
         try:
+            named = form.get("named", ())
             items = list(
-                expressions.iterations(form["target"], form["items"], form["where"], scope)
+                expressions.iterations(form["target"], form["items"], form["where"], scope, named)
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this node's failure
             self._fail(instance, describe(error))

@@ -99,19 +99,28 @@ def spread(inputs: dict[str, Tree], store: Store) -> dict[str, Tree]:
 
 
 def iterations(
-    target: str, items: str, where: Iterable[str], scope: Scope
+    target: str,
+    items: str,
+    where: Iterable[str],
+    scope: Scope,
+    named: Iterable[str] = (),
 ) -> Iterator[dict[str, Variable]]:
     """Return the variables of each iteration of a loop; the index counts those ``where`` lets by.
 
     ``target`` is as after ``for``: a name, or names separated by commas, nested in parentheses.
+    ``named`` says what people call some of them: ``depth_2 as depth``.
     """
     budget = Budget()
     names, conditions = parse_target(target), [parse(text) for text in where]
     evaluation = Evaluation(scope, budget)
+    called = [text.partition(" as ") for text in named]
     index = 0
     for item in guarded(lambda: list(each(evaluation.result(items), budget))):
         variables = guarded(partial(evaluation.bound, names, item, index))
         inner = Evaluation(scope.within(variables), budget)
+        for variable, _, name in called:
+            if variable in variables:
+                variables[variable].name = name
         if all(inner.decision(condition) for condition in conditions):
             yield variables
             index += 1

@@ -52,15 +52,17 @@ _LEFT_OUT: Final = {
 class Variable:
     """What a loop variable is bound to, and the map index of the loop's iteration.
 
-    ``leads`` is true for the first variable of a loop: the one that stands for the loop.
+    ``leads`` is true for the first variable of a loop: the one that stands for the loop. ``name``
+    is what the source calls it, where it is another name than in expressions.
     """
 
-    __slots__ = ("index", "leads", "value")
+    __slots__ = ("index", "leads", "name", "value")
 
     def __init__(self, value: object, index: int) -> None:
         self.value = value
         self.index = index
         self.leads = False
+        self.name = ""
 
 
 class Walker:
