@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from levada.store import Store, open_store
+from levada.store import open_store
 from levada.stores import health
 
 
@@ -16,6 +16,6 @@ def test_a_clock_that_differs_a_little(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skew: float, said: str
 ) -> None:
     """Seconds that are as good as none are not said to be fewer than none."""
-    monkeypatch.setattr(Store, "clock_skew", lambda *_: skew)
     store = open_store(str(tmp_path / "store"))
+    monkeypatch.setattr(type(store), "clock_skew", lambda *_: skew)
     assert health._clock(store, "check") == said
