@@ -145,7 +145,8 @@ def test_a_secret_is_masked(runs: Runs) -> None:
     log = (runs.folder(outcome, "telling", "told") / "log").read_text()
     assert "open sesame" not in log
     assert "it is" in log
-    assert "the secret 'store/token' is missing" in error(runs, "telling", "told")["message"]
+    with pytest.raises(AssertionError, match="`told`: the secret `store/token` is missing"):
+        runs.run("telling")
 
 
 def test_no_docker_engine(runs: Runs) -> None:
