@@ -30,13 +30,12 @@ GOOD, AGAIN, BAD = "20260101-060000-aaaaaa", "20260102-060000-bbbbbb", "20260103
 
 @pytest.fixture(autouse=True)
 def _no_project_between_tests() -> Iterator[None]:
-    before, path = dict(sys.modules), sys.path[:]
+    path = sys.path[:]
+    sys.modules.pop("pipeline", None)  # that of another test
     yield
     interface.runs._place = None
     sys.path[:] = path
-    for name in set(sys.modules) - set(before):
-        if name == "pipeline":
-            del sys.modules[name]
+    sys.modules.pop("pipeline", None)
 
 
 @pytest.fixture
@@ -334,7 +333,7 @@ def test_html_of_a_run_and_an_output() -> None:
     assert "<td>fit[rate=0.1]</td><td>cached</td>" in html
     assert "<b>ValueError</b>: the limit is -1" in html
     output = runs.get(GOOD).step("fit", 0).output("")._repr_html_()
-    assert output.startswith("<p><b>fit[0]</b>: pipeline:Fit, json, 120 bytes</p><pre>{")
+    assert output.startswith("<p><b>fit[rate=0.1]</b>: pipeline:Fit, json, 120 bytes</p><pre>{")
 
 
 # ------------------------------------------------------------------ the module
