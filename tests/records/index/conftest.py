@@ -20,7 +20,7 @@ def _own_index_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LEVADA_INDEX", raising=False)
 
 
-@pytest.fixture(params=["directory", "memory", "s3"])
+@pytest.fixture(params=["directory", "memory", pytest.param("s3", marks=pytest.mark.engine)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """A store of each kind; the bucket of `s3` is on a real server."""
     if request.param == "directory":
@@ -41,7 +41,7 @@ def folder_store(tmp_path: Path) -> Store:
     return opened
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.engine)])
 def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[Store], Index]]:
     """A function that opens the index of a store, in each of the databases in turn."""
     url = None if request.param == "sqlite" else request.getfixturevalue("postgresql")
