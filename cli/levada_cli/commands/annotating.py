@@ -15,7 +15,7 @@ from levada_records.annotations import (
 )
 from levada_records.annotations import annotate as write_at_run
 
-from . import indexed
+from . import console, indexed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +68,7 @@ def annotate(
         if tags or note is not None:
             try:
                 for warning in write_at_run(index.store, pipeline, run_id, tags, note):
-                    indexed.warn(warning)
+                    console.warning(warning)
             except (StoreError, OSError) as error:
                 raise click.ClickException(f"nothing was written: {error}") from error
     merged = {**before_tags, **tags}

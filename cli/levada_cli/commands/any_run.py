@@ -9,7 +9,7 @@ from levada.store import StoreError
 from levada_compiler.client import Run
 from levada_compiler.usage import UsageError
 
-from . import configuration, remote, run_reference
+from . import configuration, remote, run_reference, stores
 from .local_runs import LocalClient, LocalTarget
 
 if TYPE_CHECKING:
@@ -61,6 +61,6 @@ def find(
 def _has_targets() -> bool:
     """Whether the project has a target that a run may be on."""
     try:
-        return bool(configuration.tables(run_reference.here()))
+        return bool(configuration.tables(stores.here()))
     except UsageError:
         return True

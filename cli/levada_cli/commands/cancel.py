@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from levada_compiler.client import RUNNING
 
-from . import any_run, console, parameters, remote, run_reference
+from . import any_run, console, indexed, parameters, remote
 from .local_runs import LocalClient
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @remote.TARGET
 @parameters.ENVIRONMENT
 @parameters.SET
-@run_reference.STORE
+@indexed.STORE
 @console.examples(
     "levada cancel airflow@prod:churn/levada-20260101-060000",
     "levada cancel churn@latest",
@@ -32,7 +32,7 @@ def command(
     name: str | None,
     environment: str | None,
     overrides: tuple[str, ...],
-    url: str | None,
+    store: str | None,
 ) -> int:
     """End a run.
 
@@ -41,7 +41,7 @@ def command(
     """
 
     def work() -> int:
-        place, client, found = any_run.find(run, name, environment, overrides, url)
+        place, client, found = any_run.find(run, name, environment, overrides, store)
         if isinstance(client, LocalClient):
             return _cancel_here(place, client, found)
         state = client.status(found)

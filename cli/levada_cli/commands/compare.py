@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
-from levada import project as projects
 from levada_records.compare import SECTIONS, compare_runs
 from levada_records.compare.sections import is_named
 from levada_records.documents import in_parallel
@@ -15,7 +13,7 @@ from levada_records.runs import MissingRun, read_run
 
 from levada_cli.terminal import json_text
 
-from . import console, indexed, run_steps
+from . import console, indexed, run_steps, stores
 from .compare_text import ComparisonText
 from .screens import screen
 
@@ -102,7 +100,7 @@ def command(
             runs,
             maximize=maximize,
             minimize=minimize,
-            project=projects.find(os.path.join(os.getcwd(), "pyproject.toml")).root,
+            project=stores.here().root,
         )
         _check_metrics(comparison, (*maximize, *minimize))
         if as_json:

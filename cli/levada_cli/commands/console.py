@@ -31,6 +31,12 @@ def error(message: str) -> None:
     sys.stderr.write(f"{colours.paint('error', 'error')}: {escape(message)}\n")
 
 
+def warning(message: str) -> None:
+    """One line on stderr."""
+    colours = palette("auto", sys.stderr)
+    sys.stderr.write(f"{colours.paint('warning', 'warning')}: {escape(message)}\n")
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``; did you mean `x`?`` or nothing."""
     from difflib import get_close_matches

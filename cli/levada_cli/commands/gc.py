@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -91,7 +90,7 @@ def command(
     from levada_records.collect import Policy, collect
 
     policy = Policy(keep=keep, keep_runs=keep_runs, keep_tagged=keep_tagged, grace=grace)
-    store = stores.opened(place or _of_project())
+    store = stores.opened(place or stores.url(stores.here()))
     progress = _Progress()
     try:
         report = collect(store, policy, dry_run=dry_run, progress=progress.show)
@@ -105,12 +104,6 @@ def command(
         colours = palette(colour, sys.stdout)
         sys.stdout.write("".join(f"{line}\n" for line in _lines(report, keep, colours)))
     return 1 if report.unreadable else 0
-
-
-def _of_project() -> str:
-    from levada.project import find
-
-    return stores.url(find(os.path.join(os.getcwd(), "pyproject.toml")))
 
 
 class _Progress:

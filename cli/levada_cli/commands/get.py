@@ -91,9 +91,7 @@ def _print(found: Output) -> None:
 def _say_written(found: Output, path: str) -> None:
     sys.stderr.write(f"wrote {one_line(display_path(path))}: {_described(found)}\n")
     if found.is_pickled and not found.is_data:
-        colours = console.palette("auto", sys.stderr)
-        word = colours.paint("warning", "warning")
-        sys.stderr.write(f"{word}: it is a pickle: loading it runs the code that is in it\n")
+        console.warning("it is a pickle: loading it runs the code that is in it")
 
 
 def _described(found: Output) -> str:

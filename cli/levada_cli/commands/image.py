@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from levada_compiler.render import render
 
-from . import console, front, image_session
+from . import console, front, image_session, stores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,9 +75,7 @@ def _locked(step: str) -> tuple[str, str | None]:
     """The pipeline of the lock here that has the step."""
     from pathlib import Path
 
-    from levada import project as projects
-
-    root = projects.find(os.path.join(os.getcwd(), "pipeline.py")).root
+    root = stores.here().root
     images = image_session.load("lock").read(Path(root)).images
     found = {
         (image.file, image.pipeline)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -36,16 +35,15 @@ def opened(store: str | None, *, sync: bool = True) -> Iterator[Index]:
     Warnings of the index go to stderr. What is wrong with a store, a database or a record becomes
     an error in words.
     """
-    from levada.project import find
     from levada.store import StoreError
     from levada_records.index import IndexUnusable, open_index
 
-    project = find(os.path.join(os.getcwd(), "pyproject.toml"))
+    project = stores.here()
     place = stores.opened(store or stores.url(project))
     try:
         with open_index(place, database=_database(project), sync=sync) as index:
             for warning in index.warnings:
-                warn(warning)
+                console.warning(warning)
             yield index
     except (StoreError, IndexUnusable) as error:
         raise click.ClickException(str(error)) from error
@@ -56,7 +54,7 @@ def rebuild(index: Index) -> None:
     said = len(index.warnings)
     index.rebuild()
     for warning in index.warnings[said:]:
-        warn(warning)
+        console.warning(warning)
 
 
 def run(index: Index, reference: str) -> tuple[str, str]:
@@ -78,14 +76,6 @@ def complete_pipeline(ctx: click.Context, _: click.Parameter, start: str) -> lis
             return [name for name in pipelines(index) if name.startswith(start)]
     except Exception:  # noqa: BLE001  a completion says nothing
         return []
-
-
-def warn(message: str) -> None:
-    """One line on stderr."""
-    from levada_compiler.render.cells import escape
-
-    colours = console.palette("auto", sys.stderr)
-    sys.stderr.write(f"{colours.paint('warning', 'warning')}: {escape(message)}\n")
 
 
 def _database(project: Project) -> str | None:

@@ -13,7 +13,7 @@ from levada_compiler.usage import UsageError
 
 from levada_cli.terminal import in_ci
 
-from . import any_run, configuration, console, parameters, remote, results, run_reference
+from . import any_run, configuration, console, indexed, parameters, remote, results
 from .progress import log_line
 from .recorded import Recorded
 from .watching import Watch
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @remote.TARGET
 @parameters.ENVIRONMENT
 @parameters.SET
-@run_reference.STORE
+@indexed.STORE
 @click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="By default the last.")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run is over.")
 @console.examples(
@@ -45,7 +45,7 @@ def command(
     name: str | None,
     environment: str | None,
     overrides: tuple[str, ...],
-    url: str | None,
+    store: str | None,
     attempt: int | None,
     follow: bool,
 ) -> int:
@@ -56,7 +56,7 @@ def command(
     """
 
     def work() -> int:
-        place, client, found = any_run.find(run, name, environment, overrides, url)
+        place, client, found = any_run.find(run, name, environment, overrides, store)
         if follow:
             if attempt is not None:
                 raise UsageError("--follow shows the last attempt; leave out --attempt")

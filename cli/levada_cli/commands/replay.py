@@ -8,35 +8,21 @@ import click
 
 from levada_cli.terminal import json_text
 
-from . import console, parameters, remote, replaying, rerunning, run_reference
+from . import console, indexed, remote, replaying, rerunning
 
 
 @click.command()
-@run_reference.RUN
+@indexed.RUN
 @click.argument("step", metavar="STEP")
 @click.option(
     "--attempt", "number", type=click.IntRange(min=1), metavar="N", help="By default the last."
 )
-@click.option(
-    "--code",
-    "which",
-    type=click.Choice(("current", "recorded")),
-    default="current",
-    show_default=True,
-    help="The code that is here, or that of the run, restored from its commit and its store.",
-)
+@rerunning.CODE
 @rerunning.PARTIAL
-@click.option(
-    "--file",
-    "source",
-    metavar="FILE[:PIPELINE]",
-    type=click.Path(),
-    callback=lambda _, __, value: parameters.split(_, __, value) if value else None,
-    help="The pipeline, where the run does not name its file.",
-)
+@rerunning.SOURCE
 @click.option("--pdb", "at_failure", is_flag=True, help="If the step fails, debug it there.")
 @click.option("--break", "at_start", is_flag=True, help="Stop at the step's first line.")
-@run_reference.STORE
+@indexed.STORE
 @remote.JSON
 @console.COLOUR
 @console.examples(
@@ -54,7 +40,7 @@ def command(
     source: tuple[str, str | None] | None,
     at_failure: bool,
     at_start: bool,
-    url: str | None,
+    store: str | None,
     as_json: bool,
     colour: str,
 ) -> int:
@@ -67,7 +53,7 @@ def command(
     if at_failure and at_start:
         raise click.UsageError("--break stops before anything fails; leave out --pdb")
     colours = console.palette(colour, sys.stderr)
-    found = rerunning.stored(reference, url)
+    found = rerunning.stored(reference, store)
     record = replaying.recorded(found.run, step, number)
     with rerunning.code(found, which, source, colours, may_be_partial=may_be_partial) as chosen:
         if chosen is None:

@@ -7,11 +7,11 @@ import sys
 
 import click
 
-from . import console, parameters, remote, rerunning, run_reference
+from . import console, indexed, parameters, remote, rerunning
 
 
 @click.command()
-@run_reference.RUN
+@indexed.RUN
 @parameters.PARAM
 @parameters.PARAMS_FILE
 @click.option(
@@ -20,23 +20,9 @@ from . import console, parameters, remote, rerunning, run_reference
     metavar="STEP",
     help="Run this step and what depends on it; take all else from the run. `fit` or `fit[2]`.",
 )
-@click.option(
-    "--code",
-    "which",
-    type=click.Choice(("current", "recorded")),
-    default="current",
-    show_default=True,
-    help="The code that is here, or that of the run, restored from its commit and its store.",
-)
+@rerunning.CODE
 @rerunning.PARTIAL
-@click.option(
-    "--file",
-    "source",
-    metavar="FILE[:PIPELINE]",
-    type=click.Path(),
-    callback=lambda _, __, value: parameters.split(_, __, value) if value else None,
-    help="The pipeline, where the run does not name its file.",
-)
+@rerunning.SOURCE
 @click.option(
     "--target",
     "-t",
@@ -47,7 +33,7 @@ from . import console, parameters, remote, rerunning, run_reference
 )
 @parameters.ENVIRONMENT
 @parameters.SET
-@run_reference.STORE
+@indexed.STORE
 @click.option("--run-id", metavar="ID", help="The name of the new run; by default made up.")
 @click.option(
     "--max-parallel",
@@ -78,7 +64,7 @@ def command(
     name: str | None,
     environment: str | None,
     overrides: tuple[str, ...],
-    url: str | None,
+    store: str | None,
     run_id: str | None,
     max_parallel: int | None,
     no_cache: bool,
@@ -94,7 +80,7 @@ def command(
     whoever can write to the store can change it. Exits 1 if the run fails.
     """
     colours = console.palette(colour, sys.stderr)
-    found = rerunning.stored(reference, url)
+    found = rerunning.stored(reference, store)
     file = file and os.path.abspath(file)  # recorded code has another current folder
     if name or environment or overrides:
         if first or no_cache or explain_cache or max_parallel:

@@ -12,7 +12,7 @@ from levada import project as projects
 from levada_compiler.render.cells import one_line
 from levada_compiler.slotted import dataclass
 
-from . import arguments, console, interpreter, planning, run_reference
+from . import arguments, console, interpreter, parameters, planning, run_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +32,22 @@ _MOST_PROBLEMS = 20  # that are listed
 _READ_BY_STEPS = ("logical_date", "data_interval_start", "data_interval_end")
 
 
+CODE = click.option(
+    "--code",
+    "which",
+    type=click.Choice(("current", "recorded")),
+    default="current",
+    show_default=True,
+    help="The code that is here, or that of the run, restored from its commit and its store.",
+)
+SOURCE = click.option(
+    "--file",
+    "source",
+    metavar="FILE[:PIPELINE]",
+    type=click.Path(),
+    callback=lambda _, __, value: parameters.split(_, __, value) if value else None,
+    help="The pipeline, where the run does not name its file.",
+)
 PARTIAL = click.option(
     "--partial",
     "may_be_partial",
@@ -129,7 +145,7 @@ def _tell(run: Run, recorded: RecordedCode) -> None:
     if recorded.without:
         sys.stderr.write(f"without {one_line(recorded.without)}\n")
     for each in recorded.missing:
-        sys.stderr.write(f"warning: not as it was: {one_line(each)}\n")
+        console.warning(f"not as it was: {one_line(each)}")
     if recorded.linked:
         names = ", ".join(one_line(name) for name in recorded.linked[:3])
         more = f" and {len(recorded.linked) - 3} more" if len(recorded.linked) > 3 else ""
@@ -141,7 +157,7 @@ def _tell(run: Run, recorded: RecordedCode) -> None:
     if different:
         shown = ", ".join(one_line(each) for each in different[:5])
         more = f" and {len(different) - 5} more" if len(different) > 5 else ""
-        sys.stderr.write(f"warning: packages are not those of the run: {shown}{more}\n")
+        console.warning(f"packages are not those of the run: {shown}{more}")
 
 
 def _different_packages(run: Run) -> list[str]:
@@ -302,7 +318,7 @@ def trees(run: Run, plan: Plan, given: Mapping[str, Any]) -> tuple[dict[str, Any
 
 def warn_of_parameter(name: str) -> None:
     """Say that a parameter of the run is left out."""
-    sys.stderr.write(f"warning: the pipeline has no parameter `{one_line(name)}` any more\n")
+    console.warning(f"the pipeline has no parameter `{one_line(name)}` any more")
 
 
 def ids(run: Run, link: str) -> EnginePart:
@@ -339,7 +355,7 @@ def start(
     }
     kept, values = trees(found.run, chosen.plan, changed)
     if document(found.run)["engine"].get("executor", "process") != "process":
-        sys.stderr.write("warning: the run was in containers, and this one is in processes\n")
+        console.warning("the run was in containers, and this one is in processes")
     return start_run(
         chosen.plan,
         {**values, **changed},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from levada_compiler.client import SUCCEEDED, ClientError
 
-from . import any_run, console, parameters, remote, rerunning, run_reference
+from . import any_run, console, indexed, parameters, remote, rerunning
 from .local_runs import LocalClient
 from .submit import follow
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @remote.TARGET
 @parameters.ENVIRONMENT
 @parameters.SET
-@run_reference.STORE
+@indexed.STORE
 @click.option(
     "--from-failed",
     is_flag=True,
@@ -40,7 +40,7 @@ def command(
     name: str | None,
     environment: str | None,
     overrides: tuple[str, ...],
-    url: str | None,
+    store: str | None,
     from_failed: bool,  # noqa: ARG001
     watch: bool,
     logs: bool,
@@ -54,10 +54,10 @@ def command(
     """
 
     def work() -> int:
-        place, client, found = any_run.find(run, name, environment, overrides, url)
+        place, client, found = any_run.find(run, name, environment, overrides, store)
         if isinstance(client, LocalClient):
             return _retry_here(
-                f"{found.pipeline}/{found.run_id}", url, client, found, as_json, colour
+                f"{found.pipeline}/{found.run_id}", store, client, found, as_json, colour
             )
         again = client.retry(found)
         if watch or as_json:
@@ -70,7 +70,7 @@ def command(
 
 
 def _retry_here(
-    reference: str, url: str | None, client: LocalClient, run: Run, as_json: bool, colour: str
+    reference: str, store: str | None, client: LocalClient, run: Run, as_json: bool, colour: str
 ) -> int:
     """Run again what did not succeed of a local run."""
     state = client.status(run)
@@ -79,7 +79,7 @@ def _retry_here(
     if state.status == SUCCEEDED:
         raise ClientError("the run succeeded", f"to run it once more: levada rerun {reference}")
     colours = console.palette(colour, sys.stderr)
-    stored = rerunning.stored(reference, url)
+    stored = rerunning.stored(reference, store)
     with rerunning.code(stored, "current", None, colours) as chosen:
         if chosen is None:
             return 1

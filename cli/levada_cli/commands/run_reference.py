@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
-from levada import project as projects
 from levada_compiler.slotted import dataclass
 
 from . import indexed, stores
@@ -15,9 +13,6 @@ if TYPE_CHECKING:
     from levada.project import Project
     from levada.store import Store
     from levada_records.runs import Run
-
-RUN = click.argument("reference", metavar="RUN")
-STORE = click.option("--store", "url", metavar="URL", help="Where the run's records are kept.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +24,11 @@ class StoredRun:
     project: Project
 
 
-def here() -> Project:
-    """The project of the current folder."""
-    return projects.find(os.path.join(os.getcwd(), "pipeline.py"))
-
-
 def find(reference: str, url: str | None) -> StoredRun:
     """The run that a reference names: see `named`. What names none is wrong usage."""
     from levada_records.runs import MissingRun, read_run
 
-    project = here()
+    project = stores.here()
     store = stores.opened(url or stores.url(project))
     pipeline, run_id = named(reference, store, url)
     try:

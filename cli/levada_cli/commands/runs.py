@@ -123,7 +123,7 @@ def _selected(
     except QueryError as error:
         raise click.UsageError(str(error)) from error
     for warning in warnings:
-        indexed.warn(warning)
+        console.warning(warning)
     return found, shown
 
 

@@ -8,7 +8,7 @@ import click
 
 from levada_cli.terminal import json_text
 
-from . import any_run, console, parameters, remote, results, run_reference
+from . import any_run, console, indexed, parameters, remote, results
 from .recorded import Recorded
 from .submit import follow
 
@@ -18,7 +18,7 @@ from .submit import follow
 @remote.TARGET
 @parameters.ENVIRONMENT
 @parameters.SET
-@run_reference.STORE
+@indexed.STORE
 @click.option("--watch", is_flag=True, help="Show what happens until the run is over.")
 @click.option("--logs/--no-logs", default=True, help="With --watch: what the steps write, too.")
 @remote.JSON
@@ -32,7 +32,7 @@ def command(
     name: str | None,
     environment: str | None,
     overrides: tuple[str, ...],
-    url: str | None,
+    store: str | None,
     watch: bool,
     logs: bool,
     as_json: bool,
@@ -45,7 +45,7 @@ def command(
     """
 
     def work() -> int:
-        place, client, found = any_run.find(run, name, environment, overrides, url)
+        place, client, found = any_run.find(run, name, environment, overrides, store)
         if watch:
             return follow(place, client, found, logs=logs, as_json=as_json, colour=colour)
         recorded = Recorded(place, found)

@@ -43,7 +43,7 @@ def check(url: str | None, as_json: bool) -> int:
     from levada.stores import health
 
     colours = palette("auto", sys.stdout)
-    place = url or _of_project()
+    place = url or stores.url(stores.here())
     is_fine = True
 
     def work() -> None:
@@ -133,14 +133,6 @@ class _Counts:
     def __str__(self) -> str:
         mib = self._bytes / (1 << 20)
         return f"copied {self._copied} objects ({mib:.1f} MiB); {self._there} were there already"
-
-
-def _of_project() -> str:
-    import os
-
-    from levada.project import find
-
-    return stores.url(find(os.path.join(os.getcwd(), "pyproject.toml")))
 
 
 def _guarded(work: Callable[[], None]) -> None:

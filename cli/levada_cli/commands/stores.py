@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,13 @@ import click
 if TYPE_CHECKING:
     from levada.project import Project, ProjectError
     from levada.store import Store
+
+
+def here() -> Project:
+    """The project of the current folder."""
+    from levada import project as projects
+
+    return projects.find(os.path.join(os.getcwd(), "pyproject.toml"))
 
 
 def url(project: Project) -> str:
