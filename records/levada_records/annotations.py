@@ -54,19 +54,11 @@ def annotate(
 
     Raises InvalidAnnotation, and StoreError or OSError where nothing was written.
     """
+    from levada import environment
     from levada.index_log import write_annotation
 
     check_tags(tags)
     if note is not None:
         check_note(note)
-    write_annotation(store, pipeline, run_id, tags=tags, note=note, user=_user())
+    write_annotation(store, pipeline, run_id, tags=tags, note=note, user=environment.user_name())
     return store.take_warnings()
-
-
-def _user() -> str | None:
-    from getpass import getuser
-
-    try:
-        return getuser()
-    except (KeyError, OSError):  # no such user on this machine, as in some containers
-        return None

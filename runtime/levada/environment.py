@@ -52,6 +52,19 @@ def platform() -> str:
     return f"{system.sysname.lower()}-{system.machine}"
 
 
+def user_name() -> str | None:
+    """Return who runs this, as `getpass.getuser` says; None for a user without a name."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        if os.environ.get(name):
+            return os.environ[name]
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):  # no such user on this machine, as in some containers
+        return None
+
+
 def whole() -> RunEnvironment:
     """Give the environment part of a run: the Python, and all that is installed."""
     return {

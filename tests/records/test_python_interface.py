@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
+import pwd
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import levada.runs
 import nbclient
@@ -240,10 +241,12 @@ def test_tags_and_a_note(mine: Recorded) -> None:
 
 
 def test_a_tag_of_a_user_without_a_name(mine: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown() -> str:
-        raise KeyError("getpwuid(): uid not found: 1234")
+    def unknown(uid: int) -> NoReturn:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
 
-    monkeypatch.setattr(getpass, "getuser", unknown)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
     levada.runs.project(mine.project.folder, store=mine.store.url)
     run = runs.get(GOOD)
     run.tag(owner="mila")

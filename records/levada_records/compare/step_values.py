@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from levada_records.runs import Run
 
-    from .rows import Row, ValueRow
+    from .rows import Row, ValueCell, ValueRow
     from .steps import AlignedStep
 
 #: Bytes of a stored value up to which it is shown itself, and how many are read at most.
@@ -44,7 +44,7 @@ def inputs(steps: Sequence[AlignedStep], store: Store) -> list[ValueRow]:
     return _with_displays(rows, store)
 
 
-def _taken(record: Record | None) -> dict[str, Json]:
+def _taken(record: Record | None) -> dict[str, ValueCell]:
     found = record["inputs"] if record is not None else {}
     return {name: _cell(entry) for name, entry in found.items()}
 
@@ -62,7 +62,7 @@ def outputs(runs: Sequence[Run], steps: Sequence[AlignedStep], store: Store) -> 
     return _with_displays(rows, store)
 
 
-def _returned(run: Run) -> dict[str, Json]:
+def _returned(run: Run) -> dict[str, ValueCell]:
     outcome = run.outcome
     if outcome is None or outcome["status"] != "succeeded":
         return {}
@@ -72,11 +72,11 @@ def _returned(run: Run) -> dict[str, Json]:
     return {"result" if is_one else f"result.{name}": _tree_cell(tree) for name, tree in named}
 
 
-def _given_by(record: Record | None) -> dict[str, Json]:
+def _given_by(record: Record | None) -> dict[str, ValueCell]:
     """Return the cells of what a step gave; its return value has no name."""
     if record is None:
         return {}
-    found: dict[str, Json] = {}
+    found: dict[str, ValueCell] = {}
     if record["returns"] is not None:
         found[""] = _artifact_cell(record["returns"])
     for name, entry in record["outputs"].items():
@@ -86,14 +86,14 @@ def _given_by(record: Record | None) -> dict[str, Json]:
     return found
 
 
-def _cell(entry: Mapping[str, Any]) -> dict[str, Json]:
+def _cell(entry: Mapping[str, Any]) -> ValueCell:
     """Return the cell of an input or a named output."""
     if "artifact" in entry:
         return _artifact_cell(entry["artifact"])
     return _tree_cell(entry.get("tree"))
 
 
-def _artifact_cell(artifact: ArtifactJson) -> dict[str, Json]:
+def _artifact_cell(artifact: ArtifactJson) -> ValueCell:
     return {
         "digest": artifact["digest"],
         "type": artifact["type"],
@@ -102,12 +102,12 @@ def _artifact_cell(artifact: ArtifactJson) -> dict[str, Json]:
     }
 
 
-def _tree_cell(tree: Tree) -> dict[str, Json]:
+def _tree_cell(tree: Tree) -> ValueCell:
     try:
         leaf = artifact_of(tree)
         if leaf is not None:
             return _artifact_cell(leaf.as_json())
-        cell: dict[str, Json] = {
+        cell: ValueCell = {
             "digest": values.digest(tree),
             "type": values.tree_type(tree),
             "size": None,

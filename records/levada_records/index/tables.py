@@ -136,14 +136,6 @@ class Dialect:
         """
         raise NotImplementedError
 
-    def json_keys(self, column: str) -> str:
-        """Return a query that gives the different keys of a JSON column, in order.
-
-        >>> [name for name, in index.execute(index.sql.json_keys("params"))]
-        ['depth', 'lr']
-        """
-        raise NotImplementedError
-
 
 class _Sqlite(Dialect):
     name = "sqlite"
@@ -176,12 +168,6 @@ class _Sqlite(Dialect):
             f"CASE {found} WHEN 'real' THEN 'number' WHEN 'integer' THEN 'number' WHEN 'text'"
             " THEN 'string' WHEN 'true' THEN 'boolean' WHEN 'false' THEN 'boolean'"
             f" ELSE {found} END"
-        )
-
-    def json_keys(self, column: str) -> str:
-        name = quote_column(column)
-        return (
-            f"SELECT DISTINCT each.key FROM runs, json_each(runs.{name}) AS each ORDER BY each.key"
         )
 
     def _type(self, column: str, keys: tuple[str, ...]) -> str:
@@ -233,12 +219,6 @@ class _Postgresql(Dialect):
 
     def json_type(self, column: str, *keys: str) -> str:
         return f"jsonb_typeof({quote_column(column)} #> {_array(keys)})"
-
-    def json_keys(self, column: str) -> str:
-        return (
-            f'SELECT DISTINCT jsonb_object_keys({quote_column(column)}) COLLATE "C" AS key'
-            f" FROM runs WHERE jsonb_typeof({quote_column(column)}) = 'object' ORDER BY key"
-        )
 
 
 _PLACEHOLDERS = {"?": "%s", "%": "%%"}

@@ -326,7 +326,7 @@ class Run:
                 "display": self._shown_parameters(),
             },
             "trigger": trigger,
-            "user": _user(),
+            "user": environment.user_name(),
             "engine": {**self._engine, "process": run_process.current()},
             "created": records.timestamp(self._started),
             "source": self._plan["source"],
@@ -467,16 +467,3 @@ def _log_events(on_event: Callable[[Event], None]) -> Callable[[Attempt, str], N
         on_event(Event(events.LOG, attempt.node, index, attempt.number, text=text))
 
     return on_log
-
-
-def _user() -> str | None:
-    """Who runs this: as `getpass.getuser` says, without importing it."""
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        if os.environ.get(name):
-            return os.environ[name]
-    try:
-        import pwd
-
-        return pwd.getpwuid(os.getuid()).pw_name
-    except (ImportError, KeyError):  # no such user on this machine, as in some containers
-        return None
