@@ -13,6 +13,7 @@ from . import configuration, remote, run_reference, stores
 from .local_runs import LocalClient, LocalTarget
 
 if TYPE_CHECKING:
+    from levada.record_types import EnginePart
     from levada_compiler.client import Client
 
     from .remote import Place
@@ -29,7 +30,8 @@ def find(
 ) -> tuple[Place, Client, Run]:
     """Find a run, by ``[TARGET[@ENVIRONMENT]:]PIPELINE/RUN_ID`` or by what names one of the store.
 
-    Without a target it is looked for in the store first. There it says which engine ran it.
+    Without a target it is looked for in the store first. There it says which engine ran it, and in
+    which environment.
     """
     own, colon, _ = reference.partition("/")[0].partition(":")
     target = name or (own if colon and "/" in reference else None)
@@ -50,9 +52,11 @@ def find(
         return remote.find(reference, name, environment, overrides)
     run = Run(found.run.pipeline, found.run.run_id)
     document = found.run.document
-    engine = document["engine"].get("name") if document is not None else _LOCAL
+    part: EnginePart = document["engine"] if document is not None else {"name": _LOCAL}
+    engine = part.get("name")
     if engine and engine != _LOCAL:
-        return remote.find(f"{run.pipeline}/{run.run_id}", engine, None, overrides)
+        whole = f"{run.pipeline}/{run.run_id}"
+        return remote.find(whole, engine, part.get("environment"), overrides)
     stand_in: Any = LocalTarget()
     at = remote.Place(stand_in, None, {"store": found.store.url}, found.project)
     return at, LocalClient(found.store), run
