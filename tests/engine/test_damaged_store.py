@@ -40,8 +40,10 @@ OF_A_VALUE = re.compile(
 )
 
 SOURCE = """
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -75,7 +77,7 @@ def frame(n: int) -> pd.DataFrame:
 
 @step
 def folder(n: int) -> Path:
-    made = Path("made")
+    made = Path(tempfile.mkdtemp()) / "made"
     (made / "below").mkdir(parents=True, exist_ok=True)
     (made / "below" / "a.txt").write_text(f"text {n}")
     (made / "b.txt").write_text("b" * 1000)
