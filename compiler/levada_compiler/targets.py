@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import lru_cache
 from importlib import import_module
 
 from levada.regular_files import regular
@@ -49,9 +50,8 @@ def available(*, thorough: bool = False) -> dict[str, str]:
     """``module:attribute`` by name, sorted; ``thorough`` also asks ``importlib.metadata``."""
     found: dict[str, str] = {}
     for folder in sys.path:
-        for text in _entry_points(folder or "."):
-            for name, reference in _section(text).items():
-                found.setdefault(name, reference)
+        for name, reference in _of_folder(folder or ".", _changed(folder or ".")).items():
+            found.setdefault(name, reference)
     if thorough:
         from importlib.metadata import entry_points
 
@@ -104,6 +104,24 @@ def _import(name: str, reference: str) -> Target:
     from .foreign_target import ForeignTarget
 
     return ForeignTarget(name, reference, target)
+
+
+def _changed(folder: str) -> int:
+    """When a distribution was last installed in a folder, or removed; 0 if it is not there."""
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=64)
+def _of_folder(folder: str, changed: int) -> dict[str, str]:  # noqa: ARG001  a part of the key
+    """Targets of the distributions in a folder; a command that checks many files reads it once."""
+    found: dict[str, str] = {}
+    for text in _entry_points(folder):
+        for name, reference in _section(text).items():
+            found.setdefault(name, reference)
+    return found
 
 
 def _entry_points(folder: str) -> Iterator[str]:

@@ -339,3 +339,15 @@ def test_no_folder_is_left_behind(churn: Project) -> None:
     run(churn, "rerun", "churn@latest", "--code", "recorded", "--no-cache")
     assert list(folder.glob("levada-code-*")) == []
     shutil.rmtree(folder)
+
+
+def test_what_is_missing_is_said_before_the_first_step(churn: Project) -> None:
+    first = run(churn, "run", "churn.py")
+    text = PIPELINE.replace(
+        "@step\ndef total", '@step(secrets={"TOKEN": "vault/token"})\ndef total'
+    )
+    churn.write("churn.py", text)
+    done = churn.levada("rerun", first["run_id"], "--param", "depth=3")
+    assert done.returncode == 1
+    assert "`total`: the secret `vault/token` is missing" in done.stderr
+    assert len(list((churn.folder / ".levada" / "runs" / "churn").iterdir())) == 1

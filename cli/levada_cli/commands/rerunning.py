@@ -12,7 +12,15 @@ from levada import project as projects
 from levada_compiler.render.cells import one_line
 from levada_compiler.slotted import dataclass
 
-from . import arguments, console, interpreter, parameters, planning, run_reference
+from . import (
+    arguments,
+    console,
+    interpreter,
+    parameters,
+    planning,
+    readiness,
+    run_reference,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from levada_records.runs import Run
 
     from .run_reference import StoredRun
+    from .stored_types import StoredTypes
 
 _MOST_PROBLEMS = 20  # that are listed
 #: What of an engine part a step can read: a run that is started again has it too.
@@ -58,11 +67,15 @@ PARTIAL = click.option(
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """The code that is run: a plan, its files, and the project that they are in."""
+    """The code that is run: a plan, its files, and the project that they are in.
+
+    ``types`` says what results are stored with, as far as the compiler has told it.
+    """
 
     plan: Plan
     files: Sequence[str]
     project: Project
+    types: StoredTypes
 
 
 @contextmanager
@@ -92,7 +105,7 @@ def code(
         before = os.getcwd()
         os.chdir(_same_place(before, found.project.root, recorded.root))
         try:
-            yield Code(plan, _files(found.run), project)
+            yield Code(plan, _files(found.run), project, {})
         finally:
             os.chdir(before)
 
@@ -231,7 +244,7 @@ def _current(
         raise click.UsageError(f"the run is one of `{own}`, and {file} has `{name}`")
     project = projects.find(file)
     interpreter.check(planned.plan, project)
-    return Code(planned.plan, planned.files, project)
+    return Code(planned.plan, planned.files, project, planned.types)
 
 
 @contextmanager
@@ -306,9 +319,7 @@ def trees(run: Run, plan: Plan, given: Mapping[str, Any]) -> tuple[dict[str, Any
         if name in given:
             continue
         if name not in declared:
-            sys.stderr.write(
-                f"warning: the pipeline has no parameter `{one_line(name)}` any more\n"
-            )
+            warn_of_parameter(name)
         elif schemas.get(name) == declared[name]:
             kept[name] = tree
         else:
@@ -349,6 +360,9 @@ def start(
     """
     from .run import start as start_run
 
+    # With an earlier run, most of what is missing is of steps that do not run again.
+    if earlier is None and not readiness.is_ready(chosen.plan, chosen.types, colours):
+        return 1
     changed = {
         **arguments.read_file(file),
         **arguments.parse(given, chosen.plan["parameters"]),
