@@ -5,7 +5,8 @@ seconds; of a step that is over before, there are only the totals (`levada.resou
 of the step's process and those that it started, read from ``/proc``; of memory that they share,
 each of these has its part. The network's are of the
 network namespace: of the pod in a cluster, else of the machine. GPUs are asked for by NVML, where
-NVIDIA's driver is; their figures are of the whole device. Elsewhere than on Linux there is the CPU
+NVIDIA's driver is, those that `CUDA_VISIBLE_DEVICES` names if it is set; their figures are of the
+whole device. Elsewhere than on Linux there is the CPU
 alone.
 
 The thread takes no signals, holds no lock that a forked process could wait for, and keeps no
@@ -318,7 +319,7 @@ class _Gpus:
     https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html
     """
 
-    def __init__(self, library: Any, devices: list[Any]) -> None:
+    def __init__(self, library: Any, devices: dict[int, Any]) -> None:
         import ctypes
 
         class Utilization(ctypes.Structure):  # nvmlUtilization_t
@@ -335,7 +336,7 @@ class _Gpus:
         """Give utilisation and memory in use of each device; what NVML refuses is left out."""
         found: dict[str, float] = {}
         utilization, memory = self._utilization, self._memory
-        for number, device in enumerate(self._devices):
+        for number, device in self._devices.items():
             name = f"system.gpu.{number}"
             rates, held = self._by_reference(utilization), self._by_reference(memory)
             if self._library.nvmlDeviceGetUtilizationRates(device, rates) == 0:
@@ -359,11 +360,29 @@ def _open_gpus() -> _Gpus | None:
         count = ctypes.c_uint()
         if library.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
             return None
-        devices = []
-        for number in range(min(count.value, _MOST_GPUS)):
+        devices: dict[int, Any] = {}
+        for number in _visible_gpus(count.value)[:_MOST_GPUS]:
             device = ctypes.c_void_p()
             if library.nvmlDeviceGetHandleByIndex_v2(number, ctypes.byref(device)) == 0:
-                devices.append(device)
+                devices[number] = device
     except (OSError, AttributeError):  # no such library, or no such function in it
         return None
     return _Gpus(library, devices) if devices else None
+
+
+def _visible_gpus(count: int) -> list[int]:
+    """Give the numbers of the GPUs that the step may use; all where they are named by UUID.
+
+    https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-environment-variables: what comes
+    after a number that is none does not count. NVML numbers GPUs by their place on the bus, as CUDA
+    does with ``CUDA_DEVICE_ORDER=PCI_BUS_ID``.
+    """
+    text = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if text is None or "GPU-" in text or "MIG-" in text:
+        return list(range(count))
+    found: list[int] = []
+    for word in text.split(","):
+        if not word.strip().isdecimal() or int(word) >= count:
+            break
+        found.append(int(word))
+    return sorted(set(found))

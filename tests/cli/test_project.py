@@ -368,6 +368,7 @@ def test_files_of_every_target_are_stale_without_their_pipeline(
     gone = before - names(several.folder / "out")
     assert gone
     assert gone == {name for name in before if name.startswith(("flow_4.", "flow_4/", "flow-4"))}
+    assert all(any(each.iterdir()) for each in (several.folder / "out").rglob("*") if each.is_dir())
 
 
 INNER = """

@@ -277,6 +277,27 @@ def test_gpus_are_asked_for_by_nvml(store, tmp_path, with_driver):
     assert "system.gpu.1.percent" not in found
 
 
+@pytest.mark.parametrize(
+    ("visible", "numbers"),
+    [
+        ("1", ["1"]),
+        ("0,1", ["0", "1"]),
+        ("1,7,0", ["1"]),
+        ("", []),
+        ("-1", []),
+        ("GPU-8a", ["0", "1"]),
+    ],
+)
+def test_gpus_that_the_step_may_not_use_do_not_count(
+    store, tmp_path, with_driver, monkeypatch, visible, numbers
+):
+    with_driver(library(tmp_path, NVML))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    found = sampled(store, lambda: time.sleep(0.3))
+    gpus = [name for name in found if name.startswith("system.gpu.") and name.endswith("bytes")]
+    assert sorted(name.split(".")[2] for name in gpus) == numbers
+
+
 def test_a_driver_without_its_library_or_with_another_one(store, tmp_path, with_driver):
     with_driver(str(tmp_path / "none.so"))
     assert not any("gpu" in name for name in sampled(store, lambda: time.sleep(0.3)))

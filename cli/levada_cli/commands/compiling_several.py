@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 
 from levada_compiler import output_files
 from levada_compiler.output_files import OutputError
@@ -23,7 +24,7 @@ from . import batch, stale
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Any
 
     from .batch import Result
@@ -63,7 +64,7 @@ def execute(given: Options, chosen: Selection) -> int:
     results = work.results if given.folder == "-" else _without_conflicts(work.results)
     delivered = [_deliver(result, given) for result in results]
     old = stale.find(results, work.places)
-    removed = _remove(old) if given.pruning else []
+    removed = _remove(old, {place for place, _ in work.places}) if given.pruning else []
     report = Report(given, delivered, [path for path in old if path not in removed], removed)
     status = report.show()
     work.remember()
@@ -111,8 +112,12 @@ def _deliver(result: Result, given: Options) -> Delivered:
     return Delivered(result, output.statuses(product, before), before)
 
 
-def _remove(paths: Iterable[str]) -> list[str]:
-    """Remove stale files; return those that are gone."""
+def _remove(paths: Iterable[str], places: Collection[str]) -> list[str]:
+    """Remove stale files, and folders that this leaves empty but those that are written to.
+
+    Return the files that are gone.
+    """
+    kept = set(map(os.path.realpath, places))
     removed = []
     for path in paths:
         try:
@@ -120,6 +125,9 @@ def _remove(paths: Iterable[str]) -> list[str]:
         except OSError:
             continue
         removed.append(path)
+    for folder in {os.path.realpath(os.path.dirname(path)) for path in removed} - kept:
+        with suppress(OSError):  # there are other files in it
+            os.rmdir(folder)
     return removed
 
 
