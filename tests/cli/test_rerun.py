@@ -322,6 +322,30 @@ def test_a_file_that_is_named_makes_up_for_a_plan(churn: Project) -> None:
     assert run(churn, "rerun", first, "--file", "churn.py")["outputs"] == 6
 
 
+def without_plan(churn: Project, run_id: str) -> None:
+    """Make a run like one of Airflow, whose tasks do not have the plan."""
+    path = churn.folder / ".levada" / "runs" / "churn" / run_id / "run.json"
+    made = json.loads(path.read_text())
+    path.chmod(0o644)
+    path.write_text(json.dumps({**made, "plan": None}))
+
+
+def test_the_file_is_found_by_the_name_of_the_pipeline(churn: Project) -> None:
+    first = run(churn, "run", "churn.py")["run_id"]
+    without_plan(churn, first)
+    churn.write("other.py", PIPELINE.replace("def churn(", "def churned("))
+    assert run(churn, "rerun", first, "--param", "depth=1")["outputs"] == 3
+    churn.write("other.py", PIPELINE.replace("@pipeline", '@pipeline(name="churn")'))
+    done = churn.levada("rerun", first)
+    assert done.returncode == 2
+    assert "churn.py and other.py have one of this name: give it by --file" in done.stderr
+    (churn.folder / "other.py").unlink()
+    (churn.folder / "churn.py").unlink()
+    done = churn.levada("rerun", first)
+    assert done.returncode == 2
+    assert "none in " in done.stderr
+
+
 def change_plan(churn: Project, run_id: str, change: dict[str, Any]) -> None:
     store = open_store(str(churn.folder / ".levada"))
     path = churn.folder / ".levada" / "runs" / "churn" / run_id / "run.json"

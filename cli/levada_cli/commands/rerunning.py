@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from levada import project as projects
+from levada.regular_files import regular
 from levada_compiler.render.cells import one_line
 from levada_compiler.slotted import dataclass
 
@@ -270,10 +271,7 @@ def named(found: StoredRun, root: str) -> tuple[str, str]:
     run = found.run
     plan = run.plan
     if plan is None:
-        raise click.UsageError(
-            f"the run does not say which file `{one_line(run.pipeline)}` is in"
-            f" ({run.plan_problem}): give it by --file"
-        )
+        return _declaring(run, root), run.pipeline
     file = _file_of(plan, root)
     if file is None:
         raise click.UsageError(
@@ -282,6 +280,37 @@ def named(found: StoredRun, root: str) -> tuple[str, str]:
             " `--code recorded`"
         )
     return os.path.relpath(file), run.pipeline
+
+
+def _declaring(run: Run, root: str) -> str:
+    """The only file of the project with a pipeline of this name: a run of Airflow names no file."""
+    from levada_compiler.compilation import compile_pipelines
+
+    from .selection import folders_below
+
+    files = []
+    for folder, names in folders_below(root):
+        for name in sorted(names):
+            path = os.path.relpath(os.path.join(folder, name))
+            if name.endswith(".py") and _has_text(path, run.pipeline):
+                results = compile_pipelines(path, "pipelines")
+                declared = {result.program.name for result in results if result.program}
+                files += [path] if run.pipeline in declared.union(results[0].pipelines) else []
+    if len(files) == 1:
+        return files[0]
+    where = f"{' and '.join(sorted(files)[:3])} have one" if files else f"none in {root} has one"
+    raise click.UsageError(
+        f"the run does not say which file `{one_line(run.pipeline)}` is in ({run.plan_problem}),"
+        f" and {where} of this name: give it by --file"
+    )
+
+
+def _has_text(path: str, text: str) -> bool:
+    try:
+        with open(path, "rb", opener=regular) as file:
+            return text.encode() in file.read()
+    except OSError:
+        return False
 
 
 def _file_of(plan: Plan, root: str) -> str | None:
