@@ -346,6 +346,26 @@ def test_the_file_is_found_by_the_name_of_the_pipeline(churn: Project) -> None:
     assert "none in " in done.stderr
 
 
+def test_recorded_code_of_a_run_without_a_plan(churn: Project) -> None:
+    """It is compiled again: all steps are cached, and other code is not taken for it."""
+    git(churn, "init", "-q")
+    git(churn, "add", ".")
+    git(churn, "commit", "-q", "-m", "all")
+    first = run(churn, "run", "churn.py")["run_id"]
+    without_plan(churn, first)
+    churn.write("churn.py", PIPELINE.replace("x * depth", "x + depth"))
+    again = run(churn, "rerun", first, "--code", "recorded")
+    assert again["outputs"] == 6
+    assert ran(again) == []
+    for path in (churn.folder / ".levada/runs/churn" / first).rglob("record.json"):
+        record = json.loads(path.read_text())
+        path.chmod(0o644)
+        path.write_text(json.dumps({**record, "code": {**record["code"], "digest": "of others"}}))
+    done = churn.levada("rerun", first, "--code", "recorded")
+    assert done.returncode == 1
+    assert "is another one" in done.stderr
+
+
 def change_plan(churn: Project, run_id: str, change: dict[str, Any]) -> None:
     store = open_store(str(churn.folder / ".levada"))
     path = churn.folder / ".levada" / "runs" / "churn" / run_id / "run.json"

@@ -98,7 +98,7 @@ def code(
         yield _current(found, reference, colours)
         return
     with restored(found, may_be_partial=may_be_partial) as recorded:
-        plan = _recorded_plan(found.run, recorded)
+        plan = _recorded_plan(found.run, recorded, colours)
         file = _file_of(plan, recorded.root)
         if file is None:
             raise _not_restored(found.run, [f"{plan['file']} is no file of the project"])
@@ -190,21 +190,45 @@ def _different_packages(run: Run) -> list[str]:
     ]
 
 
-def _recorded_plan(run: Run, recorded: RecordedCode) -> Plan:
-    """The plan of a run, if the restored code is the code that it was made from."""
+def _recorded_plan(run: Run, recorded: RecordedCode, colours: Palette) -> Plan:
+    """The plan of a run, if the restored code is the code that ran."""
     from levada_records.recorded_code import differences
 
-    plan = run.plan
-    if plan is None:
+    if document(run)["plan"] is None:  # a run of Airflow or Kubeflow
+        plan = _compiled_plan(run, recorded, colours)
+        changed = _other_code(run, plan)
+    elif run.plan is None:
         raise _not_restored(run, [str(run.plan_problem)])
-    try:
-        changed = differences(plan, recorded.root)
-    except (AttributeError, KeyError, TypeError, ValueError):  # somebody changed it
-        raise _not_restored(run, ["its plan is damaged"]) from None
+    else:
+        plan = run.plan
+        try:
+            changed = differences(plan, recorded.root)
+        except (AttributeError, KeyError, TypeError, ValueError):  # somebody changed it
+            raise _not_restored(run, ["its plan is damaged"]) from None
     if changed:
         steps = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if changed[5:] else "")
         raise _not_restored(run, [f"the code of {steps} is another one", *recorded.missing])
     return plan
+
+
+def _compiled_plan(run: Run, recorded: RecordedCode, colours: Palette) -> Plan:
+    """The plan of the restored code, as it is compiled now."""
+    planned = planning.plan((_declaring(run, recorded.root), run.pipeline), "full", colours)
+    sys.stderr.write(planned.messages)
+    if planned.plan is None:
+        raise _not_restored(run, ["it has errors for this version of Levada", *recorded.missing])
+    return planned.plan
+
+
+def _other_code(run: Run, plan: Plan) -> list[str]:
+    """The steps, ``module:function``, that ran with another code than the plan has."""
+    ran = {
+        step.record["step"]: step.record["code"]["digest"]
+        for step in run.steps
+        if step.record is not None
+    }
+    planned = {name: step["code"] for name, step in plan["steps"].items() if "code" in step}
+    return [name for name in sorted(ran) if name in planned and ran[name] != planned[name]]
 
 
 def _not_restored(
@@ -270,8 +294,13 @@ def named(found: StoredRun, root: str) -> tuple[str, str]:
     """The file of the run's pipeline in the project at ``root``."""
     run = found.run
     plan = run.plan
-    if plan is None:
+    if plan is None and document(run)["plan"] is None:  # a run of Airflow or Kubeflow
         return _declaring(run, root), run.pipeline
+    if plan is None:
+        raise click.UsageError(
+            f"the run does not say which file `{one_line(run.pipeline)}` is in"
+            f" ({run.plan_problem}): give it by --file"
+        )
     file = _file_of(plan, root)
     if file is None:
         raise click.UsageError(
@@ -300,8 +329,8 @@ def _declaring(run: Run, root: str) -> str:
         return files[0]
     where = f"{' and '.join(sorted(files)[:3])} have one" if files else f"none in {root} has one"
     raise click.UsageError(
-        f"the run does not say which file `{one_line(run.pipeline)}` is in ({run.plan_problem}),"
-        f" and {where} of this name: give it by --file"
+        f"the run does not say which file `{one_line(run.pipeline)}` is in, and {where} of this"
+        " name: give it by --file"
     )
 
 
