@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -42,13 +43,15 @@ def main() -> None:
 
 
 def seconds(command: list[str], folder: Path, **variables: str) -> float | str:
-    """Run a program whose last line is the seconds that it measured; gives why it could not."""
+    """Run a program that prints the seconds that it measured on a line; gives why it could not."""
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, cwd=folder, env=os.environ | variables
     )
     if done.returncode:
         return (done.stderr.strip() or done.stdout.strip()).splitlines()[-1][:160]
-    return float(done.stdout.split()[-1])
+    # MLflow prints the addresses of the run and its experiment after it.
+    (took,) = [line for line in done.stdout.splitlines() if re.fullmatch(r"[0-9.e-]+", line)]
+    return float(took)
 
 
 def _python(engine: str) -> str:
