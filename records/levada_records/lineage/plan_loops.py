@@ -28,13 +28,10 @@ class PlanLoops:
             self._around = {}
             self._survey(plan.get("body"), ())
 
-    def around_both(self, one: str, other: str) -> int:
-        """Return how many loops are around both of two nodes.
-
-        Without a plan, those of one are taken for those of the other.
-        """
+    def around_both(self, one: str, other: str) -> int | None:
+        """Return how many loops are around both of two nodes; None without a plan."""
         if self._around is None:
-            return _DEEPEST
+            return None
         count = 0
         pairs = zip(self._around.get(one, ()), self._around.get(other, ()), strict=False)
         for mine, others in pairs:

@@ -143,8 +143,11 @@ class RunLinks:
         """
         wanted = set(digests)
         named = self._named(source)
-        there = [each for node in named for each in self._of_node[node] if self._may_give(each, of)]
+        every = [each for node in named for each in self._of_node[node]]
+        there = [each for each in every if self._may_give(each, of)]
         found = [each for each in there if each.given & wanted]
+        if not found and self.run.plan is None:  # then it is a guess which of them may give it
+            found = [each for each in every if each.given & wanted]
         covered = {each.key[2] for each in found}
         # An item of a loop is of one of the steps that its items name, not of each of them.
         if any(named[node] for node in covered):
@@ -226,6 +229,8 @@ class RunLinks:
         if of is None:
             return True
         around = self._loops.around_both(step.key[2], of[2])
+        if around is None:  # one that is in no loop takes from all iterations
+            around = min(len(step.key[3]), len(of[3]))
         return step.key[3][:around] == of[3][:around]
 
 
