@@ -18,8 +18,8 @@ test: test-alone test-engines  ## The whole suite, with the generated DAGs in re
 test-alone: .venv/.dev  ## The tests that need no engine, in as many processes as there are cores.
 	$(BIN)/python -m pytest -m "not engine" -n auto --timeout 600
 
-test-engines: .venv/.dev engines  ## The tests that need an engine, one after the other.
-	$(BIN)/python -m pytest -m engine --durations=25 --maxfail=10
+test-engines: .venv/.dev engines  ## The tests that need an engine: those of Airflow beside the others.
+	$(BIN)/python -m pytest -m engine -n 2 --dist loadgroup --durations=40 --maxfail=10
 
 engines: .venv/.dev  ## Install the engines that tests use, outside the tree (LEVADA_ENGINES).
 	$(BIN)/python -m tests.engines.airflow install

@@ -28,8 +28,7 @@ from typing import Any
 CASES = Path(__file__).parent / "cases"
 #: Those that run on each engine with their store in a bucket, and so not on a folder besides.
 IN_BUCKET = (
-    *("branch_in_fan_out-0", "churn_shape-0", "dict_of_outputs-0", "effect_gate-0", "fail_raise-0"),
-    *("failing_condition-0", "fan_out_nested-0", "frames-0", "named_outputs-0"),
+    *("branch_in_fan_out-0", "churn_shape-0", "fail_raise-0", "failing_condition-0", "frames-0"),
     *("return_by_output-0", "try_except_finally-0", "values-0"),
 )
 SCRATCH = "scratch"  # the name of such a folder, wherever it is: traces leave out the rest

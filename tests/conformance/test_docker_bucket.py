@@ -17,10 +17,7 @@ from tests.engines.object_stores.fixtures import use
 from tests.engines.object_stores.servers import Bucket
 
 pytestmark = pytest.mark.engine
-CHOSEN = (
-    *("effect_gate-0", "failure-0", "frames-0", "named_outputs-0", "programs-0"),
-    *("try_except_finally-0", "values-0"),
-)
+CHOSEN = ("effect_gate-0", "failure-0", "frames-0", "programs-0")
 CASES = [case for case in all_cases("docker", programs=True) if case.id in CHOSEN]
 
 

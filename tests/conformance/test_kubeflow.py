@@ -1,8 +1,9 @@
 """Every case, compiled for Kubeflow and run by KFP's local runner, does what plain Python does.
 
 Images are those of `levada build`, pulled from a registry by their digests, as a cluster would. By
-default it is the first input of each case that has a module of its own, and those that fail; with
-`LEVADA_EVERY_INPUT=1` all. What cannot be the same is in `kubeflow_differs.json`, with the reason.
+default it is one case for each thing that is compiled for KFP in its own way: conditions, loops,
+exit handlers, what goes between tasks. With `LEVADA_EVERY_INPUT=1` it is all of them. What cannot
+be the same is in `kubeflow_differs.json`, with the reason.
 """
 
 from __future__ import annotations
@@ -29,12 +30,27 @@ DIFFERS = json.loads(Path(__file__).with_name("kubeflow_differs.json").read_text
 PROCESSES = 2
 
 
+CHOSEN = (
+    *("append_in_finally-0", "append_in_finally-3", "branch-0", "branch_in_fan_out-0"),
+    *("branch_in_try-0", "churn_shape-0", "conditional_append-0", "cut_off_in_fan_out-0"),
+    *("cut_off_in_fan_out-1", "early_return_in_handler-0", "failing_condition-0"),
+    *("failing_condition_in_fan_out-0", "failing_expression-0", "failure-0", "fan_out_chain-0"),
+    *("fan_out_empty-0", "fan_out_grid-0", "fan_out_in_try-0", "fan_out_nested-0"),
+    *("fan_out_over_output-0", "finally_fails-0", "finally_replaces-0", "frames-0"),
+    *("guard_in_guarded_item-0", "large-0", "leave_in_handler-0", "loop_in_order_steps-0"),
+    *("model_parameters-0", "modules-0", "named_outputs-0", "names_beyond_ascii-0"),
+    *("nested_steps-0", "overrides-0", "parameter_types-0", "programs-0", "programs-1"),
+    *("raise_in_items-0", "strings-0", "sub_pipeline_in_finally-0", "sub_pipeline_nested-0"),
+    *("try_except_finally-0", "try_except_finally-2", "try_finally-1", "try_in_branch-0"),
+    *("try_in_fan_out-0", "typed_parameters-0", "unpacking-0", "values-0"),
+)
+
+
 def chosen_cases() -> list[Case]:
-    """Inputs of cases that have a module of their own, and those that are known to differ."""
+    """The inputs to run."""
     every = bool(os.environ.get("LEVADA_EVERY_INPUT"))
     cases = cases_for_engines("kubeflow", programs=True)
-    wanted = (c for c in cases if c.number == 0 or c.fails or c.id in DIFFERS)
-    return cases if every else [c for c in wanted if not c.file]
+    return [case for case in cases if every or case.id in {*CHOSEN, *DIFFERS}]
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +90,10 @@ def parameters() -> list[Any]:
         )
         for case in chosen_cases()
     ]
+
+
+def test_the_chosen_ones_are_there() -> None:
+    assert {case.id for case in chosen_cases()} >= {*CHOSEN, *DIFFERS}
 
 
 @pytest.mark.parametrize("case", parameters())

@@ -25,9 +25,8 @@ from tests.engines.object_stores.servers import Bucket
 
 pytestmark = pytest.mark.engine
 CHOSEN = (
-    *("branch_in_fan_out-0", "churn_shape-0", "dict_of_outputs-0", "effect_gate-0", "failure-0"),
-    *("failing_condition-0", "fan_out_nested-0", "frames-0", "named_outputs-0", "programs-0"),
-    *("return_by_output-0", "try_except_finally-0", "try_in_fan_out-0", "values-0"),
+    *("branch_in_fan_out-0", "churn_shape-0", "failing_condition-0", "failure-0", "frames-0"),
+    *("programs-0", "return_by_output-0", "try_in_fan_out-0"),
 )
 CASES = [case for case in all_cases("kubeflow", programs=True) if case.id in CHOSEN]
 

@@ -35,6 +35,7 @@ ENGINES = {
     *("versitygw", "moto", "fake_gcs", "azurite", "bucket", "s3"),
     "postgresql",
 }
+_AIRFLOWS = {"airflow", "airflow_2", "airflow_3"}
 
 
 _ON_REQUEST = pytest.mark.skipif(
@@ -44,11 +45,18 @@ _ON_REQUEST = pytest.mark.skipif(
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark each test that needs an engine: `make test-alone` leaves these out."""
-    if ENGINES.intersection(getattr(item, "fixturenames", ())):
+    """Mark each test that needs an engine: `make test-alone` leaves these out.
+
+    `make test-engines` has two processes. One has the tests of Airflow alone: that mostly waits for
+    its scheduler, while the other one builds images and starts pods. No other engine is in both.
+    """
+    names = set(getattr(item, "fixturenames", ()))
+    if ENGINES & names:
         item.add_marker(pytest.mark.engine)
-    if "kubeflow_server" in getattr(item, "fixturenames", ()):
+    if "kubeflow_server" in names:
         item.add_marker(_ON_REQUEST)
+    is_of_airflow = names & _AIRFLOWS and not names & (ENGINES - _AIRFLOWS)
+    item.add_marker(pytest.mark.xdist_group("airflow" if is_of_airflow else "others"))
 
 
 @pytest.hookimpl(trylast=True)
