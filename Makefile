@@ -5,6 +5,7 @@ BIN := .venv/bin
 # Bytecode is compiled ahead, as pip does it: without, every command compiles what it imports.
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 COMPILE := $(BIN)/python -m compileall -q runtime compiler backends records cli
+ENGINES := $(BIN)/python -m pytest --durations=25 --maxfail=10
 STORE := .levada
 
 .PHONY: demo test test-alone test-engines engines conformance-kubeflow-server lint reference lock bench clean
@@ -18,8 +19,12 @@ test: test-alone test-engines  ## The whole suite, with the generated DAGs in re
 test-alone: .venv/.dev  ## The tests that need no engine, in as many processes as there are cores.
 	$(BIN)/python -m pytest -m "not engine" -n auto --timeout 600
 
-test-engines: .venv/.dev engines  ## The tests that need an engine: those of Airflow beside the others.
-	$(BIN)/python -m pytest -m engine -n 2 --dist loadgroup --durations=40 --maxfail=10
+# Both mostly wait for what they have started. What the first one prints comes at the end.
+test-engines: .venv/.dev engines  ## The tests that need an engine: Airflow's beside all others.
+	@log=$$(mktemp); airflow=; trap 'kill $$airflow 2>/dev/null; rm -f $$log' EXIT; \
+	$(ENGINES) -m "engine and airflow_alone" >$$log 2>&1 & airflow=$$!; \
+	$(ENGINES) -m "engine and not airflow_alone"; others=$$?; \
+	wait $$airflow; status=$$?; cat $$log; exit $$((others | status))
 
 engines: .venv/.dev  ## Install the engines that tests use, outside the tree (LEVADA_ENGINES).
 	$(BIN)/python -m tests.engines.airflow install

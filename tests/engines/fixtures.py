@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the markers."""
     config.addinivalue_line("markers", "engine: needs a real orchestrator, which is started for it")
+    config.addinivalue_line("markers", "airflow_alone: needs Airflow and no other engine")
 
 
 #: The fixtures that start an engine or need one to be installed.
@@ -48,15 +49,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark each test that needs an engine: `make test-alone` leaves these out.
 
     `make test-engines` has two processes. One has the tests of Airflow alone: that mostly waits for
-    its scheduler, while the other one builds images and starts pods. No other engine is in both.
+    its scheduler, while the other one builds images and starts pods.
     """
     names = set(getattr(item, "fixturenames", ()))
     if ENGINES & names:
         item.add_marker(pytest.mark.engine)
     if "kubeflow_server" in names:
         item.add_marker(_ON_REQUEST)
-    is_of_airflow = names & _AIRFLOWS and not names & (ENGINES - _AIRFLOWS)
-    item.add_marker(pytest.mark.xdist_group("airflow" if is_of_airflow else "others"))
+    if names & _AIRFLOWS and not names & (ENGINES - _AIRFLOWS):
+        item.add_marker(pytest.mark.airflow_alone)
 
 
 @pytest.hookimpl(trylast=True)
