@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from inspect import signature
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,8 +57,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.engine)
     if "kubeflow_server" in names:
         item.add_marker(_ON_REQUEST)
-    if names & _AIRFLOWS and not names & (ENGINES - _AIRFLOWS):
+    if names & _AIRFLOWS and not names & (ENGINES - _AIRFLOWS) and not _may_ask(item):
         item.add_marker(pytest.mark.airflow_alone)
+
+
+def _may_ask(item: pytest.Item) -> bool:
+    """Whether a test may ask for another engine by `request`, which no name of a fixture says."""
+    return isinstance(item, pytest.Function) and "request" in signature(item.function).parameters
 
 
 @pytest.hookimpl(trylast=True)
