@@ -7,8 +7,9 @@ import json
 import time
 import zipfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -430,3 +431,37 @@ def test_bytes_of_another_kind_are_an_error_of_ours(store: Store, name: str) -> 
             )  # fmt: skip
             with suppress(ArtifactError, StoreError):
                 values.load(broken, store)
+
+
+@dataclass
+class Called:
+    """Tells when it is made, as a class of the project may delete a file."""
+
+    instances: ClassVar[list[Called]] = []
+
+    def __post_init__(self) -> None:
+        self.instances.append(self)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array(["MARK"], dtype=object),
+        pd.Series([1, 2], name="MARK"),
+        pd.DataFrame({"a": [1]}, index=pd.Index([2], name="MARK")),
+    ],
+    ids=["array", "name", "index"],
+)
+def test_no_class_of_the_project_is_called_by_what_is_in_a_blob(store: Store, value: Any) -> None:
+    """Only a run's parameters have instances that are made by calling their class."""
+    saved = json.dumps(values.save(value, store).as_json())
+    made = json.dumps({"$made": [f"{__name__}:Called", {}]})
+    digest = json.loads(saved)["digest"]
+    data = store.read_blob(digest).replace(b'"MARK"', made.encode())
+    forged = json.loads(saved.replace('"MARK"', made))
+    forged |= {"digest": store.put_blob(data), "size": len(data)}
+    assert forged != json.loads(saved)
+    Called.instances.clear()
+    with pytest.raises(ArtifactError):
+        values.load(Artifact.from_json(forged), store)
+    assert Called.instances == []
