@@ -65,7 +65,8 @@ def runs(docker: Docker, kubeflow: Kubeflow, folder: Path) -> dict[str, dict[str
     tool_images.load(docker, folder)
     project = engine.make_project(folder, docker, kubeflow)
     cases = chosen_cases()
-    files = {case.name: project.compiled(case) for case in cases if case.number == 0}
+    firsts = {case.name: case for case in reversed(cases)}
+    files = {name: project.compiled(case) for name, case in firsts.items()}
     given = [project.run(case, files[case.name], folder / case.id) for case in cases]
     parts = [range(first, len(cases), PROCESSES) for first in range(PROCESSES)]
 
