@@ -22,8 +22,8 @@ test-alone: .venv/.dev  ## The tests that need no engine, in as many processes a
 # Both mostly wait for what they have started. What the first one prints comes at the end.
 test-engines: .venv/.dev engines  ## The tests that need an engine: Airflow's beside all others.
 	@log=$$(mktemp); airflow=; trap 'kill $$airflow 2>/dev/null; rm -f $$log' EXIT; \
-	$(ENGINES) -m "engine and airflow_alone" >$$log 2>&1 & airflow=$$!; \
-	$(ENGINES) -m "engine and not airflow_alone"; others=$$?; \
+	$(ENGINES) -m "engine and airflow" >$$log 2>&1 & airflow=$$!; \
+	$(ENGINES) -m "engine and not airflow"; others=$$?; \
 	wait $$airflow; status=$$?; cat $$log; exit $$((others | status))
 
 engines: .venv/.dev  ## Install the engines that tests use, outside the tree (LEVADA_ENGINES).

@@ -23,9 +23,8 @@ from tests.engines.docker import Docker
 pytestmark = pytest.mark.engine
 
 CHOSEN = (
-    *("branch_in_fan_out", "fan_out_in_branch", "fan_out_nested", "try_except_finally", "strings"),
-    *("failure", "failing_condition", "sub_pipeline", "frames", "named_outputs", "modules"),
-    *("unpacking", "programs"),
+    *("branch_in_fan_out", "try_except_finally", "failure", "frames", "named_outputs", "modules"),
+    "programs",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from inspect import signature
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers."""
     config.addinivalue_line("markers", "engine: needs a real orchestrator, which is started for it")
-    config.addinivalue_line("markers", "airflow_alone: needs Airflow and no other engine")
+    config.addinivalue_line("markers", "airflow: needs Airflow, and no cluster")
 
 
 #: The fixtures that start an engine or need one to be installed.
@@ -38,6 +39,11 @@ ENGINES = {
     "postgresql",
 }
 _AIRFLOWS = {"airflow", "airflow_2", "airflow_3"}
+#: In this order their tests run.
+_BUSIEST = ("cluster", "airflow_3", "airflow_2")
+_AIRFLOW_2 = len(_BUSIEST)
+#: The Airflows that were started here, by version.
+_started = {version: ExitStack() for version in engine.VERSIONS}
 
 
 _ON_REQUEST = pytest.mark.skipif(
@@ -49,16 +55,17 @@ _ON_REQUEST = pytest.mark.skipif(
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark each test that needs an engine: `make test-alone` leaves these out.
 
-    `make test-engines` has two processes. One has the tests of Airflow alone: that mostly waits for
-    its scheduler, while the other one builds images and starts pods.
+    `make test-engines` has two processes. One has the tests of Airflow here and in containers: it
+    mostly waits for a scheduler, while the other one builds images and starts pods.
     """
     names = set(getattr(item, "fixturenames", ()))
     if ENGINES & names:
         item.add_marker(pytest.mark.engine)
     if "kubeflow_server" in names:
         item.add_marker(_ON_REQUEST)
-    if names & _AIRFLOWS and not names & (ENGINES - _AIRFLOWS) and not _may_ask(item):
-        item.add_marker(pytest.mark.airflow_alone)
+    others = ENGINES - _AIRFLOWS - {"docker"}
+    if names & _AIRFLOWS and not names & others and not _may_ask(item):
+        item.add_marker(pytest.mark.airflow)
 
 
 def _may_ask(item: pytest.Item) -> bool:
@@ -72,13 +79,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_busiest_engine)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop Airflow 3 before the tests of Airflow 2: no test after these needs it."""
+    if nextitem is not None and _busiest_engine(item) < _busiest_engine(nextitem) == _AIRFLOW_2:
+        _started["3"].close()
+
+
 def _busiest_engine(item: pytest.Item) -> int:
     names = set(getattr(item, "fixturenames", ()))
     callspec = getattr(item, "callspec", None)
     if callspec is not None:
         names.add(f"airflow_{callspec.params.get('airflow')}")
-    engines = ("cluster", "airflow_3", "airflow_2")
-    return max((n for n, name in enumerate(engines, 1) if name in names), default=0)
+    return max((n for n, name in enumerate(_BUSIEST, 1) if name in names), default=0)
 
 
 @pytest.fixture(scope="session")
@@ -160,5 +173,5 @@ def _running(version: str) -> Iterator[Airflow]:
     if (started := airflow_tool.attach(version)) is not None:
         yield started
         return
-    with engine.start(version) as server:
-        yield server
+    with _started[version] as started:
+        yield started.enter_context(engine.start(version))
