@@ -62,9 +62,11 @@ def test_runs_go_as_plain_python_would(airflow: Airflow) -> None:
     cases = [case for case in CASES if options(case).get("airflow", version) == version]
     files = [deployed_files(case, airflow) for case in cases]
     airflow.deploy({path: text for each in files for path, text in each.items()}, timeout=180)
-    runs = airflow.start_runs([(PREFIX + name, parameters) for name, parameters, *_ in RUNS])
+    # A task takes three seconds of processor time in Airflow 2: there it is every second run.
+    chosen = RUNS if version == 3 or os.environ.get("LEVADA_EVERY_INPUT") else RUNS[1::2]
+    runs = airflow.start_runs([(PREFIX + name, parameters) for name, parameters, *_ in chosen])
     for run, (name, parameters, state, outputs, idle) in zip(
-        airflow.wait(runs, timeout=900), RUNS, strict=True
+        airflow.wait(runs, timeout=900), chosen, strict=True
     ):
         told = f"{name} {parameters}: {run.describe()}"
         assert run.state == state, told
