@@ -7,7 +7,6 @@ read of it, and a note that says so.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -83,6 +82,8 @@ def _in_parallel(keys: Iterable[RunKey], read: Callable[[RunKey], T]) -> Iterato
     if len(keys) < 2:
         yield from map(read, keys)
         return
+    from concurrent.futures import ThreadPoolExecutor  # takes 10 ms, and most stores have none
+
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         yield from threads.map(read, keys)
 
