@@ -32,7 +32,9 @@ GOOD, AGAIN, BAD = "20260101-060000-aaaaaa", "20260102-060000-bbbbbb", "20260103
 @pytest.fixture(autouse=True)
 def _no_project_between_tests() -> Iterator[None]:
     path = sys.path[:]
-    sys.modules.pop("pipeline", None)  # that of another test
+    # Other tests run projects in this process, which have a module of this name too.
+    sys.path[:] = [folder for folder in path if not Path(folder, "pipeline.py").exists()]
+    sys.modules.pop("pipeline", None)
     yield
     interface.runs._place = None
     sys.path[:] = path
