@@ -3,11 +3,10 @@
 A thread of the attempt's process takes the first sample after a second and then one every few
 seconds; of a step that is over before, there are only the totals (`levada.resources`). Figures are
 of the step's process and those that it started, read from ``/proc``; of memory that they share,
-each of these has its part. The network's are of the
-network namespace: of the pod in a cluster, else of the machine. GPUs are asked for by NVML, where
-NVIDIA's driver is, those that `CUDA_VISIBLE_DEVICES` names if it is set; their figures are of the
-whole device. Elsewhere than on Linux there is the CPU
-alone.
+each of these has its part. The network's are of the network namespace: of the pod in a cluster,
+else of the machine. Where NVIDIA's driver is installed, GPUs are read by NVML: those whose numbers
+`CUDA_VISIBLE_DEVICES` has, else all. Their figures are of the whole device. Elsewhere than on Linux
+there is the CPU alone.
 
 The thread takes no signals, holds no lock that a forked process could wait for, and keeps no
 process alive. Python 3.12 and later warn of forks in a process that has threads (a

@@ -142,7 +142,8 @@ def decode(tree: Tree, store: Store | None = None, allow_pickle: bool = False) -
     """Give the value of a tree, its leaves loaded and verified."""
     references = None if store is None else References(tree, store)
     try:
-        return Decoder(store, allow_pickle=allow_pickle, references=references).decode(tree)
+        decoder = Decoder(store, allow_pickle=allow_pickle, references=references, is_in_leaf=False)
+        return decoder.decode(tree)
     except RecursionError:
         raise MaterializerError("a stored value is nested too deep to be loaded here") from None
 

@@ -113,9 +113,9 @@ def _deliver(result: Result, given: Options) -> Delivered:
 
 
 def _remove(paths: Iterable[str], places: Collection[str]) -> list[str]:
-    """Remove stale files, and folders that this leaves empty but those that are written to.
+    """Remove stale files, and folders that become empty; return the files that are gone.
 
-    Return the files that are gone.
+    ``places`` are the output folders, which stay.
     """
     kept = set(map(os.path.realpath, places))
     removed = []

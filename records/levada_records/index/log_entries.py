@@ -73,7 +73,7 @@ def name_earlier(name: str, seconds: float) -> str:
     from datetime import datetime, timedelta
 
     try:
-        written = datetime.fromisoformat(f"{name[:22]}+00:00")
+        written = datetime.strptime(f"{name[:22]}+0000", "%Y%m%dT%H%M%S.%f%z")
         return (written - timedelta(seconds=seconds)).strftime("%Y%m%dT%H%M%S.%fZ")
     except (ValueError, OverflowError):  # somebody else's file: all is listed again
         return ""

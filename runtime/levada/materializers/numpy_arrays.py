@@ -120,7 +120,7 @@ def _load_strings(tree: Content) -> npt.NDArray[np.generic]:
     from levada.trees.decode import Decoder
 
     dtype = np.dtypes.StringDType() if tree["dtype"] == "string" else np.dtype(object)
-    items = Decoder(None, is_in_leaf=True).decode(tree["values"])
+    items = Decoder(None).decode(tree["values"])
     if type(items) is not list or not all(type(item) is str for item in items):
         raise CorruptArtifact("a stored array of strings holds something else")
     array = np.empty(len(items), dtype=dtype)

@@ -453,7 +453,7 @@ _PACKERS: tuple[tuple[Callable[[object], bool], Callable[[Any, _Columns, str], T
 def _unpack(spec: Content, table: pa.Table) -> Any:
     value = _KINDS[spec["kind"]](spec, table)
     if "attrs" in spec:
-        value.attrs = Decoder(None, is_in_leaf=True).decode(spec["attrs"])
+        value.attrs = Decoder(None).decode(spec["attrs"])
     return value.set_flags(allows_duplicate_labels=False) if "unique" in spec else value
 
 
@@ -477,7 +477,7 @@ def _series(values: Any, index: pd.Index) -> pd.Series:
 
 def _unpack_series(spec: Content, table: pa.Table) -> object:
     series = _series(_unpack_values(spec["values"], table), _unpack_index(spec["index"], table))
-    return series.rename(Decoder(None, is_in_leaf=True).decode(spec["name"]))
+    return series.rename(Decoder(None).decode(spec["name"]))
 
 
 def _unpack_lone_index(spec: Content, table: pa.Table) -> pd.Index:
@@ -504,7 +504,7 @@ def _unpack_apart(spec: Content) -> pd.Index:
 
 
 def _unpack_index(spec: Content, table: pa.Table) -> pd.Index:
-    names = [Decoder(None, is_in_leaf=True).decode(name) for name in spec["names"]]
+    names = [Decoder(None).decode(name) for name in spec["names"]]
     if spec["kind"] == "range":
         start, stop, step = spec["range"]
         return pd.RangeIndex(start, stop, step, name=names[0])
@@ -613,7 +613,7 @@ def _objects(table: pa.Table, spec: Content) -> Array:
 
 
 def _unpack_json(spec: Content, table: pa.Table) -> object:
-    decoder = Decoder(None, is_in_leaf=True)
+    decoder = Decoder(None)
     cells = _objects(table, spec)
     for position, cell in enumerate(cells):
         cells[position] = decoder.decode(json.loads(cell))

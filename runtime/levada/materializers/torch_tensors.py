@@ -89,9 +89,7 @@ class StateDictMaterializer:
         loaded = OrderedDict(items)
         if "metadata" in source.meta:
             parts: Any = loaded
-            parts._metadata = OrderedDict(
-                Decoder(None, is_in_leaf=True).decode(source.meta["metadata"])
-            )
+            parts._metadata = OrderedDict(Decoder(None).decode(source.meta["metadata"]))
         return loaded
 
 

@@ -54,13 +54,14 @@ class Decoder:
         *,
         allow_pickle: bool = False,
         references: References | None = None,
-        is_in_leaf: bool = False,
+        is_in_leaf: bool = True,
     ) -> None:
         self.store = store
         self.allow_pickle = allow_pickle
         self.references = references
         self._error_of_leaf: Exception | None = None
-        #: whether what is decoded comes from a blob of the store
+        #: Whether the tree is from a blob, which may not name classes to call. Only who decodes a
+        #: run's parameters says that it is not.
         self.is_in_leaf = is_in_leaf
 
     def decode(self, tree: Content) -> Any:
